@@ -1,0 +1,236 @@
+"""The way to the database: SQLite for one host, MariaDB (Galera) for many.
+
+Every use is one short transaction: ``database.read(work)`` or ``database.write(work)``, where ``work``
+takes a SQLAlchemy session and may be run again from its start when the engine reports a conflict
+(deadlock, lost certification in Galera). Results count only when the call has returned, which is after
+COMMIT. Engine faults surface as :class:`core.errors.DatabaseUnavailable`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from core.clock import Clock, SystemClock
+from core.errors import DatabaseUnavailable, InvalidInput
+from core.i18n import N_
+
+T = TypeVar("T")
+
+#: MariaDB's codes for "do the whole transaction again": lock wait, deadlock/certification, snapshot.
+_CONFLICTS = {1205, 1213, 1020}
+#: ... for "the server is gone, or refuses to work": Galera without majority says 1047 and 1180.
+_GONE = {1040, 1047, 1053, 1152, 1180, 1184, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
+_ATTEMPTS = 10
+
+
+class FairLock:
+    """A lock that serves waiters in the order they came, inside the process and, by flock, across them.
+
+    SQLite's own busy handler sleeps and tries again, so one of four writers may starve for seconds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+        self._held = False
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Hold the lock."""
+        turn: threading.Event | None = None
+        with self._guard:
+            if self._held or self._waiting:
+                turn = threading.Event()
+                self._waiting.append(turn)
+            else:
+                self._held = True
+        if turn is not None:
+            turn.wait()
+        try:
+            with self._path.open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        finally:
+            with self._guard:
+                if self._waiting:
+                    self._waiting.popleft().set()
+                else:
+                    self._held = False
+
+
+class Database:
+    """An engine and the two ways to use it."""
+
+    def __init__(self, url: str, *, max_connections: int = 4, clock: Clock | None = None) -> None:
+        """Prepare access to ``url`` (``sqlite:///FILE`` or ``mysql+pymysql://...``); connects at first use.
+
+        Raises:
+            InvalidInput: the URL cannot be understood.
+        """
+        self.url = parse_url(url)
+        self.clock = clock or SystemClock()
+        self.file = Path(self.url.database) if self.is_sqlite and self.url.database else None
+        self._inode: int | None = None
+        self._lock = FairLock(Path(f"{self.file}-lock")) if self.file else None
+        self.engine = self._make_engine(max_connections)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded engine, which serves one host only."""
+        return self.url.get_backend_name() == "sqlite"
+
+    def _make_engine(self, max_connections: int) -> Engine:
+        if self.is_sqlite:
+            engine = create_engine(
+                self.url,
+                pool_size=max(4, max_connections),
+                max_overflow=8,
+                pool_timeout=10,
+                connect_args={"timeout": 10, "check_same_thread": False},
+            )
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        return create_engine(
+            self.url,
+            pool_size=max_connections,
+            max_overflow=2,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            isolation_level="READ COMMITTED",
+            connect_args={"connect_timeout": 5, "read_timeout": 30, "write_timeout": 30},
+        )
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run ``work`` in a transaction that changes nothing."""
+        return self._run(work, write=False)
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Run ``work`` in a transaction and commit; ``work`` may run several times, so it only uses its session."""
+        return self._run(work, write=True)
+
+    def _run(self, work: Callable[[Session], T], *, write: bool) -> T:
+        for attempt in range(_ATTEMPTS):
+            try:
+                if write and self._lock is not None:
+                    self._check_file()
+                    with self._lock():
+                        return self._once(work, write=True)
+                self._check_file()
+                return self._once(work, write=write)
+            except (OperationalError, InterfaceError, PoolTimeout) as error:
+                if attempt + 1 < _ATTEMPTS and _is_conflict(error):
+                    self.clock.sleep(random.uniform(0.2, 1.0) * 0.01 * 2 ** min(attempt, 6))
+                    continue
+                if _is_unavailable(error):
+                    raise DatabaseUnavailable(_reason(error)) from error
+                raise
+            except FileNotFoundError as error:
+                raise DatabaseUnavailable(f"{error.filename} is gone") from error
+            except OSError as error:
+                raise DatabaseUnavailable(str(error)) from error
+        raise AssertionError("unreachable")
+
+    def _once(self, work: Callable[[Session], T], *, write: bool) -> T:
+        connection = self.engine.connect().execution_options(dosvm_write=write)
+        try:
+            with Session(connection, expire_on_commit=False, autoflush=write) as session:
+                result = work(session)
+                if write:
+                    session.commit()
+                else:
+                    session.rollback()
+                return result
+        finally:
+            connection.close()
+
+    def _check_file(self) -> None:
+        """An SQLite file that was moved or deleted goes on working unseen through open handles: look first."""
+        if self.file is None:
+            return
+        inode = os.stat(self.file).st_ino
+        if self._inode is None:
+            self._inode = inode
+        elif inode != self._inode:
+            self._inode = inode
+            self.engine.dispose()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def parse_url(url: str) -> URL:
+    """Understand a database URL.
+
+    Raises:
+        InvalidInput: it is not ``sqlite:///FILE`` or ``mysql://`` / ``mariadb://USER:PASSWORD@HOST/NAME``.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is not None and parsed.get_backend_name() in ("mysql", "mariadb"):
+        return parsed.set(drivername=f"{parsed.get_backend_name()}+pymysql").update_query_dict(
+            {"charset": "utf8mb4"}
+        )
+    if parsed is None or parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise InvalidInput(
+            N_("The database URL cannot be understood."),
+            field="database",
+            remedy=N_("Write sqlite:////path/to/file or mysql://USER:PASSWORD@HOST/NAME."),
+        )
+    return parsed
+
+
+def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:
+    dbapi_connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
+        dbapi_connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("dosvm_write", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _code(error: Exception) -> int | None:
+    original = getattr(error, "orig", None)
+    arguments = getattr(original, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
+def _is_conflict(error: Exception) -> bool:
+    return _code(error) in _CONFLICTS or "database is locked" in str(getattr(error, "orig", ""))
+
+
+def _is_unavailable(error: Exception) -> bool:
+    if isinstance(error, PoolTimeout) or _code(error) in _GONE or _is_conflict(error):
+        return True
+    text = str(getattr(error, "orig", error))
+    signs = ("unable to open", "disk I/O", "readonly", "no such table", "malformed", "disk is full", "not a database")
+    return any(sign in text for sign in signs) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    )
+
+
+def _reason(error: Exception) -> str:
+    original = getattr(error, "orig", None) or error
+    arguments = getattr(original, "args", ())
+    return str(arguments[-1] if arguments else original)

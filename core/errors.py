@@ -1,0 +1,212 @@
+"""Everything that can go wrong and be told to a person.
+
+::
+
+    DosvmError
+    ├── InvalidInput          a value breaks a rule; names the field
+    ├── UsageError            the command line was wrong (exit code 2)
+    ├── NotFound              no such object, or not one of yours
+    ├── PermissionDenied      your role may not do this
+    ├── AuthenticationFailed  wrong account or password, or the session ended
+    ├── PasswordChangeRequired the first password must be changed first
+    ├── Refused               the state of things forbids it
+    │   ├── AlreadyExists     the name is taken
+    │   ├── InUse             something still uses it
+    │   └── QuotaExceeded     a limit would be passed; says which and by how much
+    ├── Conflict              somebody else changed it meanwhile
+    ├── Unavailable           a part of the system cannot be reached
+    │   ├── DatabaseUnavailable
+    │   ├── HostdUnavailable
+    │   └── HypervisorUnavailable
+    └── EngineError           libvirt, QEMU or the kernel failed at what was asked
+
+A sentence is an English template with named parameters (``"{name} is taken"``) so that it can be
+translated where it is shown; the remedy says what the reader can do about it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from core.i18n import N_, _
+
+
+class DosvmError(Exception):
+    """An error with a sentence for its reader: what is wrong, at which field, and what to do."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(
+        self, message: str, *, field: str | None = None, remedy: str | None = None, **parameters: Any
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.remedy = remedy
+        self.parameters = parameters
+
+    def text(self) -> str:
+        """The whole sentence, remedy included, in the language now set."""
+        parts = [_format(self.message, self.parameters)]
+        if self.remedy:
+            parts.append(_format(self.remedy, self.parameters))
+        return " ".join(parts)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def to_wire(self) -> dict[str, Any]:
+        """The error as JSON data; :func:`from_wire` restores it."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "field": self.field,
+            "remedy": self.remedy,
+            "parameters": {k: v for k, v in self.parameters.items()},
+        }
+
+
+def _format(template: str, parameters: dict[str, Any]) -> str:
+    try:
+        return _(template).format(**parameters)
+    except (KeyError, IndexError, ValueError):
+        return template
+
+
+class InvalidInput(DosvmError):
+    """A value breaks a rule."""
+
+    code = "invalid"
+
+
+class UsageError(DosvmError):
+    """The command line was wrong."""
+
+    code = "usage"
+
+
+class NotFound(DosvmError):
+    """There is no such object, or it is not one the caller may see."""
+
+    code = "not-found"
+
+
+class PermissionDenied(DosvmError):
+    """The caller's role may not do this."""
+
+    code = "denied"
+
+
+class AuthenticationFailed(DosvmError):
+    """Wrong account or password, or the session has ended."""
+
+    code = "authentication"
+
+
+class PasswordChangeRequired(DosvmError):
+    """The password must be changed before anything else."""
+
+    code = "change-password"
+
+
+class Refused(DosvmError):
+    """The state of things forbids what was asked."""
+
+    code = "refused"
+
+
+class AlreadyExists(Refused):
+    """The name is taken."""
+
+    code = "exists"
+
+
+class InUse(Refused):
+    """Something still uses the object."""
+
+    code = "in-use"
+
+
+class QuotaExceeded(Refused):
+    """A limit would be passed."""
+
+    code = "quota"
+
+
+class Conflict(DosvmError):
+    """Somebody else changed the object meanwhile."""
+
+    code = "conflict"
+
+
+class Unavailable(DosvmError):
+    """A part of the system cannot be reached now."""
+
+    code = "unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer."""
+
+    code = "database"
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(
+            N_("The database does not answer: {reason}."),
+            remedy=N_("Running VMs are not affected; it is tried again by itself."),
+            reason=reason,
+        )
+
+
+class HostdUnavailable(Unavailable):
+    """The daemon of a host does not answer."""
+
+    code = "hostd"
+
+    def __init__(self, where: str = "") -> None:
+        super().__init__(
+            N_("hostd does not answer at {where}."),
+            remedy=N_("Start it with `dosvm hostd run`, or look at its log."),
+            where=where,
+        )
+
+
+class HypervisorUnavailable(Unavailable):
+    """libvirtd does not answer."""
+
+    code = "libvirt"
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(
+            N_("libvirtd does not answer on this host: {reason}."),
+            remedy=N_("Start it with `systemctl start libvirtd`; hostd reconnects by itself."),
+            reason=reason,
+        )
+
+
+class EngineError(DosvmError):
+    """libvirt, QEMU or the kernel failed at what was asked."""
+
+    code = "engine"
+
+
+def _classes(base: type[DosvmError]) -> dict[str, type[DosvmError]]:
+    found = {base.code: base}
+    for child in base.__subclasses__():
+        found |= _classes(child)
+    return found
+
+
+def from_wire(data: dict[str, Any]) -> DosvmError:
+    """Restore an error from :meth:`DosvmError.to_wire`; an unknown code gives a plain error."""
+    cls = _classes(DosvmError).get(str(data.get("code")), DosvmError)
+    error = cls.__new__(cls)
+    parameters = data.get("parameters")
+    DosvmError.__init__(
+        error,
+        str(data.get("message", "")),
+        field=data.get("field"),
+        remedy=data.get("remedy"),
+        **(parameters if isinstance(parameters, dict) else {}),
+    )
+    return error

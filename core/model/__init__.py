@@ -1,0 +1,43 @@
+"""The tables, one module per aggregate; everything is re-exported here."""
+
+from core.model.base import NAME_LENGTH, Base, new_uuid, utc_now
+from core.model.hosts import Host, HostGroup, HostSample, host_group_of_project, host_in_group
+from core.model.machines import Instance, Machine, Power, State, instance_image, instance_volume
+from core.model.people import SYSADM, LoginLog, Role, Session, User
+from core.model.projects import Project, ProjectGroup, project_in_group
+from core.model.storage import Image, Pool, Volume, pool_of_project
+from core.model.tasks import OperationLog, Setting, Task, TaskState
+
+__all__ = [
+    "NAME_LENGTH",
+    "SYSADM",
+    "Base",
+    "Host",
+    "HostGroup",
+    "HostSample",
+    "Image",
+    "Instance",
+    "LoginLog",
+    "Machine",
+    "OperationLog",
+    "Pool",
+    "Power",
+    "Project",
+    "ProjectGroup",
+    "Role",
+    "Session",
+    "Setting",
+    "State",
+    "Task",
+    "TaskState",
+    "User",
+    "Volume",
+    "host_group_of_project",
+    "host_in_group",
+    "instance_image",
+    "instance_volume",
+    "new_uuid",
+    "pool_of_project",
+    "project_in_group",
+    "utc_now",
+]

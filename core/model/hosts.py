@@ -1,0 +1,102 @@
+"""Hosts, host groups, and the history of a host's load (manual 6)."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, String, Table
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.model.base import (
+    Base,
+    Bytes,
+    Count,
+    Created,
+    Id,
+    Line,
+    Name,
+    Prose,
+    Time,
+    Title,
+    Uuid,
+    Word,
+    table_arguments,
+)
+from core.model.projects import Project
+
+host_in_group = Table(
+    "host_in_group",
+    Base.metadata,
+    Column("group_id", ForeignKey("host_group.id", ondelete="CASCADE"), primary_key=True),
+    Column("host_id", ForeignKey("host.id", ondelete="CASCADE"), primary_key=True, index=True),
+    **Base.__table_args__,
+)
+host_group_of_project = Table(
+    "host_group_of_project",
+    Base.metadata,
+    Column("group_id", ForeignKey("host_group.id", ondelete="CASCADE"), primary_key=True),
+    Column("project_id", ForeignKey("project.id", ondelete="CASCADE"), primary_key=True, index=True),
+    **Base.__table_args__,
+)
+
+
+class Host(Base):
+    """A server, registered by its own hostd under its UUID (manual 6.2.2).
+
+    ``heartbeat`` only ever grows; others judge by their own monotonic clock whether it still moves.
+    Loads are percent (network: bytes per second) as of the last heartbeat.
+    """
+
+    __tablename__ = "host"
+    id: Mapped[Id]
+    uuid: Mapped[Uuid]
+    name: Mapped[Name] = mapped_column(index=True)
+    address: Mapped[Title]
+    port: Mapped[Count]
+    boot: Mapped[str] = mapped_column(String(36), default="")
+    heartbeat: Mapped[Bytes]
+    cpu_model: Mapped[Line]
+    cores: Mapped[Count]
+    memory: Mapped[Bytes]
+    max_vcpus: Mapped[Count]
+    max_memory: Mapped[Bytes]
+    architecture: Mapped[Word]
+    accelerator: Mapped[Word]
+    accelerator_reason: Mapped[Line]
+    libvirt_version: Mapped[Word]
+    qemu_version: Mapped[Word]
+    kernel: Mapped[Title]
+    hypervisor_error: Mapped[Prose]
+    cpu_percent: Mapped[float] = mapped_column(default=0.0)
+    memory_percent: Mapped[float] = mapped_column(default=0.0)
+    disk_percent: Mapped[float] = mapped_column(default=0.0)
+    network_rate: Mapped[float] = mapped_column(default=0.0)
+    created: Mapped[Created]
+    version: Mapped[int] = mapped_column(default=0)
+
+
+class HostSample(Base):
+    """One row of a host's load history (manual 6.2.2.3)."""
+
+    __tablename__ = "host_sample"
+    __table_args__ = table_arguments(Index("ix_host_sample_host_at", "host_id", "at"))
+    id: Mapped[Id]
+    host_id: Mapped[int] = mapped_column(ForeignKey("host.id", ondelete="CASCADE"))
+    at: Mapped[Time]
+    cpu_percent: Mapped[float]
+    memory_percent: Mapped[float]
+    disk_percent: Mapped[float]
+    network_rate: Mapped[float]
+
+
+class HostGroup(Base):
+    """Hosts alike enough to run the same VMs (manual 6.2.1)."""
+
+    __tablename__ = "host_group"
+    id: Mapped[Id]
+    uuid: Mapped[Uuid]
+    name: Mapped[Name] = mapped_column(unique=True)
+    description: Mapped[Prose]
+    created: Mapped[Created]
+    version: Mapped[int] = mapped_column(default=0)
+
+    hosts: Mapped[list[Host]] = relationship(secondary=host_in_group, lazy="raise")
+    projects: Mapped[list[Project]] = relationship(secondary=host_group_of_project, lazy="raise")

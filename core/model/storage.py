@@ -1,0 +1,87 @@
+"""Storage pools, volumes and images (manual 9)."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Table, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.model.base import Base, Bytes, Created, Id, Line, Name, Path, Prose, Title, Uuid, Word, table_arguments
+from core.model.hosts import Host
+from core.model.projects import Project, ProjectGroup
+
+pool_of_project = Table(
+    "pool_of_project",
+    Base.metadata,
+    Column("pool_id", ForeignKey("pool.id", ondelete="CASCADE"), primary_key=True),
+    Column("project_id", ForeignKey("project.id", ondelete="CASCADE"), primary_key=True, index=True),
+    **Base.__table_args__,
+)
+
+
+class Pool(Base):
+    """A place for volumes. ``capacity`` is the logical capacity in bytes: the most its volumes may sum to."""
+
+    __tablename__ = "pool"
+    id: Mapped[Id]
+    uuid: Mapped[Uuid]
+    name: Mapped[Name] = mapped_column(unique=True)
+    kind: Mapped[Word]
+    capacity: Mapped[Bytes]
+    path: Mapped[Path]
+    host_id: Mapped[int | None] = mapped_column(ForeignKey("host.id"), index=True)
+    vendor: Mapped[Title]
+    product: Mapped[Title]
+    description: Mapped[Prose]
+    error: Mapped[Prose]
+    created: Mapped[Created]
+    version: Mapped[int] = mapped_column(default=0)
+
+    host: Mapped[Host | None] = relationship(lazy="raise")
+    projects: Mapped[list[Project]] = relationship(secondary=pool_of_project, lazy="raise")
+
+
+class Volume(Base):
+    """A virtual disk in a pool. ``state``: creating, present, missing, deleting or failed."""
+
+    __tablename__ = "volume"
+    __table_args__ = table_arguments(UniqueConstraint("pool_id", "name"))
+    id: Mapped[Id]
+    uuid: Mapped[Uuid]
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pool.id"))
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id"), index=True)
+    name: Mapped[Name]
+    display_name: Mapped[Title]
+    format: Mapped[Word]
+    capacity: Mapped[Bytes]
+    allocation: Mapped[Bytes]
+    options: Mapped[Prose]
+    state: Mapped[Word]
+    created: Mapped[Created]
+    version: Mapped[int] = mapped_column(default=0)
+
+    pool: Mapped[Pool] = relationship(lazy="raise")
+
+
+class Image(Base):
+    """A file in a project group's directory that serves as disk or CD (manual 9.5). ``size`` is bytes."""
+
+    __tablename__ = "image"
+    __table_args__ = table_arguments(UniqueConstraint("group_id", "file"))
+    id: Mapped[Id]
+    uuid: Mapped[Uuid]
+    name: Mapped[Name] = mapped_column(index=True)
+    group_id: Mapped[int] = mapped_column(ForeignKey("project_group.id"))
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    file: Mapped[Line]
+    format: Mapped[Word]
+    architecture: Mapped[Word]
+    shared: Mapped[bool] = mapped_column(default=True)
+    read_only: Mapped[bool] = mapped_column(default=True)
+    size: Mapped[Bytes]
+    virtual_size: Mapped[Bytes]
+    state: Mapped[Word]
+    description: Mapped[Prose]
+    created: Mapped[Created]
+    version: Mapped[int] = mapped_column(default=0)
+
+    group: Mapped[ProjectGroup] = relationship(lazy="raise")

@@ -1,0 +1,89 @@
+"""The cloud as the console and the command line see it: operations by name, through a hostd.
+
+There is one way in: ``backend.call("vm.start", vm="web-1")``. Whatever is asked carries an idempotency
+key, so a change whose answer was lost is asked again and still happens once.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any, Protocol
+
+from core.errors import HostdUnavailable
+from core.rpc.calls import CALL, LOGIN, LOGOUT, WAIT
+from core.rpc.client import Client
+
+#: Seconds one `wait` may stay open at the other side.
+WAIT_SECONDS = 25.0
+
+
+class Backend(Protocol):
+    """What screens are handed. Thread-safe; calls block, so they run in workers."""
+
+    def call(self, operation: str, **arguments: Any) -> Any:
+        """Run an operation of the services and return its result (JSON data)."""
+
+    def wait(self, *, since: int = -1, tasks: tuple[str, ...] = (), seconds: float = WAIT_SECONDS) -> dict[str, Any]:
+        """Wait for a change after revision ``since``, or for tasks to end; see :data:`core.rpc.calls.WAIT`."""
+
+
+def client_address() -> str:
+    """The address the person comes from: the SSH client's, or ``local``."""
+    connection = os.environ.get("SSH_CONNECTION", "").split()
+    return connection[0][:64] if connection else "local"
+
+
+class HostdBackend:
+    """A backend over one hostd's Unix socket, with a session (console) or a password per call (command line)."""
+
+    def __init__(self, client: Client, *, patience: float = 0.0) -> None:
+        self._client = client
+        self._patience = patience
+        self._identity: dict[str, str] = {}
+        self._address = client_address()
+
+    def login(self, account: str, password: str) -> dict[str, Any]:
+        """Open a session; later calls use it. Returns the user's own row."""
+        answer = self._client.request(
+            LOGIN, {"account": account, "password": password, "client": self._address}, patience=self._patience
+        )
+        self._identity = {"token": answer["token"]}
+        user: dict[str, Any] = answer["user"]
+        return user
+
+    def use_password(self, account: str, password: str) -> None:
+        """Prove identity with each call instead of a session (one-shot commands)."""
+        self._identity = {"account": account, "password": password}
+
+    def logout(self) -> None:
+        """End the session here and in the database."""
+        if "token" in self._identity:
+            self._client.request(LOGOUT, dict(self._identity))
+        self._identity = {}
+
+    def call(self, operation: str, **arguments: Any) -> Any:
+        """See :meth:`Backend.call`; a lost connection is tried once more with the same idempotency key."""
+        body = {
+            "operation": operation,
+            "arguments": arguments,
+            "request": str(uuid.uuid4()),
+            "client": self._address,
+            **self._identity,
+        }
+        try:
+            return self._client.request(CALL, body, patience=self._patience)
+        except HostdUnavailable:
+            return self._client.request(CALL, body, patience=self._patience)
+
+    def wait(self, *, since: int = -1, tasks: tuple[str, ...] = (), seconds: float = WAIT_SECONDS) -> dict[str, Any]:
+        """See :meth:`Backend.wait`."""
+        body = {
+            "since": since,
+            "tasks": list(tasks),
+            "seconds": min(seconds, WAIT_SECONDS),
+            "client": self._address,
+            **self._identity,
+        }
+        answer: dict[str, Any] = self._client.request(WAIT, body, patience=self._patience)
+        return answer

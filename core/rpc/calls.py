@@ -1,0 +1,70 @@
+"""The table of calls a hostd answers; server and client are made from it.
+
+All are ``POST /v1/<name>`` with a JSON object, signed as in :mod:`core.rpc.signature`, answered with
+``{"ok": ...}`` or ``{"error": ...}`` (the wire form of :class:`core.errors.DosvmError`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Timeout(Enum):
+    """How long the caller waits, in seconds, before it takes the call for lost."""
+
+    FAST = 5.0
+    NORMAL = 30.0
+    LONG = 60.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: what it is for, what goes in and comes out, and how long it may take."""
+
+    name: str
+    timeout: Timeout
+    local: bool
+    """Only over the Unix socket of the same machine: it carries passwords or session tokens."""
+    doc: str
+
+    @property
+    def path(self) -> str:
+        """Where it is posted."""
+        return f"/v1/{self.name}"
+
+
+LOGIN = Call(
+    "login",
+    Timeout.NORMAL,
+    True,
+    "{account, password, client} -> {token, user: {...}}; client is the address the person comes from",
+)
+LOGOUT = Call("logout", Timeout.FAST, True, "{token} -> {}")
+CALL = Call(
+    "call",
+    Timeout.LONG,
+    True,
+    "{operation, arguments, request, client, token | account+password} -> the operation's result",
+)
+WAIT = Call(
+    "wait",
+    Timeout.LONG,
+    True,
+    "{token | account+password, client, since, tasks: [uuid], seconds} -> {revision, tasks: [row]}; returns"
+    " when something changed after revision `since`, when all the tasks have ended, or after `seconds`",
+)
+DOORBELL = Call(
+    "doorbell", Timeout.FAST, False, "{topics: [str]} -> {}; there is work for this host, or news for its watchers"
+)
+HOST_SAMPLES = Call(
+    "host-samples", Timeout.FAST, False, "{since} -> {samples: [...]}; recent load of this host, see hostd.metrics"
+)
+MACHINE_SAMPLES = Call(
+    "machine-samples",
+    Timeout.FAST,
+    False,
+    "{machines: [uuid], since} -> {samples: {uuid: [...]}}; recent load of VMs that run on this host",
+)
+
+CALLS = {call.name: call for call in (LOGIN, LOGOUT, CALL, WAIT, DOORBELL, HOST_SAMPLES, MACHINE_SAMPLES)}

@@ -1,0 +1,120 @@
+"""Who may command a hostd: those who hold the cluster key. Every request and every answer is signed.
+
+A signature is HMAC-SHA256 (RFC 2104) under a key derived from the cluster key, over the method, path,
+time, nonce and the digest of the body. An answer is signed over the nonce of its request, so that an
+old answer cannot be passed off as a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import threading
+import time
+from pathlib import Path
+
+from core.errors import InvalidInput, PermissionDenied
+from core.i18n import N_
+
+HEADER = "X-Dosvm-Signature"
+#: How far two hosts' wall clocks may be apart, in seconds. This guards against replay, not liveness.
+SKEW = 300
+KEY_BYTES = 32
+
+
+def derive(cluster_key: bytes, purpose: str) -> bytes:
+    """A key for one purpose (HKDF's expand step, RFC 5869, with the cluster key as its input)."""
+    return hmac.new(cluster_key, b"dosvm " + purpose.encode() + b"\x01", hashlib.sha256).digest()
+
+
+def load_key(path: Path) -> bytes:
+    """Read the cluster key (64 hexadecimal digits).
+
+    Raises:
+        InvalidInput: the file is missing, unreadable, too open, or not a key.
+    """
+    try:
+        text = path.read_text().strip()
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise InvalidInput(
+            N_("The cluster key {path} cannot be read: {reason}."),
+            remedy=N_("Run `dosvm init` first, or copy the key from another host of this cloud."),
+            path=str(path),
+            reason=error.strerror or str(error),
+        ) from error
+    if mode & 0o007:
+        raise InvalidInput(
+            N_("The cluster key {path} is open to everybody."),
+            remedy=N_("Run `chmod 640 {path}`."),
+            path=str(path),
+        )
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise InvalidInput(N_("The cluster key {path} is damaged."), path=str(path))
+    return key
+
+
+def create_key(path: Path) -> bytes:
+    """Make a new cluster key in a file that only its owner reads; never overwrites one."""
+    key = secrets.token_bytes(KEY_BYTES)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key.hex() + "\n")
+    return key
+
+
+class Signer:
+    """Signs and checks with one derived key; remembers nonces so that a request counts once."""
+
+    def __init__(self, cluster_key: bytes) -> None:
+        self._key = derive(cluster_key, "api")
+        self._seen: dict[str, float] = {}
+        self._guard = threading.Lock()
+
+    def _digest(self, *parts: bytes | str) -> str:
+        message = b"\n".join(part.encode() if isinstance(part, str) else part for part in parts)
+        return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+
+    def sign(self, method: str, path: str, body: bytes) -> tuple[str, str]:
+        """The header for a request, and its nonce (to check the answer with)."""
+        now, nonce = str(int(time.time())), secrets.token_hex(12)
+        body_digest = hashlib.sha256(body).hexdigest()
+        return f"v1 {now} {nonce} {self._digest(method, path, now, nonce, body_digest)}", nonce
+
+    def check(self, header: str, method: str, path: str, body: bytes) -> str:
+        """The nonce of a request that is truly signed, fresh and new.
+
+        Raises:
+            PermissionDenied: it is not.
+        """
+        parts = header.split(" ")
+        if len(parts) != 4 or parts[0] != "v1" or not parts[1].isdigit():
+            raise PermissionDenied(N_("The request is not signed with this cloud's key."))
+        _version, sent, nonce, signature = parts
+        expected = self._digest(method, path, sent, nonce, hashlib.sha256(body).hexdigest())
+        if not hmac.compare_digest(expected, signature):
+            raise PermissionDenied(N_("The request is not signed with this cloud's key."))
+        now = time.time()
+        if abs(now - int(sent)) > SKEW:
+            raise PermissionDenied(N_("The request is too old; the hosts' clocks differ by minutes."))
+        with self._guard:
+            if nonce in self._seen:
+                raise PermissionDenied(N_("The request was sent twice."))
+            if len(self._seen) > 10_000:
+                self._seen = {n: t for n, t in self._seen.items() if now - t < 2 * SKEW}
+            self._seen[nonce] = now
+        return nonce
+
+    def sign_answer(self, nonce: str, body: bytes) -> str:
+        """The header of the answer to the request with this nonce."""
+        return self._digest("answer", nonce, hashlib.sha256(body).hexdigest())
+
+    def check_answer(self, header: str, nonce: str, body: bytes) -> bool:
+        """Whether an answer was made by a holder of the key for this very request."""
+        return hmac.compare_digest(self.sign_answer(nonce, body), header)

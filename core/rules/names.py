@@ -1,0 +1,103 @@
+"""Rules for what people type as names, accounts, passwords and paths."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from core.errors import InvalidInput
+from core.i18n import N_
+
+NAME_MAX = 64
+PROSE_MAX = 4000
+PASSWORD_MIN = 8
+PASSWORD_MAX = 128
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a reference is an identity rather than a name."""
+    return _UUID.fullmatch(text) is not None
+
+
+def _printable(text: str) -> bool:
+    # Cc controls, Cs surrogates, Zl/Zp separators; Cf holds the joiners of emoji but also the marks that
+    # turn the direction of what follows, which could make one name look like another.
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text):
+        return False
+    return not any("\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069" for c in text)
+
+
+def name(value: str) -> None:
+    """A name people give: 1 to 64 printable characters of any script, not blank at its ends, not UUID-shaped."""
+    if not value.strip():
+        raise InvalidInput(N_("A name is needed."))
+    if len(value) > NAME_MAX:
+        raise InvalidInput(N_("A name has at most {limit} characters."), limit=NAME_MAX)
+    if not _printable(value) or value != value.strip():
+        raise InvalidInput(N_("A name has printable characters only and no blanks at its ends."))
+    if is_uuid(value):
+        raise InvalidInput(N_("A name cannot have the form of a UUID."))
+
+
+def display_name(value: str) -> None:
+    """A title: empty, or as :func:`name`."""
+    if value:
+        name(value)
+
+
+def identifier(value: str) -> None:
+    """A name that also names files and hosts: letters, digits, dot, dash, underscore (manual 9.3.2)."""
+    if not _IDENTIFIER.fullmatch(value):
+        raise InvalidInput(
+            N_("1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit.")
+        )
+    if is_uuid(value):
+        raise InvalidInput(N_("A name cannot have the form of a UUID."))
+
+
+def account(value: str) -> None:
+    """The account of a user: an identifier."""
+    identifier(value)
+
+
+def prose(value: str) -> None:
+    """A description: up to 4000 characters, line breaks allowed."""
+    if len(value) > PROSE_MAX:
+        raise InvalidInput(N_("At most {limit} characters."), limit=PROSE_MAX)
+    if not _printable(value.replace("\n", "").replace("\t", "")):
+        raise InvalidInput(N_("Printable characters only."))
+
+
+def password(value: str) -> None:
+    """A new password: 8 to 128 characters."""
+    if len(value) < PASSWORD_MIN:
+        raise InvalidInput(N_("A password has at least {limit} characters."), limit=PASSWORD_MIN)
+    if len(value) > PASSWORD_MAX:
+        raise InvalidInput(N_("A password has at most {limit} characters."), limit=PASSWORD_MAX)
+
+
+#: Directories of the system itself; nobody's disks belong there.
+_SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr")
+
+
+def directory(value: str) -> None:
+    """A directory on a host: absolute, without ``..``, not one of the system's own."""
+    if not value.startswith("/") or len(value) > 1024 or not _printable(value):
+        raise InvalidInput(N_("An absolute path is needed, such as /srv/vm."))
+    parts = value.split("/")
+    if ".." in parts or "." in parts:
+        raise InvalidInput(N_("The path must not contain . or .. as a part."))
+    clean = "/" + "/".join(p for p in parts if p)
+    if clean == "/" or any(clean == s or clean.startswith(s + "/") for s in _SYSTEM):
+        raise InvalidInput(N_("{path} belongs to the system."), path=clean)
+
+
+def file_name(value: str) -> None:
+    """A file below a directory: relative, without ``..``; no part begins with a dot."""
+    if not value or value.startswith("/") or len(value) > 255 or not _printable(value):
+        raise InvalidInput(N_("A file name relative to the directory is needed."))
+    if any(part in ("", "..") or part.startswith(".") for part in value.split("/")):
+        raise InvalidInput(N_("The file must be inside the directory; no part may begin with a dot."))

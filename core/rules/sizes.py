@@ -1,0 +1,69 @@
+"""Sizes: bytes inside, units outside (IEC 80000-13: KiB is 1024, kB is 1000 bytes)."""
+
+from __future__ import annotations
+
+import re
+
+from core.errors import InvalidInput
+from core.i18n import N_
+
+UNITS = {
+    "B": 1,
+    "KB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "TB": 1000**4,
+    "PB": 1000**5,
+    "KIB": 1024,
+    "MIB": 1024**2,
+    "GIB": 1024**3,
+    "TIB": 1024**4,
+    "PIB": 1024**5,
+    "K": 1024,
+    "M": 1024**2,
+    "G": 1024**3,
+    "T": 1024**4,
+    "P": 1024**5,
+}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+MIB = 1024**2
+GIB = 1024**3
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as ``512MiB``, ``1.5 GB`` or ``10G``; a number alone is bytes.
+
+    Raises:
+        InvalidInput: it is not a size.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None or (match[2] and match[2].upper() not in UNITS):
+        raise InvalidInput(N_("A size with its unit is needed, such as 512MiB, 20GiB or 20GB."))
+    whole, _, fraction = match[1].partition(".")
+    factor = UNITS[match[2].upper()] if match[2] else 1
+    result = int(whole) * factor + (int(fraction) * factor // 10 ** len(fraction) if fraction else 0)
+    if result >= 2**63:
+        raise InvalidInput(N_("The size is too large."))
+    return result
+
+
+def format_size(value: float) -> str:
+    """A size for people: three digits and the IEC unit, such as ``1.50 GiB``."""
+    amount = float(value)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(amount) < 1024:
+            break
+        amount /= 1024
+    else:
+        unit = "PiB"
+    if unit == "B" or amount == int(amount):
+        return f"{int(amount)} {unit}"
+    return f"{amount:.2f} {unit}" if amount < 10 else f"{amount:.1f} {unit}"
+
+
+def size(value: int | str) -> None:
+    """A size that is not negative, as bytes or as text with a unit."""
+    if isinstance(value, str):
+        parse_size(value)
+    elif value < 0:
+        raise InvalidInput(N_("A size cannot be negative."))

@@ -1,0 +1,26 @@
+"""Who is calling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.model import Role
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A logged-in user as of this call. ``project_active`` is False when the project was deactivated."""
+
+    user_id: int
+    uuid: str
+    account: str
+    role: Role
+    address: str
+    project_id: int | None = None
+    project_active: bool = True
+    must_change_password: bool = False
+
+    @property
+    def is_sysadm(self) -> bool:
+        """Whether this is the system administrator."""
+        return self.role is Role.SYSADM

@@ -1,0 +1,147 @@
+"""Runs operations: permission, arguments, transaction, log, and what follows a commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core.clock import Clock
+from core.database import Database
+from core.errors import Conflict, DosvmError, NotFound, PasswordChangeRequired, PermissionDenied
+from core.i18n import N_
+from core.model import OperationLog
+from core.security.passwords import Passwords
+from core.services.actor import Actor
+from core.services.cloud import Cloud
+from core.services.operation import OPERATIONS, Answer, Call, Operation, with_field
+
+#: The one operation that is open to a user whose password must be changed first.
+CHANGE_PASSWORD = "profile.change-password"
+
+
+class Services:
+    """The domain, ready to be called by name."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        cloud: Cloud,
+        passwords: Passwords,
+        after_commit: Callable[[set[int], set[str]], None],
+    ) -> None:
+        """Bind the services to their surroundings.
+
+        Args:
+            database: where everything is kept.
+            clock: the time.
+            cloud: the living cloud.
+            passwords: hashing and checking.
+            after_commit: called after each committed change with host ids to ring and changed topics.
+        """
+        import core.services.registry  # noqa: F401, PLC0415  (declares all operations)
+
+        self.database = database
+        self.clock = clock
+        self.cloud = cloud
+        self.passwords = passwords
+        self._after_commit = after_commit
+
+    def call(self, name: str, arguments: dict[str, Any], actor: Actor, request: str) -> Answer:
+        """Run an operation for a user.
+
+        Args:
+            name: the operation, ``noun.verb``.
+            arguments: its arguments, JSON data, not trusted.
+            actor: who calls; already authenticated.
+            request: idempotency key; a change asked again under the same key happens once.
+
+        Raises:
+            DosvmError: whatever is wrong, in words for its reader.
+        """
+        operation = OPERATIONS.get(name)
+        if operation is None:
+            raise NotFound(N_("There is no operation {name}."), name=name)
+        check_permission(operation, actor)
+        try:
+            checked = operation.check(arguments)
+            if operation.writes:
+                return self._change(operation, checked, actor, request)
+            return self.database.read(lambda session: operation.function(self._call(session, actor), **checked))
+        except DosvmError as error:
+            raise with_field(error) from error.__cause__
+
+    def _call(self, session: Session, actor: Actor) -> Call:
+        return Call(session, actor, self.clock, self.cloud, self.passwords)
+
+    def _change(self, operation: Operation, arguments: dict[str, Any], actor: Actor, request: str) -> Answer:
+        calls: list[Call] = []
+
+        def work(session: Session) -> Answer:
+            call = self._call(session, actor)
+            answer = operation.function(call, **arguments)
+            session.add(self._log_row(operation, call, arguments, answer, request))
+            session.flush()
+            calls.append(call)
+            return answer
+
+        try:
+            answer = self.database.write(work)
+        except IntegrityError as error:
+            return self._explain(error, operation, actor, request)
+        self._after_commit(calls[-1].rings, calls[-1].topics)
+        return answer
+
+    def _log_row(
+        self, operation: Operation, call: Call, arguments: dict[str, Any], answer: Answer, request: str
+    ) -> OperationLog:
+        target = call.target or str(arguments.get(operation.target or "", ""))
+        return OperationLog(
+            at=self.clock.now(),
+            account=call.actor.account,
+            address=call.actor.address,
+            action=operation.action or "",
+            operation=operation.name,
+            target=target[:255],
+            detail=json.dumps(call.detail, ensure_ascii=False, default=str) if call.detail else "",
+            request=request,
+            result=json.dumps(answer, ensure_ascii=False, default=str),
+        )
+
+    def _explain(self, error: IntegrityError, operation: Operation, actor: Actor, request: str) -> Answer:
+        """A constraint was broken: by a repeated request (give its answer again) or by a race (say so)."""
+
+        def find(session: Session) -> OperationLog | None:
+            return session.scalar(select(OperationLog).where(OperationLog.request == request))
+
+        before = self.database.read(find)
+        if before is not None and before.operation == operation.name and before.account == actor.account:
+            answer: Answer = json.loads(before.result)
+            return answer
+        raise Conflict(
+            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
+        ) from error
+
+
+def check_permission(operation: Operation, actor: Actor) -> None:
+    """Refuse who is not named by the operation; deny by default.
+
+    Raises:
+        PermissionDenied: the role may not, or the project is deactivated.
+        PasswordChangeRequired: the first password is still in use.
+    """
+    if actor.must_change_password and operation.name != CHANGE_PASSWORD:
+        raise PasswordChangeRequired(
+            N_("The password must be changed first."), remedy=N_("Use `dosvm profile change-password`.")
+        )
+    if actor.role not in operation.roles:
+        raise PermissionDenied(N_("{account} may not do this ({operation})."), account=actor.account, operation=operation.name)
+    if not actor.is_sysadm and not actor.project_active and not operation.idle_project:
+        raise PermissionDenied(
+            N_("The project is deactivated."), remedy=N_("Ask the system administrator to activate it.")
+        )

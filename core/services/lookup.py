@@ -1,0 +1,128 @@
+"""Finds objects by what people call them, and only those the caller may act on.
+
+A reference is a UUID or a name. What belongs to somebody else is not found, rather than forbidden:
+its existence is nobody's business.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, select
+
+from core.errors import NotFound
+from core.i18n import N_
+from core.model import (
+    Base,
+    Host,
+    HostGroup,
+    Image,
+    Instance,
+    Machine,
+    Pool,
+    Project,
+    ProjectGroup,
+    User,
+    Volume,
+    host_group_of_project,
+    pool_of_project,
+    project_in_group,
+)
+from core.rules.names import is_uuid
+from core.services.operation import Call
+
+M = TypeVar("M", bound=Base)
+
+_KIND = {
+    Host: N_("host"),
+    HostGroup: N_("host group"),
+    Image: N_("image"),
+    Instance: N_("instance"),
+    Machine: N_("VM"),
+    Pool: N_("storage pool"),
+    Project: N_("project"),
+    ProjectGroup: N_("project group"),
+    User: N_("user"),
+    Volume: N_("volume"),
+}
+
+
+def visible(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
+    """The conditions under which rows of a table are the caller's to see."""
+    if call.actor.is_sysadm:
+        return []
+    mine = call.actor.project_id
+    if model in (Instance, Machine):
+        return [model.project_id == mine]  # type: ignore[attr-defined]
+    if model is Pool:
+        return [Pool.id.in_(select(pool_of_project.c.pool_id).where(pool_of_project.c.project_id == mine))]
+    if model is Volume:
+        return [
+            (Volume.project_id == mine) | Volume.project_id.is_(None),
+            Volume.pool_id.in_(select(pool_of_project.c.pool_id).where(pool_of_project.c.project_id == mine)),
+        ]
+    if model is Image:
+        groups = select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine)
+        return [Image.group_id.in_(groups), (Image.project_id == mine) | Image.shared]
+    if model is ProjectGroup:
+        return [
+            ProjectGroup.id.in_(select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine))
+        ]
+    if model is Project:
+        return [Project.id == mine]
+    if model is HostGroup:
+        given = select(host_group_of_project.c.group_id).where(host_group_of_project.c.project_id == mine)
+        return [HostGroup.id.in_(given)]
+    if model is User:
+        return [User.id == call.actor.user_id]
+    if model is Host:
+        return []  # names of hosts are no secret; which of them may be used is for placement to say
+    raise AssertionError(f"no rule says who may see {model.__name__}")
+
+
+def find(call: Call, model: type[M], reference: str, *, field: str, statement: Select[Any] | None = None) -> M:
+    """One object by UUID or name.
+
+    Args:
+        call: whose eyes to look with.
+        model: the table.
+        reference: UUID, or name (account for users; ``pool/name`` for volumes; for the system
+            administrator ``project/name`` for instances and VMs).
+        field: the argument it came from, for the error.
+        statement: a select of ``model`` with its own loading options.
+
+    Raises:
+        NotFound: there is none that the caller may see, or a name fits several.
+    """
+    query = (statement if statement is not None else select(model)).where(*visible(call, model))
+    found = list(call.session.scalars(query.where(*_matches(model, reference)).limit(2)))
+    if len(found) == 1:
+        result: M = found[0]
+        return result
+    if found:
+        raise NotFound(
+            N_("Several have the name {name}."),
+            remedy=N_("Write PROJECT/NAME or the UUID."),
+            field=field,
+            name=reference,
+        )
+    raise NotFound(N_("There is no {kind} {name}."), field=field, kind=_KIND[model], name=reference)
+
+
+def _matches(model: type[Base], reference: str) -> list[ColumnElement[bool]]:
+    if is_uuid(reference):
+        return [model.uuid == reference.lower()]  # type: ignore[attr-defined]
+    if model is User:
+        return [User.account == reference]
+    if model is Volume:
+        pool, slash, volume = reference.partition("/")
+        if not slash:
+            return [Volume.name == reference]
+        return [Volume.name == volume, Volume.pool_id.in_(select(Pool.id).where(Pool.name == pool))]
+    if model in (Instance, Machine):
+        # VM and instance names cannot hold a slash, so the last one parts the project from the name.
+        project, slash, name = reference.rpartition("/")
+        if slash:
+            owner = select(Project.id).where(Project.name == project)
+            return [model.name == name, model.project_id.in_(owner)]  # type: ignore[attr-defined]
+    return [model.name == reference]  # type: ignore[attr-defined]

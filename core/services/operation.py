@@ -1,0 +1,175 @@
+"""Operations: the only way anything in the cloud is read or changed by a person.
+
+A service function becomes an operation by its declaration::
+
+    @operation("vm.start", roles=PROJECT_ADMIN, action=N_("Start"), target="vm")
+    def start(call: Call, *, vm: str, host: str = "") -> Answer: ...
+
+The declaration says who may call it; whoever is not named may not. Its keyword parameters are its
+arguments, checked against their annotations. An operation with an ``action`` changes something: it
+runs in a write transaction, which also holds its row in the operation log. Object-level rights are the
+loaders' (:mod:`core.services.lookup`): they find only what belongs to the caller.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from core.clock import Clock
+from core.errors import DosvmError, InvalidInput
+from core.i18n import N_
+from core.model import Role
+from core.services.actor import Actor
+from core.services.cloud import Cloud
+
+if TYPE_CHECKING:
+    from core.security.passwords import Passwords
+
+#: Result of an operation: JSON data, an object at its top.
+Answer = dict[str, Any]
+
+SYSTEM_ADMIN = frozenset({Role.SYSADM})
+PROJECT_ADMIN = frozenset({Role.PROJECT})
+EVERYBODY = frozenset(Role)
+
+#: Longest text an argument may hold, in characters (custom XML is the longest).
+MAX_TEXT = 65536
+
+
+@dataclass
+class Call:
+    """What an operation is handed: its transaction, its caller, and what to do once it is committed."""
+
+    session: Session
+    actor: Actor
+    clock: Clock
+    cloud: Cloud
+    passwords: Passwords
+    target: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
+    rings: set[int] = field(default_factory=set)
+    topics: set[str] = field(default_factory=set)
+
+    def note(self, target: str, **detail: Any) -> None:
+        """Say for the operation log what was changed, and how. Never a secret."""
+        self.target = target
+        self.detail.update(detail)
+
+    def ring(self, host_id: int) -> None:
+        """Tell this host's hostd, once committed, that there is a task for it."""
+        self.rings.add(host_id)
+
+    def changed(self, *topics: str) -> None:
+        """Tell watchers, once committed, that rows of these kinds changed (``vm``, ``pool``, ...)."""
+        self.topics.update(topics)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One entry of the table of operations."""
+
+    name: str
+    function: Callable[..., Answer]
+    roles: frozenset[Role]
+    action: str | None
+    target: str | None
+    idle_project: bool
+    parameters: Mapping[str, Any]
+    required: frozenset[str]
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something."""
+        return self.action is not None
+
+    def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments, when their names and types are right.
+
+        Raises:
+            InvalidInput: one is unknown, missing or of the wrong type; names it.
+        """
+        for name in arguments:
+            if name not in self.parameters:
+                raise InvalidInput(N_("{field} is not a field of this operation."), field=name)
+        for name in self.required:
+            if name not in arguments:
+                raise InvalidInput(N_("{field} is missing."), field=name)
+        return {name: _checked(name, value, self.parameters[name]) for name, value in arguments.items()}
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+def operation(
+    name: str,
+    *,
+    roles: frozenset[Role],
+    action: str | None = None,
+    target: str | None = None,
+    idle_project: bool = False,
+) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Declare an operation.
+
+    Args:
+        name: ``noun.verb``.
+        roles: who may call it; nobody else may.
+        action: for a change, what the operation log calls it; None for a read.
+        target: the parameter that names the object acted on, when there is one.
+        idle_project: whether admins of a deactivated project may still call it.
+    """
+
+    def declare(function: Callable[..., Answer]) -> Callable[..., Answer]:
+        if name in OPERATIONS:
+            raise ValueError(f"operation {name} is declared twice")
+        hints = typing.get_type_hints(function)
+        signature = list(inspect.signature(function).parameters.values())[1:]
+        OPERATIONS[name] = Operation(
+            name=name,
+            function=function,
+            roles=roles,
+            action=action,
+            target=target,
+            idle_project=idle_project,
+            parameters={p.name: hints[p.name] for p in signature},
+            required=frozenset(p.name for p in signature if p.default is inspect.Parameter.empty),
+        )
+        return function
+
+    return declare
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        options = typing.get_args(hint)
+        if value is None and type(None) in options:
+            return None
+        return _checked(name, value, next(o for o in options if o is not type(None)))
+    origin = typing.get_origin(hint) or hint
+    if origin is Any:
+        return value
+    if origin is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, origin) or (origin is int and isinstance(value, bool)):
+        raise InvalidInput(N_("{field} has the wrong type."), field=name)
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise InvalidInput(N_("{field} is longer than {limit} characters."), field=name, limit=MAX_TEXT)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise InvalidInput(N_("{field} is out of range."), field=name)
+    if origin is list:
+        (item,) = typing.get_args(hint) or (Any,)
+        return [_checked(name, element, item) for element in value]
+    return value
+
+
+def with_field(error: DosvmError) -> DosvmError:
+    """Give the sentence of a field's error the field's name as a parameter, for those that speak of it."""
+    if error.field:
+        error.parameters.setdefault("field", error.field)
+    return error

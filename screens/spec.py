@@ -1,0 +1,286 @@
+"""The one declaration of a resource, read by five users: list screen, form, palette and help, command line, tests.
+
+Data only: no Textual, no database. Texts are English msgids (``N_``), translated where they are shown.
+What a resource needs beyond this it gets by a screen of its own in ``screens/special``, not by a new knob.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from core.i18n import N_
+
+#: A row as an operation returned it: JSON data.
+Row = Mapping[str, Any]
+
+SYSADM = "sysadm"
+PROJECT = "project"
+BOTH = (SYSADM, PROJECT)
+
+
+class Kind(StrEnum):
+    """What a value is: decides how it is shown, typed in, sorted and aligned."""
+
+    TEXT = "text"
+    MULTILINE = "multiline"
+    XML = "xml"
+    INTEGER = "integer"
+    SIZE = "size"  # bytes; typed with a unit, shown in the largest that fits
+    RATE = "rate"  # bytes per second
+    PERCENT = "percent"
+    BOOLEAN = "boolean"
+    TIME = "time"  # UTC "YYYY-MM-DDTHH:MM:SS[.ffffff]"; shown local
+    DURATION = "duration"  # seconds
+    STATE = "state"  # a word with a sign: see STATE_SIGNS
+    CHOICE = "choice"
+    SECRET = "secret"  # never shown, never prefilled
+    REFERENCE = "reference"  # the row of another resource, picked from its list
+    REFERENCES = "references"  # several of them
+    ROWS = "rows"  # a table inside the form
+    LIST = "list"  # shown only: several texts
+
+
+#: The sign and colour role of each state word. Colours only help: sign and word tell.
+STATE_SIGNS: Mapping[str, tuple[str, str]] = {
+    "running": ("●", "success"),
+    "up": ("●", "success"),
+    "present": ("●", "success"),
+    "active": ("●", "success"),
+    "done": ("●", "success"),
+    "starting": ("◐", "warning"),
+    "stopping": ("◐", "warning"),
+    "creating": ("◐", "warning"),
+    "deleting": ("◐", "warning"),
+    "queued": ("◌", "muted"),
+    "paused": ("‖", "warning"),
+    "saved": ("▪", "muted"),
+    "off": ("○", "muted"),
+    "inactive": ("○", "muted"),
+    "disabled": ("○", "muted"),
+    "frozen": ("○", "muted"),
+    "cancelled": ("○", "muted"),
+    "unknown": ("?", "muted"),
+    "down": ("✗", "error"),
+    "failed": ("✗", "error"),
+    "missing": ("✗", "error"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a list and one line of the details.
+
+    Attributes:
+        key: the key in the row.
+        title: msgid.
+        width: cells in the list; the name column takes what is left over.
+        kind: how the value is shown.
+        from_width: narrowest terminal, in cells, on which the list shows it.
+        sort: whether the list operation can sort by ``key``.
+        live: the value ages when its host is silent; greyed then.
+        details_only: not in the list.
+        words: for CHOICE and LIST values: value -> msgid.
+    """
+
+    key: str
+    title: str
+    width: int = 12
+    kind: Kind = Kind.TEXT
+    from_width: int = 0
+    sort: bool = True
+    live: bool = False
+    details_only: bool = False
+    roles: tuple[str, ...] = BOTH
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input of a form and one option of a command.
+
+    Attributes:
+        key: the operation's argument; the option is ``--key`` with dashes unless ``option`` says otherwise.
+        label: msgid.
+        kind: which input.
+        required: whether it must be given.
+        default: value when left alone.
+        rule: name of a check in :mod:`core.rules` (``name``, ``display_name``, ``path``, ...); run as one
+            types, and again by the service.
+        hint: msgid; the rule in words, shown while the field has the focus and in ``--help``.
+        unit: shown beside it.
+        choices: (value, msgid) pairs.
+        resource: for REFERENCE(S): the resource to pick from; its ``reference`` column is the value.
+        filters: for REFERENCE(S): fixed filters of that list.
+        fields: for ROWS: the columns of the inner table; on the command line ``--option key=value,...``.
+        when: shown only when this holds for the values typed so far.
+        panel: msgid of the panel (tab) it is on; forms with panels show one at a time.
+        option: name of the command-line option when it is not the key.
+        positional: the command line takes it as a word of its own.
+        minimum, maximum: for INTEGER and SIZE.
+        own_password: the caller's own password, asked again; the command line has it already.
+        twice: a new secret, to be typed twice in the console.
+        command_line, console: whether it is offered there.
+    """
+
+    key: str
+    label: str
+    kind: Kind = Kind.TEXT
+    required: bool = False
+    default: Any = None
+    rule: str | None = None
+    hint: str = ""
+    unit: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    resource: str | None = None
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    fields: tuple[Field, ...] = ()
+    when: Callable[[Mapping[str, Any]], bool] | None = None
+    panel: str = ""
+    option: str | None = None
+    positional: bool = False
+    minimum: int | None = None
+    maximum: int | None = None
+    own_password: bool = False
+    twice: bool = False
+    command_line: bool = True
+    console: bool = True
+
+
+class Danger(StrEnum):
+    """How much a person is asked before it happens."""
+
+    NONE = "none"
+    CONFIRM = "confirm"  # what, which; focus on No
+    TYPE_NAME = "type-name"  # the object's name must be typed
+
+
+class Target(StrEnum):
+    """What an action acts on."""
+
+    NOTHING = "nothing"  # a new object, or the whole list
+    ROW = "row"
+    ROWS = "rows"  # each marked row; the report is per row
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something one can do, by key, by palette and by command.
+
+    Attributes:
+        verb: the command's verb, and with the resource's name the palette's entry.
+        label: msgid, imperative.
+        operation: what is called.
+        key: the key in the list and the details; empty for palette and command line only.
+        target: what it acts on; for ROW(S) the row's reference is passed as argument ``argument``.
+        argument: that argument's name; the resource's ``name`` when empty.
+        fields: the form, when it needs one.
+        prefill: an operation that gives the form's values for a row (a plain key -> value object); the
+            row itself when empty. Only for ROW.
+        danger: what is asked first.
+        warning: msgid; what will happen, may use ``{name}`` and other keys of the row.
+        allowed: whether it makes sense for this row now; greyed otherwise.
+        task: whether the operation returns ``{"task": uuid}`` to follow.
+        screen: name of a special screen to open instead (``screens.special``).
+        roles: who is offered it (the service decides by itself).
+        console, command_line: whether it is offered there.
+    """
+
+    verb: str
+    label: str
+    operation: str = ""
+    key: str = ""
+    target: Target = Target.ROW
+    argument: str = ""
+    fields: tuple[Field, ...] = ()
+    prefill: str = ""
+    danger: Danger = Danger.NONE
+    warning: str = ""
+    allowed: Callable[[Row], bool] | None = None
+    task: bool = False
+    screen: str = ""
+    roles: tuple[str, ...] = BOTH
+    console: bool = True
+    command_line: bool = True
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A filter of the list operation, passed as ``filters[key]``; ``choices`` as in :class:`Field`."""
+
+    key: str
+    label: str
+    kind: Kind = Kind.TEXT
+    choices: tuple[tuple[str, str], ...] = ()
+    resource: str | None = None
+    roles: tuple[str, ...] = BOTH
+
+
+@dataclass(frozen=True)
+class Related:
+    """Another resource's list seen from a row: opened by ``key``, filtered by ``filters`` (filter -> row key)."""
+
+    resource: str
+    label: str
+    key: str
+    filters: Mapping[str, str]
+    roles: tuple[str, ...] = BOTH
+
+
+@dataclass(frozen=True)
+class ResourceSpec:
+    """A resource: how it is listed, shown, made, changed, and by whom.
+
+    Attributes:
+        name: the command's area and the name for ``:``; singular, dashes.
+        title: msgid, plural; the menu entry and breadcrumb.
+        singular: msgid.
+        section: msgid of the first-level menu entry it is under.
+        columns, filters, actions, related: as their classes say.
+        roles: who sees it.
+        list_operation: takes ``search``, ``filters``, ``sort``, ``descending``, ``offset``, ``limit`` and
+            answers ``{"rows": [...], "total": n}``; ``<name>.list`` when empty.
+        show_operation: takes the reference as argument ``<name>``; ``<name>.show`` when empty; "-" for none.
+        reference: key of the row that operations take (unambiguous, usually ``uuid``).
+        label: key of the row that people know it by.
+        default_sort: column key, with ``-`` for descending.
+        interval: seconds between refreshes when nothing is heard; events refresh at once.
+        topics: which changes concern this list (see ``Call.changed``).
+        detail_screen: special screen for the details instead of the generic one.
+        empty: msgid shown when there is no row: what this is and how to make the first.
+        help: msgid, one paragraph for F1.
+        single: there is exactly one row (the caller's own profile): Enter goes straight to its details.
+    """
+
+    name: str
+    title: str
+    singular: str
+    section: str
+    columns: tuple[Column, ...]
+    actions: tuple[Action, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    related: tuple[Related, ...] = ()
+    roles: tuple[str, ...] = BOTH
+    list_operation: str = ""
+    show_operation: str = ""
+    reference: str = "uuid"
+    label: str = "name"
+    default_sort: str = "name"
+    interval: float = 5.0
+    topics: tuple[str, ...] = ()
+    detail_screen: str = ""
+    empty: str = N_("Nothing here yet.")
+    help: str = ""
+    single: bool = False
+
+    @property
+    def lists_by(self) -> str:
+        """The list operation."""
+        return self.list_operation or f"{self.name}.list"
+
+    @property
+    def shows_by(self) -> str:
+        """The show operation, or empty when there is none."""
+        return "" if self.show_operation == "-" else self.show_operation or f"{self.name}.show"
