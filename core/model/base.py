@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid as uuid_module
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from sqlalchemy import BigInteger, DateTime, Integer, MetaData, String, Text
 from sqlalchemy.dialects import mysql
@@ -53,7 +53,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    __table_args__ = {
+    __table_args__: Any = {
         "mysql_engine": "InnoDB",
         "mysql_charset": "utf8mb4",
         "mysql_collate": "utf8mb4_bin",
@@ -63,6 +63,6 @@ class Base(DeclarativeBase):
     }
 
 
-def table_arguments(*constraints: object) -> tuple[object, ...]:
+def table_arguments(*constraints: object) -> Any:
     """Constraints of one table followed by the options all tables share."""
     return (*constraints, Base.__table_args__)
