@@ -13,6 +13,7 @@ loaders' (:mod:`core.services.lookup`): they find only what belongs to the calle
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import types
 import typing
@@ -83,6 +84,8 @@ class Operation:
     idle_project: bool
     parameters: Mapping[str, Any]
     required: frozenset[str]
+    lists: type[Any] | None = None
+    """For a list operation the class of its ``query`` parameter, whose fields are arguments of their own."""
 
     @property
     def writes(self) -> bool:
@@ -101,7 +104,12 @@ class Operation:
         for name in self.required:
             if name not in arguments:
                 raise InvalidInput(N_("{field} is missing."), field=name)
-        return {name: _checked(name, value, self.parameters[name]) for name, value in arguments.items()}
+        checked = {name: _checked(name, value, self.parameters[name]) for name, value in arguments.items()}
+        if self.lists is None:
+            return checked
+        own = {f.name for f in dataclasses.fields(self.lists)}
+        query = self.lists(**{name: value for name, value in checked.items() if name in own})
+        return {"query": query, **{name: value for name, value in checked.items() if name not in own}}
 
 
 OPERATIONS: dict[str, Operation] = {}
@@ -130,6 +138,10 @@ def operation(
             raise ValueError(f"operation {name} is declared twice")
         hints = typing.get_type_hints(function)
         signature = list(inspect.signature(function).parameters.values())[1:]
+        lists = hints["query"] if any(p.name == "query" for p in signature) else None
+        parameters = {p.name: hints[p.name] for p in signature if p.name != "query"}
+        if lists is not None:
+            parameters |= typing.get_type_hints(lists)
         OPERATIONS[name] = Operation(
             name=name,
             function=function,
@@ -137,8 +149,11 @@ def operation(
             action=action,
             target=target,
             idle_project=idle_project,
-            parameters={p.name: hints[p.name] for p in signature},
-            required=frozenset(p.name for p in signature if p.default is inspect.Parameter.empty),
+            parameters=parameters,
+            required=frozenset(
+                p.name for p in signature if p.default is inspect.Parameter.empty and p.name != "query"
+            ),
+            lists=lists,
         )
         return function
 

@@ -1,0 +1,124 @@
+"""How every row is changed: only what differs, only when nobody else changed it meanwhile, and said in the log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select, update
+
+from core.errors import AlreadyExists, Conflict
+from core.i18n import N_
+from core.model import OperationLog
+from core.services.operation import Call
+
+#: How many of the newest log rows are looked through for who was faster.
+_LOG_REACH = 2000
+
+
+def edit(call: Call, row: Any, version: int | None, values: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Change columns of a row by one compare-and-swap on its version.
+
+    Args:
+        call: the operation's call; what changed goes into its log detail.
+        row: an object of a table with ``id``, ``uuid`` and ``version``.
+        version: the version the caller last saw; None: whatever is there now.
+        values: column -> new value; None leaves the column alone.
+
+    Returns:
+        What truly changed: column -> [before, after].
+
+    Raises:
+        Conflict: the row is no longer what the caller saw; names what changed.
+    """
+    check_version(call, row, version)
+    changed = {
+        key: [getattr(row, key), value]
+        for key, value in values.items()
+        if value is not None and getattr(row, key) != value
+    }
+    touch(call, row, changed)
+    return changed
+
+
+def touch(call: Call, row: Any, changed: Mapping[str, list[Any]]) -> None:
+    """Write changed columns and the next version; also used when only the row's relations changed.
+
+    ``changed`` is column -> [before, after]; keys that are no columns of the table go into the log only.
+
+    Raises:
+        Conflict: another transaction was faster.
+    """
+    if not changed:
+        return
+    table = type(row)
+    columns = set(table.__table__.columns.keys())
+    values = {key: after for key, (_before, after) in changed.items() if key in columns}
+    done = call.session.execute(
+        update(table)
+        .where(table.id == row.id, table.version == row.version)
+        .values(**values, version=row.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Conflict(
+            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
+        )
+    call.session.expire(row, [*values, "version"])
+    call.detail.update(object=row.uuid, version=row.version, changes={k: list(v) for k, v in changed.items()})
+
+
+def check_version(call: Call, row: Any, version: int | None) -> None:
+    """Refuse an edit of a row that is no longer what the caller saw.
+
+    Raises:
+        Conflict: it is not; names who changed what.
+    """
+    if version is None or version == row.version:
+        return
+    who, what = _changes_since(call, row.uuid, version)
+    if not what:
+        raise Conflict(N_("It was changed meanwhile."), remedy=N_("Look again and repeat it."), field="version")
+    raise Conflict(
+        N_("{who} changed {what} meanwhile."),
+        remedy=N_("Look again and repeat it."),
+        field="version",
+        who=", ".join(who),
+        what=", ".join(what),
+    )
+
+
+def _changes_since(call: Call, uuid: str, version: int) -> tuple[list[str], list[str]]:
+    newest = call.session.scalar(select(func.max(OperationLog.id))) or 0
+    rows = call.session.execute(
+        select(OperationLog.account, OperationLog.detail)
+        .where(OperationLog.id > newest - _LOG_REACH, OperationLog.detail.contains(uuid))
+        .order_by(OperationLog.id)
+    ).all()
+    who: dict[str, None] = {}
+    what: dict[str, None] = {}
+    for account, detail in rows:
+        data = json.loads(detail)
+        if data.get("object") == uuid and data.get("version", 0) > version:
+            who[account] = None
+            what.update(dict.fromkeys(data.get("changes", {})))
+    return list(who), list(what)
+
+
+def unused(call: Call, taken: ColumnElement[bool], name: str, *, field: str = "name") -> None:
+    """Refuse a name that is taken.
+
+    Args:
+        call: the operation's call.
+        taken: the condition that a row has that name, such as ``Pool.name == name``.
+        name: the name, for the sentence.
+        field: the argument it came from.
+
+    Raises:
+        AlreadyExists: it is taken.
+    """
+    if call.session.scalar(select(func.count()).where(taken)):
+        raise AlreadyExists(
+            N_("The name {name} is taken."), remedy=N_("Choose another one."), field=field, name=name
+        )
