@@ -6,16 +6,22 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from core.security.passwords import Passwords
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.clock import Clock
 from core.database import Database
-from core.errors import Conflict, DosvmError, NotFound, PasswordChangeRequired, PermissionDenied
+from core.errors import (
+    Conflict,
+    DosvmError,
+    NotFound,
+    PasswordChangeRequired,
+    PermissionDenied,
+)
 from core.i18n import N_
 from core.model import OperationLog
-from core.security.passwords import Passwords
 from core.services.actor import Actor
 from core.services.cloud import Cloud
 from core.services.operation import OPERATIONS, Answer, Call, Operation, with_field
@@ -44,7 +50,7 @@ class Services:
             passwords: hashing and checking.
             after_commit: called after each committed change with host ids to ring and changed topics.
         """
-        import core.services.registry  # noqa: F401, PLC0415  (declares all operations)
+        import core.services.registry  # noqa: F401  (declares all operations)
 
         self.database = database
         self.clock = clock
