@@ -40,7 +40,7 @@ class Kind(StrEnum):
     REFERENCE = "reference"  # the row of another resource, picked from its list
     REFERENCES = "references"  # several of them
     ROWS = "rows"  # a table inside the form
-    LIST = "list"  # shown only: several texts
+    LIST = "list"  # several texts; as a field: words of ``choices`` in the order typed, with commas
 
 
 #: The sign and colour role of each state word. Colours only help: sign and word tell.
@@ -66,6 +66,31 @@ STATE_SIGNS: Mapping[str, tuple[str, str]] = {
     "down": ("✗", "error"),
     "failed": ("✗", "error"),
     "missing": ("✗", "error"),
+}
+
+#: What people read for each state word.
+STATE_WORDS: Mapping[str, str] = {
+    "running": N_("running"),
+    "up": N_("up"),
+    "present": N_("present"),
+    "active": N_("active"),
+    "done": N_("done"),
+    "starting": N_("starting"),
+    "stopping": N_("stopping"),
+    "creating": N_("creating"),
+    "deleting": N_("deleting"),
+    "queued": N_("queued"),
+    "paused": N_("paused"),
+    "saved": N_("saved"),
+    "off": N_("off"),
+    "inactive": N_("inactive"),
+    "disabled": N_("disabled"),
+    "frozen": N_("frozen"),
+    "cancelled": N_("cancelled"),
+    "unknown": N_("unknown"),
+    "down": N_("down"),
+    "failed": N_("failed"),
+    "missing": N_("missing"),
 }
 
 
@@ -241,7 +266,7 @@ class ResourceSpec:
         columns, filters, actions, related: as their classes say.
         roles: who sees it.
         list_operation: takes ``search``, ``filters``, ``sort``, ``descending``, ``offset``, ``limit`` and
-            answers ``{"rows": [...], "total": n}``; ``<name>.list`` when empty.
+            answers ``{"rows": [...], "total": n}``; ``<name>.list`` when empty, "-" for none.
         show_operation: takes the reference as argument ``<name>``; ``<name>.show`` when empty; "-" for none.
         reference: key of the row that operations take (unambiguous, usually ``uuid``).
         label: key of the row that people know it by.
@@ -251,7 +276,8 @@ class ResourceSpec:
         detail_screen: special screen for the details instead of the generic one.
         empty: msgid shown when there is no row: what this is and how to make the first.
         help: msgid, one paragraph for F1.
-        single: there is exactly one row (the caller's own profile): Enter goes straight to its details.
+        single: there is exactly one row (the caller's own profile): it opens with its details, and no
+            reference is passed to its operations.
     """
 
     name: str
@@ -277,8 +303,8 @@ class ResourceSpec:
 
     @property
     def lists_by(self) -> str:
-        """The list operation."""
-        return self.list_operation or f"{self.name}.list"
+        """The list operation, or empty when there is none."""
+        return "" if self.list_operation == "-" else self.list_operation or f"{self.name}.list"
 
     @property
     def shows_by(self) -> str:

@@ -1,0 +1,1 @@
+"""The resources, one declaration each: ``SPEC`` in a module of the resource's name (dashes as underscores)."""

@@ -1,0 +1,98 @@
+"""Hosts, registered by their own hostd (manual 6.2.2)."""
+
+from __future__ import annotations
+
+from core.i18n import N_
+from screens.spec import SYSADM, Action, Column, Danger, Field, Kind, Related, ResourceSpec
+
+SPEC = ResourceSpec(
+    name="host",
+    title=N_("Hosts"),
+    singular=N_("host"),
+    section=N_("Hosts"),
+    columns=(
+        Column("name", N_("Name"), 20),
+        Column("state", N_("State"), 9, Kind.STATE, sort=False),
+        Column("cores", N_("Cores"), 5, Kind.INTEGER),
+        Column("memory", N_("Memory"), 9, Kind.SIZE),
+        Column("cpu_percent", N_("CPU"), 5, Kind.PERCENT, live=True, sort=False),
+        Column("memory_percent", N_("Mem"), 5, Kind.PERCENT, live=True, sort=False),
+        Column("disk_percent", N_("Disk"), 5, Kind.PERCENT, live=True, sort=False),
+        Column("network_rate", N_("Network"), 11, Kind.RATE, live=True, sort=False),
+        Column("vms", N_("VMs"), 4, Kind.INTEGER, sort=False),
+        Column("max_vcpus", N_("Most VCPUs"), 10, Kind.INTEGER, from_width=100),
+        Column("max_memory", N_("Most VM memory"), 14, Kind.SIZE, from_width=120),
+        Column("address", N_("Address"), 16, from_width=120),
+        Column("accelerator", N_("Accelerator"), 11, Kind.CHOICE, from_width=140, words={"kvm": "KVM", "tcg": "TCG"}),
+        Column("accelerator_reason", N_("Why this accelerator"), details_only=True),
+        Column("age", N_("Last heard of, seconds ago"), 8, Kind.DURATION, details_only=True, sort=False),
+        Column("hypervisor_error", N_("Hypervisor error"), kind=Kind.MULTILINE, details_only=True),
+        Column("cpu_model", N_("CPU model"), details_only=True),
+        Column("architecture", N_("Architecture"), details_only=True),
+        Column("libvirt_version", N_("libvirt"), details_only=True),
+        Column("qemu_version", N_("QEMU"), details_only=True),
+        Column("kernel", N_("Kernel"), details_only=True),
+        Column("created", N_("Registered"), 16, Kind.TIME, details_only=True),
+    ),
+    actions=(
+        Action(
+            "edit",
+            N_("Edit"),
+            "host.edit",
+            key="e",
+            fields=(
+                Field("name", N_("Name"), rule="identifier"),
+                Field(
+                    "max_vcpus",
+                    N_("Most VCPUs"),
+                    Kind.INTEGER,
+                    minimum=1,
+                    maximum=100_000,
+                    hint=N_("Of all VMs together that run on this host."),
+                ),
+                Field(
+                    "max_memory",
+                    N_("Most VM memory"),
+                    Kind.SIZE,
+                    minimum=0,
+                    rule="size",
+                    hint=N_("At most the host's memory less 512 MiB, which the host itself needs."),
+                ),
+            ),
+            roles=(SYSADM,),
+        ),
+        Action(
+            "delete",
+            N_("Delete"),
+            "host.delete",
+            key="d",
+            danger=Danger.TYPE_NAME,
+            warning=N_("The host {name} and its load history are forgotten. It registers again if its hostd starts."),
+            allowed=lambda row: row["state"] != "up",
+            roles=(SYSADM,),
+        ),
+        Action(
+            "samples",
+            N_("Load samples"),
+            "host.samples",
+            fields=(
+                Field(
+                    "since", N_("Since"), Kind.INTEGER, default=0, unit="s", hint=N_("Unix time; 0 for all there are.")
+                ),
+            ),
+            roles=(SYSADM,),
+            console=False,
+        ),
+    ),
+    related=(
+        Related("vm", N_("VMs"), "v", {"host": "name"}),
+        Related("pool", N_("Storage pools"), "p", {"host": "name"}, roles=(SYSADM,)),
+    ),
+    topics=("host",),
+    detail_screen="host",
+    empty=N_("No hosts yet. A host registers by itself when its hostd starts."),
+    help=N_(
+        "A host is a server that runs VMs. Its hostd registers it and reports its load. Cells are grey when the host"
+        " has not been heard of for a while; what they say is then old."
+    ),
+)

@@ -1,0 +1,122 @@
+"""Images: files in the project group's directory that serve as disk or CD (manual 9.5)."""
+
+from __future__ import annotations
+
+from core.i18n import N_
+from screens.spec import PROJECT, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Target
+
+FORMATS = (("raw", N_("raw (also ISO files)")), ("qcow2", "qcow2"), ("qcow", "qcow"))
+ARCHITECTURES = (("x86_64", "x86_64"), ("i686", "i686"))
+_NAME_HINT = N_("1 to 64 characters of any script.")
+
+
+def _rest(*, new: bool) -> tuple[Field, ...]:
+    return (
+        Field(
+            "format",
+            N_("Format"),
+            Kind.CHOICE,
+            required=new,
+            default="raw" if new else None,
+            choices=FORMATS,
+            hint=N_("What the file really is: `qemu-img info FILE` says it. It is checked."),
+        ),
+        Field(
+            "architecture", N_("Architecture"), Kind.CHOICE, default="x86_64" if new else None, choices=ARCHITECTURES
+        ),
+        Field(
+            "shared",
+            N_("Shared"),
+            Kind.BOOLEAN,
+            default=True if new else None,
+            hint=N_("Whether the other projects of the group may use it."),
+        ),
+        Field(
+            "read_only",
+            N_("Read-only"),
+            Kind.BOOLEAN,
+            default=True if new else None,
+            hint=N_("A disk from a read-only image gets a temporary layer for what the VM writes."),
+        ),
+        Field("description", N_("Description"), Kind.MULTILINE, rule="prose"),
+    )
+
+
+_FILE_HINT = N_("Relative to the project group's directory, where the file must be already.")
+
+SPEC = ResourceSpec(
+    name="image",
+    title=N_("Images"),
+    singular=N_("image"),
+    section=N_("Images"),
+    columns=(
+        Column("name", N_("Name"), 20),
+        Column("format", N_("Format"), 6),
+        Column("architecture", N_("Architecture"), 12, from_width=100),
+        Column("size", N_("Size"), 10, Kind.SIZE),
+        Column("state", N_("State"), 10, Kind.STATE),
+        Column("own", N_("Own"), 4, Kind.BOOLEAN, sort=False),
+        Column("read_only", N_("Read-only"), 9, Kind.BOOLEAN, sort=False),
+        Column("file", N_("File"), 20, from_width=90),
+        Column("group", N_("Project group"), 16, sort=False, from_width=120),
+        Column("shared", N_("Shared"), 6, Kind.BOOLEAN, sort=False, from_width=120),
+        Column("virtual_size", N_("Size as a disk"), 10, Kind.SIZE, details_only=True),
+        Column("instances", N_("Instances"), 16, Kind.LIST, details_only=True, sort=False),
+        Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
+        Column("created", N_("Created"), 16, Kind.TIME, from_width=140),
+    ),
+    filters=(Filter("group", N_("Project group"), Kind.REFERENCE, resource="project-group"),),
+    actions=(
+        Action(
+            "add",
+            N_("Add"),
+            "image.add",
+            key="a",
+            target=Target.NOTHING,
+            task=True,
+            fields=(
+                Field("name", N_("Name"), required=True, rule="name", positional=True, hint=_NAME_HINT),
+                Field("file", N_("File"), required=True, rule="file_name", hint=_FILE_HINT),
+                Field(
+                    "group",
+                    N_("Project group"),
+                    Kind.REFERENCE,
+                    resource="project-group",
+                    hint=N_("Whose directory the file is in; needed when the project is in several."),
+                ),
+                *_rest(new=True),
+            ),
+            roles=(PROJECT,),
+        ),
+        Action(
+            "edit",
+            N_("Edit"),
+            "image.edit",
+            key="e",
+            fields=(
+                Field("name", N_("Name"), rule="name", hint=_NAME_HINT),
+                Field("file", N_("File"), rule="file_name", hint=_FILE_HINT),
+                *_rest(new=False),
+            ),
+            task=True,
+            roles=(PROJECT,),
+        ),
+        Action(
+            "delete",
+            N_("Delete"),
+            "image.delete",
+            key="d",
+            danger=Danger.TYPE_NAME,
+            warning=N_("The image {name} and its file {file} are deleted. This cannot be undone."),
+            allowed=lambda row: bool(row["own"]) and not row["instances"],
+            task=True,
+            roles=(PROJECT,),
+        ),
+    ),
+    topics=("image", "instance"),
+    empty=N_("No images yet. Copy a file into the project group's directory on the host, then press a to register it."),
+    help=N_(
+        "An image is a file in the project group's directory that serves as a CD or as a disk. All projects of the"
+        " group may use a shared one; only the project that registered it may delete it."
+    ),
+)

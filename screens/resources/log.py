@@ -1,0 +1,37 @@
+"""The operation log: who changed what (manual 13.1.1)."""
+
+from __future__ import annotations
+
+from core.i18n import N_
+from screens.spec import SYSADM, Column, Filter, Kind, ResourceSpec
+
+TIME_FILTERS = (
+    Filter("account", N_("Account")),
+    Filter("since", N_("Since"), Kind.TIME),
+    Filter("until", N_("Until"), Kind.TIME),
+)
+
+SPEC = ResourceSpec(
+    name="log",
+    title=N_("Operation log"),
+    singular=N_("operation"),
+    section=N_("Logs"),
+    roles=(SYSADM,),
+    columns=(
+        Column("target", N_("On"), 20, sort=False),
+        Column("at", N_("Time"), 16, Kind.TIME),
+        Column("account", N_("Account"), 14),
+        Column("address", N_("From"), 15, sort=False),
+        Column("action", N_("Action"), 16, Kind.CHOICE, sort=False),
+        Column("operation", N_("Operation"), 24, sort=False, from_width=110),
+        Column("detail", N_("Detail"), 30, sort=False, from_width=140),
+    ),
+    filters=TIME_FILTERS,
+    show_operation="-",
+    reference="at",
+    label="target",
+    default_sort="-at",
+    topics=("log",),
+    empty=N_("Nothing was changed yet."),
+    help=N_("Every change anybody made: when, by whom, from which address, on what. It cannot be edited."),
+)

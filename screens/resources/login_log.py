@@ -1,0 +1,29 @@
+"""The login log: who logged in or tried to (manual 13.1.2)."""
+
+from __future__ import annotations
+
+from core.i18n import N_
+from screens.resources.log import TIME_FILTERS
+from screens.spec import SYSADM, Column, Kind, ResourceSpec
+
+SPEC = ResourceSpec(
+    name="login-log",
+    title=N_("Login log"),
+    singular=N_("login"),
+    section=N_("Logs"),
+    roles=(SYSADM,),
+    columns=(
+        Column("account", N_("Account"), 20),
+        Column("at", N_("Time"), 19, Kind.TIME),
+        Column("address", N_("From"), 20, sort=False),
+        Column("outcome", N_("Outcome"), 24, Kind.CHOICE, sort=False),
+    ),
+    filters=TIME_FILTERS,
+    show_operation="-",
+    reference="at",
+    label="account",
+    default_sort="-at",
+    topics=("login-log",),
+    empty=N_("Nobody has logged in yet."),
+    help=N_("Every login and every attempt that failed, with the address it came from."),
+)

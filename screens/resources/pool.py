@@ -1,0 +1,108 @@
+"""Storage pools (manual 9.3, 9.4.1)."""
+
+from __future__ import annotations
+
+from core.i18n import N_
+from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Target
+
+#: Kinds of pools that can be made, with what people call them.
+KINDS = {"dir": N_("Host directory")}
+_DESCRIPTION = Field("description", N_("Description"), Kind.MULTILINE, rule="prose")
+
+SPEC = ResourceSpec(
+    name="pool",
+    title=N_("Storage pools"),
+    singular=N_("storage pool"),
+    section=N_("Storage pools"),
+    columns=(
+        Column("name", N_("Name"), 18),
+        Column("type", N_("Type"), 14, Kind.CHOICE, words=KINDS, sort=False),
+        Column("state", N_("State"), 10, Kind.STATE, sort=False),
+        Column("capacity", N_("Capacity"), 10, Kind.SIZE),
+        Column("used", N_("Used"), 10, Kind.SIZE, sort=False),
+        Column("host", N_("Host"), 16, sort=False),
+        Column("volumes", N_("Volumes"), 7, Kind.INTEGER, sort=False, from_width=90),
+        Column("path", N_("Path"), 24, from_width=120),
+        Column("projects", N_("Projects"), 16, Kind.LIST, sort=False, from_width=140, roles=(SYSADM,)),
+        Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
+        Column("error", N_("Error"), kind=Kind.MULTILINE, details_only=True),
+        Column("vendor", N_("Vendor"), details_only=True),
+        Column("product", N_("Product"), details_only=True),
+        Column("created", N_("Created"), 16, Kind.TIME, from_width=160),
+        Column("xml", N_("XML"), kind=Kind.XML, details_only=True),
+    ),
+    filters=(
+        Filter("kind", N_("Type"), Kind.CHOICE, choices=tuple(KINDS.items())),
+        Filter("host", N_("Host"), Kind.REFERENCE, resource="host"),
+    ),
+    actions=(
+        Action(
+            "add",
+            N_("Add"),
+            "pool.add",
+            key="a",
+            target=Target.NOTHING,
+            task=True,
+            fields=(
+                Field(
+                    "name",
+                    N_("Name"),
+                    required=True,
+                    rule="identifier",
+                    positional=True,
+                    hint=N_("1 to 64 letters, digits, dots, dashes or underscores."),
+                ),
+                Field("type", N_("Type"), Kind.CHOICE, required=True, default="dir", choices=tuple(KINDS.items())),
+                Field("host", N_("Host"), Kind.REFERENCE, required=True, resource="host"),
+                Field(
+                    "path",
+                    N_("Path"),
+                    required=True,
+                    rule="directory",
+                    hint=N_("An absolute path on that host; it is made when it does not exist."),
+                ),
+                Field(
+                    "capacity",
+                    N_("Capacity"),
+                    Kind.SIZE,
+                    required=True,
+                    minimum=1,
+                    rule="size",
+                    hint=N_("The most that its volumes may sum to, such as 200GiB."),
+                ),
+                _DESCRIPTION,
+                Field(
+                    "projects",
+                    N_("Projects"),
+                    Kind.REFERENCES,
+                    resource="project",
+                    option="project",
+                    hint=N_("Who may make volumes in it."),
+                ),
+                Field("vendor", N_("Vendor"), rule="display_name", hint=N_("Of the storage; only shown.")),
+                Field("product", N_("Product"), rule="display_name", hint=N_("Of the storage; only shown.")),
+            ),
+            roles=(SYSADM,),
+        ),
+        Action("edit", N_("Edit description"), "pool.edit", key="e", fields=(_DESCRIPTION,), roles=(SYSADM,)),
+        Action(
+            "delete",
+            N_("Delete"),
+            "pool.delete",
+            key="d",
+            danger=Danger.CONFIRM,
+            warning=N_("The storage pool {name} is forgotten. Its directory stays on the host."),
+            allowed=lambda row: not row["volumes"],
+            task=True,
+            roles=(SYSADM,),
+        ),
+    ),
+    related=(Related("volume", N_("Volumes"), "o", {"pool": "name"}),),
+    reference="name",
+    topics=("pool", "volume", "host"),
+    empty=N_("No storage pools yet. The system administrator adds them and gives them to projects."),
+    help=N_(
+        "A storage pool is a place for volumes. Its capacity is a promise: volumes that would sum to more are refused."
+        " Press o for the volumes of the pool under the cursor."
+    ),
+)

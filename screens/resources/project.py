@@ -1,0 +1,137 @@
+"""Projects and what they may use (manual 7.2.1)."""
+
+from __future__ import annotations
+
+from core.i18n import N_
+from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Row, Target
+
+_DESCRIPTION = Field("description", N_("Description"), Kind.MULTILINE, rule="prose")
+_NAME_HINT = N_("1 to 64 characters of any script.")
+_QUOTAS = N_("Quotas")
+_ADMINS = N_("Administrators")
+_POOLS = N_("Storage pools")
+_HOST_GROUPS = N_("Host groups")
+
+
+def _count(key: str, label: str, hint: str) -> Field:
+    return Field(key, label, Kind.INTEGER, minimum=0, maximum=1_000_000, hint=hint, panel=_QUOTAS)
+
+
+def _bytes(key: str, label: str, hint: str) -> Field:
+    return Field(key, label, Kind.SIZE, minimum=0, rule="size", hint=hint, panel=_QUOTAS)
+
+
+def _set(key: str, label: str, resource: str, option: str, panel: str) -> tuple[Field, ...]:
+    """The whole set for the form; on the command line also single members, to add and to remove."""
+    return (
+        Field(key, label, Kind.REFERENCES, resource=resource, option=option, panel=panel),
+        Field(f"add_{key}", label, Kind.REFERENCES, resource=resource, option=f"add-{option}", console=False),
+        Field(f"remove_{key}", label, Kind.REFERENCES, resource=resource, option=f"remove-{option}", console=False),
+    )
+
+
+def _is_active(row: Row) -> bool:
+    return bool(row["active"])
+
+
+SPEC = ResourceSpec(
+    name="project",
+    title=N_("Projects"),
+    singular=N_("project"),
+    section=N_("Projects"),
+    roles=(SYSADM,),
+    columns=(
+        Column("name", N_("Name"), 20),
+        Column("state", N_("State"), 11, Kind.STATE, sort=False),
+        Column("admins", N_("Administrators"), 20, Kind.LIST, sort=False),
+        Column("groups", N_("Project groups"), 16, Kind.LIST, sort=False, from_width=100),
+        Column("description", N_("Description"), 20),
+        Column("pools", N_("Storage pools"), 20, Kind.LIST, sort=False, details_only=True),
+        Column("host_groups", N_("Host groups"), 20, Kind.LIST, sort=False, details_only=True),
+        Column("max_instances", N_("Most instances"), 9, Kind.INTEGER, details_only=True),
+        Column("max_vcpus", N_("Most VCPUs"), 9, Kind.INTEGER, details_only=True),
+        Column("max_memory", N_("Most memory"), 9, Kind.SIZE, details_only=True),
+        Column("max_disk", N_("Most disk space"), 9, Kind.SIZE, details_only=True),
+        Column("max_images", N_("Most images"), 9, Kind.INTEGER, details_only=True),
+        Column("max_image_bytes", N_("Most image space"), 9, Kind.SIZE, details_only=True),
+        Column("max_snapshots", N_("Most snapshots"), 9, Kind.INTEGER, details_only=True),
+        Column("created", N_("Created"), 16, Kind.TIME, from_width=130),
+    ),
+    filters=(Filter("active", N_("Active"), Kind.BOOLEAN),),
+    actions=(
+        Action(
+            "add",
+            N_("Add"),
+            "project.add",
+            key="a",
+            target=Target.NOTHING,
+            fields=(
+                Field("name", N_("Name"), required=True, rule="name", positional=True, hint=_NAME_HINT),
+                Field("group", N_("Project group"), Kind.REFERENCE, required=True, resource="project-group"),
+                _DESCRIPTION,
+            ),
+        ),
+        Action(
+            "edit",
+            N_("Edit"),
+            "project.edit",
+            key="e",
+            fields=(Field("name", N_("Name"), rule="name", hint=_NAME_HINT), _DESCRIPTION),
+        ),
+        Action(
+            "configure",
+            N_("Configure"),
+            "project.configure",
+            key="c",
+            fields=(
+                _count("max_instances", N_("Most instances"), N_("How many instances may exist.")),
+                _count("max_vcpus", N_("Most VCPUs"), N_("Of all VMs together whose power is on.")),
+                _bytes("max_memory", N_("Most memory"), N_("Of all VMs together whose power is on.")),
+                _bytes("max_disk", N_("Most disk space"), N_("Of all volumes together.")),
+                _count("max_images", N_("Most images"), N_("How many images may be registered.")),
+                _bytes("max_image_bytes", N_("Most image space"), N_("Of all images together.")),
+                _count("max_snapshots", N_("Most snapshots"), N_("Of all disks together.")),
+                *_set("admins", _ADMINS, "user", "admin", _ADMINS),
+                *_set("pools", _POOLS, "pool", "pool", _POOLS),
+                *_set("host_groups", _HOST_GROUPS, "host-group", "host-group", _HOST_GROUPS),
+            ),
+        ),
+        Action(
+            "activate",
+            N_("Activate"),
+            "project.activate",
+            key="t",
+            target=Target.ROWS,
+            allowed=lambda row: not _is_active(row),
+        ),
+        Action(
+            "deactivate",
+            N_("Deactivate"),
+            "project.deactivate",
+            key="z",
+            target=Target.ROWS,
+            danger=Danger.CONFIRM,
+            warning=N_("The administrators of {name} can no longer manage it. Its VMs are left as they are."),
+            allowed=_is_active,
+        ),
+        Action(
+            "delete",
+            N_("Delete"),
+            "project.delete",
+            key="d",
+            danger=Danger.TYPE_NAME,
+            warning=N_("The project {name} is deleted with its quotas. It must be empty first."),
+        ),
+    ),
+    related=(
+        Related("vm", N_("VMs"), "v", {"project": "name"}),
+        Related("user", N_("Users"), "u", {"project": "name"}, roles=(SYSADM,)),
+    ),
+    reference="name",
+    topics=("project", "user"),
+    empty=N_("No projects yet. Press a to add the first; it needs a project group."),
+    help=N_(
+        "A project is what VMs belong to. It needs quotas, administrators, storage pools and host groups before its"
+        " administrators can run anything: press c to configure it."
+    ),
+)

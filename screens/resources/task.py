@@ -1,0 +1,52 @@
+"""Tasks: what hosts were asked to do, and how far they are."""
+
+from __future__ import annotations
+
+from core.i18n import N_
+from screens.spec import Column, Filter, Kind, ResourceSpec
+
+KINDS = {
+    "machine.start": N_("Power on"),
+    "machine.stop": N_("Power off"),
+    "machine.reboot": N_("Reboot"),
+    "machine.reset": N_("Reset"),
+    "machine.suspend": N_("Suspend"),
+    "machine.resume": N_("Resume"),
+    "pool.activate": N_("Make the storage pool ready"),
+    "pool.release": N_("Release the storage pool"),
+    "volume.create": N_("Create the volume"),
+    "volume.grow": N_("Grow the volume"),
+    "volume.delete": N_("Delete the volume"),
+    "image.check": N_("Check the image"),
+    "image.install": N_("Install the sample image"),
+    "image.delete": N_("Delete the image"),
+}
+STATES = ("queued", "running", "done", "failed", "cancelled")
+
+SPEC = ResourceSpec(
+    name="task",
+    title=N_("Tasks"),
+    singular=N_("task"),
+    section=N_("Tasks"),
+    columns=(
+        Column("target_name", N_("On"), 18, sort=False),
+        Column("kind", N_("What"), 18, Kind.CHOICE, words=KINDS, sort=False),
+        Column("state", N_("State"), 11, Kind.STATE),
+        Column("progress", N_("Done"), 5, Kind.PERCENT, sort=False),
+        Column("host", N_("Host"), 14, sort=False),
+        Column("created", N_("Asked at"), 16, Kind.TIME),
+        Column("account", N_("By"), 12, sort=False, from_width=100),
+        Column("started", N_("Started"), 16, Kind.TIME, from_width=130, sort=False),
+        Column("finished", N_("Ended"), 16, Kind.TIME, from_width=130, sort=False),
+        Column("error", N_("Error"), kind=Kind.MULTILINE, details_only=True),
+    ),
+    filters=(Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),),
+    label="target_name",
+    default_sort="-created",
+    topics=("task",),
+    empty=N_("No tasks yet."),
+    help=N_(
+        "What hosts were asked to do: queued until a host takes it, then running, and at its end done, failed or"
+        " cancelled. Enter shows why one failed."
+    ),
+)

@@ -1,0 +1,38 @@
+"""What projects use of what they may use (manual 7.3)."""
+
+from __future__ import annotations
+
+from core.i18n import N_
+from screens.spec import Column, Kind, ResourceSpec
+
+SPEC = ResourceSpec(
+    name="usage",
+    title=N_("Usage"),
+    singular=N_("usage"),
+    section=N_("Usage"),
+    columns=(
+        Column("name", N_("Project"), 18),
+        Column("used_instances", N_("Instances"), 9, Kind.INTEGER, sort=False),
+        Column("max_instances", N_("of"), 5, Kind.INTEGER, sort=False),
+        Column("used_vcpus", N_("VCPUs"), 5, Kind.INTEGER, sort=False),
+        Column("max_vcpus", N_("of"), 5, Kind.INTEGER, sort=False),
+        Column("used_memory", N_("Memory"), 9, Kind.SIZE, sort=False),
+        Column("max_memory", N_("of"), 9, Kind.SIZE, sort=False),
+        Column("used_disk", N_("Disk"), 9, Kind.SIZE, sort=False, from_width=100),
+        Column("max_disk", N_("of"), 9, Kind.SIZE, sort=False, from_width=100),
+        Column("used_images", N_("Images"), 6, Kind.INTEGER, sort=False, from_width=120),
+        Column("max_images", N_("of"), 5, Kind.INTEGER, sort=False, from_width=120),
+        Column("used_image_bytes", N_("Image space"), 11, Kind.SIZE, sort=False, from_width=140),
+        Column("max_image_bytes", N_("of"), 9, Kind.SIZE, sort=False, from_width=140),
+        Column("used_snapshots", N_("Snapshots"), 9, Kind.INTEGER, sort=False, from_width=150),
+        Column("max_snapshots", N_("of"), 5, Kind.INTEGER, sort=False, from_width=150),
+    ),
+    detail_screen="usage",
+    reference="name",
+    topics=("project", "instance", "vm", "volume", "image"),
+    empty=N_("No projects yet."),
+    help=N_(
+        "Each quota beside what is used of it. VCPUs and memory count VMs whose power is on; instances, disk and"
+        " images count what exists."
+    ),
+)

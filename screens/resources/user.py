@@ -1,0 +1,133 @@
+"""Project administrators, managed by the system administrator (manual 5.4)."""
+
+from __future__ import annotations
+
+from core.i18n import N_
+from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Target
+
+#: What everybody may say of themselves; the forms of `profile` and `user` share it.
+BASICS = (
+    Field("display_name", N_("Name"), rule="display_name", hint=N_("How people call you; any script.")),
+    Field("phone", N_("Phone"), rule="display_name"),
+    Field("email", N_("E-mail"), rule="display_name"),
+    Field("address", N_("Postal address"), rule="display_name"),
+    Field("description", N_("Description"), Kind.MULTILINE, rule="prose"),
+)
+NEW_PASSWORD = Field(
+    "new_password",
+    N_("New password"),
+    Kind.SECRET,
+    required=True,
+    rule="password",
+    hint=N_("8 to 128 characters."),
+    twice=True,
+)
+OWN_PASSWORD = Field(
+    "own_password",
+    N_("Your own password"),
+    Kind.SECRET,
+    required=True,
+    own_password=True,
+    hint=N_("Asked again, in case somebody else sits at your terminal."),
+)
+_ACCOUNT = Field(
+    "account",
+    N_("Account"),
+    required=True,
+    rule="account",
+    positional=True,
+    hint=N_("1 to 64 letters, digits, dots, dashes or underscores; used to log in."),
+)
+
+SPEC = ResourceSpec(
+    name="user",
+    title=N_("Users"),
+    singular=N_("user"),
+    section=N_("Users"),
+    roles=(SYSADM,),
+    columns=(
+        Column("name", N_("Account"), 16),
+        Column("display_name", N_("Name"), 20),
+        Column("project", N_("Project"), 18),
+        Column("phone", N_("Phone"), 14),
+        Column("frozen", N_("Frozen"), 6, Kind.BOOLEAN),
+        Column("email", N_("E-mail"), 24, from_width=110),
+        Column("address", N_("Postal address"), details_only=True),
+        Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
+        Column("created", N_("Created"), 16, Kind.TIME, from_width=130),
+    ),
+    filters=(
+        Filter("frozen", N_("Frozen"), Kind.BOOLEAN),
+        Filter("project", N_("Project"), Kind.REFERENCE, resource="project"),
+    ),
+    actions=(
+        Action(
+            "add",
+            N_("Add"),
+            "user.add",
+            key="a",
+            target=Target.NOTHING,
+            fields=(
+                _ACCOUNT,
+                *BASICS,
+                Field("project", N_("Project"), Kind.REFERENCE, resource="project", hint=N_("Can be given later.")),
+                NEW_PASSWORD,
+                OWN_PASSWORD,
+            ),
+        ),
+        Action(
+            "edit",
+            N_("Edit"),
+            "user.edit",
+            key="e",
+            fields=(
+                Field("account", N_("Account"), rule="account", hint=_ACCOUNT.hint),
+                *BASICS,
+            ),
+            allowed=lambda row: row["name"] != "sysadm",
+        ),
+        Action(
+            "set-password",
+            N_("Set password"),
+            "user.set-password",
+            key="p",
+            fields=(NEW_PASSWORD, OWN_PASSWORD),
+            allowed=lambda row: row["name"] != "sysadm",
+        ),
+        Action(
+            "freeze",
+            N_("Freeze"),
+            "user.freeze",
+            key="z",
+            target=Target.ROWS,
+            danger=Danger.CONFIRM,
+            warning=N_("{name} can no longer log in. A session that is open goes on until it ends."),
+            allowed=lambda row: not row["frozen"] and row["name"] != "sysadm",
+        ),
+        Action(
+            "unfreeze",
+            N_("Restore"),
+            "user.unfreeze",
+            key="u",
+            target=Target.ROWS,
+            allowed=lambda row: bool(row["frozen"]),
+        ),
+        Action(
+            "delete",
+            N_("Delete"),
+            "user.delete",
+            key="d",
+            fields=(OWN_PASSWORD,),
+            danger=Danger.CONFIRM,
+            warning=N_("The account {name} is deleted and its sessions end. What it made stays."),
+            allowed=lambda row: row["name"] != "sysadm",
+        ),
+    ),
+    reference="name",
+    topics=("user", "project"),
+    empty=N_("No users yet. Press a to add the administrator of a project."),
+    help=N_(
+        "Users are project administrators: each manages one project, a project may have several. The system"
+        " administrator adds them, sets their passwords, and can freeze and restore them."
+    ),
+)

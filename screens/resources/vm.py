@@ -1,0 +1,212 @@
+"""Virtual machines (manual 11.4)."""
+
+from __future__ import annotations
+
+from core.i18n import N_
+from screens.spec import (
+    PROJECT,
+    SYSADM,
+    Action,
+    Column,
+    Danger,
+    Field,
+    Filter,
+    Kind,
+    Related,
+    ResourceSpec,
+    Row,
+    Target,
+)
+
+POWER = {"on": N_("on"), "off": N_("off")}
+STATES = ("running", "off", "paused", "starting", "stopping", "failed", "unknown")
+
+
+def _is_on(row: Row) -> bool:
+    return bool(row["power"] == "on")
+
+
+def _is_off(row: Row) -> bool:
+    return bool(row["power"] == "off")
+
+
+def _runs(row: Row) -> bool:
+    return bool(row["state"] == "running")
+
+
+SPEC = ResourceSpec(
+    name="vm",
+    title=N_("VMs"),
+    singular=N_("VM"),
+    section=N_("Machines"),
+    columns=(
+        Column("name", N_("Name"), 16),
+        Column("host", N_("Host"), 14),
+        Column("power", N_("Power"), 5, Kind.CHOICE, words=POWER),
+        Column("state", N_("State"), 11, Kind.STATE, live=True),
+        Column("cpu_percent", N_("CPU"), 5, Kind.PERCENT, live=True, sort=False),
+        Column("memory", N_("Memory"), 9, Kind.SIZE, sort=False),
+        Column("screen", N_("Screen"), 18, live=True, sort=False),
+        Column("vcpus", N_("VCPUs"), 5, Kind.INTEGER, sort=False, from_width=100),
+        Column("uptime", N_("Uptime"), 9, Kind.DURATION, live=True, sort=False, from_width=110),
+        Column("instance", N_("Instance"), 16, sort=False, from_width=120),
+        Column("project", N_("Project"), 14, sort=False, roles=(SYSADM,)),
+        Column("address", N_("Host address"), 16, sort=False, details_only=True),
+        Column("vnc_port", N_("VNC port"), 8, Kind.INTEGER, sort=False, details_only=True, live=True),
+        Column("spice_port", N_("SPICE port"), 8, Kind.INTEGER, sort=False, details_only=True, live=True),
+        Column("disabled", N_("Disabled"), 8, Kind.BOOLEAN, sort=False, from_width=130),
+        Column(
+            "accelerator", N_("Accelerator"), 11, Kind.CHOICE, words={"kvm": "KVM", "tcg": "TCG"}, details_only=True
+        ),
+        Column("start_error", N_("Start error message"), kind=Kind.MULTILINE, sort=False, details_only=True),
+        Column("started", N_("Started"), 16, Kind.TIME, sort=False, details_only=True),
+        Column("created", N_("Created"), 16, Kind.TIME, from_width=150),
+    ),
+    filters=(
+        Filter("instance", N_("Instance"), Kind.REFERENCE, resource="instance"),
+        Filter("project", N_("Project"), Kind.REFERENCE, resource="project", roles=(SYSADM,)),
+        Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),
+        Filter("power", N_("Power"), Kind.CHOICE, choices=tuple(POWER.items())),
+        Filter("host", N_("Host"), Kind.REFERENCE, resource="host"),
+    ),
+    actions=(
+        Action(
+            "start",
+            N_("Power on"),
+            "vm.start",
+            key="p",
+            target=Target.ROWS,
+            task=True,
+            fields=(
+                Field(
+                    "host",
+                    N_("Host"),
+                    Kind.REFERENCE,
+                    resource="host",
+                    hint=N_("Left empty, the host with the most room is taken."),
+                ),
+            ),
+            allowed=lambda row: not row["disabled"] and row["state"] not in ("running", "paused"),
+            roles=(PROJECT,),
+        ),
+        Action(
+            "stop",
+            N_("Power off"),
+            "vm.stop",
+            key="o",
+            target=Target.ROWS,
+            task=True,
+            fields=(
+                Field(
+                    "force",
+                    N_("At once, like pulling the plug"),
+                    Kind.BOOLEAN,
+                    default=False,
+                    hint=N_("Otherwise the guest is asked to shut down, and is forced after a minute."),
+                ),
+            ),
+            danger=Danger.CONFIRM,
+            warning=N_("{name} is powered off and stays off."),
+            allowed=lambda row: _is_on(row) or row["state"] not in ("off", "failed"),
+            roles=(PROJECT,),
+        ),
+        Action(
+            "reboot",
+            N_("Reboot"),
+            "vm.reboot",
+            key="b",
+            target=Target.ROWS,
+            task=True,
+            danger=Danger.CONFIRM,
+            warning=N_("The guest of {name} is asked to reboot; it may ignore it."),
+            allowed=_runs,
+            roles=(PROJECT,),
+        ),
+        Action(
+            "reset",
+            N_("Reset"),
+            "vm.reset",
+            key="B",
+            target=Target.ROWS,
+            task=True,
+            danger=Danger.CONFIRM,
+            warning=N_("{name} is reset like by the button on a machine; what the guest has not written is lost."),
+            allowed=_runs,
+            roles=(PROJECT,),
+        ),
+        Action(
+            "suspend",
+            N_("Suspend"),
+            "vm.suspend",
+            key="z",
+            target=Target.ROWS,
+            task=True,
+            allowed=_runs,
+            roles=(PROJECT,),
+        ),
+        Action(
+            "resume",
+            N_("Resume"),
+            "vm.resume",
+            key="u",
+            target=Target.ROWS,
+            task=True,
+            allowed=lambda row: row["state"] == "paused",
+            roles=(PROJECT,),
+        ),
+        Action(
+            "add",
+            N_("Add"),
+            "vm.add",
+            key="a",
+            target=Target.NOTHING,
+            task=True,
+            fields=(
+                Field(
+                    "name",
+                    N_("Name"),
+                    required=True,
+                    rule="identifier",
+                    positional=True,
+                    hint=N_("1 to 64 letters, digits, dots, dashes or underscores."),
+                ),
+                Field("instance", N_("Instance"), Kind.REFERENCE, required=True, resource="instance"),
+                Field("start", N_("Power on at once"), Kind.BOOLEAN, default=False),
+            ),
+            roles=(PROJECT,),
+        ),
+        Action(
+            "delete",
+            N_("Delete"),
+            "vm.delete",
+            key="d",
+            target=Target.ROWS,
+            danger=Danger.CONFIRM,
+            warning=N_("The VM {name} is deleted. Its instance and its disks stay."),
+            allowed=_is_off,
+            roles=(PROJECT,),
+        ),
+        Action(
+            "samples",
+            N_("Load samples"),
+            "vm.samples",
+            fields=(
+                Field(
+                    "since", N_("Since"), Kind.INTEGER, default=0, unit="s", hint=N_("Unix time; 0 for all there are.")
+                ),
+            ),
+            console=False,
+        ),
+    ),
+    related=(Related("task", N_("Tasks"), "t", {"target": "uuid"}),),
+    default_sort="",
+    topics=("vm", "host", "instance"),
+    detail_screen="vm",
+    interval=3.0,
+    empty=N_("No VMs yet. Press a to make one from an instance."),
+    help=N_(
+        "A VM is one machine made from an instance. Power says what was asked for, State what really is: a VM whose"
+        " power is on comes back by itself when somebody shuts it off from outside. Screen is the address for a VNC or"
+        " SPICE viewer. When a start fails, Enter shows why."
+    ),
+)

@@ -1,0 +1,126 @@
+"""Volumes: virtual disks in a pool (manual 9.4)."""
+
+from __future__ import annotations
+
+from core.i18n import N_
+from screens.spec import Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Row, Target
+
+FORMATS = tuple((name, name) for name in ("qcow2", "raw", "qed", "vmdk", "vpc"))
+STATES = ("present", "missing", "creating", "deleting", "failed")
+_DISPLAY_NAME = Field("display_name", N_("Title"), rule="display_name", hint=N_("For people; any script."))
+
+
+def _free(row: Row) -> bool:
+    return not row["instances"]
+
+
+SPEC = ResourceSpec(
+    name="volume",
+    title=N_("Volumes"),
+    singular=N_("volume"),
+    section=N_("Volumes"),
+    columns=(
+        Column("name", N_("Name"), 18),
+        Column("display_name", N_("Title"), 14, from_width=100),
+        Column("pool", N_("Storage pool"), 14, sort=False),
+        Column("format", N_("Format"), 6),
+        Column("capacity", N_("Capacity"), 10, Kind.SIZE),
+        Column("allocation", N_("Allocated"), 10, Kind.SIZE),
+        Column("state", N_("State"), 10, Kind.STATE),
+        Column("instances", N_("Instances"), 14, Kind.LIST, sort=False, from_width=90),
+        Column("path", N_("Path"), 30, sort=False, from_width=140),
+        Column("created", N_("Created"), 16, Kind.TIME, from_width=160),
+    ),
+    filters=(
+        Filter("pool", N_("Storage pool"), Kind.REFERENCE, resource="pool"),
+        Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),
+    ),
+    actions=(
+        Action(
+            "add",
+            N_("Add"),
+            "volume.add",
+            key="a",
+            target=Target.NOTHING,
+            task=True,
+            fields=(
+                Field(
+                    "name",
+                    N_("Name"),
+                    required=True,
+                    rule="identifier",
+                    positional=True,
+                    hint=N_("1 to 64 letters, digits, dots, dashes or underscores; also the file's name."),
+                ),
+                _DISPLAY_NAME,
+                Field("pool", N_("Storage pool"), Kind.REFERENCE, required=True, resource="pool"),
+                Field(
+                    "capacity",
+                    N_("Capacity"),
+                    Kind.SIZE,
+                    required=True,
+                    minimum=1,
+                    rule="size",
+                    hint=N_("Such as 20GiB or 20GB."),
+                ),
+                Field("format", N_("Format"), Kind.CHOICE, default="qcow2", choices=FORMATS),
+                Field("mode", N_("Permissions"), default="0600", hint=N_("Octal, such as 0600.")),
+                Field("owner", N_("Owner"), Kind.INTEGER, minimum=0, hint=N_("User id; empty for QEMU's own.")),
+                Field("group", N_("Group"), Kind.INTEGER, minimum=0, hint=N_("Group id; empty for QEMU's own.")),
+                Field(
+                    "compat",
+                    N_("Compatibility"),
+                    Kind.CHOICE,
+                    choices=(("1.1", "1.1"), ("0.10", "0.10")),
+                    hint=N_("Of qcow2; 0.10 is for QEMU older than 1.1."),
+                    when=lambda values: values.get("format", "qcow2") == "qcow2",
+                ),
+                Field(
+                    "lazy_refcounts",
+                    N_("Delayed reference counts"),
+                    Kind.BOOLEAN,
+                    default=False,
+                    hint=N_("Of qcow2; faster writes, a longer check after a crash."),
+                    when=lambda values: values.get("format", "qcow2") == "qcow2",
+                ),
+            ),
+        ),
+        Action(
+            "grow",
+            N_("Grow"),
+            "volume.grow",
+            key="w",
+            fields=(
+                Field(
+                    "capacity",
+                    N_("New capacity"),
+                    Kind.SIZE,
+                    required=True,
+                    minimum=1,
+                    rule="size",
+                    hint=N_("At least 10 MB more than now; a volume cannot shrink."),
+                ),
+            ),
+            allowed=lambda row: row["state"] == "present",
+            task=True,
+        ),
+        Action("edit", N_("Edit"), "volume.edit", key="e", fields=(_DISPLAY_NAME,)),
+        Action(
+            "delete",
+            N_("Delete"),
+            "volume.delete",
+            key="d",
+            danger=Danger.TYPE_NAME,
+            warning=N_("The volume {reference} is deleted with everything on it. This cannot be undone."),
+            allowed=_free,
+            task=True,
+        ),
+    ),
+    reference="reference",
+    topics=("volume", "pool", "instance"),
+    empty=N_("No volumes yet. Press a to add a virtual disk."),
+    help=N_(
+        "A volume is a virtual disk in a storage pool. Instances use it; one that is used cannot be deleted. A volume"
+        " that somebody removed from outside is shown as missing."
+    ),
+)
