@@ -1,0 +1,159 @@
+"""Values of each kind as people read and type them; shared by lists, forms and the command line. No Textual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from core.errors import InvalidInput, from_wire
+from core.i18n import N_, _
+from core.rules.sizes import format_size, parse_size
+from screens.spec import STATE_WORDS, Field, Kind
+
+#: What stands where there is no value.
+NOTHING = "-"
+
+_TRUE = frozenset({"yes", "true", "on", "1"})
+_FALSE = frozenset({"no", "false", "off", "0"})
+_NO_WORDS: Mapping[str, str] = {}
+
+
+def show(value: Any, kind: Kind, words: Mapping[str, str] = _NO_WORDS) -> str:
+    """A value in the language now set; one line unless the kind has several.
+
+    Args:
+        value: JSON data as an operation returned it.
+        kind: what it is.
+        words: for CHOICE and LIST: value -> msgid.
+    """
+    if value is None or value == "" or value == []:
+        return NOTHING
+    if isinstance(value, Mapping) and "message" in value:
+        return from_wire(dict(value)).text()
+    shower = _SHOWERS.get(kind)
+    if shower is not None:
+        return shower(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(_word(item, words) for item in value)
+    return _word(value, words)
+
+
+def _word(value: Any, words: Mapping[str, str]) -> str:
+    text = str(value)
+    return _(words[text]) if text in words else text
+
+
+def _duration(seconds: Any) -> str:
+    total = int(seconds)
+    days, rest = divmod(total, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, left = divmod(rest, 60)
+    if days:
+        return f"{days}d {hours}h"
+    if hours:
+        return f"{hours}h {minutes}m"
+    return f"{minutes}m {left}s" if minutes else f"{left}s"
+
+
+def local_time(text: str) -> datetime:
+    """A time of the database (UTC, ISO 8601) in the zone of this machine."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone()
+
+
+def _time(text: Any) -> str:
+    return local_time(str(text)).strftime("%Y-%m-%d %H:%M")
+
+
+def _state(value: Any) -> str:
+    return _(STATE_WORDS.get(str(value), str(value)))
+
+
+_SHOWERS: Mapping[Kind, Callable[[Any], str]] = {
+    Kind.SIZE: format_size,
+    Kind.RATE: lambda value: f"{format_size(round(value))}/s",
+    Kind.PERCENT: lambda value: f"{value:.0f}%",
+    Kind.BOOLEAN: lambda value: _(N_("yes")) if value else _(N_("no")),
+    Kind.TIME: _time,
+    Kind.DURATION: _duration,
+    Kind.STATE: _state,
+}
+
+
+def read(field: Field, text: str) -> Any:
+    """The value that somebody typed into a field, as the operation takes it.
+
+    REFERENCE stays the text of the reference; REFERENCES and LIST are parted at commas.
+
+    Raises:
+        InvalidInput: it is not such a value, or breaks the field's rule; names the field.
+    """
+    try:
+        value = _parse(field, text)
+        check(field, value)
+    except InvalidInput as error:
+        error.field = error.field or field.key
+        raise
+    return value
+
+
+def check(field: Field, value: Any) -> None:
+    """Apply a field's own rules: its bounds, its choices, its rule in :mod:`core.rules`.
+
+    Raises:
+        InvalidInput: one does not hold; names the field.
+    """
+    if field.kind in (Kind.INTEGER, Kind.SIZE) and isinstance(value, int):
+        _check_bounds(field, value)
+    if field.choices:
+        allowed = [choice for choice, _label in field.choices]
+        for item in value if isinstance(value, list) else [value]:
+            if item not in allowed:
+                raise InvalidInput(
+                    N_("{value} is not one of: {choices}."),
+                    field=field.key,
+                    value=str(item),
+                    choices=", ".join(allowed),
+                )
+    if field.rule and value is not None:
+        from core.rules import check as check_rule
+
+        check_rule(field.rule, field.key, value)
+
+
+def _check_bounds(field: Field, value: int) -> None:
+    written = format_size if field.kind is Kind.SIZE else str
+    if field.minimum is not None and value < field.minimum:
+        raise InvalidInput(N_("At least {limit}."), field=field.key, limit=written(field.minimum))
+    if field.maximum is not None and value > field.maximum:
+        raise InvalidInput(N_("At most {limit}."), field=field.key, limit=written(field.maximum))
+
+
+def _parse(field: Field, text: str) -> Any:
+    if field.kind is Kind.INTEGER:
+        return _integer(field, text)
+    if field.kind is Kind.SIZE:
+        return parse_size(text)
+    if field.kind is Kind.BOOLEAN:
+        return _boolean(field, text)
+    if field.kind in (Kind.REFERENCES, Kind.LIST):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
+
+
+def _integer(field: Field, text: str) -> int:
+    # isdigit() alone would take other scripts' digits and superscripts that int() refuses.
+    digits = text.strip()
+    if not (digits.removeprefix("-").isascii() and digits.removeprefix("-").isdigit()) or len(digits) > 19:
+        raise InvalidInput(N_("A whole number is needed."), field=field.key)
+    return int(digits)
+
+
+def _boolean(field: Field, text: str) -> bool:
+    word = text.strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise InvalidInput(N_("yes or no is needed."), field=field.key)
