@@ -90,7 +90,7 @@ def read(field: Field, text: str) -> Any:
         InvalidInput: it is not such a value, or breaks the field's rule; names the field.
     """
     try:
-        value = _parse(field, text)
+        value = parse(field, text)
         check(field, value)
     except InvalidInput as error:
         error.field = error.field or field.key
@@ -130,7 +130,12 @@ def _check_bounds(field: Field, value: int) -> None:
         raise InvalidInput(N_("At most {limit}."), field=field.key, limit=written(field.maximum))
 
 
-def _parse(field: Field, text: str) -> Any:
+def parse(field: Field, text: str) -> Any:
+    """The value that a text stands for, its form checked but not its rule.
+
+    Raises:
+        InvalidInput: it is not such a value.
+    """
     if field.kind is Kind.INTEGER:
         return _integer(field, text)
     if field.kind is Kind.SIZE:

@@ -1,0 +1,122 @@
+"""Answers as text: tables for people, JSON and YAML for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from core.i18n import _
+from screens.spec import Column, Kind
+from screens.values import NOTHING, show
+
+FORMATS = ("table", "json", "yaml")
+_GAP = "  "
+_RIGHT = frozenset({Kind.INTEGER, Kind.SIZE, Kind.RATE, Kind.PERCENT, Kind.DURATION})
+
+
+def write(data: Any, form: str) -> None:
+    """Print JSON data as ``json`` or ``yaml``."""
+    if form == "json":
+        print(json.dumps(data, ensure_ascii=False, indent=2))
+        return
+    import yaml  # only when asked for: it costs 20 ms
+
+    print(yaml.safe_dump(data, allow_unicode=True, sort_keys=False, default_flow_style=False), end="")
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    """Print rows as an aligned table; it is cut to the terminal only when there is one."""
+    width = terminal_width()
+    shown = [c for c in columns if not c.details_only and (width is None or c.from_width <= width)]
+    shown = [c for c in shown if not rows or any(c.key in row for row in rows)]
+    cells = [[_(column.title) for column in shown]]
+    cells += [[printable(show(row.get(c.key), c.kind, c.words)) for c in shown] for row in rows]
+    _print_table(cells, [c.kind in _RIGHT for c in shown], width)
+
+
+def write_samples(samples: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows that have no declared columns, under their own keys."""
+    keys = list(samples[0]) if samples else []
+    cells = [keys, *([printable(show(sample.get(key), Kind.TEXT)) for key in keys] for sample in samples)]
+    _print_table(cells, [False] * len(keys), terminal_width())
+
+
+def write_details(row: Mapping[str, Any], columns: Iterable[Column]) -> None:
+    """Print one row as lines of label and value; keys without a column follow as they are."""
+    lines = [(_(c.title), show(row[c.key], c.kind, c.words)) for c in columns if c.key in row]
+    declared = {c.key for c in columns}
+    lines += [(key, _plain(value)) for key, value in row.items() if key not in declared]
+    widest = max((cells_of(label) for label, _value in lines), default=0)
+    for label, value in lines:
+        first, *more = value.splitlines() or [""]
+        print(f"{_fit(label, widest, right=False)}{_GAP}{printable(first)}")
+        for line in more:
+            print(f"{' ' * widest}{_GAP}{printable(line)}")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return "\n".join(_short(row) for row in value)
+    return show(value, Kind.BOOLEAN if isinstance(value, bool) else Kind.TEXT)
+
+
+def _short(row: Mapping[str, Any]) -> str:
+    """A row within a row, in the form that options take."""
+    return ",".join(f"{key}={value}" for key, value in row.items() if value not in (None, "", []))
+
+
+def terminal_width() -> int | None:
+    """The cells of a line when the output is a terminal, otherwise None."""
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
+
+
+def printable(text: str) -> str:
+    """A text that cannot steer the terminal: control characters (ESC too) become a visible sign."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+
+
+def cells_of(text: str) -> int:
+    """How many cells a text takes: wide characters two, marks that join the one before them none."""
+    if text.isascii():
+        return len(text)
+    return sum(_cells(c) for c in text)
+
+
+def _cells(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _fit(text: str, width: int, *, right: bool) -> str:
+    blank = " " * max(0, width - cells_of(text))
+    return blank + text if right else text + blank
+
+
+def _cut(text: str, width: int) -> str:
+    if cells_of(text) <= width:
+        return text
+    kept, used = [], 0
+    for character in text:
+        used += _cells(character)
+        if used >= width:
+            break
+        kept.append(character)
+    return "".join(kept).rstrip() + "…"
+
+
+def _print_table(cells: Sequence[Sequence[str]], right: Sequence[bool], width: int | None) -> None:
+    if not cells[0]:
+        return
+    widths = [max(cells_of(row[i]) for row in cells) for i in range(len(cells[0]))]
+    for row in cells:
+        line = _GAP.join(
+            _fit(text.replace("\n", " ") or NOTHING, w, right=r) for text, w, r in zip(row, widths, right, strict=True)
+        ).rstrip()
+        print(line if width is None else _cut(line, width))

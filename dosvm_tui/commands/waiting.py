@@ -1,0 +1,83 @@
+"""Waits for a task to end, and shows how far it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import DosvmError, HostdUnavailable, from_wire
+from core.i18n import N_, _
+from core.rpc.backend import HostdBackend
+from dosvm_tui.wiring import await_hostd
+from screens.spec import STATE_WORDS
+
+_ENDS = frozenset({"done", "failed", "cancelled"})
+
+
+def wait_for(backend: HostdBackend, task: str, label: str) -> dict[str, Any]:
+    """Wait until a task has ended and return its row.
+
+    hostd may be restarted meanwhile: the task goes on, so waiting does too.
+
+    Args:
+        backend: logged in.
+        task: the task's UUID.
+        label: what is shown beside the progress, in the language now set.
+
+    Raises:
+        DosvmError: it failed; in the words of the host that tried it.
+        HostdUnavailable: hostd went away and did not come back.
+    """
+    since = -1
+    progress = _Progress(label)
+    try:
+        while True:
+            try:
+                answer = backend.wait(since=since, tasks=(task,))
+            except HostdUnavailable:
+                await_hostd()
+                since = -1
+                continue
+            since = answer.get("revision", -1)
+            rows = answer.get("tasks", [])
+            if not rows:
+                raise DosvmError(N_("The task {task} is gone."), task=task)
+            row: dict[str, Any] = rows[0]
+            if row["state"] in _ENDS:
+                break
+            progress.show(row)
+    finally:
+        progress.clear()
+    if row["state"] != "done":
+        raise _failure(row)
+    return row
+
+
+def _failure(row: Mapping[str, Any]) -> DosvmError:
+    error = row.get("error")
+    if isinstance(error, Mapping):
+        return from_wire(dict(error))
+    if error:
+        return DosvmError("{text}", text=str(error))
+    return DosvmError(N_("The task was cancelled.") if row["state"] == "cancelled" else N_("The task failed."))
+
+
+class _Progress:
+    """One line on standard error, rewritten in place, and only where somebody sees it."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._shown = False
+        self._wanted = sys.stderr.isatty()
+
+    def show(self, row: Mapping[str, Any]) -> None:
+        if self._wanted:
+            state = _(STATE_WORDS.get(str(row["state"]), str(row["state"])))
+            percent = f" {row['progress']}%" if row.get("progress") else ""
+            print(f"\r\x1b[K{self._label}: {state}{percent}", end="", file=sys.stderr, flush=True)
+            self._shown = True
+
+    def clear(self) -> None:
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,79 @@
+"""Puts together what the console and the command line stand on: the home directory, the key, the way to hostd."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from core.errors import DosvmError, HostdUnavailable
+from core.i18n import N_, _
+from core.rpc.backend import HostdBackend
+from core.rpc.client import Client
+from core.rpc.signature import Signer, load_key
+
+#: Where a packaged installation keeps its configuration.
+DEFAULT_HOME = "/etc/dosvm"
+#: Seconds a command goes on trying to reach a hostd that is not there: it may be starting.
+PATIENCE = 15.0
+#: Seconds of silence before a person at a terminal is told what is being waited for.
+QUIET = 1.0
+
+
+def home() -> Path:
+    """The directory of the configuration: ``DOSVM_HOME``, or the packaged one."""
+    return Path(os.environ.get("DOSVM_HOME") or DEFAULT_HOME)
+
+
+def socket_path() -> Path:
+    """Where the hostd of this machine listens."""
+    return home() / "hostd.sock"
+
+
+def connect() -> HostdBackend:
+    """A backend over this machine's hostd, not logged in yet.
+
+    Raises:
+        InvalidInput: the cluster key cannot be used; ``dosvm init`` was not run, or by somebody else.
+    """
+    return HostdBackend(Client(str(socket_path()), Signer(load_key(home() / "cluster.key"))))
+
+
+def await_hostd(patience: float = PATIENCE) -> None:
+    """Return as soon as somebody listens on hostd's socket.
+
+    Raises:
+        HostdUnavailable: nobody did within ``patience`` seconds.
+        DosvmError: this user may not use the socket.
+    """
+    path = str(socket_path())
+    begun = time.monotonic()
+    told = False
+    while True:
+        error = _try(path)
+        if error is None:
+            return
+        if isinstance(error, PermissionError):
+            raise DosvmError(
+                N_("You may not use {where}."), remedy=N_("Ask for membership in the group that may."), where=path
+            )
+        waited = time.monotonic() - begun
+        if waited >= patience:
+            raise HostdUnavailable(path)
+        if waited >= QUIET and not told:
+            told = True
+            if sys.stderr.isatty():
+                print(_("Waiting for hostd at {where} ...").format(where=path), file=sys.stderr)
+        time.sleep(0.05)
+
+
+def _try(path: str) -> OSError | None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PATIENCE)
+        try:
+            probe.connect(path)
+        except OSError as error:
+            return error
+    return None
