@@ -154,8 +154,7 @@ class Database:
                 result = work(session)
                 if write:
                     session.commit()
-                else:
-                    session.rollback()
+                # Closing rolls a read back; unlike rollback() it leaves what was loaded usable.
                 return result
         finally:
             connection.close()

@@ -9,6 +9,7 @@ from core.errors import InvalidInput
 from core.i18n import N_
 
 NAME_MAX = 64
+LINE_MAX = 255
 PROSE_MAX = 4000
 PASSWORD_MIN = 8
 PASSWORD_MAX = 128
@@ -61,6 +62,28 @@ def identifier(value: str) -> None:
 def account(value: str) -> None:
     """The account of a user: an identifier."""
     identifier(value)
+
+
+def line(value: str) -> None:
+    """One line of text, or none: up to 255 printable characters."""
+    if len(value) > LINE_MAX:
+        raise InvalidInput(N_("At most {limit} characters."), limit=LINE_MAX)
+    if not _printable(value):
+        raise InvalidInput(N_("Printable characters only."))
+
+
+def phone(value: str) -> None:
+    """A telephone number as people write it, or none: up to 64 printable characters."""
+    if len(value) > NAME_MAX:
+        raise InvalidInput(N_("At most {limit} characters."), limit=NAME_MAX)
+    line(value)
+
+
+def email(value: str) -> None:
+    """An e-mail address, or none."""
+    line(value)
+    if value and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
+        raise InvalidInput(N_("An e-mail address such as zhao@example.com is needed."))
 
 
 def prose(value: str) -> None:

@@ -43,6 +43,9 @@ class Passwords:
         self._guard = threading.Lock()
         self._remembered: OrderedDict[bytes, float] = OrderedDict()
         self._nobody: str | None = None
+        #: Held around each attempt that is not proved yet: a burst of guesses is judged one after the other,
+        #: each with those before it on record, and takes no more than one hash's memory.
+        self.attempts = threading.Lock()
 
     def hash(self, password: str) -> str:
         """The hash to store, with its salt and costs in it."""

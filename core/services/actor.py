@@ -19,6 +19,8 @@ class Actor:
     project_id: int | None = None
     project_active: bool = True
     must_change_password: bool = False
+    session: str = ""
+    """The digest of the session's token; empty when identity was proved by a password."""
 
     @property
     def is_sysadm(self) -> bool:

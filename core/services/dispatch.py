@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from core.security.passwords import Passwords
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -16,18 +15,34 @@ from core.database import Database
 from core.errors import (
     Conflict,
     DosvmError,
+    InvalidInput,
     NotFound,
     PasswordChangeRequired,
     PermissionDenied,
 )
 from core.i18n import N_
 from core.model import OperationLog
+from core.rules import names
+from core.security.passwords import Passwords
 from core.services.actor import Actor
 from core.services.cloud import Cloud
-from core.services.operation import OPERATIONS, Answer, Call, Operation, with_field
+from core.services.fields import at_field
+from core.services.operation import (
+    OPERATIONS,
+    Answer,
+    Call,
+    NewPassword,
+    Operation,
+    OwnPassword,
+    with_field,
+)
+from core.services.sessions import Sessions
+from core.services.slowing import confirm
 
 #: The one operation that is open to a user whose password must be changed first.
 CHANGE_PASSWORD = "profile.change-password"
+#: Topics that say something about who may do what.
+PEOPLE = frozenset({"user", "project"})
 
 
 class Services:
@@ -40,6 +55,7 @@ class Services:
         cloud: Cloud,
         passwords: Passwords,
         after_commit: Callable[[set[int], set[str]], None],
+        sessions: Sessions | None = None,
     ) -> None:
         """Bind the services to their surroundings.
 
@@ -49,6 +65,7 @@ class Services:
             cloud: the living cloud.
             passwords: hashing and checking.
             after_commit: called after each committed change with host ids to ring and changed topics.
+            sessions: who is logged in here; told when accounts or projects change.
         """
         import core.services.registry  # noqa: F401  (declares all operations)
 
@@ -57,6 +74,7 @@ class Services:
         self.cloud = cloud
         self.passwords = passwords
         self._after_commit = after_commit
+        self._sessions = sessions
 
     def call(self, name: str, arguments: dict[str, Any], actor: Actor, request: str) -> Answer:
         """Run an operation for a user.
@@ -77,7 +95,7 @@ class Services:
         try:
             checked = operation.check(arguments)
             if operation.writes:
-                return self._change(operation, checked, actor, request)
+                return self._change(operation, self._passwords_of(operation, checked, actor), actor, request)
             return self.database.read(lambda session: operation.function(self._call(session, actor), **checked))
         except DosvmError as error:
             raise with_field(error) from error.__cause__
@@ -100,8 +118,25 @@ class Services:
             answer = self.database.write(work)
         except IntegrityError as error:
             return self._explain(error, operation, actor, request)
+        if self._sessions is not None and calls[-1].topics & PEOPLE:
+            self._sessions.forget()
         self._after_commit(calls[-1].rings, calls[-1].topics)
         return answer
+
+    def _passwords_of(self, operation: Operation, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
+        """Check and hash the passwords among the arguments: before the transaction, for it takes its time."""
+        own = next(((n, v) for n, v in arguments.items() if isinstance(v, OwnPassword)), None)
+        new = next(((n, v) for n, v in arguments.items() if isinstance(v, NewPassword)), None)
+        if new is not None:
+            with at_field(new[0]):
+                names.password(new[1])
+        if own is not None:
+            confirm(self.database, self.clock, self.passwords, actor, *own)
+        if new is None:
+            return arguments
+        if own is not None and operation.name == CHANGE_PASSWORD and str(own[1]) == str(new[1]):
+            raise InvalidInput(N_("The new password is the old one."), field=new[0])
+        return {**arguments, new[0]: NewPassword(self.passwords.hash(new[1]))}
 
     def _log_row(
         self, operation: Operation, call: Call, arguments: dict[str, Any], answer: Answer, request: str
@@ -147,7 +182,13 @@ def check_permission(operation: Operation, actor: Actor) -> None:
         )
     if actor.role not in operation.roles:
         raise PermissionDenied(N_("{account} may not do this ({operation})."), account=actor.account, operation=operation.name)
-    if not actor.is_sysadm and not actor.project_active and not operation.idle_project:
+    if actor.is_sysadm or operation.idle_project:
+        return
+    if actor.project_id is None:
+        raise PermissionDenied(
+            N_("You manage no project yet."), remedy=N_("Ask the system administrator for one.")
+        )
+    if not actor.project_active:
         raise PermissionDenied(
             N_("The project is deactivated."), remedy=N_("Ask the system administrator to activate it.")
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, func, or_
@@ -85,6 +86,31 @@ def answer(rows: Sequence[Mapping[str, Any]], total: int) -> Answer:
 def single(row: Mapping[str, Any]) -> Answer:
     """The answer of a list operation that has just one row, whatever is asked for."""
     return answer([row], 1)
+
+
+def iso(time: datetime | None) -> str | None:
+    """A time as rows give it: ISO 8601, UTC."""
+    return time.isoformat() if time is not None else None
+
+
+def flag(value: Any) -> bool:
+    """The value of a yes-or-no filter, which the command line gives as a word."""
+    return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on")
+
+
+def moment(value: Any) -> datetime:
+    """The value of a filter by time: ISO 8601, UTC unless it says otherwise.
+
+    Raises:
+        InvalidInput: it is no time.
+    """
+    try:
+        time = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise InvalidInput(
+            N_("{text} is not a time; write it as 2026-01-31 or 2026-01-31T18:30."), field="filters", text=str(value)
+        ) from None
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
 def contains(call: Call, columns: Sequence[ColumnElement[str] | Any], text: str) -> ColumnElement[bool]:

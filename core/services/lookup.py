@@ -53,7 +53,7 @@ def visible(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
         return []
     mine = call.actor.project_id
     if model in (Instance, Machine):
-        return [model.project_id == mine]  # type: ignore[attr-defined]
+        return [model.project_id == mine]
     if model is Pool:
         return [Pool.id.in_(select(pool_of_project.c.pool_id).where(pool_of_project.c.project_id == mine))]
     if model is Volume:
@@ -124,5 +124,5 @@ def _matches(model: type[Base], reference: str) -> list[ColumnElement[bool]]:
         project, slash, name = reference.rpartition("/")
         if slash:
             owner = select(Project.id).where(Project.name == project)
-            return [model.name == name, model.project_id.in_(owner)]  # type: ignore[attr-defined]
+            return [model.name == name, model.project_id.in_(owner)]
     return [model.name == reference]  # type: ignore[attr-defined]

@@ -44,6 +44,18 @@ EVERYBODY = frozenset(Role)
 MAX_TEXT = 65536
 
 
+class OwnPassword(str):
+    """An argument: the caller's own password, asked again. Checked before the operation's transaction begins."""
+
+    __slots__ = ()
+
+
+class NewPassword(str):
+    """An argument: somebody's new password. The operation is handed its hash, never the password."""
+
+    __slots__ = ()
+
+
 @dataclass
 class Call:
     """What an operation is handed: its transaction, its caller, and what to do once it is committed."""
@@ -167,19 +179,36 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
             return None
         return _checked(name, value, next(o for o in options if o is not type(None)))
     origin = typing.get_origin(hint) or hint
+    if origin in (OwnPassword, NewPassword):
+        return origin(_checked(name, value, str))
     if origin is Any:
-        return value
+        return _storable(name, value)
     if origin is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, origin) or (origin is int and isinstance(value, bool)):
         raise InvalidInput(N_("{field} has the wrong type."), field=name)
-    if isinstance(value, str) and len(value) > MAX_TEXT:
-        raise InvalidInput(N_("{field} is longer than {limit} characters."), field=name, limit=MAX_TEXT)
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise InvalidInput(N_("{field} is out of range."), field=name)
     if origin is list:
         (item,) = typing.get_args(hint) or (Any,)
         return [_checked(name, element, item) for element in value]
+    return _storable(name, value)
+
+
+def _storable(name: str, value: Any) -> Any:
+    """JSON data that the database can hold, however nested."""
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise InvalidInput(N_("{field} is longer than {limit} characters."), field=name, limit=MAX_TEXT)
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise InvalidInput(N_("{field} is not valid text."), field=name)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise InvalidInput(N_("{field} is out of range."), field=name)
+    elif isinstance(value, dict):
+        for key, element in value.items():
+            _storable(name, key)
+            _storable(name, element)
+    elif isinstance(value, list):
+        for element in value:
+            _storable(name, element)
     return value
 
 

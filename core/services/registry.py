@@ -1,3 +1,12 @@
 """Imports every module that declares operations, so that the table of operations is whole."""
 
 from __future__ import annotations
+
+import core.services.host_groups
+import core.services.hosts
+import core.services.logs
+import core.services.profile
+import core.services.project_groups
+import core.services.projects
+import core.services.usage
+import core.services.users  # noqa: F401

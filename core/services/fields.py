@@ -1,0 +1,48 @@
+"""Says at which argument a rule was broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from core.errors import InvalidInput
+from core.i18n import N_
+
+V = TypeVar("V")
+
+#: Largest number a column of counts holds.
+COUNT_MAX = 2**31 - 1
+#: Largest size in bytes that is taken for meant.
+SIZE_MAX = 2**60
+
+
+@contextmanager
+def at_field(field: str) -> Iterator[None]:
+    """Name the argument in the errors of rules that know none."""
+    try:
+        yield
+    except InvalidInput as error:
+        error.field = error.field or field
+        raise
+
+
+def ruled(field: str, rule: Callable[[V], None], value: V | None) -> None:
+    """Check an argument by a rule of :mod:`core.rules`; None was not given and breaks none.
+
+    Raises:
+        InvalidInput: it breaks the rule.
+    """
+    if value is not None:
+        with at_field(field):
+            rule(value)
+
+
+def in_range(field: str, value: int | None, low: int, high: int) -> None:
+    """Check that a number, when given, is within bounds, both included.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    if value is not None and not low <= value <= high:
+        raise InvalidInput(N_("{field} must be from {low} to {high}."), field=field, low=low, high=high)

@@ -1,0 +1,229 @@
+"""Project groups: projects that share one directory for their files (manual 7.2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+
+from core.errors import InUse, InvalidInput, Refused
+from core.i18n import N_
+from core.model import Image, Project, ProjectGroup, project_in_group
+from core.rules import names
+from core.services.editing import edit, unused
+from core.services.fields import ruled
+from core.services.listing import Query, answer, iso, listing
+from core.services.lookup import find, visible
+from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
+from core.services.relations import names_by, some
+
+
+def _rows(call: Call, groups: Sequence[ProjectGroup]) -> list[dict[str, Any]]:
+    projects = names_by(call, project_in_group, "group_id", "project_id", Project, [g.id for g in groups])
+    if not call.actor.is_sysadm:
+        # Which other projects share a group is not for their admins to know.
+        own = call.session.scalar(select(Project.name).where(Project.id == call.actor.project_id))
+        projects = {group: [name for name in found if name == own] for group, found in projects.items()}
+    return [
+        {
+            "uuid": group.uuid,
+            "name": group.name,
+            "directory": group.directory,
+            "description": group.description,
+            "projects": projects[group.id],
+            "created": iso(group.created),
+            "version": group.version,
+        }
+        for group in groups
+    ]
+
+
+@operation("project-group.list", roles=EVERYBODY)
+def list_(call: Call, *, query: Query) -> Answer:
+    """All project groups; for a project admin those of the own project."""
+    rows, total = listing(
+        call,
+        select(ProjectGroup).where(*visible(call, ProjectGroup)),
+        query,
+        columns={
+            "name": ProjectGroup.name,
+            "directory": ProjectGroup.directory,
+            "description": ProjectGroup.description,
+            "created": ProjectGroup.created,
+        },
+        tie=ProjectGroup.id,
+        search=[ProjectGroup.name, ProjectGroup.directory],
+        filters={"project": _holds},
+    )
+    return answer(_rows(call, [found.ProjectGroup for found in rows]), total)
+
+
+def _holds(project: Any) -> Any:
+    return ProjectGroup.id.in_(
+        select(project_in_group.c.group_id)
+        .join(Project, Project.id == project_in_group.c.project_id)
+        .where((Project.name == project) | (Project.uuid == project))
+    )
+
+
+@operation("project-group.show", roles=SYSTEM_ADMIN)
+def show(call: Call, *, project_group: str) -> Answer:
+    """One project group."""
+    return _rows(call, [find(call, ProjectGroup, project_group, field="project_group")])[0]
+
+
+@operation("project-group.add", roles=SYSTEM_ADMIN, action=N_("Add"), target="name")
+def add(call: Call, *, name: str, directory: str, description: str = "") -> Answer:
+    """Make a project group."""
+    return _rows(call, [create(call, name=name, directory=directory, description=description)])[0]
+
+
+def create(call: Call, *, name: str, directory: str, description: str = "") -> ProjectGroup:
+    """Enter a project group; its directory is made by the host that first needs it.
+
+    Raises:
+        InvalidInput: a rule is broken, or the directory is in another group's.
+        AlreadyExists: the name is taken.
+    """
+    ruled("name", names.name, name)
+    ruled("directory", names.directory, directory)
+    ruled("description", names.prose, description)
+    unused(call, ProjectGroup.name == name, name)
+    clean = _apart(call, directory, None)
+    group = ProjectGroup(name=name, directory=clean, description=description, created=call.clock.now())
+    call.session.add(group)
+    call.session.flush()
+    call.note(name, object=group.uuid, directory=clean)
+    call.changed("project-group")
+    return group
+
+
+def _apart(call: Call, directory: str, group_id: int | None) -> str:
+    """The directory without needless slashes; refused when one group could read another's files in it."""
+    clean = "/" + "/".join(part for part in directory.split("/") if part)
+    for other in call.session.execute(select(ProjectGroup.id, ProjectGroup.name, ProjectGroup.directory)):
+        if other.id == group_id:
+            continue
+        if (clean + "/").startswith(other.directory + "/") or (other.directory + "/").startswith(clean + "/"):
+            raise InvalidInput(
+                N_("{directory} overlaps with the directory of project group {name} ({other})."),
+                remedy=N_("Choose another directory."),
+                field="directory",
+                directory=clean,
+                name=other.name,
+                other=other.directory,
+            )
+    return clean
+
+
+@operation("project-group.edit", roles=SYSTEM_ADMIN, action=N_("Edit"), target="project_group")
+def edit_(
+    call: Call,
+    *,
+    project_group: str,
+    name: str | None = None,
+    directory: str | None = None,
+    description: str | None = None,
+    version: int | None = None,
+) -> Answer:
+    """Change a project group; its directory only while no image is in it."""
+    group = find(call, ProjectGroup, project_group, field="project_group")
+    ruled("name", names.name, name)
+    ruled("directory", names.directory, directory)
+    ruled("description", names.prose, description)
+    if name is not None and name != group.name:
+        unused(call, ProjectGroup.name == name, name)
+    if directory is not None:
+        directory = _apart(call, directory, group.id)
+        if directory != group.directory:
+            _refuse_images(call, group, Image.group_id == group.id)
+    call.note(group.name)
+    edit(call, group, version, {"name": name, "directory": directory, "description": description})
+    call.changed("project-group")
+    return _rows(call, [group])[0]
+
+
+def _refuse_images(call: Call, group: ProjectGroup, *which: Any) -> None:
+    images = list(call.session.scalars(select(Image.name).where(*which).order_by(Image.name).limit(6)))
+    if images:
+        raise InUse(
+            N_("Images are registered in project group {name}: {images}."),
+            remedy=N_("Delete them first."),
+            name=group.name,
+            images=some(images),
+        )
+
+
+@operation("project-group.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="project_group")
+def delete_(call: Call, *, project_group: str) -> Answer:
+    """Delete a project group without projects; its directory stays as it is."""
+    group = find(call, ProjectGroup, project_group, field="project_group")
+    projects = names_by(call, project_in_group, "group_id", "project_id", Project, [group.id])[group.id]
+    if projects:
+        raise InUse(
+            N_("There are projects in project group {name}: {projects}."),
+            remedy=N_("Remove them from the group first."),
+            field="project_group",
+            name=group.name,
+            projects=some(projects),
+        )
+    _refuse_images(call, group, Image.group_id == group.id)
+    call.session.execute(delete(ProjectGroup).where(ProjectGroup.id == group.id))
+    call.note(group.name, object=group.uuid)
+    call.changed("project-group")
+    return {}
+
+
+@operation("project-group.add-project", roles=SYSTEM_ADMIN, action=N_("Add project"), target="project_group")
+def add_project(call: Call, *, project_group: str, project: str) -> Answer:
+    """Put a project into a group as well."""
+    group = find(call, ProjectGroup, project_group, field="project_group")
+    member = find(call, Project, project, field="project")
+    link(call, group, member)
+    call.note(group.name, object=group.uuid, project=member.name)
+    return _rows(call, [group])[0]
+
+
+def link(call: Call, group: ProjectGroup, project: Project) -> None:
+    """Put a project into a group; that it is there already is no error."""
+    there = call.session.scalar(
+        select(func.count())
+        .select_from(project_in_group)
+        .where(project_in_group.c.group_id == group.id, project_in_group.c.project_id == project.id)
+    )
+    if not there:
+        call.session.execute(insert(project_in_group).values(group_id=group.id, project_id=project.id))
+    call.changed("project-group", "project")
+
+
+@operation("project-group.remove-project", roles=SYSTEM_ADMIN, action=N_("Remove project"), target="project_group")
+def remove_project(call: Call, *, project_group: str, project: str) -> Answer:
+    """Take a project out of a group; not out of its last one."""
+    group = find(call, ProjectGroup, project_group, field="project_group")
+    member = find(call, Project, project, field="project")
+    groups = names_by(call, project_in_group, "project_id", "group_id", ProjectGroup, [member.id])[member.id]
+    if group.name not in groups:
+        raise Refused(
+            N_("Project {project} is not in project group {name}."),
+            field="project",
+            project=member.name,
+            name=group.name,
+        )
+    if len(groups) == 1:
+        raise Refused(
+            N_("A project is in at least one group, and {name} is the only one of {project}."),
+            remedy=N_("Add it to another group first."),
+            field="project",
+            project=member.name,
+            name=group.name,
+        )
+    _refuse_images(call, group, Image.group_id == group.id, Image.project_id == member.id)
+    call.session.execute(
+        delete(project_in_group).where(
+            project_in_group.c.group_id == group.id, project_in_group.c.project_id == member.id
+        )
+    )
+    call.note(group.name, object=group.uuid, project=member.name)
+    call.changed("project-group", "project")
+    return _rows(call, [group])[0]

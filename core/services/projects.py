@@ -1,0 +1,377 @@
+"""Projects: what VMs belong to, what they may use, who manages them (manual 7.2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, select, update
+
+from core.errors import InUse, Refused
+from core.i18n import N_
+from core.model import (
+    HostGroup,
+    Image,
+    Instance,
+    Pool,
+    Project,
+    ProjectGroup,
+    Role,
+    User,
+    Volume,
+    host_group_of_project,
+    pool_of_project,
+    project_in_group,
+)
+from core.rules import names
+from core.services.editing import check_version, edit, touch, unused
+from core.services.fields import COUNT_MAX, SIZE_MAX, in_range, ruled
+from core.services.listing import Query, answer, iso, listing
+from core.services.lookup import find
+from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
+from core.services.project_groups import link
+from core.services.relations import find_all, names_by, relink, some, wanted
+from core.services.usage import QUOTAS
+
+#: Quotas counted in bytes; the others are numbers of things.
+_BYTES = ("memory", "disk", "image_bytes")
+
+
+def _rows(call: Call, projects: Sequence[Project]) -> list[dict[str, Any]]:
+    ids = [project.id for project in projects]
+    groups = names_by(call, project_in_group, "project_id", "group_id", ProjectGroup, ids)
+    pools = names_by(call, pool_of_project, "project_id", "pool_id", Pool, ids)
+    host_groups = names_by(call, host_group_of_project, "project_id", "group_id", HostGroup, ids)
+    admins: dict[int, list[str]] = {i: [] for i in ids}
+    users = select(User.project_id, User.account).where(User.project_id.in_(ids)).order_by(User.account)
+    for project_id, account in call.session.execute(users):
+        if project_id is not None:
+            admins[project_id].append(account)
+    return [
+        {
+            "uuid": project.uuid,
+            "name": project.name,
+            "description": project.description,
+            "active": project.active,
+            "state": "active" if project.active else "inactive",
+            "groups": groups[project.id],
+            "admins": admins[project.id],
+            "pools": pools[project.id],
+            "host_groups": host_groups[project.id],
+            **{f"max_{quota}": getattr(project, f"max_{quota}") for quota in QUOTAS},
+            "created": iso(project.created),
+            "version": project.version,
+        }
+        for project in projects
+    ]
+
+
+@operation("project.list", roles=SYSTEM_ADMIN)
+def list_(call: Call, *, query: Query) -> Answer:
+    """All projects."""
+    columns: dict[str, Any] = {
+        "name": Project.name,
+        "description": Project.description,
+        "active": Project.active,
+        "state": ~Project.active,  # as its words sort: active before inactive
+        "created": Project.created,
+    }
+    columns |= {f"max_{quota}": getattr(Project, f"max_{quota}") for quota in QUOTAS}
+    rows, total = listing(
+        call,
+        select(Project),
+        query,
+        columns=columns,
+        tie=Project.id,
+        search=[Project.name, Project.description],
+        filters={
+            "state": lambda value: Project.active.is_(value == "active"),
+            "group": lambda value: _linked(project_in_group, "group_id", ProjectGroup, value),
+            "pool": lambda value: _linked(pool_of_project, "pool_id", Pool, value),
+            "host_group": lambda value: _linked(host_group_of_project, "group_id", HostGroup, value),
+        },
+    )
+    return answer(_rows(call, [found.Project for found in rows]), total)
+
+
+def _linked(table: Any, other: str, model: Any, value: Any) -> Any:
+    owners = select(table.c.project_id).join(model, model.id == table.c[other])
+    return Project.id.in_(owners.where((model.name == value) | (model.uuid == value)))
+
+
+@operation("project.show", roles=EVERYBODY)
+def show(call: Call, *, project: str) -> Answer:
+    """One project; for a project admin the own one."""
+    return _rows(call, [find(call, Project, project, field="project")])[0]
+
+
+@operation("project.add", roles=SYSTEM_ADMIN, action=N_("Add"), target="name")
+def add(call: Call, *, name: str, group: str, description: str = "") -> Answer:
+    """Make a project in a project group; it is active and may use nothing until it is configured."""
+    found = find(call, ProjectGroup, group, field="group")
+    return _rows(call, [create(call, name=name, group=found, description=description)])[0]
+
+
+def create(call: Call, *, name: str, group: ProjectGroup, description: str = "") -> Project:
+    """Enter a project.
+
+    Raises:
+        InvalidInput: a rule is broken.
+        AlreadyExists: the name is taken.
+    """
+    ruled("name", names.name, name)
+    ruled("description", names.prose, description)
+    unused(call, Project.name == name, name)
+    project = Project(name=name, description=description, created=call.clock.now())
+    call.session.add(project)
+    call.session.flush()
+    link(call, group, project)
+    call.note(name, object=project.uuid, group=group.name)
+    return project
+
+
+@operation("project.edit", roles=SYSTEM_ADMIN, action=N_("Edit"), target="project")
+def edit_(
+    call: Call, *, project: str, name: str | None = None, description: str | None = None, version: int | None = None
+) -> Answer:
+    """Change a project's name and description; its groups are changed on the groups' side."""
+    found = find(call, Project, project, field="project")
+    ruled("name", names.name, name)
+    ruled("description", names.prose, description)
+    if name is not None and name != found.name:
+        unused(call, Project.name == name, name)
+    call.note(found.name)
+    edit(call, found, version, {"name": name, "description": description})
+    call.changed("project")
+    return _rows(call, [found])[0]
+
+
+@operation("project.configure", roles=SYSTEM_ADMIN, action=N_("Configure"), target="project")
+def configure(
+    call: Call,
+    *,
+    project: str,
+    max_instances: int | None = None,
+    max_vcpus: int | None = None,
+    max_memory: int | None = None,
+    max_disk: int | None = None,
+    max_images: int | None = None,
+    max_image_bytes: int | None = None,
+    max_snapshots: int | None = None,
+    pools: list[str] | None = None,
+    add_pools: list[str] | None = None,
+    remove_pools: list[str] | None = None,
+    host_groups: list[str] | None = None,
+    add_host_groups: list[str] | None = None,
+    remove_host_groups: list[str] | None = None,
+    admins: list[str] | None = None,
+    add_admins: list[str] | None = None,
+    remove_admins: list[str] | None = None,
+    version: int | None = None,
+) -> Answer:
+    """Set quotas (numbers, and bytes), and what a project may use and who manages it.
+
+    ``pools`` and its like replace the whole set; ``add_`` and ``remove_`` change it.
+    """
+    found = find(call, Project, project, field="project")
+    check_version(call, found, version)
+    quotas = {
+        "max_instances": max_instances,
+        "max_vcpus": max_vcpus,
+        "max_memory": max_memory,
+        "max_disk": max_disk,
+        "max_images": max_images,
+        "max_image_bytes": max_image_bytes,
+        "max_snapshots": max_snapshots,
+    }
+    call.note(found.name)
+    changed = set_quotas(found, quotas)
+    changed |= _set_pools(call, found, *(find_all(call, Pool, r, field="pools") for r in (pools, add_pools, remove_pools)))
+    changed |= _set_host_groups(
+        call,
+        found,
+        *(
+            find_all(call, HostGroup, r, field="host_groups")
+            for r in (host_groups, add_host_groups, remove_host_groups)
+        ),
+    )
+    changed |= _set_admins(
+        call, found, *(find_all(call, User, r, field="admins") for r in (admins, add_admins, remove_admins))
+    )
+    touch(call, found, changed)
+    call.changed("project", "user", "pool", "host-group")
+    return _rows(call, [found])[0]
+
+
+def set_quotas(project: Project, quotas: Mapping[str, int | None]) -> dict[str, list[Any]]:
+    """Check quotas and say which of them change, as :func:`core.services.editing.touch` wants it.
+
+    Raises:
+        InvalidInput: one is negative or absurd.
+    """
+    for key, value in quotas.items():
+        in_range(key, value, 0, SIZE_MAX if key.removeprefix("max_") in _BYTES else COUNT_MAX)
+    return {
+        key: [getattr(project, key), value]
+        for key, value in quotas.items()
+        if value is not None and value != getattr(project, key)
+    }
+
+
+Rows = Sequence[Any] | None
+
+
+def _linked_now(call: Call, table: Any, other: str, model: Any, project: Project) -> dict[int, str]:
+    found = call.session.execute(
+        select(model.id, model.name).join(table, table.c[other] == model.id).where(table.c.project_id == project.id)
+    )
+    return {row.id: row.name for row in found}
+
+
+def _set_pools(call: Call, project: Project, replace: Rows, add: Rows, remove: Rows) -> dict[str, list[Any]]:
+    now = _linked_now(call, pool_of_project, "pool_id", Pool, project)
+    ids = wanted(now, replace, add, remove, "pools")
+    gone = set(now) - ids
+    if gone:
+        volumes = call.session.scalars(
+            select(Volume.name)
+            .where(Volume.pool_id.in_(gone), Volume.project_id == project.id)
+            .order_by(Volume.name)
+            .limit(6)
+        ).all()
+        if volumes:
+            raise InUse(
+                N_("Project {project} has volumes in the pool: {volumes}."),
+                remedy=N_("Delete them first."),
+                field="pools",
+                project=project.name,
+                volumes=some(volumes),
+            )
+    return give_pools(call, project, now, ids)
+
+
+def give_pools(call: Call, project: Project, now: Mapping[int, str], ids: set[int]) -> dict[str, list[Any]]:
+    """Let a project use these pools and no others."""
+    relink(call, pool_of_project, "project_id", project.id, "pool_id", set(now), ids)
+    return _difference(call, "pools", Pool, now, ids)
+
+
+def _set_host_groups(call: Call, project: Project, replace: Rows, add: Rows, remove: Rows) -> dict[str, list[Any]]:
+    now = _linked_now(call, host_group_of_project, "group_id", HostGroup, project)
+    ids = wanted(now, replace, add, remove, "host_groups")
+    gone = set(now) - ids
+    if gone:
+        refuse_bound(call, gone, {project.id}, field="host_groups")
+    relink(call, host_group_of_project, "project_id", project.id, "group_id", set(now), ids)
+    return _difference(call, "host_groups", HostGroup, now, ids)
+
+
+def refuse_bound(call: Call, host_groups: set[int], projects: set[int], *, field: str) -> None:
+    """Refuse to take host groups from projects whose instances are bound to them.
+
+    Raises:
+        InUse: names the instances.
+    """
+    instances = call.session.scalars(
+        select(Instance.name)
+        .where(Instance.host_group_id.in_(host_groups), Instance.project_id.in_(projects))
+        .order_by(Instance.name)
+        .limit(6)
+    ).all()
+    if instances:
+        raise InUse(
+            N_("Instances are bound to the host group: {instances}."),
+            remedy=N_("Bind them to another one first."),
+            field=field,
+            instances=some(instances),
+        )
+
+
+def _set_admins(call: Call, project: Project, replace: Rows, add: Rows, remove: Rows) -> dict[str, list[Any]]:
+    found = call.session.execute(select(User.id, User.account).where(User.project_id == project.id))
+    now = {row.id: row.account for row in found}
+    ids = wanted(now, replace, add, remove, "admins")
+    for user in (*(replace or ()), *(add or ())):
+        if user.role != Role.PROJECT.value:
+            raise Refused(
+                N_("{account} manages the system and no project."), field="admins", account=user.account
+            )
+        if user.project_id not in (None, project.id):
+            other = call.session.scalar(select(Project.name).where(Project.id == user.project_id))
+            raise InUse(
+                N_("{account} manages project {other} already; everybody manages one."),
+                remedy=N_("Remove the account from that project first."),
+                field="admins",
+                account=user.account,
+                other=other,
+            )
+    for people, project_id in ((ids - set(now), project.id), (set(now) - ids, None)):
+        if people:
+            call.session.execute(
+                update(User)
+                .where(User.id.in_(people))
+                .values(project_id=project_id)
+                .execution_options(synchronize_session=False)
+            )
+    return _difference(call, "admins", User, now, ids, User.account)
+
+
+def _difference(
+    call: Call, key: str, model: Any, now: Mapping[int, str], ids: set[int], name: Any = None
+) -> dict[str, list[Any]]:
+    """What changed in a set of relations, by names, as :func:`core.services.editing.touch` wants it."""
+    if set(now) == ids:
+        return {}
+    column = model.name if name is None else name
+    after = call.session.scalars(select(column).where(model.id.in_(ids)).order_by(column)).all()
+    return {key: [sorted(now.values()), list(after)]}
+
+
+@operation("project.activate", roles=SYSTEM_ADMIN, action=N_("Activate"), target="project")
+def activate(call: Call, *, project: str) -> Answer:
+    """Let a project's admins work again."""
+    return _set_active(call, project, active=True)
+
+
+@operation("project.deactivate", roles=SYSTEM_ADMIN, action=N_("Deactivate"), target="project")
+def deactivate(call: Call, *, project: str) -> Answer:
+    """Keep a project's admins from managing it; what runs goes on running (manual 7.2.1.5)."""
+    return _set_active(call, project, active=False)
+
+
+def _set_active(call: Call, project: str, *, active: bool) -> Answer:
+    found = find(call, Project, project, field="project")
+    call.note(found.name)
+    edit(call, found, None, {"active": active})
+    call.changed("project")
+    return _rows(call, [found])[0]
+
+
+@operation("project.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="project")
+def delete_(call: Call, *, project: str) -> Answer:
+    """Delete a project on which nothing hangs any more."""
+    found = find(call, Project, project, field="project")
+    hanging = (
+        (N_("instances"), Instance.name, Instance.project_id),
+        (N_("volumes"), Volume.name, Volume.project_id),
+        (N_("images"), Image.name, Image.project_id),
+        (N_("users"), User.account, User.project_id),
+    )
+    reasons = []
+    for kind, name, owner in hanging:
+        rows = call.session.scalars(select(name).where(owner == found.id).order_by(name).limit(6)).all()
+        if rows:
+            reasons.append(f"{kind}: {some(rows)}")
+    if reasons:
+        raise InUse(
+            N_("Project {name} still has {reasons}."),
+            remedy=N_("Delete or remove them first."),
+            field="project",
+            name=found.name,
+            reasons="; ".join(reasons),
+        )
+    call.session.execute(delete(Project).where(Project.id == found.id))
+    call.note(found.name, object=found.uuid)
+    call.changed("project", "project-group", "pool", "host-group")
+    return {}
+

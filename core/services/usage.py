@@ -1,0 +1,84 @@
+"""What projects may use and what they use (manual 7.3).
+
+VCPUs and memory are counted for VMs whose power is on, everything else for what exists. Quotas are
+enforced against these very expressions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, ScalarSelect, func, literal, select
+
+from core.errors import NotFound
+from core.i18n import N_
+from core.model import Image, Instance, Machine, Power, Project, Volume
+from core.services.listing import Query, answer, listing
+from core.services.lookup import find
+from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
+
+#: The quotas of a project, as the columns ``max_*`` and the keys ``used_*`` name them.
+QUOTAS = ("instances", "vcpus", "memory", "disk", "images", "image_bytes", "snapshots")
+
+
+def _running(column: Any) -> ScalarSelect[Any]:
+    return (
+        select(func.coalesce(func.sum(column), 0))
+        .select_from(Machine)
+        .join(Instance, Instance.id == Machine.instance_id)
+        .where(Machine.project_id == Project.id, Machine.power == Power.ON.value)
+        .correlate(Project)
+        .scalar_subquery()
+    )
+
+
+def _of(value: Any, table: Any) -> ScalarSelect[Any]:
+    return select(value).select_from(table).where(table.project_id == Project.id).correlate(Project).scalar_subquery()
+
+
+#: What a project uses, as subqueries correlated to :class:`core.model.Project`.
+USED: dict[str, Any] = {
+    "instances": _of(func.count(), Instance),
+    "vcpus": _running(Instance.vcpus),
+    "memory": _running(Instance.memory),
+    "disk": _of(func.coalesce(func.sum(Volume.capacity), 0), Volume),
+    "images": _of(func.count(), Image),
+    "image_bytes": _of(func.coalesce(func.sum(Image.size), 0), Image),
+    "snapshots": select(literal(0)).scalar_subquery(),  # checkpoints count here once there are any
+}
+
+
+def _statement() -> Any:
+    return select(Project, *(USED[quota].label(f"used_{quota}") for quota in QUOTAS))
+
+
+def _row(found: Row[Any]) -> dict[str, Any]:
+    project: Project = found.Project
+    row: dict[str, Any] = {"uuid": project.uuid, "name": project.name}
+    for quota in QUOTAS:
+        row[f"max_{quota}"] = getattr(project, f"max_{quota}")
+        row[f"used_{quota}"] = int(getattr(found, f"used_{quota}"))
+    return row
+
+
+@operation("usage.list", roles=SYSTEM_ADMIN)
+def list_(call: Call, *, query: Query) -> Answer:
+    """What each project may use and uses."""
+    columns: dict[str, Any] = {"name": Project.name}
+    for quota in QUOTAS:
+        columns |= {f"max_{quota}": getattr(Project, f"max_{quota}"), f"used_{quota}": USED[quota]}
+    rows, total = listing(call, _statement(), query, columns=columns, tie=Project.id, search=[Project.name])
+    return answer([_row(found) for found in rows], total)
+
+
+@operation("usage.show", roles=EVERYBODY)
+def show(call: Call, *, project: str = "") -> Answer:
+    """What one project may use and uses; a project admin's own when none is named."""
+    if project:
+        project_id: int | None = find(call, Project, project, field="project").id
+    else:
+        project_id = call.actor.project_id
+    found = call.session.execute(_statement().where(Project.id == project_id)).one_or_none()
+    if found is None:
+        raise NotFound(N_("Which project?"), remedy=N_("Name one."), field="project")
+    return _row(found)
