@@ -1,0 +1,1 @@
+"""The daemon of one host: it runs VMs, keeps them as they were asked to be, and answers consoles."""

@@ -1,0 +1,72 @@
+"""libvirt's errors in the words of :mod:`core.errors`."""
+
+from __future__ import annotations
+
+import libvirt
+
+from core.errors import DosvmError, EngineError, HypervisorUnavailable, NotFound
+from core.i18n import N_
+
+#: Codes that mean "there is none of that name".
+_MISSING = {
+    libvirt.VIR_ERR_NO_DOMAIN,
+    libvirt.VIR_ERR_NO_STORAGE_VOL,
+    libvirt.VIR_ERR_NO_NETWORK,
+}
+#: Codes that mean "the daemon is gone", wherever they come from.
+_GONE = {libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_INVALID_CONN}
+#: Words of libvirt's for a broken connection, which come under codes that mean other things as well.
+_BROKEN = (
+    "client socket is closed",
+    "Cannot recv data",
+    "Cannot write data",
+    "End of file while reading",
+    "Connection reset",
+    "Broken pipe",
+    "connection closed",
+    "Failed to connect socket",
+    "keepalive timeout",
+    "received hangup",
+)
+
+
+class Missing(NotFound):
+    """libvirt knows no domain, pool or volume of that name."""
+
+    code = "libvirt-missing"
+
+
+class MissingPool(Missing):
+    """libvirt knows no storage pool of that UUID: it was not activated on this host."""
+
+    code = "libvirt-missing-pool"
+
+
+class Stuck(EngineError):
+    """An earlier call for the same VM has not come back; libvirt is not asked again until it does."""
+
+    code = "stuck"
+
+
+class TooSlow(EngineError):
+    """libvirt did not answer in time; what was asked may still happen."""
+
+    code = "slow"
+
+
+def translate(error: libvirt.libvirtError) -> DosvmError:
+    """The error that says the same as libvirt's, with libvirt's own sentence in it."""
+    code = error.get_error_code()
+    message = (error.get_error_message() or str(error)).strip().rstrip(".")
+    if code == libvirt.VIR_ERR_NO_STORAGE_POOL:
+        return MissingPool(N_("libvirt: {reason}."), reason=message)
+    if code in _MISSING:
+        return Missing(N_("libvirt: {reason}."), reason=message)
+    from_wire = error.get_error_domain() in (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE)
+    if code in _GONE or any(sign in message for sign in _BROKEN) or (
+        from_wire and code in (libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_INTERNAL_ERROR)
+    ):
+        return HypervisorUnavailable(message)
+    if code == libvirt.VIR_ERR_OPERATION_TIMEOUT:
+        return TooSlow(N_("libvirt: {reason}."), reason=message)
+    return EngineError(N_("libvirt: {reason}."), reason=message)

@@ -1,0 +1,1 @@
+"""How loaded the host and its VMs are: cheap things often, what needs QEMU's monitor rarely."""

@@ -1,0 +1,149 @@
+"""What VMs use, from three files of each QEMU process; no request to libvirt or QEMU per sample."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hostd.metrics.host import interface_counters
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+#: The columns of a sample: percent of the VM's own processors, bytes of memory, bytes per second.
+COLUMNS = ("cpu_percent", "memory", "read_rate", "write_rate", "receive_rate", "send_rate")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a domain: what stays the same while it runs."""
+
+    uuid: str
+    name: str
+    number: int
+    vcpus: int
+    taps: tuple[str, ...]
+
+
+@dataclass
+class _Process:
+    pid: int
+    start: int
+    at: float = 0.0
+    counters: tuple[float, ...] | None = None
+
+
+class VmSampler:
+    """Takes samples of all VMs in one sweep; rates are those since the sweep before."""
+
+    def __init__(self, *, proc: Path = Path("/proc"), run_directory: Path = Path("/run/libvirt/qemu")) -> None:
+        self._proc = proc
+        self._run_directory = run_directory
+        self._processes: dict[str, _Process] = {}
+        self._scanned = 0.0
+
+    def pid(self, uuid: str) -> int | None:
+        """The QEMU process of a VM, as of the last sweep."""
+        process = self._processes.get(uuid)
+        return process.pid if process else None
+
+    def sweep(self, runs: Iterable[Run], add: Callable[[str, float, tuple[float, ...]], None]) -> set[str]:
+        """Sample each run and hand ``add(uuid, at, values)`` what has a rate already.
+
+        Returns:
+            The UUIDs whose QEMU is stopped or dead, so that its monitor must not be asked.
+        """
+        runs = list(runs)
+        known = {run.uuid for run in runs}
+        for uuid in set(self._processes) - known:
+            del self._processes[uuid]
+        network = interface_counters(self._proc)
+        silent = set()
+        for run in runs:
+            state = self._sample(run, network, add)
+            if state not in ("R", "S", "D"):
+                silent.add(run.uuid)
+        return silent
+
+    def _sample(
+        self,
+        run: Run,
+        network: dict[str, tuple[int, int]],
+        add: Callable[[str, float, tuple[float, ...]], None],
+    ) -> str:
+        process = self._processes.get(run.uuid) or self._find(run)
+        if process is None:
+            return ""
+        at = time.time()
+        read = self._read(process)
+        if read is None:
+            del self._processes[run.uuid]
+            return ""
+        state, cpu, memory, disk_read, disk_written = read
+        received = sum(network[tap][1] for tap in run.taps if tap in network)  # what the tap sent, the guest got
+        sent = sum(network[tap][0] for tap in run.taps if tap in network)
+        counters = (cpu, disk_read, disk_written, received, sent)
+        if process.counters is not None and at > process.at:
+            seconds = at - process.at
+            rates = [max(0.0, (new - old) / seconds) for new, old in zip(counters, process.counters, strict=True)]
+            percent = min(100.0, rates[0] * 100 / max(1, run.vcpus))
+            add(run.uuid, at, (percent, memory, *rates[1:]))
+        process.at, process.counters = at, counters
+        return state
+
+    def _read(self, process: _Process) -> tuple[str, float, float, float, float] | None:
+        directory = f"{self._proc}/{process.pid}"
+        try:
+            with open(f"{directory}/stat", "rb") as file:
+                # The name in brackets may hold anything; what follows the last bracket does not.
+                fields = file.read().rpartition(b")")[2].split()
+            if int(fields[19]) != process.start:
+                return None
+            with open(f"{directory}/statm", "rb") as file:
+                memory = int(file.read().split()[1]) * _PAGE
+            disk_read = disk_written = 0.0
+            with open(f"{directory}/io", "rb") as file:
+                for line in file:
+                    if line.startswith(b"read_bytes:"):
+                        disk_read = float(line[11:])
+                    elif line.startswith(b"write_bytes:"):
+                        disk_written = float(line[12:])
+        except (OSError, IndexError, ValueError):
+            return None
+        return fields[0].decode(), (int(fields[11]) + int(fields[12])) / _TICKS, memory, disk_read, disk_written
+
+    def _find(self, run: Run) -> _Process | None:
+        try:
+            pid = int((self._run_directory / f"{run.name}.pid").read_text())
+        except (OSError, ValueError):
+            pid = self._scan(run.uuid)
+        if not pid:
+            return None
+        try:
+            stat = Path(f"{self._proc}/{pid}/stat").read_bytes()
+            command = Path(f"{self._proc}/{pid}/cmdline").read_bytes()
+        except OSError:
+            return None
+        if run.uuid.encode() not in command:
+            return None
+        process = _Process(pid, int(stat.rpartition(b")")[2].split()[19]))
+        self._processes[run.uuid] = process
+        return process
+
+    def _scan(self, uuid: str) -> int:
+        """Look through all processes; at most every ten seconds, for libvirts that keep their files elsewhere."""
+        if time.monotonic() - self._scanned < 10.0:
+            return 0
+        self._scanned = time.monotonic()
+        wanted = uuid.encode()
+        for entry in os.scandir(self._proc):
+            if entry.name.isdigit():
+                try:
+                    command = Path(f"{entry.path}/cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if wanted in command and b"qemu" in command[0]:
+                    return int(entry.name)
+        return 0
