@@ -33,6 +33,12 @@ def overview(built_in: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
+def usage(command: str, options: Sequence[Option]) -> str:
+    """The help of a command that is no resource's."""
+    lines = [f"{_(N_('Usage'))}: dosvm {command} [OPTIONS]", ""]
+    return "\n".join([*lines, *_options(options), *([""] if options else []), *_options(EVERYWHERE)])
+
+
 def help_for(spec: ResourceSpec, verb: str | None) -> str:
     """The help of an area, or of one of its verbs."""
     if verb is not None and verb in verbs(spec):

@@ -1,0 +1,32 @@
+"""`dosvm hostd run`: the daemon of this host, in the foreground."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.errors import UsageError
+from core.i18n import N_
+from dosvm_tui import wiring
+from dosvm_tui.commands.help import usage
+from dosvm_tui.commands.words import EVERYWHERE, Option, part
+
+OPTIONS: tuple[Option, ...] = (Option("log", "FILE", N_("write the log to this file rather than to standard error")),)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run hostd until it is told to stop, and return its exit code.
+
+    Raises:
+        UsageError: the words are wrong.
+        DosvmError: it cannot start; says why.
+    """
+    words = part(argv, (*EVERYWHERE, *OPTIONS))
+    if words.flags.get("help"):
+        print(usage("hostd run", OPTIONS))
+        return 0
+    if words.bare != ["run"]:
+        raise UsageError(N_("Usage: dosvm hostd run [--log FILE]."))
+
+    from hostd.daemon import run as run_daemon  # all that hostd stands on is imported for it alone
+
+    return run_daemon(wiring.home(), log=words.value("log"))
