@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -32,9 +32,26 @@ T = TypeVar("T")
 
 #: MariaDB's codes for "do the whole transaction again": lock wait, deadlock/certification, snapshot.
 _CONFLICTS = {1205, 1213, 1020}
-#: ... for "the server is gone, or refuses to work": Galera without majority says 1047 and 1180.
-_GONE = {1040, 1047, 1053, 1152, 1180, 1184, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
+#: ... for "the server is gone, or refuses to work": Galera without majority says 1047 and 1180; rights
+#: withdrawn (1044, 1045, 1142), tables or database gone (1049, 1146), read-only (1290, 1836), disk full
+#: (1021, 1030, 1114) and connections refused (1129, 1130, 1203) are for the administrator to mend.
+_GONE = {1021, 1030, 1040, 1044, 1045, 1047, 1049, 1053, 1114, 1129, 1130, 1142, 1146, 1152, 1180, 1184, 1203}
+_GONE |= {1290, 1836, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
+#: SQLite's words for the same; it has no codes that the driver hands on for all of them.
+_GONE_SIGNS = (
+    "unable to open",
+    "disk I/O",
+    "readonly",
+    "no such table",
+    "malformed",
+    "disk is full",
+    "not a database",
+    "locking protocol",
+)
+#: How often a transaction is tried when it conflicts with others; about two seconds in all.
 _ATTEMPTS = 10
+#: Seconds one statement waits for a row that another transaction holds; less than the driver's own patience.
+_LOCK_WAIT = 10
 
 
 class FairLock:
@@ -52,25 +69,45 @@ class FairLock:
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """Hold the lock."""
-        turn: threading.Event | None = None
-        with self._guard:
-            if self._held or self._waiting:
-                turn = threading.Event()
-                self._waiting.append(turn)
-            else:
-                self._held = True
-        if turn is not None:
-            turn.wait()
+        self._await_turn()
         try:
-            with self._path.open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise DatabaseUnavailable(f"{self._path}: {error.strerror}") from error
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
                 yield
+            finally:
+                os.close(descriptor)
         finally:
+            self._pass_on()
+
+    def _await_turn(self) -> None:
+        with self._guard:
+            if not self._held and not self._waiting:
+                self._held = True
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        try:
+            turn.wait()
+        except BaseException:
+            # Interrupted while waiting: leave the queue, or hand on the turn that came just then.
             with self._guard:
-                if self._waiting:
-                    self._waiting.popleft().set()
-                else:
-                    self._held = False
+                waiting = turn in self._waiting
+                if waiting:
+                    self._waiting.remove(turn)
+            if not waiting:
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._held = False
 
 
 class Database:
@@ -85,8 +122,9 @@ class Database:
         self.url = parse_url(url)
         self.clock = clock or SystemClock()
         self.file = Path(self.url.database) if self.is_sqlite and self.url.database else None
-        self._inode: int | None = None
+        self._identity: tuple[int, int] | None = None
         self._lock = FairLock(Path(f"{self.file}-lock")) if self.file else None
+        self._writing = threading.local()
         self.engine = self._make_engine(max_connections)
 
     @property
@@ -114,7 +152,12 @@ class Database:
             pool_pre_ping=True,
             pool_recycle=1800,
             isolation_level="READ COMMITTED",
-            connect_args={"connect_timeout": 5, "read_timeout": 30, "write_timeout": 30},
+            connect_args={
+                "connect_timeout": 5,
+                "read_timeout": 30,
+                "write_timeout": 30,
+                "init_command": f"SET SESSION innodb_lock_wait_timeout = {_LOCK_WAIT}",
+            },
         )
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -123,28 +166,31 @@ class Database:
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run ``work`` in a transaction and commit; ``work`` may run several times, so it only uses its session."""
-        return self._run(work, write=True)
+        if getattr(self._writing, "now", False):
+            raise RuntimeError("a write within a write would wait for itself for ever")
+        self._writing.now = True
+        try:
+            return self._run(work, write=True)
+        finally:
+            self._writing.now = False
 
     def _run(self, work: Callable[[Session], T], *, write: bool) -> T:
         for attempt in range(_ATTEMPTS):
             try:
+                self._check_file()
                 if write and self._lock is not None:
-                    self._check_file()
                     with self._lock():
                         return self._once(work, write=True)
-                self._check_file()
                 return self._once(work, write=write)
-            except (OperationalError, InterfaceError, PoolTimeout) as error:
+            except IntegrityError:
+                raise
+            except (DBAPIError, PoolTimeout) as error:
                 if attempt + 1 < _ATTEMPTS and _is_conflict(error):
                     self.clock.sleep(random.uniform(0.2, 1.0) * 0.01 * 2 ** min(attempt, 6))
                     continue
                 if _is_unavailable(error):
-                    raise DatabaseUnavailable(_reason(error)) from error
+                    raise DatabaseUnavailable(reason_of(error)) from error
                 raise
-            except FileNotFoundError as error:
-                raise DatabaseUnavailable(f"{error.filename} is gone") from error
-            except OSError as error:
-                raise DatabaseUnavailable(str(error)) from error
         raise AssertionError("unreachable")
 
     def _once(self, work: Callable[[Session], T], *, write: bool) -> T:
@@ -163,11 +209,16 @@ class Database:
         """An SQLite file that was moved or deleted goes on working unseen through open handles: look first."""
         if self.file is None:
             return
-        inode = os.stat(self.file).st_ino
-        if self._inode is None:
-            self._inode = inode
-        elif inode != self._inode:
-            self._inode = inode
+        try:
+            status = os.stat(self.file)
+        except OSError as error:
+            raise DatabaseUnavailable(f"{self.file}: {error.strerror}") from error
+        identity = (status.st_dev, status.st_ino)
+        if self._identity is None:
+            self._identity = identity
+        elif identity != self._identity:
+            # Another file came to its place (a backup was put back): what is open is the old one.
+            self._identity = identity
             self.engine.dispose()
 
     def close(self) -> None:
@@ -189,7 +240,7 @@ def parse_url(url: str) -> URL:
         return parsed.set(drivername=f"{parsed.get_backend_name()}+pymysql").update_query_dict(
             {"charset": "utf8mb4"}
         )
-    if parsed is None or parsed.get_backend_name() != "sqlite" or not parsed.database:
+    if parsed is None or parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         raise InvalidInput(
             N_("The database URL cannot be understood."),
             field="database",
@@ -228,13 +279,13 @@ def _is_unavailable(error: Exception) -> bool:
     if isinstance(error, PoolTimeout) or _code(error) in _GONE or _is_conflict(error):
         return True
     text = str(getattr(error, "orig", error))
-    signs = ("unable to open", "disk I/O", "readonly", "no such table", "malformed", "disk is full", "not a database")
-    return any(sign in text for sign in signs) or (
+    return any(sign in text for sign in _GONE_SIGNS) or (
         isinstance(error, DBAPIError) and error.connection_invalidated
     )
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What the engine itself says, without the statement and its values."""
     original = getattr(error, "orig", None) or error
     arguments = getattr(original, "args", ())
-    return str(arguments[-1] if arguments else original)
+    return str(arguments[-1] if arguments else original).rstrip(".")
