@@ -67,6 +67,7 @@ def listing(
         InvalidInput: the page, the order or a filter makes no sense.
     """
     _check_page(query)
+    order = _order(query, columns, tie)
     conditions = _conditions(query, filters or {})
     if query.search.strip():
         conditions.append(contains(call, search, query.search.strip()))
@@ -74,7 +75,7 @@ def listing(
     total = call.session.scalar(chosen.with_only_columns(func.count(), maintain_column_froms=True)) or 0
     if query.offset >= total:
         return [], total
-    page = chosen.order_by(*_order(query, columns, tie)).offset(query.offset).limit(query.limit)
+    page = chosen.order_by(*order).offset(query.offset).limit(query.limit)
     return call.session.execute(page).all(), total
 
 

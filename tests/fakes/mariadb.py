@@ -1,0 +1,103 @@
+"""A real MariaDB server for tests, on a Unix socket in a directory of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pymysql
+import pytest
+
+
+class MariaDB:
+    """One server; started by :meth:`start`, stopped by :meth:`stop`, by its own process only."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.socket = directory / "sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @staticmethod
+    def missing() -> str:
+        """What is not installed that this needs; empty when all is."""
+        needed = ("mariadbd", "mariadb-install-db")
+        path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+        return ", ".join(name for name in needed if shutil.which(name, path=path) is None)
+
+    def install(self) -> None:
+        """Make the empty data directory."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            [
+                "mariadb-install-db",
+                "--no-defaults",
+                f"--datadir={self.directory / 'data'}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                *self._user(),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+        )
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        log = (self.directory / "log").open("ab")
+        self._process = subprocess.Popen(
+            [
+                shutil.which("mariadbd") or "/usr/sbin/mariadbd",
+                "--no-defaults",
+                f"--datadir={self.directory / 'data'}",
+                f"--socket={self.socket}",
+                f"--pid-file={self.directory / 'pid'}",
+                "--skip-networking",
+                "--innodb-buffer-pool-size=32M",
+                "--innodb-flush-log-at-trx-commit=0",
+                "--sync-binlog=0",
+                *self._user(),
+            ],
+            stdout=log,
+            stderr=log,
+        )
+        give_up = time.monotonic() + 60
+        while True:
+            try:
+                self._connect().close()
+                return
+            except pymysql.err.OperationalError:
+                if self._process.poll() is not None or time.monotonic() > give_up:
+                    pytest.fail((self.directory / "log").read_text(errors="replace")[-2000:])
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop the server and wait for its end."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=60)
+            self._process = None
+
+    def url(self, name: str) -> str:
+        """The database URL of one database in it."""
+        return f"mysql://root@localhost/{name}?unix_socket={self.socket}"
+
+    def run(self, *statements: str) -> None:
+        """Run statements as root."""
+        connection = self._connect()
+        try:
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+            connection.commit()
+        finally:
+            connection.close()
+
+    def _connect(self) -> pymysql.Connection[pymysql.cursors.Cursor]:
+        return pymysql.connect(unix_socket=str(self.socket), user="root")
+
+    @staticmethod
+    def _user() -> list[str]:
+        return ["--user=root"] if os.geteuid() == 0 else []
