@@ -1,0 +1,1 @@
+"""What people see of the cloud: declarations, and screens made from them."""

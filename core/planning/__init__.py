@@ -1,0 +1,1 @@
+"""Pure decisions: placement and the like."""

@@ -1,0 +1,1 @@
+"""The operations: permission, rules, quota, audit, one transaction each."""

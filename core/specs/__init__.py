@@ -1,0 +1,1 @@
+"""Nested configuration: what an instance is made of."""

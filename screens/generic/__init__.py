@@ -1,0 +1,1 @@
+"""The list, the details, the form, confirmation, picker, progress: each written once."""

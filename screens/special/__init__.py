@@ -1,0 +1,1 @@
+"""Screens for what is not a list: login, home, and the like."""
