@@ -19,6 +19,7 @@ from core.errors import (
     NotFound,
     PasswordChangeRequired,
     PermissionDenied,
+    Unavailable,
 )
 from core.i18n import N_
 from core.model import OperationLog
@@ -95,6 +96,8 @@ class Services:
         try:
             checked = operation.check(arguments)
             if operation.writes:
+                if not 1 <= len(request) <= 36:
+                    raise InvalidInput(N_("A change needs a request key of 1 to 36 characters."), field="request")
                 return self._change(operation, self._passwords_of(operation, checked, actor), actor, request)
             return self.database.read(lambda session: operation.function(self._call(session, actor), **checked))
         except DosvmError as error:
@@ -116,11 +119,22 @@ class Services:
 
         try:
             answer = self.database.write(work)
-        except IntegrityError as error:
-            return self._explain(error, operation, actor, request)
-        if self._sessions is not None and calls[-1].topics & PEOPLE:
+        except Unavailable:
+            raise
+        except (DosvmError, IntegrityError) as error:
+            # What cannot be done may have been done already, by this very request: its answer was lost.
+            before = self._answered(operation, actor, request)
+            if before is not None:
+                return before
+            if isinstance(error, DosvmError):
+                raise
+            raise Conflict(
+                N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
+            ) from error
+        topics = calls[-1].topics | {"log"}
+        if self._sessions is not None and topics & PEOPLE:
             self._sessions.forget()
-        self._after_commit(calls[-1].rings, calls[-1].topics)
+        self._after_commit(calls[-1].rings, topics)
         return answer
 
     def _passwords_of(self, operation: Operation, arguments: dict[str, Any], actor: Actor) -> dict[str, Any]:
@@ -154,19 +168,17 @@ class Services:
             result=json.dumps(answer, ensure_ascii=False, default=str),
         )
 
-    def _explain(self, error: IntegrityError, operation: Operation, actor: Actor, request: str) -> Answer:
-        """A constraint was broken: by a repeated request (give its answer again) or by a race (say so)."""
+    def _answered(self, operation: Operation, actor: Actor, request: str) -> Answer | None:
+        """The answer that a change under this request key was given before."""
 
         def find(session: Session) -> OperationLog | None:
             return session.scalar(select(OperationLog).where(OperationLog.request == request))
 
         before = self.database.read(find)
-        if before is not None and before.operation == operation.name and before.account == actor.account:
-            answer: Answer = json.loads(before.result)
-            return answer
-        raise Conflict(
-            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
-        ) from error
+        if before is None or before.operation != operation.name or before.account != actor.account:
+            return None
+        answer: Answer = json.loads(before.result)
+        return answer
 
 
 def check_permission(operation: Operation, actor: Actor) -> None:

@@ -33,7 +33,7 @@ from core.services.relations import some
 #: What a host keeps for itself, in bytes (manual 6.2.2.4).
 RESERVED = 512 * MIB
 #: Most VCPUs a host may be given to run; more than any machine runs sensibly.
-MAX_VCPUS = 65536
+MAX_VCPUS = 100_000
 
 _VMS = (
     select(func.count())

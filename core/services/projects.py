@@ -26,7 +26,7 @@ from core.model import (
 from core.rules import names
 from core.services.editing import check_version, edit, touch, unused
 from core.services.fields import COUNT_MAX, SIZE_MAX, in_range, ruled
-from core.services.listing import Query, answer, iso, listing
+from core.services.listing import Query, answer, flag, iso, listing
 from core.services.lookup import find
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.project_groups import link
@@ -85,6 +85,7 @@ def list_(call: Call, *, query: Query) -> Answer:
         tie=Project.id,
         search=[Project.name, Project.description],
         filters={
+            "active": lambda value: Project.active.is_(flag(value)),
             "state": lambda value: Project.active.is_(value == "active"),
             "group": lambda value: _linked(project_in_group, "group_id", ProjectGroup, value),
             "pool": lambda value: _linked(pool_of_project, "pool_id", Pool, value),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import core.services.cloud_services
 import core.services.host_groups
 import core.services.hosts
 import core.services.logs
