@@ -1,0 +1,163 @@
+"""Hosts as their own hostds write them, and as every hostd reads them: registration, heartbeat, history."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from core.model import Host, HostSample, host_in_group
+from core.rules.sizes import MIB
+
+#: What a host keeps for itself when nobody has said otherwise, in bytes (manual 6.2.2.4).
+RESERVED = 512 * MIB
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What a hostd says of its host when it starts. Memory is bytes; the port is 0 when it is not on the network."""
+
+    address: str
+    port: int
+    boot: str
+    cores: int
+    memory: int
+    cpu_model: str
+    architecture: str
+    kernel: str
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """What a hostd found out about its libvirt and QEMU. ``hypervisor_error`` is empty when libvirtd answers."""
+
+    accelerator: str
+    accelerator_reason: str
+    libvirt_version: str
+    qemu_version: str
+    hypervisor_error: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """A host's load: percents, and bytes per second."""
+
+    cpu_percent: float
+    memory_percent: float
+    disk_percent: float
+    network_rate: float
+
+
+@dataclass(frozen=True)
+class HostRow:
+    """A host as it stands in the database."""
+
+    id: int
+    uuid: str
+    name: str
+    address: str
+    port: int
+    boot: str
+    heartbeat: int
+    cores: int
+    max_vcpus: int
+    max_memory: int
+    accelerator: str
+    hypervisor_error: str
+    load: Load
+    groups: frozenset[int]
+
+
+def register(session: Session, uuid: str, name: str, facts: Registration) -> int:
+    """Enter a host, or say anew what it is; what the administrator set (name, limits) stays.
+
+    Args:
+        session: a write transaction.
+        uuid: the host's identity.
+        name: what it is called when it is new; made unique with a number.
+        facts: what it is now.
+
+    Returns:
+        Its id.
+    """
+    host = session.scalar(select(Host).where(Host.uuid == uuid))
+    if host is None:
+        host = Host(uuid=uuid, name=_free_name(session, name), heartbeat=0)
+        host.max_vcpus = facts.cores
+        host.max_memory = max(0, facts.memory - RESERVED)
+        session.add(host)
+    elif facts.memory < host.memory:
+        host.max_memory = min(host.max_memory, max(0, facts.memory - RESERVED))
+    for key, value in asdict(facts).items():
+        setattr(host, key, value)
+    session.flush()
+    return host.id
+
+
+def _free_name(session: Session, wanted: str) -> str:
+    taken = set(session.scalars(select(Host.name)))
+    name, number = wanted, 2
+    while name in taken:
+        name = f"{wanted[:60]}-{number}"
+        number += 1
+    return name
+
+
+def beat(session: Session, host_id: int, load: Load) -> bool:
+    """Say that the host lives, and how loaded it is; one statement.
+
+    Returns:
+        Whether the host is still registered.
+    """
+    done = session.execute(
+        update(Host)
+        .where(Host.id == host_id)
+        .values(heartbeat=Host.heartbeat + 1, **asdict(load))
+        .execution_options(synchronize_session=False)
+    )
+    return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
+def record_hypervisor(session: Session, host_id: int, found: Hypervisor) -> None:
+    """Write what libvirt and QEMU of this host are."""
+    session.execute(
+        update(Host).where(Host.id == host_id).values(**asdict(found)).execution_options(synchronize_session=False)
+    )
+
+
+def all_hosts(session: Session) -> list[HostRow]:
+    """All hosts, in two statements."""
+    groups: dict[int, set[int]] = {}
+    for host_id, group_id in session.execute(select(host_in_group.c.host_id, host_in_group.c.group_id)):
+        groups.setdefault(host_id, set()).add(group_id)
+    return [
+        HostRow(
+            id=host.id,
+            uuid=host.uuid,
+            name=host.name,
+            address=host.address,
+            port=host.port,
+            boot=host.boot,
+            heartbeat=host.heartbeat,
+            cores=host.cores,
+            max_vcpus=host.max_vcpus,
+            max_memory=host.max_memory,
+            accelerator=host.accelerator,
+            hypervisor_error=host.hypervisor_error,
+            load=Load(host.cpu_percent, host.memory_percent, host.disk_percent, host.network_rate),
+            groups=frozenset(groups.get(host.id, ())),
+        )
+        for host in session.scalars(select(Host))
+    ]
+
+
+def add_sample(session: Session, host_id: int, at: datetime, load: Load, *, keep_since: datetime) -> None:
+    """Add a row to the host's history, and drop those older than ``keep_since``."""
+    session.add(HostSample(host_id=host_id, at=at, **asdict(load)))
+    session.execute(
+        delete(HostSample)
+        .where(HostSample.host_id == host_id, HostSample.at < keep_since)
+        .execution_options(synchronize_session=False)
+    )
