@@ -66,7 +66,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _print(finding: Finding) -> None:
-    text = " ".join(part for part in (finding.text, finding.remedy) if part)
+    text = f"{finding.text.rstrip('.')}. {finding.remedy}" if finding.remedy else finding.text
     print(output.printable(f"{_SIGNS[finding.level]} {_(_WORDS[finding.level])}  {finding.check}: {text}"), flush=True)
 
 
@@ -122,7 +122,7 @@ def _virtualisation(url: str) -> Iterator[Finding]:
             yield Finding(
                 _(N_("libvirt")),
                 PROBLEM,
-                f"{connection.reason.rstrip('.')}." if connection.reason else _(N_("It does not answer.")),
+                connection.reason or _(N_("It does not answer.")),
                 _(N_("Start libvirtd (`make services`, or `systemctl start libvirtd`).")),
             )
             return

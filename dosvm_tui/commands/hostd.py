@@ -1,11 +1,11 @@
-"""`dosvm hostd run`: the daemon of this host, in the foreground."""
+"""`dosvm hostd run`: the daemon of this host, in the foreground; `dosvm hostd status`: whether it answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from core.errors import UsageError
-from core.i18n import N_
+from core.i18n import N_, _
 from dosvm_tui import wiring
 from dosvm_tui.commands.help import usage
 from dosvm_tui.commands.words import EVERYWHERE, Option, part
@@ -22,10 +22,14 @@ def run(argv: Sequence[str]) -> int:
     """
     words = part(argv, (*EVERYWHERE, *OPTIONS))
     if words.flags.get("help"):
-        print(usage("hostd run", OPTIONS))
+        print(usage("hostd run|status", OPTIONS))
+        return 0
+    if words.bare == ["status"]:
+        wiring.await_hostd(patience=0.0)
+        print(_("hostd answers."))
         return 0
     if words.bare != ["run"]:
-        raise UsageError(N_("Usage: dosvm hostd run [--log FILE]."))
+        raise UsageError(N_("Usage: dosvm hostd run [--log FILE] | dosvm hostd status."))
 
     from hostd.daemon import run as run_daemon  # all that hostd stands on is imported for it alone
 

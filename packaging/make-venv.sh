@@ -1,0 +1,14 @@
+#!/bin/bash
+# Makes .venv exactly as uv.lock says. uv itself comes from PyPI when it is not there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv=$(command -v uv || true)
+if [ -z "$uv" ]; then
+	uv=.cache/uv/bin/uv
+	if [ ! -x "$uv" ]; then
+		python3 -m venv .cache/uv
+		.cache/uv/bin/pip --quiet --disable-pip-version-check install 'uv>=0.9'
+	fi
+fi
+# Debian's own python3 (3.11 or later) is enough; uv must not fetch another.
+"$uv" sync --quiet --frozen --python "$(command -v python3)" --no-python-downloads

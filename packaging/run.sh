@@ -1,0 +1,47 @@
+#!/bin/bash
+# What `make run` does after setup: a cloud in DOSVM_HOME the first time, the services, hostd, the console.
+# On leaving, it stops what it started. VMs that run are left running: they are libvirtd's, not the console's.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export DOSVM_HOME="${DOSVM_HOME:-/var/lib/dosvm}"
+dosvm=$PWD/.venv/bin/dosvm
+sample=$PWD/.cache/sample-image/dosvm-sample.iso
+
+# hostd moves files of QEMU's user and talks to libvirtd as root; so does everything here.
+if [ "$(id -u)" != 0 ]; then
+	exec sudo --preserve-env=DOSVM_HOME,LANG,LC_ALL,LC_MESSAGES,DOSVM_LANG,TERM,COLORTERM,NO_COLOR,SSH_CONNECTION "$0" "$@"
+fi
+
+started_services=
+if ! timeout 5 virsh -q -c qemu:///system uri >/dev/null 2>&1; then
+	packaging/services.sh start
+	started_services=yes
+fi
+
+if [ ! -e "$DOSVM_HOME/dosvm.toml" ]; then
+	mkdir -p "$DOSVM_HOME"
+	"$dosvm" init --database "sqlite:///$DOSVM_HOME/cloud.db" --yes
+	sed -i "s|^\[config\]\$|&\nsample_image = \"$sample\"|" "$DOSVM_HOME/dosvm.toml"
+	if [ -t 0 ]; then
+		read -rp "Write the password down; press Enter to go on. "
+	fi
+fi
+
+hostd=
+leave() {
+	if [ -n "$hostd" ]; then
+		kill "$hostd" 2>/dev/null || true
+		wait "$hostd" 2>/dev/null || true
+	fi
+	# Our libvirtd stays when VMs run: they would lose whoever watches over them.
+	if [ -n "$started_services" ] && [ -z "$(virsh -q -c qemu:///system list --name 2>/dev/null)" ]; then
+		packaging/services.sh stop
+	fi
+}
+trap leave EXIT
+
+if ! "$dosvm" hostd status >/dev/null 2>&1; then
+	"$dosvm" hostd run >>"$DOSVM_HOME/hostd.log" 2>&1 &
+	hostd=$!
+fi
+"$dosvm"

@@ -1,0 +1,56 @@
+#!/bin/bash
+# Starts libvirtd (and virtlogd) when nobody did, and stops what it started.
+# Usage: services.sh start|stop
+#
+# Where systemd runs, it is asked to. Elsewhere (containers) both run under `tini -s`, which reaps libvirtd's
+# children at once: under an init that does not, every start and stop of a VM takes seconds longer.
+set -euo pipefail
+pids=/run/dosvm-services
+
+if [ "$(id -u)" != 0 ]; then
+	exec sudo "$0" "$@"
+fi
+
+answers() { timeout 5 virsh -q -c qemu:///system uri >/dev/null 2>&1; }
+
+# Whether the pid remembered for a program is still that program.
+ours() { [ -s "$pids/$1.pid" ] && grep -q "^tini" "/proc/$(cat "$pids/$1.pid")/comm" 2>/dev/null; }
+
+launch() {
+	local name=$1
+	ours "$name" && return
+	setsid tini -s -- "$name" </dev/null >>"$pids/$name.log" 2>&1 &
+	echo $! >"$pids/$name.pid"
+}
+
+start() {
+	answers && return
+	if [ -d /run/systemd/system ]; then
+		systemctl start virtlogd.socket libvirtd.socket libvirtd
+	else
+		mkdir -p "$pids"
+		pgrep -x virtlogd >/dev/null || launch virtlogd
+		launch libvirtd
+	fi
+	for _ in $(seq 100); do
+		answers && return
+		sleep 0.2
+	done
+	echo "libvirtd does not answer; see $pids/libvirtd.log or journalctl -u libvirtd" >&2
+	exit 1
+}
+
+stop() {
+	for name in libvirtd virtlogd; do
+		if ours "$name"; then
+			kill "$(cat "$pids/$name.pid")" 2>/dev/null || true
+		fi
+		rm -f "$pids/$name.pid"
+	done
+}
+
+case ${1:-} in
+start) start ;;
+stop) stop ;;
+*) echo "Usage: services.sh start|stop" >&2; exit 2 ;;
+esac
