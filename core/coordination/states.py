@@ -1,0 +1,89 @@
+"""Machines as their host's reconciler sees them: what was asked, what was written last, and writing what is.
+
+Everything a host writes about a machine holds only while the machine is placed on it under the epoch the
+host knows: an update that finds another placement changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from core.model import Machine, Power, State
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """A machine as the database has it."""
+
+    uuid: str
+    name: str
+    host_id: int | None
+    power: str
+    state: str
+    epoch: int
+    accelerator: str
+    vnc_port: int | None
+    spice_port: int | None
+    screen_address: str
+    start_error: str
+    started: datetime | None
+
+
+_COLUMNS = (
+    Machine.uuid,
+    Machine.name,
+    Machine.host_id,
+    Machine.power,
+    Machine.state,
+    Machine.epoch,
+    Machine.accelerator,
+    Machine.vnc_port,
+    Machine.spice_port,
+    Machine.screen_address,
+    Machine.start_error,
+    Machine.started,
+)
+
+
+def of_host(session: Session, host_id: int) -> list[MachineState]:
+    """The machines placed on a host that are on, or were not off when last heard of. One statement."""
+    statement = select(*_COLUMNS).where(
+        Machine.host_id == host_id, or_(Machine.power == Power.ON.value, Machine.state != State.OFF.value)
+    )
+    return [MachineState(*row) for row in session.execute(statement)]
+
+
+def of_uuids(session: Session, uuids: Collection[str]) -> dict[str, MachineState]:
+    """Machines by UUID, wherever they are placed."""
+    if not uuids:
+        return {}
+    rows = session.execute(select(*_COLUMNS).where(Machine.uuid.in_(list(uuids))))
+    return {row.uuid: MachineState(*row) for row in rows}
+
+
+def record(session: Session, uuid: str, host_id: int, epoch: int, values: Mapping[str, Any]) -> bool:
+    """Write what libvirt says of a machine, if it still is this host's under this epoch.
+
+    Args:
+        session: a write transaction.
+        uuid: the machine.
+        host_id: the host that says so.
+        epoch: the placement it speaks of.
+        values: columns of the machine.
+
+    Returns:
+        Whether it was written.
+    """
+    done = session.execute(
+        update(Machine)
+        .where(Machine.uuid == uuid, Machine.host_id == host_id, Machine.epoch == epoch)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(done.rowcount)  # type: ignore[attr-defined]
