@@ -68,13 +68,14 @@ class FairLock:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Hold the lock."""
+        """Hold the lock.
+
+        Raises:
+            DatabaseUnavailable: the file to lock cannot be opened.
+        """
         self._await_turn()
         try:
-            try:
-                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                raise DatabaseUnavailable(f"{self._path}: {error.strerror}") from error
+            descriptor = self._open()
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 yield
@@ -82,6 +83,12 @@ class FairLock:
                 os.close(descriptor)
         finally:
             self._pass_on()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DatabaseUnavailable(f"{self._path}: {error.strerror}") from error
 
     def _await_turn(self) -> None:
         with self._guard:
@@ -237,9 +244,7 @@ def parse_url(url: str) -> URL:
     except (ArgumentError, ValueError):
         parsed = None
     if parsed is not None and parsed.get_backend_name() in ("mysql", "mariadb"):
-        return parsed.set(drivername=f"{parsed.get_backend_name()}+pymysql").update_query_dict(
-            {"charset": "utf8mb4"}
-        )
+        return parsed.set(drivername=f"{parsed.get_backend_name()}+pymysql").update_query_dict({"charset": "utf8mb4"})
     if parsed is None or parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         raise InvalidInput(
             N_("The database URL cannot be understood."),
@@ -279,9 +284,7 @@ def _is_unavailable(error: Exception) -> bool:
     if isinstance(error, PoolTimeout) or _code(error) in _GONE or _is_conflict(error):
         return True
     text = str(getattr(error, "orig", error))
-    return any(sign in text for sign in _GONE_SIGNS) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    )
+    return any(sign in text for sign in _GONE_SIGNS) or (isinstance(error, DBAPIError) and error.connection_invalidated)
 
 
 def reason_of(error: Exception) -> str:

@@ -269,9 +269,7 @@ def _remove_sqlite(file: Path) -> None:
         file.with_name(file.name + suffix).unlink(missing_ok=True)
 
 
-def _make_server_tables(
-    url: URL, admin: Admin, undo: Undo
-) -> Callable[[], None]:
+def _make_server_tables(url: URL, admin: Admin, undo: Undo) -> Callable[[], None]:
     if not url.database:
         raise InvalidInput(
             N_("The database URL names no database."),
@@ -310,9 +308,7 @@ def _make_schema(url: URL, undo: Undo) -> None:
     try:
         with engine.connect() as connection:
             there = connection.scalar(
-                text("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = :name").bindparams(
-                    name=name
-                )
+                text("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = :name").bindparams(name=name)
             )
             if not there:
                 connection.execute(text(f"CREATE DATABASE {quoted} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"))
@@ -368,4 +364,3 @@ def _write_settings(path: Path, url: URL) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-

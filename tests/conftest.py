@@ -78,7 +78,7 @@ def mariadb_database(_mariadb_tables: Database) -> Database:
     return _mariadb_tables
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.engine)])
 def database(request: pytest.FixtureRequest) -> Database:
     """An empty database with all tables, on each engine in turn."""
     name = "sqlite" if request.param == "sqlite" else "mariadb_database"

@@ -30,9 +30,7 @@ CONCURRENT = 2
 class Passwords:
     """Makes and checks password hashes."""
 
-    def __init__(
-        self, clock: Clock | None = None, *, memory_kib: int = 65536, passes: int = 3, lanes: int = 4
-    ) -> None:
+    def __init__(self, clock: Clock | None = None, *, memory_kib: int = 65536, passes: int = 3, lanes: int = 4) -> None:
         """Set the cost of a hash; lower ones are for tests only."""
         self._clock = clock or SystemClock()
         self._hasher = PasswordHasher(
@@ -50,7 +48,7 @@ class Passwords:
     def hash(self, password: str) -> str:
         """The hash to store, with its salt and costs in it."""
         with self._running:
-            return self._hasher.hash(password)
+            return self._hasher.hash(_bytes(password))
 
     def verify(self, password: str, stored: str | None) -> bool:
         """Whether a password is the stored one.
@@ -84,7 +82,7 @@ class Passwords:
     def _compute(self, password: str, stored: str) -> bool:
         with self._running:
             try:
-                return self._hasher.verify(stored, password)
+                return self._hasher.verify(stored, _bytes(password))
             except (VerificationError, InvalidHashError):
                 return False
 
@@ -94,7 +92,7 @@ class Passwords:
         return self._nobody
 
     def _digest(self, password: str, stored: str) -> bytes:
-        return hmac.new(self._key, f"{stored}\0{password}".encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+        return hmac.new(self._key, stored.encode() + b"\0" + _bytes(password), hashlib.sha256).digest()
 
     def _remember(self, password: str, stored: str) -> None:
         digest = self._digest(password, stored)
@@ -103,3 +101,8 @@ class Passwords:
             self._remembered.move_to_end(digest)
             while len(self._remembered) > MEMORY_ENTRIES:
                 self._remembered.popitem(last=False)
+
+
+def _bytes(password: str) -> bytes:
+    """A password as it is hashed; whatever somebody sent, if it is text at all, has a form."""
+    return password.encode("utf-8", "surrogatepass")

@@ -41,7 +41,7 @@ from core.services.sessions import Sessions
 from core.services.slowing import confirm
 
 #: The one operation that is open to a user whose password must be changed first.
-CHANGE_PASSWORD = "profile.change-password"
+FIRST_STEP = "profile.change-password"
 #: Topics that say something about who may do what.
 PEOPLE = frozenset({"user", "project"})
 
@@ -144,13 +144,15 @@ class Services:
         if new is not None:
             with at_field(new[0]):
                 names.password(new[1])
+        rest = dict(arguments)
         if own is not None:
             confirm(self.database, self.clock, self.passwords, actor, *own)
-        if new is None:
-            return arguments
-        if own is not None and operation.name == CHANGE_PASSWORD and str(own[1]) == str(new[1]):
-            raise InvalidInput(N_("The new password is the old one."), field=new[0])
-        return {**arguments, new[0]: NewPassword(self.passwords.hash(new[1]))}
+            del rest[own[0]]
+        if new is not None:
+            if own is not None and operation.name == FIRST_STEP and str(own[1]) == str(new[1]):
+                raise InvalidInput(N_("The new password is the old one."), field=new[0])
+            rest[new[0]] = NewPassword(self.passwords.hash(new[1]))
+        return rest
 
     def _log_row(
         self, operation: Operation, call: Call, arguments: dict[str, Any], answer: Answer, request: str
@@ -188,18 +190,18 @@ def check_permission(operation: Operation, actor: Actor) -> None:
         PermissionDenied: the role may not, or the project is deactivated.
         PasswordChangeRequired: the first password is still in use.
     """
-    if actor.must_change_password and operation.name != CHANGE_PASSWORD:
+    if actor.must_change_password and operation.name != FIRST_STEP:
         raise PasswordChangeRequired(
             N_("The password must be changed first."), remedy=N_("Use `dosvm profile change-password`.")
         )
     if actor.role not in operation.roles:
-        raise PermissionDenied(N_("{account} may not do this ({operation})."), account=actor.account, operation=operation.name)
+        raise PermissionDenied(
+            N_("{account} may not do this ({operation})."), account=actor.account, operation=operation.name
+        )
     if actor.is_sysadm or operation.idle_project:
         return
     if actor.project_id is None:
-        raise PermissionDenied(
-            N_("You manage no project yet."), remedy=N_("Ask the system administrator for one.")
-        )
+        raise PermissionDenied(N_("You manage no project yet."), remedy=N_("Ask the system administrator for one."))
     if not actor.project_active:
         raise PermissionDenied(
             N_("The project is deactivated."), remedy=N_("Ask the system administrator to activate it.")

@@ -119,6 +119,4 @@ def unused(call: Call, taken: ColumnElement[bool], name: str, *, field: str = "n
         AlreadyExists: it is taken.
     """
     if call.session.scalar(select(func.count()).where(taken)):
-        raise AlreadyExists(
-            N_("The name {name} is taken."), remedy=N_("Choose another one."), field=field, name=name
-        )
+        raise AlreadyExists(N_("The name {name} is taken."), remedy=N_("Choose another one."), field=field, name=name)

@@ -84,11 +84,6 @@ def answer(rows: Sequence[Mapping[str, Any]], total: int) -> Answer:
     return {"rows": list(rows), "total": total}
 
 
-def single(row: Mapping[str, Any]) -> Answer:
-    """The answer of a list operation that has just one row, whatever is asked for."""
-    return answer([row], 1)
-
-
 def iso(time: datetime | None) -> str | None:
     """A time as rows give it: ISO 8601, UTC."""
     return time.isoformat() if time is not None else None

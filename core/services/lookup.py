@@ -65,9 +65,7 @@ def visible(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
         groups = select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine)
         return [Image.group_id.in_(groups), (Image.project_id == mine) | Image.shared]
     if model is ProjectGroup:
-        return [
-            ProjectGroup.id.in_(select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine))
-        ]
+        return [ProjectGroup.id.in_(select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine))]
     if model is Project:
         return [Project.id == mine]
     if model is HostGroup:

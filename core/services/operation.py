@@ -134,6 +134,7 @@ def operation(
     action: str | None = None,
     target: str | None = None,
     idle_project: bool = False,
+    confirm: str = "",
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
     """Declare an operation.
 
@@ -143,6 +144,8 @@ def operation(
         action: for a change, what the operation log calls it; None for a read.
         target: the parameter that names the object acted on, when there is one.
         idle_project: whether admins of a deactivated project may still call it.
+        confirm: name of an argument that is not the function's but asked for with it: the caller's own
+            password, checked before the transaction.
     """
 
     def declare(function: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -154,6 +157,8 @@ def operation(
         parameters = {p.name: hints[p.name] for p in signature if p.name != "query"}
         if lists is not None:
             parameters |= typing.get_type_hints(lists)
+        if confirm:
+            parameters[confirm] = OwnPassword
         OPERATIONS[name] = Operation(
             name=name,
             function=function,
@@ -162,9 +167,8 @@ def operation(
             target=target,
             idle_project=idle_project,
             parameters=parameters,
-            required=frozenset(
-                p.name for p in signature if p.default is inspect.Parameter.empty and p.name != "query"
-            ),
+            required=frozenset(p.name for p in signature if p.default is inspect.Parameter.empty and p.name != "query")
+            | ({confirm} if confirm else set()),
             lists=lists,
         )
         return function

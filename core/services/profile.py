@@ -11,16 +11,14 @@ from core.i18n import N_
 from core.model import Project, User
 from core.services.editing import edit
 from core.services.listing import Query, answer
-from core.services.operation import EVERYBODY, Answer, Call, NewPassword, OwnPassword, operation
+from core.services.operation import EVERYBODY, Answer, Call, NewPassword, operation
 from core.services.users import check_basics, end_sessions, own_row
 
 
 def _own(call: Call, reference: str) -> User:
     user = call.session.execute(select(User).where(User.id == call.actor.user_id)).scalar_one()
     if reference not in ("", user.uuid, user.account):
-        raise NotFound(
-            N_("Only your own account can be named here."), remedy=N_("Leave it out."), field="profile"
-        )
+        raise NotFound(N_("Only your own account can be named here."), remedy=N_("Leave it out."), field="profile")
     return user
 
 
@@ -37,7 +35,7 @@ def _row(call: Call, reference: str = "") -> dict[str, Any]:
 @operation("profile.list", roles=EVERYBODY, idle_project=True)
 def list_(call: Call, *, query: Query) -> Answer:
     """The caller's own account, as a list of one."""
-    return answer([_row(call)], 1)
+    return answer([_row(call)][query.offset :], 1)
 
 
 @operation("profile.show", roles=EVERYBODY, idle_project=True)
@@ -60,19 +58,21 @@ def edit_(
 ) -> Answer:
     """Change what the caller's account says about its person."""
     user = _own(call, profile)
-    basics = check_basics(
-        display_name=display_name, phone=phone, email=email, address=address, description=description
-    )
+    basics = check_basics(display_name=display_name, phone=phone, email=email, address=address, description=description)
     call.note(user.account)
     edit(call, user, version, basics)
     call.changed("user")
     return _row(call)
 
 
-@operation("profile.change-password", roles=EVERYBODY, action=N_("Change password"), idle_project=True)
-def change_password(
-    call: Call, *, old_password: OwnPassword, new_password: NewPassword, profile: str = ""
-) -> Answer:
+@operation(
+    "profile.change-password",
+    roles=EVERYBODY,
+    action=N_("Change password"),
+    idle_project=True,
+    confirm="old_password",
+)
+def change_password(call: Call, *, new_password: NewPassword, profile: str = "") -> Answer:
     """Change the caller's password and end the other sessions opened with the old one."""
     user = _own(call, profile)
     call.session.execute(

@@ -187,18 +187,12 @@ def configure(
     }
     call.note(found.name)
     changed = set_quotas(found, quotas)
-    changed |= _set_pools(call, found, *(find_all(call, Pool, r, field="pools") for r in (pools, add_pools, remove_pools)))
-    changed |= _set_host_groups(
-        call,
-        found,
-        *(
-            find_all(call, HostGroup, r, field="host_groups")
-            for r in (host_groups, add_host_groups, remove_host_groups)
-        ),
-    )
-    changed |= _set_admins(
-        call, found, *(find_all(call, User, r, field="admins") for r in (admins, add_admins, remove_admins))
-    )
+    for setter, model, key, references in (
+        (_set_pools, Pool, "pools", (pools, add_pools, remove_pools)),
+        (_set_host_groups, HostGroup, "host_groups", (host_groups, add_host_groups, remove_host_groups)),
+        (_set_admins, User, "admins", (admins, add_admins, remove_admins)),
+    ):
+        changed |= setter(call, found, *(find_all(call, model, r, field=key) for r in references))
     touch(call, found, changed)
     call.changed("project", "user", "pool", "host-group")
     return _rows(call, [found])[0]
@@ -294,9 +288,7 @@ def _set_admins(call: Call, project: Project, replace: Rows, add: Rows, remove: 
     ids = wanted(now, replace, add, remove, "admins")
     for user in (*(replace or ()), *(add or ())):
         if user.role != Role.PROJECT.value:
-            raise Refused(
-                N_("{account} manages the system and no project."), field="admins", account=user.account
-            )
+            raise Refused(N_("{account} manages the system and no project."), field="admins", account=user.account)
         if user.project_id not in (None, project.id):
             other = call.session.scalar(select(Project.name).where(Project.id == user.project_id))
             raise InUse(
@@ -375,4 +367,3 @@ def delete_(call: Call, *, project: str) -> Answer:
     call.note(found.name, object=found.uuid)
     call.changed("project", "project-group", "pool", "host-group")
     return {}
-

@@ -59,9 +59,7 @@ class Sessions:
             found = session.execute(_user_and_project().where(User.id == user_id)).one_or_none()
             if found is None:
                 raise _wrong()
-            session.add(
-                Session(digest=_digest(token), user_id=user_id, address=address[:64], created=now, used=now)
-            )
+            session.add(Session(digest=_digest(token), user_id=user_id, address=address[:64], created=now, used=now))
             return own_row(found.User, found.project, found.active is not False)
 
         return token, self._database.write(work)
@@ -181,9 +179,7 @@ class Sessions:
         if found is None:
             raise AuthenticationFailed(N_("The session has ended."), remedy=N_("Log in again."))
         if now - found.used > _USE_GRAIN:
-            self._database.write(
-                lambda s: s.execute(update(Session).where(Session.digest == digest).values(used=now))
-            )
+            self._database.write(lambda s: s.execute(update(Session).where(Session.digest == digest).values(used=now)))
         return _actor(found, address, digest)
 
 

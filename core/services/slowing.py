@@ -74,9 +74,7 @@ def refuse_early(wait: float) -> AuthenticationFailed:
     )
 
 
-def confirm(
-    database: Database, clock: Clock, passwords: Passwords, actor: Actor, field: str, password: str
-) -> None:
+def confirm(database: Database, clock: Clock, passwords: Passwords, actor: Actor, field: str, password: str) -> None:
     """Check the caller's own password, asked again before something that matters (manual 5.4.3).
 
     Raises:

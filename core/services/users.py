@@ -14,7 +14,7 @@ from core.services.editing import edit, unused
 from core.services.fields import ruled
 from core.services.listing import Query, answer, flag, iso, listing
 from core.services.lookup import find
-from core.services.operation import SYSTEM_ADMIN, Answer, Call, NewPassword, OwnPassword, operation
+from core.services.operation import SYSTEM_ADMIN, Answer, Call, NewPassword, operation
 
 
 def user_row(user: User, project: str | None) -> dict[str, Any]:
@@ -131,13 +131,12 @@ def show(call: Call, *, user: str) -> Answer:
     return _reload(call, find(call, User, user, field="user"))
 
 
-@operation("user.add", roles=SYSTEM_ADMIN, action=N_("Add"), target="account")
+@operation("user.add", roles=SYSTEM_ADMIN, action=N_("Add"), target="account", confirm="own_password")
 def add(
     call: Call,
     *,
     account: str,
     new_password: NewPassword,
-    own_password: OwnPassword,
     display_name: str = "",
     phone: str = "",
     email: str = "",
@@ -203,9 +202,7 @@ def edit_(
 ) -> Answer:
     """Change what an account says about its person, or its name."""
     found = find(call, User, user, field="user")
-    basics = check_basics(
-        display_name=display_name, phone=phone, email=email, address=address, description=description
-    )
+    basics = check_basics(display_name=display_name, phone=phone, email=email, address=address, description=description)
     if account is not None and account != found.account:
         _not_sysadm(found)
         ruled("account", names.account, account)
@@ -216,8 +213,14 @@ def edit_(
     return _reload(call, found)
 
 
-@operation("user.set-password", roles=SYSTEM_ADMIN, action=N_("Change password"), target="user")
-def set_password(call: Call, *, user: str, new_password: NewPassword, own_password: OwnPassword) -> Answer:
+@operation(
+    "user.set-password",
+    roles=SYSTEM_ADMIN,
+    action=N_("Change password"),
+    target="user",
+    confirm="own_password",
+)
+def set_password(call: Call, *, user: str, new_password: NewPassword) -> Answer:
     """Give a project admin a new password; ends the sessions opened with the old one."""
     found = find(call, User, user, field="user")
     _not_sysadm(found)
@@ -230,8 +233,8 @@ def set_password(call: Call, *, user: str, new_password: NewPassword, own_passwo
     return {}
 
 
-@operation("user.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="user")
-def delete_(call: Call, *, user: str, own_password: OwnPassword) -> Answer:
+@operation("user.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="user", confirm="own_password")
+def delete_(call: Call, *, user: str) -> Answer:
     """Delete an account; what its user did stays, for it is the project's."""
     found = find(call, User, user, field="user")
     _not_sysadm(found)

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 class StillClock:
     """The :class:`core.clock.Clock` of tests: sleeping moves it, nothing else but the test does."""
 
-    def __init__(self, start: datetime = datetime(2026, 1, 31, 12, 0, 0)) -> None:
-        self._now = start
+    def __init__(self) -> None:
+        self._now = datetime(2026, 1, 31, 12, 0, 0)  # noqa: DTZ001  (naive UTC, as the database keeps it)
         self._monotonic = 1000.0
         self._guard = threading.Lock()
 

@@ -48,18 +48,7 @@ class MariaDB:
         """Start the server and wait until it answers."""
         log = (self.directory / "log").open("ab")
         self._process = subprocess.Popen(
-            [
-                shutil.which("mariadbd") or "/usr/sbin/mariadbd",
-                "--no-defaults",
-                f"--datadir={self.directory / 'data'}",
-                f"--socket={self.socket}",
-                f"--pid-file={self.directory / 'pid'}",
-                "--skip-networking",
-                "--innodb-buffer-pool-size=32M",
-                "--innodb-flush-log-at-trx-commit=0",
-                "--sync-binlog=0",
-                *self._user(),
-            ],
+            self.command(),
             stdout=log,
             stderr=log,
         )
@@ -72,6 +61,21 @@ class MariaDB:
                 if self._process.poll() is not None or time.monotonic() > give_up:
                     pytest.fail((self.directory / "log").read_text(errors="replace")[-2000:])
                 time.sleep(0.05)
+
+    def command(self) -> list[str]:
+        """The command line that runs the server."""
+        return [
+            shutil.which("mariadbd") or "/usr/sbin/mariadbd",
+            "--no-defaults",
+            f"--datadir={self.directory / 'data'}",
+            f"--socket={self.socket}",
+            f"--pid-file={self.directory / 'pid'}",
+            "--skip-networking",
+            "--innodb-buffer-pool-size=32M",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--sync-binlog=0",
+            *self._user(),
+        ]
 
     def stop(self) -> None:
         """Stop the server and wait for its end."""

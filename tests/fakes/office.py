@@ -52,9 +52,7 @@ class Person:
 
     def __call__(self, operation: str, *, request: str = "", **arguments: Any) -> dict[str, Any]:
         """Call an operation."""
-        answer: dict[str, Any] = self.services.call(
-            operation, arguments, self.actor, request or str(uuid.uuid4())
-        )
+        answer: dict[str, Any] = self.services.call(operation, arguments, self.actor, request or str(uuid.uuid4()))
         return answer
 
     def names(self, operation: str, **arguments: Any) -> list[str]:
@@ -79,16 +77,14 @@ class Office:
 
     def user(self, account: str, project: str = "") -> Person:
         """A new project admin."""
-        self.sysadm(
-            "user.add", account=account, project=project, new_password=PASSWORD, own_password=PASSWORD
-        )
+        self.sysadm("user.add", account=account, project=project, new_password=PASSWORD, own_password=PASSWORD)
         return self.person(account)
 
     def project(self, name: str, *, admin: str = "", **quotas: int) -> Person:
         """A new project in a group of the same name, with an admin; generous quotas unless told."""
         self.sysadm("project-group.add", name=f"{name}-group", directory=f"/srv/dosvm-test/{name}")
         self.sysadm("project.add", name=name, group=f"{name}-group")
-        generous = {
+        generous: dict[str, Any] = {
             "max_instances": 100,
             "max_vcpus": 100,
             "max_memory": 100 * GIB,

@@ -38,7 +38,10 @@ def zhao(office: Office) -> Office:
 def test_a_login_gives_a_token_and_the_own_row(zhao: Office, sessions: Sessions) -> None:
     token, user = sessions.login("zhao", PASSWORD, HERE)
     assert (user["account"], user["role"], user["project"], user["must_change_password"]) == (
-        "zhao", "project", "web", False,
+        "zhao",
+        "project",
+        "web",
+        False,
     )
     actor = sessions.authenticate_token(token, HERE)
     assert (actor.account, actor.role, actor.address, actor.project_active) == ("zhao", "project", HERE, True)
@@ -51,7 +54,8 @@ def test_the_token_itself_is_nowhere_in_the_database(zhao: Office, sessions: Ses
     token, _user = sessions.login("zhao", PASSWORD, HERE)
     assert len(bytes.fromhex(token)) == 32
     digests = database.read(lambda s: list(s.scalars(select(Session.digest))))
-    assert token not in digests and len(digests) == 1
+    assert token not in digests
+    assert len(digests) == 1
 
 
 def test_a_logout_ends_the_session_at_once(zhao: Office, sessions: Sessions) -> None:
@@ -118,16 +122,12 @@ def test_frozen_users_cannot_log_in_but_go_on_where_they_are(zhao: Office, sessi
     assert outcomes(zhao) == ["right", "frozen", "frozen", "wrong", "right"]
 
 
-def test_a_changed_password_ends_the_other_sessions_and_the_old_password(
-    zhao: Office, sessions: Sessions
-) -> None:
+def test_a_changed_password_ends_the_other_sessions_and_the_old_password(zhao: Office, sessions: Sessions) -> None:
     mine, _user = sessions.login("zhao", PASSWORD, HERE)
     other, _user = sessions.login("zhao", PASSWORD, "192.0.2.8")
     sessions.authenticate_token(other, "192.0.2.8")
     actor = sessions.authenticate_token(mine, HERE)
-    zhao.services.call(
-        "profile.change-password", {"old_password": PASSWORD, "new_password": NEW}, actor, "r1"
-    )
+    zhao.services.call("profile.change-password", {"old_password": PASSWORD, "new_password": NEW}, actor, "r1")
     assert sessions.authenticate_token(mine, HERE).account == "zhao"
     with pytest.raises(AuthenticationFailed, match="ended"):
         sessions.authenticate_token(other, "192.0.2.8")
