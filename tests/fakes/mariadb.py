@@ -65,6 +65,7 @@ class MariaDB:
     def command(self) -> list[str]:
         """The command line that runs the server."""
         return [
+            *("setpriv", "--pdeathsig", "KILL"),  # it ends with the tests, even when they are killed
             shutil.which("mariadbd") or "/usr/sbin/mariadbd",
             "--no-defaults",
             f"--datadir={self.directory / 'data'}",
@@ -81,6 +82,13 @@ class MariaDB:
         """Stop the server and wait for its end."""
         if self._process is not None:
             self._process.terminate()
+            self._process.wait(timeout=60)
+            self._process = None
+
+    def kill(self) -> None:
+        """End the server at once, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
             self._process.wait(timeout=60)
             self._process = None
 

@@ -1,0 +1,1 @@
+"""Several hosts on one machine: real libvirt, QEMU and hostd on each, one database."""
