@@ -1,0 +1,243 @@
+"""The complete configuration of a VM (manual 11.3): what a person writes, and what the database keeps as JSON.
+
+In what people write, ``disks[].volume`` is ``pool/name`` and ``disks[].image`` a name; the services store
+UUIDs in their place. Sizes are bytes (a text with a unit is understood). ``graphics[].password`` is
+write-only: stored as a sealed text, never shown.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from core.errors import InvalidInput
+from core.i18n import N_
+from core.rules.sizes import MIB, parse_size
+
+MAX_DISKS = 16
+#: How many disks a bus of the machine takes (QEMU's i440FX and Q35 as libvirt lays them out).
+BUS_SLOTS = {"ide": 4, "sata": 6, "scsi": 16, "virtio": 16, "usb": 4}
+#: Prefix of the device names on each bus.
+BUS_PREFIX = {"ide": "hd", "sata": "sd", "scsi": "sd", "usb": "sd", "virtio": "vd"}
+_TARGET = re.compile(r"(hd|sd|vd)[a-z]")
+
+Bytes = Annotated[int, BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DiskSpec(_Spec):
+    """One disk or CD drive (manual table 11-2)."""
+
+    device: Literal["disk", "cdrom"] = "disk"
+    volume: str = ""
+    image: str = ""
+    bus: Literal["virtio", "sata", "scsi", "ide", "usb", ""] = ""
+    target: str = ""
+    read_only: bool = False
+    cache: Literal["default", "none", "writethrough", "writeback", "directsync", "unsafe"] = "default"
+    copy_on_read: bool = False
+    startup_policy: Literal["mandatory", "requisite", "optional"] = "mandatory"
+    tray: Literal["closed", "open"] = "closed"
+    removable: bool = False
+
+
+class ChannelSpec(_Spec):
+    """The security of one SPICE channel (manual table 11-3, rows 11 and 12)."""
+
+    name: Literal["main", "display", "inputs", "cursor", "playback", "record", "smartcard", "usbredir"]
+    mode: Literal["any", "insecure", "secure"] = "any"
+
+
+class GraphicsSpec(_Spec):
+    """One remote screen (manual table 11-3). ``port`` 0 means chosen by itself.
+
+    ``listen`` is empty for: every address of the host when a password is set, 127.0.0.1 when none is, so that
+    no screen is open to the network by accident.
+    """
+
+    type: Literal["vnc", "spice"]
+    port: int = Field(default=0, ge=0, le=65535)
+    listen: str = ""
+    password: str = Field(default="", max_length=4096)
+    password_valid_to: str = ""
+    keep_connected: bool = False
+    sharing: Literal["allow-exclusive", "force-shared", "ignore"] = "allow-exclusive"
+    tls_port: int = Field(default=0, ge=0, le=65535)
+    default_mode: Literal["any", "insecure", "secure"] = "any"
+    channels: tuple[ChannelSpec, ...] = Field(default=(), max_length=8, strict=False)
+    image_compression: Literal["", "auto_glz", "auto_lz", "quic", "glz", "lz", "off"] = ""
+    jpeg: Literal["", "auto", "never", "always"] = ""
+    zlib: Literal["", "auto", "never", "always"] = ""
+    playback: bool = True
+    streaming: Literal["", "filter", "all", "off"] = ""
+    file_transfer: bool = True
+
+
+class InstanceSpec(_Spec):
+    """All of it: basic (table 11-1), disks (11-2), screens (11-3), binding and custom XML (11-5)."""
+
+    vcpus: int = Field(default=1, ge=1, le=255)
+    memory: Bytes = Field(default=1024 * MIB, ge=16 * MIB, le=2**46)
+    architecture: Literal["x86_64", "i686"] = "x86_64"
+    accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    machine: Literal["pc", "q35"] = "pc"
+    boot: tuple[Literal["cdrom", "hd", "fd", "network"], ...] = Field(
+        default=("hd", "cdrom"), min_length=1, max_length=4, strict=False
+    )
+    boot_menu: bool = False
+    boot_menu_timeout: int = Field(default=3000, ge=-1, le=65535)
+    bios_serial: bool = False
+    reboot_timeout: int = Field(default=-1, ge=-1, le=65535)
+    tablet: bool = True
+    disks: tuple[DiskSpec, ...] = Field(default=(), max_length=MAX_DISKS, strict=False)
+    graphics: tuple[GraphicsSpec, ...] = Field(default=(), max_length=2, strict=False)
+    host: str = ""
+    host_group: str = ""
+    tuning_xml: str = ""
+    devices_xml: str = ""
+
+    def bus_of(self, disk: DiskSpec) -> str:
+        """The bus of a disk, chosen by the machine type when none was."""
+        if disk.bus:
+            return disk.bus
+        if disk.device == "cdrom":
+            return "ide" if self.machine == "pc" else "sata"
+        return "virtio"
+
+    def targets(self) -> tuple[str, ...]:
+        """The device names of the disks, those that were given first, the others from what is left."""
+        taken = {disk.target for disk in self.disks if disk.target}
+        names = []
+        for disk in self.disks:
+            name = disk.target
+            if not name:
+                prefix = BUS_PREFIX[self.bus_of(disk)]
+                name = next(n for n in (prefix + chr(ord("a") + i) for i in range(26)) if n not in taken)
+                taken.add(name)
+            names.append(name)
+        return tuple(names)
+
+
+def parse_instance(values: Mapping[str, Any]) -> InstanceSpec:
+    """Understand and check a configuration as a whole.
+
+    Raises:
+        InvalidInput: a value breaks a rule; the field is a path such as ``disks.1.bus``.
+    """
+    try:
+        spec = InstanceSpec.model_validate(dict(values))
+    except ValidationError as error:
+        raise _explain(error) from error
+    except InvalidInput as error:
+        error.field = error.field or "memory"
+        raise
+    _check_disks(spec)
+    for index, graphics in enumerate(spec.graphics):
+        _check_graphics(f"graphics.{index}", graphics)
+    if len({graphics.type for graphics in spec.graphics}) < len(spec.graphics):
+        raise InvalidInput(N_("There is one screen of each type at most."), field="graphics")
+    if len(set(spec.boot)) < len(spec.boot):
+        raise InvalidInput(N_("Each boot device is named once."), field="boot")
+    if spec.host and spec.host_group:
+        raise InvalidInput(N_("Bind it to a host or to a host group, not to both."), field="host_group")
+    _check_custom(spec)
+    return spec
+
+
+def _check_disks(spec: InstanceSpec) -> None:
+    used: dict[str, int] = {}
+    sources: set[tuple[str, str]] = set()
+    for index, disk in enumerate(spec.disks):
+        where = f"disks.{index}"
+        if bool(disk.volume) == bool(disk.image) and not (disk.device == "cdrom" and not disk.volume):
+            raise InvalidInput(N_("A disk is a volume or an image: name one of them."), field=f"{where}.volume")
+        if disk.device == "cdrom" and disk.volume:
+            raise InvalidInput(N_("A CD drive holds an image, not a volume."), field=f"{where}.volume")
+        source = ("volume", disk.volume) if disk.volume else ("image", disk.image)
+        if source[1] and disk.device == "disk":
+            if source in sources:
+                raise InvalidInput(N_("{name} is used twice."), field=where, name=source[1])
+            sources.add(source)
+        _check_bus(spec, disk, where)
+        bus = spec.bus_of(disk)
+        used[bus] = used.get(bus, 0) + 1
+        if used[bus] > BUS_SLOTS[bus]:
+            raise InvalidInput(N_("The bus {bus} takes {limit} disks."), field=f"{where}.bus", bus=bus, limit=BUS_SLOTS[bus])
+    names = [disk.target for disk in spec.disks if disk.target]
+    if len(set(names)) < len(names):
+        raise InvalidInput(N_("Each device name is given once."), field="disks")
+
+
+def _check_bus(spec: InstanceSpec, disk: DiskSpec, where: str) -> None:
+    bus = spec.bus_of(disk)
+    if disk.device == "cdrom" and bus == "virtio":
+        raise InvalidInput(N_("A CD drive is not on the virtio bus; take sata, ide or scsi."), field=f"{where}.bus")
+    if bus == "ide" and spec.machine == "q35":
+        raise InvalidInput(N_("The machine type q35 has no IDE bus; take sata."), field=f"{where}.bus")
+    if disk.device == "disk" and disk.read_only and bus in ("ide", "sata"):
+        raise InvalidInput(N_("Disks on the bus {bus} cannot be read-only."), field=f"{where}.read_only", bus=bus)
+    if disk.read_only and disk.copy_on_read:
+        raise InvalidInput(N_("Copying on read needs a writable disk."), field=f"{where}.copy_on_read")
+    if disk.removable and bus != "usb":
+        raise InvalidInput(N_("Only disks on the usb bus are removable."), field=f"{where}.removable")
+    if disk.target and (not _TARGET.fullmatch(disk.target) or not disk.target.startswith(BUS_PREFIX[bus])):
+        raise InvalidInput(
+            N_("On the bus {bus} a device name is like {example}."),
+            field=f"{where}.target",
+            bus=bus,
+            example=BUS_PREFIX[bus] + "a",
+        )
+
+
+def _check_graphics(where: str, graphics: GraphicsSpec) -> None:
+    if graphics.port and graphics.port < 5900:
+        raise InvalidInput(N_("Screens use ports from {limit}."), field=f"{where}.port", limit=5900)
+    if graphics.listen:
+        try:
+            ipaddress.ip_address(graphics.listen)
+        except ValueError:
+            raise InvalidInput(N_("An IP address is needed, such as 0.0.0.0."), field=f"{where}.listen") from None
+    if graphics.type == "vnc":
+        if len(graphics.password) > 8 and not graphics.password.startswith("sealed:"):
+            raise InvalidInput(N_("VNC uses 8 characters of a password at most."), field=f"{where}.password")
+        spice_only = ("tls_port", "channels", "image_compression", "jpeg", "zlib", "streaming")
+        for name in spice_only:
+            if getattr(graphics, name):
+                raise InvalidInput(N_("Only SPICE has this."), field=f"{where}.{name}")
+    if graphics.password_valid_to and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", graphics.password_valid_to):
+        raise InvalidInput(N_("A time in UTC is needed, such as 2030-01-31T12:00:00."), field=f"{where}.password_valid_to")
+
+
+def _check_custom(spec: InstanceSpec) -> None:
+    from core.libvirt_xml.custom import check_custom
+
+    check_custom(spec.tuning_xml, root="domain", field="tuning_xml")
+    check_custom(spec.devices_xml, root="devices", field="devices_xml")
+
+
+def _explain(error: ValidationError) -> InvalidInput:
+    """The first thing wrong, in words for its reader."""
+    first = error.errors(include_url=False, include_context=True)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    context = first.get("ctx", {})
+    kind = first["type"]
+    if kind == "extra_forbidden":
+        return InvalidInput(N_("{field} is not a field of an instance."), field=field)
+    if kind == "missing":
+        return InvalidInput(N_("{field} is missing."), field=field)
+    if kind == "literal_error":
+        return InvalidInput(N_("It is one of {choices}."), field=field, choices=str(context.get("expected", "")))
+    if kind in ("greater_than_equal", "too_short"):
+        limit = context.get("ge", context.get("min_length"))
+        return InvalidInput(N_("The least is {limit}."), field=field, limit=limit)
+    if kind in ("less_than_equal", "too_long", "string_too_long"):
+        limit = context.get("le", context.get("max_length"))
+        return InvalidInput(N_("The most is {limit}."), field=field, limit=limit)
+    return InvalidInput(N_("{field} has the wrong type."), field=field)

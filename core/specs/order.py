@@ -1,0 +1,51 @@
+"""What a host needs to know to run a VM: the order, read from the database in one statement by hostd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.specs.instance import InstanceSpec
+
+
+@dataclass(frozen=True)
+class DiskOrder:
+    """The file behind one disk of the spec, in the spec's order.
+
+    Attributes:
+        kind: ``volume`` or ``image``.
+        uuid: of the volume or image.
+        name: as people know it (``pool/name`` or the image's name), for errors.
+        path: absolute path of the file on the host.
+        format: the stored format; never probed.
+        overlay: the file must not be written, but the disk is writable: it runs on a temporary overlay.
+        root: the directory the file must stay below (the pool's path, the group's directory).
+        pool: UUID of the volume's pool; empty for images.
+    """
+
+    kind: str
+    uuid: str
+    name: str
+    path: str
+    format: str
+    overlay: bool
+    root: str
+    pool: str = ""
+
+
+@dataclass(frozen=True)
+class MachineOrder:
+    """One VM as it shall run. ``epoch`` is that of its placement; ``passwords`` are those of its screens, in order."""
+
+    id: int
+    uuid: str
+    name: str
+    project: str
+    instance: str
+    epoch: int
+    power: str
+    state: str
+    host_id: int | None
+    enabled: bool
+    spec: InstanceSpec
+    disks: tuple[DiskOrder, ...]
+    passwords: tuple[str, ...] = ()
