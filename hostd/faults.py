@@ -17,7 +17,6 @@ POINTS = (
     "prepared",
     "before_create",
     "after_create",
-    "after_record",
     "before_stop",
     "after_stop",
     "before_volume",

@@ -94,25 +94,25 @@ def resolve(directory: Path, file: str) -> Path:
     return path
 
 
-def inspect(path: Path, format: str) -> ImageInfo:
+def inspect(path: Path, claimed: str) -> ImageInfo:
     """Look at an image whose format somebody claims.
 
     Args:
         path: the file.
-        format: ``raw``, ``qcow2`` or ``iso`` (which is raw to QEMU).
+        claimed: its format: ``raw``, ``qcow2`` or ``iso`` (which is raw to QEMU).
 
     Raises:
         InvalidInput: it is not of that format, refers to other files, is encrypted by a foreign key, or is absurd.
         EngineError: qemu-img failed.
     """
-    if format not in FORMATS:
+    if claimed not in FORMATS:
         raise InvalidInput(N_("An image is raw, qcow2 or iso."), field="format")
     with path.open("rb") as file:
         head = file.read(512)
         file.seek(32768)
         descriptor = file.read(6)
-    _check_head(path, format, head, descriptor)
-    data = _info(path, "qcow2" if format == "qcow2" else "raw")
+    _check_head(path, claimed, head, descriptor)
+    data = _info(path, "qcow2" if claimed == "qcow2" else "raw")
     specific = (data.get("format-specific") or {}).get("data") or {}
     if data.get("backing-filename") or data.get("full-backing-filename"):
         raise InvalidInput(
@@ -140,22 +140,22 @@ def inspect(path: Path, format: str) -> ImageInfo:
     return ImageInfo(status.st_size, virtual, status.st_blocks * 512)
 
 
-def _check_head(path: Path, format: str, head: bytes, descriptor: bytes) -> None:
+def _check_head(path: Path, claimed: str, head: bytes, descriptor: bytes) -> None:
     """The first bytes must fit the claim: a qcow2 that is passed off as raw would show its header to the guest."""
     if not head:
         raise InvalidInput(N_("{file} is empty."), field="file", file=path.name)
     is_qcow2 = head.startswith(b"QFI\xfb")
-    if format == "qcow2" and not is_qcow2:
+    if claimed == "qcow2" and not is_qcow2:
         raise InvalidInput(N_("{file} is not a qcow2 image."), field="format", file=path.name)
     foreign = (b"QFI\xfb", b"KDMV", b"COWD", b"conectix", b"vhdxfile", b"QED\0", b"# Disk Desc")
-    if format != "qcow2" and head.startswith(foreign):
+    if claimed != "qcow2" and head.startswith(foreign):
         raise InvalidInput(
             N_("{file} is not a raw image."),
             field="format",
             remedy=N_("Say its true format, or convert it with `qemu-img convert`."),
             file=path.name,
         )
-    if format == "iso" and descriptor[1:6] not in (b"CD001", b"BEA01"):
+    if claimed == "iso" and descriptor[1:6] not in (b"CD001", b"BEA01"):
         raise InvalidInput(N_("{file} is not an ISO image of a CD or DVD."), field="format", file=path.name)
 
 

@@ -170,10 +170,12 @@ def _check(path: Path, values: dict[str, Any]) -> None:
             if key not in _KEYS[section]:
                 raise _problem(path, f"{section}.{key}", N_("{file}: {key}: there is no such key."))
             kind, low, high = _KEYS[section][key]
+            name = f"{section}.{key}"
             if kind is int and (not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high):
-                raise _problem(path, f"{section}.{key}", N_("{file}: {key}: a number from {low} to {high} is needed."), low=low, high=high)
+                needed = N_("{file}: {key}: a number from {low} to {high} is needed.")
+                raise _problem(path, name, needed, low=low, high=high)
             if kind is str and not isinstance(value, str):
-                raise _problem(path, f"{section}.{key}", N_("{file}: {key}: a text in quotes is needed."))
+                raise _problem(path, name, N_("{file}: {key}: a text in quotes is needed."))
     network = values.get("network", {})
     if network.get("min_tcp_port", 49152) > network.get("max_tcp_port", 49215):
         raise _problem(path, "network.max_tcp_port", N_("{file}: {key}: it is smaller than min_tcp_port."))
@@ -182,7 +184,8 @@ def _check(path: Path, values: dict[str, Any]) -> None:
         try:
             ipaddress.ip_address(address)
         except ValueError as error:
-            raise _problem(path, "network.localhost", N_("{file}: {key}: an IP address of this host is needed.")) from error
+            needed = N_("{file}: {key}: an IP address of this host is needed.")
+            raise _problem(path, "network.localhost", needed) from error
     host_uuid = values.get("config", {}).get("host_uuid", "").strip()
     if host_uuid and not is_uuid(host_uuid):
         raise _problem(path, "config.host_uuid", N_("{file}: {key}: a UUID is needed; leave it out and one is made."))
@@ -194,7 +197,9 @@ def _check(path: Path, values: dict[str, Any]) -> None:
             raise _problem(
                 path,
                 "database.url",
-                N_("{file}: {key}: it cannot be understood; write sqlite:////path/to/file or mysql://USER:PASSWORD@HOST/NAME."),
+                N_(
+                    "{file}: {key}: it cannot be understood; write sqlite:////path/to/file or mysql://USER:PASSWORD@HOST/NAME."
+                ),
             ) from error
 
 

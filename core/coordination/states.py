@@ -56,7 +56,7 @@ def of_host(session: Session, host_id: int) -> list[MachineState]:
     statement = select(*_COLUMNS).where(
         Machine.host_id == host_id, or_(Machine.power == Power.ON.value, Machine.state != State.OFF.value)
     )
-    return [MachineState(*row) for row in session.execute(statement)]
+    return [MachineState(**row._mapping) for row in session.execute(statement)]
 
 
 def of_uuids(session: Session, uuids: Collection[str]) -> dict[str, MachineState]:
@@ -64,7 +64,7 @@ def of_uuids(session: Session, uuids: Collection[str]) -> dict[str, MachineState
     if not uuids:
         return {}
     rows = session.execute(select(*_COLUMNS).where(Machine.uuid.in_(list(uuids))))
-    return {row.uuid: MachineState(*row) for row in rows}
+    return {row.uuid: MachineState(**row._mapping) for row in rows}
 
 
 def record(session: Session, uuid: str, host_id: int, epoch: int, values: Mapping[str, Any]) -> bool:

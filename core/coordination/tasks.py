@@ -61,20 +61,27 @@ def claim(session: Session, ids: Collection[int], boot: str, now: datetime) -> l
             taken.append(task_id)
     if not taken:
         return []
-    return [
-        Claimed(
-            id=task.id,
-            uuid=task.uuid,
-            kind=task.kind,
-            target=task.target,
-            target_name=task.target_name,
-            project_id=task.project_id,
-            payload=json.loads(task.payload) if task.payload else {},
-            attempts=task.attempts,
-            origin=task.origin,
-        )
-        for task in session.scalars(select(Task).where(Task.id.in_(taken)).order_by(Task.id))
-    ]
+    return [_claimed(task) for task in session.scalars(select(Task).where(Task.id.in_(taken)).order_by(Task.id))]
+
+
+def claimed_by(session: Session, host_id: int, boot: str) -> list[Claimed]:
+    """The tasks that this run of hostd holds, for when the answer to a claim was lost."""
+    statement = select(Task).where(Task.host_id == host_id, Task.state == TaskState.RUNNING.value, Task.claim == boot)
+    return [_claimed(task) for task in session.scalars(statement.order_by(Task.id))]
+
+
+def _claimed(task: Task) -> Claimed:
+    return Claimed(
+        id=task.id,
+        uuid=task.uuid,
+        kind=task.kind,
+        target=task.target,
+        target_name=task.target_name,
+        project_id=task.project_id,
+        payload=json.loads(task.payload) if task.payload else {},
+        attempts=task.attempts,
+        origin=task.origin,
+    )
 
 
 def take_up_again(session: Session, host_id: int, boot: str) -> int:

@@ -81,11 +81,10 @@ class Bounded:
             self._jobs.put(job)
         try:
             result: T = job.future.result(limit)
-            return result
         except FutureTimeout:
             self._give_up(job, limit)
             result = job.future.result()
-            return result
+        return result
 
     def _give_up(self, job: _Job, limit: float) -> None:
         """Abandon an overdue call; returns when it ended just now after all."""

@@ -63,7 +63,7 @@ class Connection:
         self._reason = "not connected yet"
         self._wanted = threading.Event()
         self._connected = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._on_connect: list[Callable[[libvirt.virConnect], None]] = []
         self._on_change: list[Callable[[bool], None]] = []
         self._throttled = Throttled(logger)
@@ -133,9 +133,9 @@ class Connection:
 
     def _keep(self) -> None:
         pause = intervals.RECONNECT_MIN
-        while not self._closing:
+        while not self._closing.is_set():
             self._wanted.wait()
-            if self._closing:
+            if self._closing.is_set():
                 return
             self._wanted.clear()
             try:
@@ -146,7 +146,7 @@ class Connection:
             except Exception as error:  # noqa: BLE001  (whatever it is, it is tried again)
                 self._reason = _reason(error)
                 self._throttled.warning("connect", "libvirtd does not answer", url=self.url, reason=self._reason)
-                threading.Event().wait(pause)
+                self._closing.wait(pause)
                 pause = min(pause * 2, intervals.RECONNECT_MAX)
                 self._wanted.set()
 
@@ -179,12 +179,12 @@ class Connection:
         threading.Thread(target=_close, args=(old,), name=f"{self._name}-close", daemon=True).start()
         for change in self._on_change:
             change(False)
-        if not self._closing:
+        if not self._closing.is_set():
             self._wanted.set()
 
     def close(self) -> None:
         """Close the connection for good."""
-        self._closing = True
+        self._closing.set()
         self._wanted.set()
         with self._guard:
             connection, self._connection = self._connection, None

@@ -63,8 +63,10 @@ def translate(error: libvirt.libvirtError) -> DosvmError:
     if code in _MISSING:
         return Missing(N_("libvirt: {reason}."), reason=message)
     from_wire = error.get_error_domain() in (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE)
-    if code in _GONE or any(sign in message for sign in _BROKEN) or (
-        from_wire and code in (libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_INTERNAL_ERROR)
+    if (
+        code in _GONE
+        or any(sign in message for sign in _BROKEN)
+        or (from_wire and code in (libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_INTERNAL_ERROR))
     ):
         return HypervisorUnavailable(message)
     if code == libvirt.VIR_ERR_OPERATION_TIMEOUT:

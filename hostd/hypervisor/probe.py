@@ -85,13 +85,7 @@ class Probe:
     def _run(self) -> None:
         while not self._connection.wait(3600):
             pass
-        while True:
-            try:
-                emulator, offered = self._connection.call(_capabilities, limit=intervals.LIBVIRT_NORMAL)
-                break
-            except DosvmError as error:
-                logger.warning("cannot ask libvirt about KVM %s", fields(reason=error))
-                threading.Event().wait(2.0)
+        emulator, offered = self._ask()
         found = self._remembered(emulator)
         if found is None:
             found = _find_out(emulator, offered)
@@ -101,6 +95,14 @@ class Probe:
         self._done.set()
         for hook in self._on_result:
             hook(found)
+
+    def _ask(self) -> tuple[str, bool]:
+        while True:
+            try:
+                return self._connection.call(_capabilities, limit=intervals.LIBVIRT_NORMAL)
+            except DosvmError as error:
+                logger.warning("cannot ask libvirt about KVM %s", fields(reason=error))
+                time.sleep(2.0)
 
     def _key(self, emulator: str) -> dict[str, str]:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -189,9 +191,7 @@ def _boot(emulator: str, accelerator: str, image: str, patience: float) -> _Atte
     ]  # fmt: skip
     begin = time.monotonic()
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     except OSError as error:
         return _Attempt(0.0, f"{emulator} cannot be run: {error.strerror}")
     try:
@@ -201,7 +201,7 @@ def _boot(emulator: str, accelerator: str, image: str, patience: float) -> _Atte
         try:
             process.communicate(timeout=2.0)
         except subprocess.TimeoutExpired:
-            logger.error("the probe cannot be killed %s", fields(pid=process.pid))
+            logger.warning("the probe cannot be killed %s", fields(pid=process.pid))
         return _Attempt(patience, f"/dev/kvm exists, but a test guest hung on it for {patience:.0f} s")
     if process.returncode == _STATUS:
         return _Attempt(time.monotonic() - begin, "")

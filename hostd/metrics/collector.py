@@ -118,14 +118,13 @@ class Collector:
         return result
 
     def _every(self, seconds: float, work: Callable[[], None], wake: threading.Event | None = None) -> None:
-        due = time.monotonic()
         while not self._closing.is_set():
+            due = time.monotonic() + seconds
             try:
                 work()
             except Exception as error:  # noqa: BLE001  (sampling must go on whatever happens)
                 self._throttled.warning(work.__name__, "sampling failed", sweep=work.__name__, reason=error)
-            # A sweep that took too long makes the next one late, never two at once.
-            due = max(due + seconds, time.monotonic())
+            # A sweep that takes too long makes the next one late; there are never two at once.
             while not self._closing.is_set() and (left := due - time.monotonic()) > 0:
                 if wake is None:
                     self._closing.wait(left)
@@ -138,9 +137,7 @@ class Collector:
 
     def _sweep_host(self) -> None:
         load = self._host_sampler.sample()
-        self._hosts.add(
-            _HOST, load.at, (load.cpu_percent, load.memory_percent, load.disk_percent, load.network_rate)
-        )
+        self._hosts.add(_HOST, load.at, (load.cpu_percent, load.memory_percent, load.disk_percent, load.network_rate))
 
     def _vms(self) -> None:
         self._every(self._sample, self._sweep_vms, self._now)

@@ -1,0 +1,146 @@
+"""What each call of the call table does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from core.errors import DatabaseUnavailable, InvalidInput, NotFound
+from core.i18n import N_
+from core.model import TaskState
+from core.services.actor import Actor
+from core.services.dispatch import Services
+from core.services.sessions import Sessions
+from hostd import intervals
+from hostd.bus import Bus
+from hostd.metrics.collector import Collector
+
+Body = dict[str, Any]
+
+_ENDS = {TaskState.DONE.value, TaskState.FAILED.value, TaskState.CANCELLED.value}
+#: Longest `wait`, and most tasks of one.
+_MAX_SECONDS, _MAX_TASKS = 55.0, 1000
+
+
+class Api:
+    """The handlers of one hostd."""
+
+    def __init__(
+        self,
+        services: Services,
+        sessions: Sessions,
+        bus: Bus,
+        collector: Collector,
+        doorbell: Callable[[frozenset[str]], None],
+    ) -> None:
+        """``doorbell(topics)`` is called when another hostd rang; it must return at once."""
+        self._services = services
+        self._sessions = sessions
+        self._bus = bus
+        self._collector = collector
+        self._doorbell = doorbell
+
+    def handlers(self) -> dict[str, Any]:
+        """Call name -> what answers it, for the server."""
+        return {
+            "login": self.login,
+            "logout": self.logout,
+            "call": self.call,
+            "wait": self.wait,
+            "doorbell": self.doorbell,
+            "host-samples": self.host_samples,
+            "machine-samples": self.machine_samples,
+        }
+
+    def login(self, body: Body) -> Body:
+        """Open a session."""
+        token, user = self._sessions.login(_text(body, "account"), _text(body, "password"), _text(body, "client"))
+        return {"token": token, "user": user}
+
+    def logout(self, body: Body) -> Body:
+        """End a session."""
+        self._sessions.logout(_text(body, "token"))
+        return {}
+
+    def _actor(self, body: Body, *, log: bool) -> Actor:
+        client = _text(body, "client")
+        if "token" in body:
+            return self._sessions.authenticate_token(_text(body, "token"), client)
+        return self._sessions.authenticate_password(_text(body, "account"), _text(body, "password"), client, log)
+
+    def call(self, body: Body) -> Any:
+        """Run an operation."""
+        actor = self._actor(body, log=True)
+        arguments = body.get("arguments")
+        if not isinstance(arguments, dict):
+            raise InvalidInput(N_("{field} has the wrong type."), field="arguments")
+        return self._services.call(_text(body, "operation"), arguments, actor, _text(body, "request"))
+
+    async def wait(self, body: Body) -> Body:
+        """Wait for a change, for tasks to end, or for the time to pass."""
+        actor = await asyncio.to_thread(self._actor, body, log=False)
+        since, seconds, tasks = body.get("since", -1), body.get("seconds", 0), body.get("tasks", [])
+        if not isinstance(since, int) or not isinstance(seconds, int | float) or not isinstance(tasks, list):
+            raise InvalidInput(N_("The request is not a JSON object."))
+        tasks = [str(task) for task in tasks[:_MAX_TASKS]]
+        give_up = time.monotonic() + max(0.0, min(float(seconds), _MAX_SECONDS))
+        rows: list[Body] = []
+        while True:
+            # The revision is read first: what changes while the tasks are looked at is news for the next turn.
+            revision = self._bus.revision
+            if tasks:
+                try:
+                    rows = await asyncio.to_thread(self._rows, actor, tasks)
+                except DatabaseUnavailable:
+                    if time.monotonic() >= give_up:
+                        raise
+            ended = bool(tasks) and len(rows) > 0 and all(row["state"] in _ENDS for row in rows)
+            nothing_to_wait_for = since < 0 and not tasks
+            left = give_up - time.monotonic()
+            if ended or nothing_to_wait_for or (0 <= since < revision) or left <= 0:
+                return {"revision": revision, "tasks": rows}
+            await self._bus.after(revision, min(left, intervals.WAIT_POLL) if tasks else left)
+
+    def _rows(self, actor: Actor, tasks: list[str]) -> list[Body]:
+        rows = []
+        for task in tasks:
+            try:
+                rows.append(self._services.call("task.show", {"task": task}, actor, ""))
+            except NotFound:
+                continue
+        if tasks and not rows:
+            raise NotFound(N_("There is no such task."))
+        return rows
+
+    def doorbell(self, body: Body) -> Body:
+        """There is work for this host, or news for its watchers."""
+        topics = body.get("topics")
+        self._doorbell(frozenset(str(topic) for topic in topics) if isinstance(topics, list) else frozenset())
+        return {}
+
+    def host_samples(self, body: Body) -> Body:
+        """Recent load of this host."""
+        return {"samples": self._collector.host_samples(_number(body, "since"))}
+
+    def machine_samples(self, body: Body) -> Body:
+        """Recent load of VMs on this host."""
+        machines = body.get("machines")
+        if not isinstance(machines, list):
+            raise InvalidInput(N_("{field} has the wrong type."), field="machines")
+        return {"samples": self._collector.machine_samples([str(m) for m in machines], _number(body, "since"))}
+
+
+def _text(body: Body, key: str) -> str:
+    value = body.get(key)
+    if not isinstance(value, str):
+        raise InvalidInput(N_("{field} is missing."), field=key)
+    return value
+
+
+def _number(body: Body, key: str) -> float:
+    value = body.get(key, 0.0)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InvalidInput(N_("{field} has the wrong type."), field=key)
+    return float(value)

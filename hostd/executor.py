@@ -1,0 +1,322 @@
+"""Works on the tasks of this host: claims them, runs their handlers, ends them once.
+
+A handler may be run again at any time, because hostd may die at any time: it looks before it acts. What it
+changes in the database at the end is committed together with the end of its task.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from core.clock import Clock
+from core.coordination import tasks
+from core.coordination.tasks import Claimed
+from core.database import Database
+from core.errors import DatabaseUnavailable, DosvmError, EngineError, HypervisorUnavailable
+from core.i18n import N_
+from core.model import TaskState
+from hostd import intervals
+from hostd.bus import Bus
+from hostd.faults import point
+from hostd.log import Throttled, fields
+from hostd.targets import Targets
+
+logger = logging.getLogger("hostd.executor")
+
+#: What a handler leaves to be written together with the end of its task.
+Effect = Callable[[Session], None]
+#: Seconds a task waits for a libvirtd that is being restarted, before it fails.
+_LIBVIRT_PATIENCE = 10.0
+#: Progress is written at most this often, in seconds.
+_PROGRESS_EVERY = 1.0
+
+
+class Interrupted(Exception):
+    """hostd ends while a handler waits: the task stays as it is, and the next hostd takes it up again."""
+
+
+class Obsolete(DosvmError):
+    """The task speaks of a placement that is over: it ends as cancelled."""
+
+    code = "obsolete"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a handler is handed beside its task."""
+
+    progress: Callable[[int], None]
+    closing: threading.Event
+
+
+@dataclass(frozen=True)
+class Handler:
+    """How a kind of task is done, and what is written when it cannot be done."""
+
+    run: Callable[[Claimed, Context], Effect | None]
+    topics: frozenset[str]
+    failed: Callable[[Claimed, DosvmError], Effect | None] | None = None
+
+
+class Executor:
+    """Runs tasks, many at once, one at a time per target."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        boot: str,
+        host_id: Callable[[], int | None],
+        handlers: Mapping[str, Handler],
+        targets: Targets,
+        bus: Bus,
+        *,
+        threads: int,
+        libvirt_back: Callable[[float], bool],
+        ended: Callable[[str], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            database: where the tasks are.
+            clock: the time.
+            boot: this run of hostd.
+            host_id: this host's id, None while it is not registered.
+            handlers: task kind -> handler.
+            targets: who works on what.
+            bus: told when tasks change.
+            threads: how many tasks run at the same time.
+            libvirt_back: waits so many seconds for libvirtd; whether it answers.
+            ended: called with the origin (a host's UUID) of each ended task.
+        """
+        self._database = database
+        self._clock = clock
+        self._boot = boot
+        self._host_id = host_id
+        self._handlers = handlers
+        self._targets = targets
+        self._bus = bus
+        self._threads = threads
+        self._libvirt_back = libvirt_back
+        self._ended = ended
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="task")
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._guard = threading.Lock()
+        self._mine: set[int] = set()
+        self._uncertain = False
+        self._resumed = False
+        self._throttled = Throttled(logger)
+        self._thread = threading.Thread(target=self._run, name="executor", daemon=True)
+        targets.on_release(lambda _uuid: self.ring())
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def ring(self) -> None:
+        """Look for work now."""
+        self._wake.set()
+
+    def close(self, seconds: float = 10.0) -> None:
+        """Claim nothing more, and give running tasks some time to end; the next hostd takes up the rest."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(2.0)
+        give_up = time.monotonic() + seconds
+        while self._mine and time.monotonic() < give_up:
+            time.sleep(0.02)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._wake.wait(intervals.TASK_POLL)
+            self._wake.clear()
+            if self._closing.is_set():
+                return
+            try:
+                self._look()
+                self._throttled.clear("database")
+            except DosvmError as error:
+                self._throttled.warning("database", "cannot look for tasks", reason=error.text())
+            except Exception:
+                logger.exception("looking for tasks failed")
+
+    def _look(self) -> None:
+        host_id = self._host_id()
+        if host_id is None:
+            return
+        if not self._resumed:
+            count = self._database.write(lambda session: tasks.take_up_again(session, host_id, self._boot))
+            self._resumed = True
+            if count:
+                logger.info("taking up tasks of an earlier run %s", fields(count=count))
+        while not self._closing.is_set():
+            free = self._threads - len(self._mine)
+            if free <= 0:
+                return
+            claimed, more = self._claim(host_id, free)
+            if claimed:
+                point("claimed")
+                self._bus.changed({"task"})
+            for task in claimed:
+                self._begin(task)
+            if not more:
+                return
+
+    def _claim(self, host_id: int, free: int) -> tuple[list[Claimed], bool]:
+        """Claim up to ``free`` tasks; and whether there may be more."""
+        if self._uncertain:
+            held = self._database.read(lambda session: tasks.claimed_by(session, host_id, self._boot))
+            self._uncertain = False
+            with self._guard:
+                lost = [task for task in held if task.id not in self._mine]
+            if lost:
+                return lost, True
+        busy = self._targets.busy()
+        ids = self._database.read(lambda session: tasks.waiting(session, host_id, busy=busy, limit=free))
+        if not ids:
+            return [], False
+        now = self._clock.now()
+        try:
+            claimed = self._database.write(lambda session: tasks.claim(session, ids, self._boot, now))
+        except DatabaseUnavailable:
+            # The connection may have broken after the commit: then they are claimed, and nobody knows.
+            self._uncertain = True
+            raise
+        return claimed, len(ids) == free
+
+    def _begin(self, task: Claimed) -> None:
+        with self._guard:
+            self._mine.add(task.id)
+        self._pool.submit(self._work, task)
+
+    def _work(self, task: Claimed) -> None:
+        try:
+            while not self._targets.take(task.target, task.kind):
+                # The reconciler took it between looking and claiming; it will be done soon.
+                if self._closing.wait(0.02):
+                    raise Interrupted
+            try:
+                self._do(task)
+            finally:
+                self._targets.release(task.target)
+        except Interrupted:
+            logger.info("task left for the next run %s", fields(task=task.uuid, kind=task.kind))
+        except Exception:
+            logger.exception("task broke %s", fields(task=task.uuid, kind=task.kind))
+        finally:
+            with self._guard:
+                self._mine.discard(task.id)
+            self.ring()
+
+    def _do(self, task: Claimed) -> None:
+        begin = time.monotonic()
+        handler = self._handlers.get(task.kind)
+        effect: Effect | None = None
+        error: DosvmError | None = None
+        state = TaskState.DONE
+        try:
+            if handler is None:
+                raise EngineError(N_("This hostd does not know the task {kind}."), kind=task.kind)
+            effect = self._attempt(handler, task)
+        except Obsolete as reason:
+            error, state = reason, TaskState.CANCELLED
+        except DosvmError as reason:
+            error, state = reason, TaskState.FAILED
+        except Interrupted:
+            raise
+        except Exception:
+            logger.exception("handler broke %s", fields(task=task.uuid, kind=task.kind))
+            error = EngineError(
+                N_("Something went wrong inside hostd (id {number})."),
+                remedy=N_("Its log says more under this id."),
+                number=task.uuid[:8],
+            )
+            state = TaskState.FAILED
+        if error is not None and state is TaskState.FAILED and handler is not None and handler.failed is not None:
+            effect = handler.failed(task, error)
+        point("before_finish")
+        self._finish(task, state, effect, error)
+        point("finished")
+        logger.info(
+            "task ended %s",
+            fields(
+                task=task.uuid,
+                kind=task.kind,
+                target=task.target_name,
+                state=state.value,
+                seconds=f"{time.monotonic() - begin:.3f}",
+                attempt=task.attempts if task.attempts > 1 else None,
+                error=error.text() if error else None,
+            ),
+        )
+        self._bus.changed({"task", *(handler.topics if handler else ())})
+        self._ended(task.origin)
+
+    def _attempt(self, handler: Handler, task: Claimed) -> Effect | None:
+        """Run the handler; again when the database was away, and once more when libvirtd was restarted."""
+        patient, pause = True, 0.2
+        while True:
+            try:
+                return handler.run(task, self._context(task))
+            except DatabaseUnavailable:
+                if self._closing.wait(pause):
+                    raise Interrupted from None
+                pause = min(pause * 2, 5.0)
+            except HypervisorUnavailable:
+                if not patient or not self._libvirt_back(_LIBVIRT_PATIENCE):
+                    raise
+                patient = False
+
+    def _context(self, task: Claimed) -> Context:
+        last = [0.0]
+
+        def progress(percent: int) -> None:
+            now = time.monotonic()
+            if now - last[0] < _PROGRESS_EVERY:
+                return
+            last[0] = now
+            try:
+                self._database.write(lambda session: tasks.progress(session, task.id, self._boot, percent))
+                self._bus.changed({"task"})
+            except DosvmError:
+                return
+
+        return Context(progress, self._closing)
+
+    def _finish(self, task: Claimed, state: TaskState, effect: Effect | None, error: DosvmError | None) -> None:
+        wire = error.to_wire() if error else None
+
+        def work(session: Session) -> None:
+            now = self._clock.now()
+            if not tasks.finish(session, task.id, self._boot, state, now, error=wire):
+                raise _NotMine
+            if effect is not None:
+                effect(session)
+
+        pause = 0.2
+        while True:
+            try:
+                self._database.write(work)
+                return
+            except _NotMine:
+                logger.warning("task was ended by somebody else %s", fields(task=task.uuid, kind=task.kind))
+                return
+            except DatabaseUnavailable as reason:
+                # What was done is done: its end is written as soon as it can be.
+                self._throttled.warning("finish", "cannot write the end of a task", reason=reason.text())
+                if self._closing.wait(pause):
+                    raise Interrupted from None
+                pause = min(pause * 2, 5.0)
+
+
+class _NotMine(Exception):
+    """The task is no longer this run's."""
