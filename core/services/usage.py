@@ -14,8 +14,8 @@ from core.errors import NotFound
 from core.i18n import N_
 from core.model import Image, Instance, Machine, Power, Project, Volume
 from core.services.listing import Query, answer, listing
-from core.services.lookup import find
-from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
+from core.services.lookup import find, visible
+from core.services.operation import EVERYBODY, Answer, Call, operation
 
 #: The quotas of a project, as the columns ``max_*`` and the keys ``used_*`` name them.
 QUOTAS = ("instances", "vcpus", "memory", "disk", "images", "image_bytes", "snapshots")
@@ -61,24 +61,25 @@ def _row(found: Row[Any]) -> dict[str, Any]:
     return row
 
 
-@operation("usage.list", roles=SYSTEM_ADMIN)
+@operation("usage.list", roles=EVERYBODY)
 def list_(call: Call, *, query: Query) -> Answer:
-    """What each project may use and uses."""
+    """What each project may use and uses; for a project admin just the own one."""
     columns: dict[str, Any] = {"name": Project.name}
     for quota in QUOTAS:
         columns |= {f"max_{quota}": getattr(Project, f"max_{quota}"), f"used_{quota}": USED[quota]}
-    rows, total = listing(call, _statement(), query, columns=columns, tie=Project.id, search=[Project.name])
+    statement = _statement().where(*visible(call, Project))
+    rows, total = listing(call, statement, query, columns=columns, tie=Project.id, search=[Project.name])
     return answer([_row(found) for found in rows], total)
 
 
 @operation("usage.show", roles=EVERYBODY)
-def show(call: Call, *, project: str = "") -> Answer:
-    """What one project may use and uses; a project admin's own when none is named."""
-    if project:
-        project_id: int | None = find(call, Project, project, field="project").id
+def show(call: Call, *, usage: str = "") -> Answer:
+    """What one project (``usage`` names it) may use and uses; a project admin's own when none is named."""
+    if usage:
+        project_id: int | None = find(call, Project, usage, field="usage").id
     else:
         project_id = call.actor.project_id
     found = call.session.execute(_statement().where(Project.id == project_id)).one_or_none()
     if found is None:
-        raise NotFound(N_("Which project?"), remedy=N_("Name one."), field="project")
+        raise NotFound(N_("Which project?"), remedy=N_("Name one."), field="usage")
     return _row(found)
