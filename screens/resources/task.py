@@ -40,7 +40,10 @@ SPEC = ResourceSpec(
         Column("finished", N_("Ended"), 16, Kind.TIME, from_width=130, sort=False),
         Column("error", N_("Error"), kind=Kind.MULTILINE, details_only=True),
     ),
-    filters=(Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),),
+    filters=(
+        Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),
+        Filter("target", N_("On")),
+    ),
     label="target_name",
     default_sort="-created",
     topics=("task",),

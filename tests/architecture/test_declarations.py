@@ -1,0 +1,120 @@
+"""The declarations and the operations fit: whatever is offered exists, and whatever exists is offered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+import core.services.registry  # noqa: F401  (declares all operations)
+from core.rules import RULES
+from core.services.operation import OPERATIONS
+from screens import registry
+from screens.spec import PROJECT, SYSADM, Action, Field, Kind, ResourceSpec, Target
+
+SPECS = list(registry.resources())
+ACTIONS = [
+    pytest.param(spec, action, id=f"{spec.name}.{action.verb}")
+    for spec in SPECS
+    for action in spec.actions
+    if action.operation
+]
+LISTED = [pytest.param(spec, id=spec.name) for spec in SPECS if spec.lists_by]
+ALL = [pytest.param(spec, id=spec.name) for spec in SPECS]
+
+#: Keys of the console itself, which no action or related list may take.
+CONSOLE_KEYS = set("jkgGxyr/:?") | {"space", "enter", "escape"}
+
+
+def _argument(spec: ResourceSpec, action: Action) -> set[str]:
+    if action.target is Target.NOTHING or spec.single:
+        return set()
+    return {action.argument or spec.name.replace("-", "_")}
+
+
+def _all_fields(fields: tuple[Field, ...]) -> Iterator[Field]:
+    for field in fields:
+        yield field
+        yield from _all_fields(field.fields)
+
+
+@pytest.mark.parametrize(("spec", "action"), ACTIONS)
+def test_an_action_offers_what_its_operation_takes(spec: ResourceSpec, action: Action) -> None:
+    operation = OPERATIONS[action.operation]
+    offered = {field.key for field in action.fields} | _argument(spec, action)
+    assert offered - set(operation.parameters) == set(), "fields that the operation does not know"
+    own = {spec.name} if spec.single else set()  # may be named, need not
+    assert set(operation.parameters) - offered - own - {"version"} == set(), "arguments that nobody can give"
+    required = {field.key for field in action.fields if field.required} | _argument(spec, action)
+    assert set(operation.required) <= required, "needed by the operation, not by the form"
+
+
+@pytest.mark.parametrize(("spec", "action"), ACTIONS)
+def test_an_action_is_offered_to_those_who_may(spec: ResourceSpec, action: Action) -> None:
+    may = {role.value for role in OPERATIONS[action.operation].roles}
+    seen_by = set(action.roles) & set(spec.roles)
+    assert seen_by <= may
+    assert may <= seen_by | (may - set(spec.roles)), "a role that may is not offered it"
+
+
+@pytest.mark.parametrize("spec", LISTED)
+def test_a_list_sorts_and_filters_as_declared(spec: ResourceSpec) -> None:
+    operation = OPERATIONS[spec.lists_by]
+    assert {"search", "filters", "sort", "descending", "offset", "limit"} <= set(operation.parameters)
+    assert set(spec.roles) <= {role.value for role in operation.roles}
+    if spec.default_sort:
+        assert spec.default_sort.removeprefix("-") in {c.key for c in spec.columns if c.sort}
+
+
+@pytest.mark.parametrize("spec", ALL)
+def test_keys_are_not_taken_twice(spec: ResourceSpec) -> None:
+    for role in spec.roles:
+        keys = [a.key for a in spec.actions if a.key and role in a.roles and a.console]
+        keys += [r.key for r in spec.related if role in r.roles]
+        assert len(keys) == len(set(keys)), sorted(keys)
+        assert not set(keys) & CONSOLE_KEYS
+
+
+@pytest.mark.parametrize("spec", ALL)
+def test_references_lead_to_resources(spec: ResourceSpec) -> None:
+    fields = [field for action in spec.actions for field in _all_fields(action.fields)]
+    for named in [f.resource for f in fields] + [f.resource for f in spec.filters] + [r.resource for r in spec.related]:
+        assert named is None or named in registry.NAMES
+    for related in spec.related:
+        known = {f.key for f in registry.resource(related.resource).filters}
+        assert set(related.filters) <= known, f"{related.resource} has no such filter"
+    for field in fields:
+        assert field.rule is None or field.rule in RULES
+        assert (field.resource is not None) == (field.kind in (Kind.REFERENCE, Kind.REFERENCES))
+        if field.kind is Kind.SECRET:
+            assert field.default is None
+
+
+@pytest.mark.parametrize("spec", ALL)
+def test_texts_say_something(spec: ResourceSpec) -> None:
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", spec.name)
+    assert spec.title
+    assert spec.singular
+    if spec.lists_by:
+        assert spec.help
+        assert spec.columns
+    for action in spec.actions:
+        assert action.label
+        assert (action.danger.value == "none") or action.warning
+
+
+def test_every_operation_can_be_reached_by_a_command() -> None:
+    reached = {spec.lists_by for spec in SPECS} | {spec.shows_by for spec in SPECS}
+    reached |= {action.operation for spec in SPECS for action in spec.actions if action.command_line}
+    assert set(OPERATIONS) - reached == set()
+    assert reached - set(OPERATIONS) - {""} == set()
+
+
+@pytest.mark.parametrize("role", [SYSADM, PROJECT])
+def test_the_menu_shows_what_the_role_may_list(role: str) -> None:
+    for section in registry.menu(role):
+        for name in section.resources:
+            spec = registry.resource(name)
+            assert role in spec.roles
+            assert role in {r.value for r in OPERATIONS[spec.lists_by].roles}
