@@ -46,12 +46,8 @@ class MariaDB:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        log = (self.directory / "log").open("ab")
-        self._process = subprocess.Popen(
-            self.command(),
-            stdout=log,
-            stderr=log,
-        )
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(self.command(), stdout=log, stderr=log)
         give_up = time.monotonic() + 60
         while True:
             try:

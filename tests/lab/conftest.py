@@ -1,4 +1,4 @@
-"""Fixtures of the lab: hosts that all its tests share."""
+"""Fixtures of the lab: hosts that all its tests share, and a cloud on them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.cloud import Cloud
 from tests.lab.lab import Lab
 
 
@@ -23,3 +24,15 @@ def two_hosts() -> Iterator[Lab]:
     lab = Lab(hosts=2)
     yield lab
     lab.close()
+
+
+@pytest.fixture(scope="module")
+def small_cloud(one_host: Lab) -> Cloud:
+    """A fresh cloud on one host and SQLite."""
+    return Cloud(one_host)
+
+
+@pytest.fixture(scope="module")
+def wide_cloud(two_hosts: Lab) -> Cloud:
+    """A fresh cloud on two hosts and MariaDB."""
+    return Cloud(two_hosts)

@@ -22,6 +22,9 @@ DOSVM = REPOSITORY / ".venv/bin/dosvm"
 SOCKET = "run/libvirt/libvirt-sock"
 QEMU = "qemu-system-x86_64"
 
+# What fails is told by exceptions; on standard error it would only be noise.
+libvirt.registerErrorHandler(lambda _context, _error: None, None)
+
 #: What a host's own programs see: fresh /run, /dev without kvm, and its own directories in these places.
 _PRIVATE = {
     "var": "/var/lib/libvirt",
@@ -138,9 +141,16 @@ class LabHost:
         """The process id, outside, of its init."""
         return self.world.init
 
+    @property
+    def running(self) -> bool:
+        """Whether it is switched on."""
+        return self._world is not None
+
     def crash(self) -> None:
         """A power cut: every process is gone at once. :meth:`boot` brings the host back with its disks."""
         self.world.end()
+        if self.hostd is not None:
+            self.hostd.starter.wait(10)
         self._world = None
         self.hostd = None
 

@@ -164,7 +164,9 @@ class Lab:
             AssertionError: something is left over.
         """
         for host in self.hosts:
-            self._namespaces.add(host.world.identity)
+            if host.running:
+                self._namespaces.add(host.world.identity)
+                host.crash()
         if self.mariadb is not None:
             self.mariadb.stop()
         self._namespaces.add(self.world.identity)

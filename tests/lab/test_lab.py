@@ -102,11 +102,10 @@ def test_nothing_lives_on_when_the_tests_are_killed(tmp_path: Path) -> None:
         "print(lab.root, lab.world.identity, lab[0].world.identity, lab.mariadb._process.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
-    tests = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
-    assert tests.stdout is not None
-    root, *namespaces, server = tests.stdout.readline().split()
-    tests.send_signal(signal.SIGKILL)
-    tests.wait(10)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as tests:
+        assert tests.stdout is not None
+        root, *namespaces, server = tests.stdout.readline().split()
+        tests.send_signal(signal.SIGKILL)
     wait_until(lambda: not processes(namespaces), "the end of its processes", 20, lambda: str(processes(namespaces)))
     wait_until(lambda: not Path(f"/proc/{server}/cmdline").exists(), "the end of its database", 20)
     subprocess.run(["rm", "-rf", root], check=True)
