@@ -1,0 +1,260 @@
+"""The custom XML of an instance (manual table 11-5): what may stand in it, and how it joins the domain.
+
+An allow-list, because free XML is the host's devices and files in the guest's hands (CloudStack
+CVE-2024-29008). Whatever is not named here is refused by name: host devices, files, sockets, network,
+QEMU's command line, security labels, boot loaders. hostd checks again before it hands anything to libvirt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element
+
+from core.errors import InvalidInput
+from core.i18n import N_
+from core.libvirt_xml.reader import parse_xml
+
+MAX_LENGTH = 64 * 1024
+
+_WORD = r"[A-Za-z0-9._+-]{1,64}"
+_NUMBER = r"[0-9]{1,12}|0x[0-9a-fA-F]{1,16}"
+_SIGNED = r"-?[0-9]{1,18}"
+_SWITCH = r"on|off|yes|no"
+_PLAIN = r"[\w .,:+()\[\]-]{0,256}"
+_CPUS = r"[0-9,^-]{1,256}"
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What an element may have: attributes and text by pattern, children by tag."""
+
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    children: Mapping[str, Allowed] = field(default_factory=dict)
+    text: str = ""
+
+
+def _plain(**attributes: str) -> Allowed:
+    return Allowed(attributes)
+
+
+_STATE = _plain(state=_SWITCH)
+_ADDRESS = _plain(
+    type="pci|usb|drive|virtio-serial|ccid|isa",
+    domain=_NUMBER,
+    bus=_NUMBER,
+    slot=_NUMBER,
+    function=_NUMBER,
+    multifunction=_SWITCH,
+    controller=_NUMBER,
+    target=_NUMBER,
+    unit=_NUMBER,
+    port=r"[0-9.]{1,16}",
+)
+_SIZE = Allowed({"unit": _WORD}, text=_NUMBER)
+_COUNT = Allowed(text=_SIGNED)
+_FEATURES = Allowed(
+    children={
+        "acpi": _plain(default=_SWITCH, toggle=_SWITCH),
+        "apic": _plain(default=_SWITCH, toggle=_SWITCH, eoi=_SWITCH),
+        "pae": Allowed(),
+        "hap": _STATE,
+        "viridian": Allowed(),
+        "privnet": Allowed(),
+        "pvspinlock": _STATE,
+        "vmport": _STATE,
+        "pmu": _STATE,
+        "smm": _STATE,
+        "kvm": Allowed(children={name: _STATE for name in ("hidden", "hint-dedicated", "poll-control", "pv-ipi")}),
+        "hyperv": Allowed(
+            {"mode": "passthrough|custom"},
+            {
+                name: _plain(state=_SWITCH, retries=_NUMBER, value=_PLAIN)
+                for name in (
+                    "relaxed",
+                    "vapic",
+                    "spinlocks",
+                    "vpindex",
+                    "runtime",
+                    "synic",
+                    "stimer",
+                    "reset",
+                    "vendor_id",
+                    "frequencies",
+                    "reenlightenment",
+                    "tlbflush",
+                    "ipi",
+                    "evmcs",
+                )
+            },
+        ),
+    }
+)
+_CPU = Allowed(
+    {"mode": "custom|host-model|host-passthrough|maximum", "match": "minimum|exact|strict", "check": "none|partial|full"},
+    {
+        "model": Allowed({"fallback": "allow|forbid"}, text=_WORD),
+        "vendor": Allowed(text=_WORD),
+        "topology": _plain(sockets=_NUMBER, dies=_NUMBER, cores=_NUMBER, threads=_NUMBER),
+        "feature": _plain(policy="force|require|optional|disable|forbid", name=_WORD),
+        "cache": _plain(mode="emulate|passthrough|disable", level="3"),
+    },
+)
+_CLOCK = Allowed(
+    {"offset": "utc|localtime|timezone|variable", "timezone": r"[A-Za-z0-9_/+-]{1,64}", "adjustment": _SIGNED, "basis": "utc|localtime"},
+    {
+        "timer": _plain(
+            name="rtc|pit|hpet|tsc|kvmclock|hypervclock|platform",
+            present=_SWITCH,
+            tickpolicy="delay|catchup|merge|discard",
+            track="boot|guest|wall",
+            frequency=_NUMBER,
+            mode="auto|native|emulate|paravirt|smpsafe",
+        )
+    },
+)
+_SYSINFO = Allowed(
+    {"type": "smbios"},
+    {
+        block: Allowed(children={"entry": Allowed({"name": _WORD}, text=_PLAIN)})
+        for block in ("bios", "system", "baseBoard", "chassis", "oemStrings")
+    },
+)
+
+DOMAIN = Allowed(
+    children={
+        "features": _FEATURES,
+        "cpu": _CPU,
+        "clock": _CLOCK,
+        "memtune": Allowed(children={name: _SIZE for name in ("hard_limit", "soft_limit", "swap_hard_limit")}),
+        "cputune": Allowed(
+            children={
+                **{name: _COUNT for name in ("shares", "period", "quota", "emulator_period", "emulator_quota", "global_period", "global_quota")},
+                "vcpupin": _plain(vcpu=_NUMBER, cpuset=_CPUS),
+                "emulatorpin": _plain(cpuset=_CPUS),
+            }
+        ),
+        "blkiotune": Allowed(children={"weight": _COUNT}),
+        "iothreads": _COUNT,
+        "pm": Allowed(children={name: _plain(enabled=_SWITCH) for name in ("suspend-to-mem", "suspend-to-disk")}),
+        "sysinfo": _SYSINFO,
+        "memoryBacking": Allowed(children={"hugepages": Allowed(), "nosharepages": Allowed()}),
+    }
+)
+DEVICES = Allowed(
+    children={
+        "video": Allowed(
+            children={
+                "model": Allowed(
+                    {
+                        "type": "vga|cirrus|vmvga|qxl|virtio|bochs|none|ramfb",
+                        "ram": _NUMBER,
+                        "vram": _NUMBER,
+                        "vram64": _NUMBER,
+                        "vgamem": _NUMBER,
+                        "heads": _NUMBER,
+                        "primary": _SWITCH,
+                    },
+                    {"resolution": _plain(x=_NUMBER, y=_NUMBER), "acceleration": _plain(accel3d="no", accel2d=_SWITCH)},
+                ),
+                "address": _ADDRESS,
+            }
+        ),
+        "sound": Allowed({"model": "ac97|es1370|ich6|ich9|pcspk|sb16|usb"}, {"address": _ADDRESS, "codec": _plain(type=_WORD)}),
+        "watchdog": Allowed(
+            {"model": "i6300esb|ib700|diag288|itco", "action": "reset|shutdown|poweroff|pause|none|inject-nmi"},
+            {"address": _ADDRESS},
+        ),
+        "input": Allowed({"type": "mouse|tablet|keyboard", "bus": "ps2|usb|virtio"}, {"address": _ADDRESS}),
+        "controller": Allowed(
+            {"type": "usb|scsi|ide|sata|virtio-serial|ccid|fdc", "index": _NUMBER, "model": _WORD, "ports": _NUMBER, "vectors": _NUMBER},
+            {"address": _ADDRESS, "driver": _plain(queues=_NUMBER, iothread=_NUMBER), "master": _plain(startport=_NUMBER)},
+        ),
+        "hub": Allowed({"type": "usb"}, {"address": _ADDRESS}),
+        "panic": Allowed({"model": "isa|hyperv|pseries"}, {"address": _ADDRESS}),
+        "channel": Allowed(
+            {"type": "spicevmc|unix"},
+            {"target": _plain(type="virtio", name=r"(com\.redhat\.spice|org\.qemu\.guest_agent|org\.spice-space)\.[A-Za-z0-9.]{1,32}"), "address": _ADDRESS},
+        ),
+        "serial": Allowed(
+            {"type": "pty"},
+            {"target": Allowed({"type": "isa-serial|usb-serial|pci-serial", "port": _NUMBER}, {"model": _plain(name=_WORD)}), "address": _ADDRESS},
+        ),
+    }
+)
+_ROOTS = {"domain": DOMAIN, "devices": DEVICES}
+
+
+def parse_custom(text: str, root: str) -> Element | None:
+    """Understand and check custom XML.
+
+    Args:
+        text: the document, or nothing.
+        root: the root element it must have: ``domain`` or ``devices``.
+
+    Returns:
+        The checked root element; None when the text is empty.
+
+    Raises:
+        InvalidInput: not XML, or an element, attribute or value that is not allowed; names it.
+    """
+    if not text.strip():
+        return None
+    element = parse_xml(text, max_length=MAX_LENGTH)
+    if element.tag != root:
+        raise InvalidInput(N_("The XML must be inside the element <{root}>."), root=root)
+    _check(element, _ROOTS[root], root)
+    return element
+
+
+def check_custom(text: str, *, root: str, field: str) -> None:
+    """As :func:`parse_custom`, with the field's name in the error."""
+    try:
+        parse_custom(text, root)
+    except InvalidInput as error:
+        error.field = field
+        raise
+
+
+def _check(element: Element, allowed: Allowed, path: str) -> None:
+    for name, value in element.attrib.items():
+        pattern = allowed.attributes.get(name)
+        if pattern is None:
+            raise InvalidInput(N_("The attribute {name} is not allowed in <{path}>."), name=name, path=path)
+        if not re.fullmatch(pattern, value):
+            raise InvalidInput(N_("{value} is not allowed for {name} in <{path}>."), value=value[:80], name=name, path=path)
+    if not re.fullmatch(allowed.text, (element.text or "").strip()):
+        raise InvalidInput(N_("The text in <{path}> is not allowed."), path=path)
+    for child in element:
+        below = allowed.children.get(child.tag)
+        if below is None:
+            raise InvalidInput(
+                N_("The element <{tag}> is not allowed in <{path}>."),
+                remedy=N_("Disks, screens and networks have panels of their own; host devices and files are never given."),
+                tag=child.tag[:80],
+                path=path,
+            )
+        if (child.tail or "").strip():
+            raise InvalidInput(N_("The text in <{path}> is not allowed."), path=path)
+        _check(child, below, f"{path}/{child.tag}")
+
+
+def merge(into: Element, custom: Element) -> None:
+    """Join checked custom XML into a domain: what is there already is changed, the rest is added.
+
+    Attributes replace; elements that may stand more than once (features, timers, pins) are added.
+    """
+    for child in custom:
+        same = into.find(child.tag)
+        if same is None:
+            into.append(child)
+            continue
+        same.attrib.update(child.attrib)
+        if (child.text or "").strip():
+            same.text = child.text
+        for grandchild in child:
+            for old in same.findall(grandchild.tag):
+                if old.get("name") == grandchild.get("name"):
+                    same.remove(old)
+            same.append(grandchild)
