@@ -203,7 +203,8 @@ class Action:
         argument: that argument's name; the resource's ``name`` when empty.
         fields: the form, when it needs one.
         prefill: an operation that gives the form's values for a row (a plain key -> value object); the
-            row itself when empty. Only for ROW.
+            row itself when empty. With target NOTHING the row under the cursor is a template: the form
+            starts with its values (but not its name), and no reference is passed.
         danger: what is asked first.
         warning: msgid; what will happen, may use ``{name}`` and other keys of the row.
         allowed: whether it makes sense for this row now; greyed otherwise.

@@ -27,7 +27,7 @@ def show(value: Any, kind: Kind, words: Mapping[str, str] = _NO_WORDS) -> str:
         kind: what it is.
         words: for CHOICE and LIST: value -> msgid.
     """
-    if value is None or value == "" or value == []:
+    if value in (None, "", []):
         return NOTHING
     if isinstance(value, Mapping) and "message" in value:
         return from_wire(dict(value)).text()

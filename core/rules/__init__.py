@@ -10,7 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 from core.errors import InvalidInput
-from core.rules.names import account, directory, display_name, file_name, identifier, name, password, prose
+from core.rules.names import (
+    account,
+    directory,
+    display_name,
+    email,
+    file_name,
+    identifier,
+    line,
+    name,
+    password,
+    phone,
+    prose,
+)
 from core.rules.sizes import size
 
 Rule = Callable[[Any], None]
@@ -19,10 +31,13 @@ RULES: dict[str, Rule] = {
     "account": account,
     "directory": directory,
     "display_name": display_name,
+    "email": email,
     "file_name": file_name,
     "identifier": identifier,
+    "line": line,
     "name": name,
     "password": password,
+    "phone": phone,
     "prose": prose,
     "size": size,
 }

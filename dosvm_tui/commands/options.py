@@ -129,6 +129,8 @@ def read_row(field: Field, text: str) -> dict[str, Any]:
                 key=key,
                 keys=", ".join(inner),
             )
+        if known.kind is Kind.ROWS:
+            raise UsageError(N_("{key} can be given in a file only (-f)."), key=key)
         row[known.key] = secret_from(value) if known.kind is Kind.SECRET else read_value(known, value)
     return row
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from core.i18n import N_
@@ -25,6 +26,10 @@ def _spice(row: Mapping[str, Any]) -> bool:
     return row.get("type") == "spice"
 
 
+def _disk(row: Mapping[str, Any]) -> bool:
+    return row.get("device") != "cdrom"
+
+
 def _cdrom(row: Mapping[str, Any]) -> bool:
     return row.get("device") == "cdrom"
 
@@ -37,7 +42,7 @@ def _basic() -> tuple[Field, ...]:
             N_("Memory"),
             Kind.SIZE,
             default=1024**3,
-            minimum=1024**2,
+            minimum=16 * 1024**2,
             rule="size",
             hint=N_("At most a host's memory less 512 MiB."),
             panel=BASIC,
@@ -109,15 +114,30 @@ def _basic() -> tuple[Field, ...]:
     )
 
 
-DISK_FIELDS = (
+_DISK = (
     Field("device", N_("Device"), Kind.CHOICE, default="disk", choices=(("disk", N_("disk")), ("cdrom", N_("CD")))),
     Field(
-        "volume", N_("Volume"), Kind.REFERENCE, resource="volume", hint=N_("POOL/NAME; a volume or an image is needed.")
+        "volume",
+        N_("Volume"),
+        Kind.REFERENCE,
+        resource="volume",
+        filters={"state": "present"},
+        hint=N_("POOL/NAME; a disk is a volume or an image."),
+        when=_disk,
     ),
-    Field("image", N_("Image"), Kind.REFERENCE, resource="image"),
-    Field("bus", N_("Bus"), Kind.CHOICE, default="virtio", choices=_same("virtio", "sata", "scsi", "ide", "usb")),
-    Field("target", N_("Device name"), hint=N_("Such as vda; given by itself when empty. The guest may use another.")),
-    Field("read_only", N_("Read-only"), Kind.BOOLEAN, default=False),
+    Field("image", N_("Image"), Kind.REFERENCE, resource="image", hint=N_("An empty CD drive has none.")),
+    Field(
+        "bus",
+        N_("Bus"),
+        Kind.CHOICE,
+        default="",
+        choices=(("", N_("what fits the machine type")), *_same("virtio", "sata", "scsi", "ide", "usb")),
+        hint=N_("Windows has no driver for virtio of its own; sata or ide work everywhere."),
+    ),
+    Field(
+        "target", N_("Device name"), hint=N_("Such as vda; chosen when left empty. The guest may call it otherwise.")
+    ),
+    Field("read_only", N_("Read-only"), Kind.BOOLEAN, default=False, when=_disk),
     Field(
         "cache",
         N_("Cache"),
@@ -125,13 +145,24 @@ DISK_FIELDS = (
         default="default",
         choices=_same("default", "none", "writethrough", "writeback", "directsync", "unsafe"),
     ),
-    Field("copy_on_read", N_("Copy on read"), Kind.BOOLEAN, default=False),
+    Field(
+        "copy_on_read",
+        N_("Copy on read"),
+        Kind.BOOLEAN,
+        default=False,
+        hint=N_("Keeps what was read from a slow base image; such a disk allows no checkpoints."),
+        when=_disk,
+    ),
     Field(
         "startup_policy",
         N_("When the file is missing"),
         Kind.CHOICE,
         default="mandatory",
-        choices=_same("mandatory", "requisite", "optional"),
+        choices=(
+            ("mandatory", N_("refuse to start")),
+            ("requisite", N_("refuse to start, drop it later")),
+            ("optional", N_("start without it")),
+        ),
         when=_cdrom,
     ),
     Field(
@@ -143,6 +174,161 @@ DISK_FIELDS = (
         when=_cdrom,
     ),
     Field("removable", N_("Removable"), Kind.BOOLEAN, default=False, when=lambda row: row.get("bus") == "usb"),
+)
+
+_MODES = (("any", N_("any")), ("insecure", N_("plain TCP only")), ("secure", N_("TLS only")))
+_CHANNEL = (
+    Field(
+        "name",
+        N_("Channel"),
+        Kind.CHOICE,
+        required=True,
+        choices=_same("main", "display", "inputs", "cursor", "playback", "record", "smartcard", "usbredir"),
+    ),
+    Field("mode", N_("Security"), Kind.CHOICE, default="any", choices=_MODES),
+)
+_USUAL = ("", N_("as QEMU chooses"))
+_GRAPHICS = (
+    Field("type", N_("Type"), Kind.CHOICE, required=True, default="vnc", choices=(("vnc", "VNC"), ("spice", "SPICE"))),
+    Field(
+        "port", N_("TCP port"), Kind.INTEGER, default=0, minimum=0, maximum=65535, hint=N_("From 5900; 0 chooses one.")
+    ),
+    Field(
+        "listen",
+        N_("Listen on"),
+        default="",
+        hint=N_("An IP address of the host; empty: all of them with a password, only 127.0.0.1 without."),
+    ),
+    Field(
+        "password",
+        N_("Password"),
+        Kind.SECRET,
+        hint=N_("VNC uses at most 8 characters. Left empty, one that is set stays."),
+    ),
+    Field("password_valid_to", N_("Password valid until"), Kind.TIME, hint=N_("UTC, such as 2030-01-31T12:00:00.")),
+    Field("keep_connected", N_("Keep viewers when it changes"), Kind.BOOLEAN, default=False),
+    Field(
+        "sharing",
+        N_("Sharing"),
+        Kind.CHOICE,
+        default="allow-exclusive",
+        choices=(
+            ("allow-exclusive", N_("a viewer may ask to be alone")),
+            ("force-shared", N_("viewers must share")),
+            ("ignore", N_("everybody may connect")),
+        ),
+        when=lambda row: not _spice(row),
+    ),
+    Field("tls_port", N_("TLS port"), Kind.INTEGER, default=0, minimum=0, maximum=65535, when=_spice),
+    Field("default_mode", N_("Channel security"), Kind.CHOICE, default="any", choices=_MODES, when=_spice),
+    Field("channels", N_("Channels"), Kind.ROWS, fields=_CHANNEL, when=_spice),
+    Field(
+        "image_compression",
+        N_("Image compression"),
+        Kind.CHOICE,
+        default="",
+        choices=(_USUAL, *_same("auto_glz", "auto_lz", "quic", "glz", "lz", "off")),
+        when=_spice,
+    ),
+    Field(
+        "jpeg",
+        N_("JPEG compression"),
+        Kind.CHOICE,
+        default="",
+        choices=(_USUAL, *_same("auto", "never", "always")),
+        when=_spice,
+    ),
+    Field(
+        "zlib",
+        N_("zlib compression"),
+        Kind.CHOICE,
+        default="",
+        choices=(_USUAL, *_same("auto", "never", "always")),
+        when=_spice,
+    ),
+    Field("playback", N_("Sound compression"), Kind.BOOLEAN, default=True, when=_spice),
+    Field(
+        "streaming",
+        N_("Video streaming"),
+        Kind.CHOICE,
+        default="",
+        choices=(_USUAL, *_same("filter", "all", "off")),
+        when=_spice,
+    ),
+    Field("file_transfer", N_("File transfer"), Kind.BOOLEAN, default=True, when=_spice),
+)
+
+
+def _devices() -> tuple[Field, ...]:
+    return (
+        Field(
+            "disks",
+            N_("Disks"),
+            Kind.ROWS,
+            fields=_DISK,
+            option="disk",
+            hint=N_("Disks and CD drives, in the order the guest sees them."),
+            panel=DISKS,
+        ),
+        Field(
+            "graphics",
+            N_("Screens"),
+            Kind.ROWS,
+            fields=_GRAPHICS,
+            hint=N_("How the VM's screen is seen: VNC, SPICE, or both."),
+            panel=GRAPHICS,
+        ),
+    )
+
+
+def _custom() -> tuple[Field, ...]:
+    return (
+        Field(
+            "host",
+            N_("Bound to host"),
+            Kind.REFERENCE,
+            resource="host",
+            hint=N_("Its VMs run there only. A host or a host group, not both."),
+            panel=CUSTOM,
+        ),
+        Field(
+            "host_group",
+            N_("Bound to host group"),
+            Kind.REFERENCE,
+            resource="host-group",
+            hint=N_("Its VMs run on those hosts only."),
+            panel=CUSTOM,
+        ),
+        Field(
+            "tuning_xml",
+            N_("Tuning XML"),
+            Kind.XML,
+            hint=N_("libvirt's XML within <domain>; on the command line @FILE reads a file."),
+            panel=CUSTOM,
+        ),
+        Field(
+            "devices_xml",
+            N_("Devices XML"),
+            Kind.XML,
+            hint=N_("libvirt's XML within <devices>; on the command line @FILE reads a file."),
+            panel=CUSTOM,
+        ),
+    )
+
+
+_DISPLAY_NAME = Field("display_name", N_("Title"), rule="display_name", hint=N_("For people; any script."), panel=BASIC)
+_NEW = (
+    Field("name", N_("Name"), required=True, rule="name", positional=True, hint=_NAME_HINT, panel=BASIC),
+    _DISPLAY_NAME,
+    *_basic(),
+    *_devices(),
+    *_custom(),
+)
+_CHANGED = (
+    Field("name", N_("Name"), rule="name", hint=_NAME_HINT, panel=BASIC),
+    _DISPLAY_NAME,
+    # What an edit leaves out stays as it is; so its fields have no defaults of their own.
+    *(replace(field, default=None) for field in (*_basic(), *_devices(), *_custom())),
 )
 
 SPEC = ResourceSpec(
@@ -159,9 +345,72 @@ SPEC = ResourceSpec(
         Column("unique", N_("One VM only"), 11, Kind.BOOLEAN, sort=False),
         Column("enabled", N_("Enabled"), 7, Kind.BOOLEAN),
         Column("host", N_("Bound to host"), 14, sort=False, from_width=110),
+        Column("host_group", N_("Bound to host group"), 14, sort=False, from_width=140),
         Column("project", N_("Project"), 14, sort=False, roles=(SYSADM,)),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=130),
     ),
-    filters=(Filter("project", N_("Project"), Kind.REFERENCE, resource="project", roles=(SYSADM,)),),
+    filters=(
+        Filter("project", N_("Project"), Kind.REFERENCE, resource="project", roles=(SYSADM,)),
+        Filter("enabled", N_("Enabled"), Kind.BOOLEAN),
+    ),
+    actions=(
+        Action("add", N_("Add"), "instance.add", key="a", target=Target.NOTHING, fields=_NEW, roles=(PROJECT,)),
+        Action(
+            "copy",
+            N_("Add from this one"),
+            "instance.add",
+            key="n",
+            target=Target.NOTHING,
+            fields=_NEW,
+            prefill="instance.show",
+            command_line=False,
+            roles=(PROJECT,),
+        ),
+        Action(
+            "edit",
+            N_("Edit"),
+            "instance.edit",
+            key="e",
+            fields=_CHANGED,
+            prefill="instance.show",
+            roles=(PROJECT,),
+        ),
+        Action(
+            "enable",
+            N_("Enable"),
+            "instance.enable",
+            key="t",
+            target=Target.ROWS,
+            allowed=lambda row: not row["enabled"],
+            roles=(PROJECT,),
+        ),
+        Action(
+            "disable",
+            N_("Disable"),
+            "instance.disable",
+            key="z",
+            target=Target.ROWS,
+            danger=Danger.CONFIRM,
+            warning=N_("{name} can no longer be used; its VMs that run are forced off."),
+            allowed=lambda row: bool(row["enabled"]),
+            roles=(PROJECT,),
+        ),
+        Action(
+            "delete",
+            N_("Delete"),
+            "instance.delete",
+            key="d",
+            danger=Danger.CONFIRM,
+            warning=N_("The instance {name} is deleted. Its volumes and images stay. It must have no VMs."),
+            allowed=lambda row: not row["vms"],
+            roles=(PROJECT,),
+        ),
+    ),
+    related=(Related("vm", N_("VMs"), "v", {"instance": "uuid"}),),
     topics=("instance", "vm"),
+    empty=N_("No instances yet. Press a to describe a machine; VMs are made from it."),
+    help=N_(
+        "An instance is a complete description of a machine: processors, memory, disks, screen. VMs are made from it;"
+        " when one of its disks can be written, it can have one VM only. A disabled instance cannot be used."
+    ),
 )

@@ -8,9 +8,9 @@ from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Re
 #: What everybody may say of themselves; the forms of `profile` and `user` share it.
 BASICS = (
     Field("display_name", N_("Name"), rule="display_name", hint=N_("How people call you; any script.")),
-    Field("phone", N_("Phone"), rule="display_name"),
-    Field("email", N_("E-mail"), rule="display_name"),
-    Field("address", N_("Postal address"), rule="display_name"),
+    Field("phone", N_("Phone"), rule="phone"),
+    Field("email", N_("E-mail"), rule="email"),
+    Field("address", N_("Postal address"), rule="line"),
     Field("description", N_("Description"), Kind.MULTILINE, rule="prose"),
 )
 NEW_PASSWORD = Field(
