@@ -23,21 +23,43 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+#: Marks that are not seen: soft hyphen, zero-width space and joiners of words, and those that turn the direction
+#: of what follows. With them one name could look like another. The joiners of emoji and of scripts stay allowed.
+_UNSEEN = {0xAD, 0x61C, 0x180E, 0x200B, 0x200E, 0x200F, 0xFEFF, *range(0x202A, 0x202F), *range(0x2060, 0x2070)}
+#: Code points that XML cannot hold; names appear in libvirt's domain XML.
+_NOT_XML = {0xFFFE, 0xFFFF}
+#: Letters and symbols that are drawn as nothing.
+_BLANK = {0x34F, 0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0}
+
+
 def _printable(text: str) -> bool:
-    # Cc controls, Cs surrogates, Zl/Zp separators; Cf holds the joiners of emoji but also the marks that
-    # turn the direction of what follows, which could make one name look like another.
+    # Cc controls, Cs surrogates, Zl/Zp separators
     if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text):
         return False
-    return not any("\u202a" <= c <= "\u202e" or "\u2066" <= c <= "\u2069" for c in text)
+    return not any(ord(c) in _UNSEEN or ord(c) in _NOT_XML for c in text)
+
+
+def _visible(text: str) -> bool:
+    # Something of it is seen on a screen: more than blanks, joiners and marks without their letter.
+    return any(unicodedata.category(c) not in ("Cf", "Zs", "Mn", "Me") and ord(c) not in _BLANK for c in text)
+
+
+def _fits_file_system(path: str) -> bool:
+    # NAME_MAX counts bytes, not characters
+    return all(len(part.encode("utf-8", "surrogatepass")) <= 255 for part in path.split("/"))
 
 
 def name(value: str) -> None:
-    """A name people give: 1 to 64 printable characters of any script, not blank at its ends, not UUID-shaped."""
+    """A name people give: 1 to 64 printable characters of any script, not blank at its ends, not UUID-shaped.
+
+    Raises:
+        InvalidInput: it is not, or nothing of it would be seen.
+    """
     if not value.strip():
         raise InvalidInput(N_("A name is needed."))
     if len(value) > NAME_MAX:
         raise InvalidInput(N_("A name has at most {limit} characters."), limit=NAME_MAX)
-    if not _printable(value) or value != value.strip():
+    if not _printable(value) or value != value.strip() or not _visible(value):
         raise InvalidInput(N_("A name has printable characters only and no blanks at its ends."))
     if is_uuid(value):
         raise InvalidInput(N_("A name cannot have the form of a UUID."))
@@ -103,7 +125,21 @@ def password(value: str) -> None:
 
 
 #: Directories of the system itself; nobody's disks belong there.
-_SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr")
+_SYSTEM = (
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+)
 
 
 def directory(value: str) -> None:
@@ -114,6 +150,8 @@ def directory(value: str) -> None:
     if ".." in parts or "." in parts:
         raise InvalidInput(N_("The path must not contain . or .. as a part."))
     clean = "/" + "/".join(p for p in parts if p)
+    if not _fits_file_system(clean):
+        raise InvalidInput(N_("A part of the path is too long for a file system: it takes 255 bytes."))
     if clean == "/" or any(clean == s or clean.startswith(s + "/") for s in _SYSTEM):
         raise InvalidInput(N_("{path} belongs to the system."), path=clean)
 
@@ -124,3 +162,5 @@ def file_name(value: str) -> None:
         raise InvalidInput(N_("A file name relative to the directory is needed."))
     if any(part in ("", "..") or part.startswith(".") for part in value.split("/")):
         raise InvalidInput(N_("The file must be inside the directory; no part may begin with a dot."))
+    if not _fits_file_system(value):
+        raise InvalidInput(N_("A part of the path is too long for a file system: it takes 255 bytes."))

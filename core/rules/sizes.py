@@ -25,7 +25,10 @@ UNITS = {
     "T": 1024**4,
     "P": 1024**5,
 }
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+#: Twenty digits say more than the largest size; a number of thousands of them is not worth understanding.
+_SIZE = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([A-Za-z]*)\s*")
+#: The databases keep sizes as signed 64-bit numbers.
+_MOST = 2**63 - 1
 MIB = 1024**2
 GIB = 1024**3
 
@@ -42,7 +45,7 @@ def parse_size(text: str) -> int:
     whole, _, fraction = match[1].partition(".")
     factor = UNITS[match[2].upper()] if match[2] else 1
     result = int(whole) * factor + (int(fraction) * factor // 10 ** len(fraction) if fraction else 0)
-    if result >= 2**63:
+    if result > _MOST:
         raise InvalidInput(N_("The size is too large."))
     return result
 
@@ -51,7 +54,8 @@ def format_size(value: float) -> str:
     """A size for people: three digits and the IEC unit, such as ``1.50 GiB``."""
     amount = float(value)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if abs(amount) < 1024:
+        # 1023.95 would be written 1024.0: it belongs to the next unit
+        if abs(amount) < (1024 if unit == "B" else 1023.95):
             break
         amount /= 1024
     else:
@@ -62,8 +66,10 @@ def format_size(value: float) -> str:
 
 
 def size(value: int | str) -> None:
-    """A size that is not negative, as bytes or as text with a unit."""
+    """A size that is not negative and not above 2^63 - 1, as bytes or as text with a unit."""
     if isinstance(value, str):
         parse_size(value)
     elif value < 0:
         raise InvalidInput(N_("A size cannot be negative."))
+    elif value > _MOST:
+        raise InvalidInput(N_("The size is too large."))
