@@ -34,7 +34,10 @@ class ProjectGroup(Base):
 
 
 class Project(Base):
-    """What VMs belong to, with what they may use at most (manual 7.2.1.3). A quota of 0 means none."""
+    """What VMs belong to, with what they may use at most (manual 7.2.1.3). A quota of 0 means none.
+
+    ``charges`` counts bookings against the quotas: see :mod:`core.coordination.charges`.
+    """
 
     __tablename__ = "project"
     id: Mapped[Id]
@@ -49,6 +52,7 @@ class Project(Base):
     max_images: Mapped[Count]
     max_image_bytes: Mapped[Bytes]
     max_snapshots: Mapped[Count]
+    charges: Mapped[Bytes]
     created: Mapped[Created]
     version: Mapped[int] = mapped_column(default=0)
 

@@ -19,7 +19,10 @@ pool_of_project = Table(
 
 
 class Pool(Base):
-    """A place for volumes. ``capacity`` is the logical capacity in bytes: the most its volumes may sum to."""
+    """A place for volumes. ``capacity`` is the logical capacity in bytes: the most its volumes may sum to.
+
+    ``charges`` counts bookings against the capacity: see :mod:`core.coordination.charges`.
+    """
 
     __tablename__ = "pool"
     id: Mapped[Id]
@@ -33,6 +36,7 @@ class Pool(Base):
     product: Mapped[Title]
     description: Mapped[Prose]
     error: Mapped[Prose]
+    charges: Mapped[Bytes]
     created: Mapped[Created]
     version: Mapped[int] = mapped_column(default=0)
 

@@ -1,0 +1,155 @@
+"""Limits that hold however many hosts book against them at once: what pools promise, what projects may use.
+
+Who books first writes the row that has the limit, then counts. The write is a true change (``charges`` grows):
+it makes a second transaction wait for the first one on MariaDB and SQLite, and makes one of two collide at
+commit on different nodes of a Galera cluster, where reading locks and writes that change nothing are not seen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from core.errors import Conflict, QuotaExceeded
+from core.i18n import N_
+from core.model import Image, Pool, Project, Volume
+from core.rules.sizes import format_size
+
+
+def charge(session: Session, table: type[Pool] | type[Project], row_id: int) -> None:
+    """Begin a booking: from here to the commit nobody else books against this row.
+
+    To book against both, charge the pool first and the project second, so that nobody waits in a circle.
+
+    Raises:
+        Conflict: the row was deleted at this moment.
+    """
+    done = session.execute(
+        update(table)
+        .where(table.id == row_id)
+        .values(charges=table.charges + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Conflict(
+            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
+        )
+
+
+def fit_pool(session: Session, pool_id: int, more: int) -> None:
+    """Refuse volumes that would sum to more than their pool's capacity; the pool was charged.
+
+    Args:
+        session: the write transaction.
+        pool_id: the pool.
+        more: bytes that come in addition.
+
+    Raises:
+        QuotaExceeded: they do not fit.
+    """
+    used = select(func.coalesce(func.sum(Volume.capacity), 0)).where(Volume.pool_id == pool_id).scalar_subquery()
+    name, limit, now = session.execute(select(Pool.name, Pool.capacity, used).where(Pool.id == pool_id)).one()
+    _fit_bytes(
+        N_("Storage pool {name} holds at most {limit}, of which {used} are taken: this would be {over} too much."),
+        N_("Make the volume smaller, delete others, or use another pool."),
+        name,
+        limit,
+        int(now),
+        more,
+    )
+
+
+def fit_disk(session: Session, project_id: int, more: int) -> None:
+    """Refuse volumes of a project that would sum to more than its quota of disk; the project was charged.
+
+    Raises:
+        QuotaExceeded: they would; says by how much.
+    """
+    used = select(func.coalesce(func.sum(Volume.capacity), 0)).where(Volume.project_id == project_id).scalar_subquery()
+    name, limit, now = _project(session, project_id, Project.max_disk, used)
+    _fit_bytes(
+        N_("Project {name} may use {limit} of disk and has {used}: this would be {over} too much."),
+        N_("Make the volume smaller, delete others, or ask the system administrator for more."),
+        name,
+        limit,
+        int(now),
+        more,
+    )
+
+
+def fit_images(session: Session, project_id: int) -> None:
+    """Refuse one more image of a project than its quota; the project was charged.
+
+    Raises:
+        QuotaExceeded: it has as many as it may have.
+    """
+    used = select(func.count()).select_from(Image).where(Image.project_id == project_id).scalar_subquery()
+    name, limit, now = _project(session, project_id, Project.max_images, used)
+    if now + 1 > limit:
+        raise QuotaExceeded(
+            N_("Project {name} may have {limit} images and has {used}: this would be {over} too many."),
+            remedy=N_("Delete others, or ask the system administrator for more."),
+            name=name,
+            limit=limit,
+            used=now,
+            over=now + 1 - limit,
+        )
+
+
+def fit_image_bytes(session: Session, image_id: int, size: int) -> None:
+    """Refuse the size of an image, known once its file was looked at, that passes its project's quota.
+
+    Charges the project itself. To be called in the transaction that writes the size.
+
+    Args:
+        session: the write transaction.
+        image_id: the image; what it was charged with before is forgotten.
+        size: bytes of its file.
+
+    Raises:
+        QuotaExceeded: the images of the project would be larger than they may be.
+        Conflict: the project or the image was deleted at this moment.
+    """
+    project_id = session.scalar(select(Image.project_id).where(Image.id == image_id))
+    if project_id is None:
+        raise Conflict(
+            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
+        )
+    charge(session, Project, project_id)
+    used = (
+        select(func.coalesce(func.sum(Image.size), 0))
+        .where(Image.project_id == project_id, Image.id != image_id)
+        .scalar_subquery()
+    )
+    name, limit, now = _project(session, project_id, Project.max_image_bytes, used)
+    _fit_bytes(
+        N_("Images of project {name} may have {limit} and have {used}: this one would be {over} too much."),
+        N_("Delete others, or ask the system administrator for more."),
+        name,
+        limit,
+        int(now),
+        size,
+        field="file",
+    )
+
+
+def _project(session: Session, project_id: int, limit: Any, used: Any) -> tuple[str, int, int]:
+    found = session.execute(select(Project.name, limit, used).where(Project.id == project_id)).one()
+    return found[0], int(found[1]), int(found[2])
+
+
+def _fit_bytes(
+    sentence: str, remedy: str, name: str, limit: int, used: int, more: int, *, field: str = "capacity"
+) -> None:
+    if used + more > limit:
+        raise QuotaExceeded(
+            sentence,
+            remedy=remedy,
+            field=field,
+            name=name,
+            limit=format_size(limit),
+            used=format_size(used),
+            over=format_size(used + more - limit),
+        )

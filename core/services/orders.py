@@ -1,0 +1,80 @@
+"""Handing work to hosts: what every operation does that leaves a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.coordination.tasks import enqueue, targets_with_tasks
+from core.errors import Refused
+from core.i18n import N_
+from core.model import Image, Pool, Volume
+from core.services.operation import Answer, Call
+
+
+def order(
+    call: Call,
+    kind: str,
+    row: Pool | Volume | Image,
+    host_id: int,
+    *,
+    project_id: int | None = None,
+    payload: dict[str, Any] | None = None,
+) -> Answer:
+    """Enter a task for a host, whose doorbell rings once the transaction is committed.
+
+    Args:
+        call: the operation's call.
+        kind: of the task, such as ``volume.create``.
+        row: what it is about; already in the database.
+        host_id: who does it.
+        project_id: whose admins see the task; None: the system administrator only.
+        payload: what the host must know beyond the row.
+
+    Returns:
+        The answer of the operation: ``task``, ``uuid`` and ``name``.
+    """
+    task = enqueue(
+        call.session,
+        kind=kind,
+        target=row.uuid,
+        target_name=row.name,
+        project_id=project_id,
+        host_id=host_id,
+        account=call.actor.account,
+        payload=payload or {},
+        origin=call.cloud.me,
+    )
+    call.ring(host_id)
+    call.changed("task")
+    return {"task": task, "uuid": row.uuid, "name": row.name}
+
+
+def reachable(call: Call, host_id: int, name: str, *, field: str) -> None:
+    """Refuse to order what a host that is down cannot do now; one that was not watched long enough gets its chance.
+
+    Raises:
+        Refused: it is down.
+    """
+    view = call.cloud.host(host_id)
+    if view is not None and view.state == "down":
+        raise Refused(
+            N_("Host {host} is down."),
+            remedy=N_("Repeat it when the host is back."),
+            field=field,
+            host=name,
+        )
+
+
+def idle(call: Call, row: Pool | Volume | Image, *, field: str) -> None:
+    """Refuse to order anything for what a host is working on.
+
+    Raises:
+        Refused: a task for it has not ended.
+    """
+    if targets_with_tasks(call.session, [row.uuid]):
+        raise Refused(
+            N_("Something else is being done with {name}."),
+            remedy=N_("Wait for its task to end."),
+            field=field,
+            name=row.name,
+        )
