@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 import core.services.registry  # noqa: F401  (the whole table of operations)
 from core.database import Database
@@ -152,7 +152,7 @@ def _furnish(office: Office) -> tuple[dict[str, str], dict[str, str]]:
         office.user(account, "web")
     office.sysadm("user.freeze", user="frozen")
     office.services.database.write(
-        lambda s: s.execute(User.__table__.update().where(User.account == "newcomer").values(must_change_password=True))
+        lambda s: s.execute(update(User).where(User.account == "newcomer").values(must_change_password=True))
     )
     return names, uuids
 
