@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, insert, select
 
 from core.errors import InUse, InvalidInput, Refused
 from core.i18n import N_
-from core.model import Image, Project, ProjectGroup, project_in_group
+from core.model import Image, Pool, Project, ProjectGroup, project_in_group
 from core.rules import names
 from core.services.editing import edit, unused
 from core.services.fields import ruled
@@ -100,20 +100,24 @@ def create(call: Call, *, name: str, directory: str, description: str = "") -> P
 
 
 def _apart(call: Call, directory: str, group_id: int | None) -> str:
-    """The directory without needless slashes; refused when one group could read another's files in it."""
+    """The directory without needless slashes; refused when one could read another's files in it."""
     clean = "/" + "/".join(part for part in directory.split("/") if part)
-    for other in call.session.execute(select(ProjectGroup.id, ProjectGroup.name, ProjectGroup.directory)):
-        if other.id == group_id:
-            continue
-        if (clean + "/").startswith(other.directory + "/") or (other.directory + "/").startswith(clean + "/"):
-            raise InvalidInput(
-                N_("{directory} overlaps with the directory of project group {name} ({other})."),
-                remedy=N_("Choose another directory."),
-                field="directory",
-                directory=clean,
-                name=other.name,
-                other=other.directory,
-            )
+    groups = select(ProjectGroup.name, ProjectGroup.directory).where(ProjectGroup.id != (group_id or 0))
+    pools = select(Pool.name, Pool.path)
+    for statement, message in (
+        (groups, N_("{directory} overlaps with the directory of project group {name} ({other}).")),
+        (pools, N_("{directory} overlaps with the directory of storage pool {name} ({other}).")),
+    ):
+        for name, other in call.session.execute(statement):
+            if (clean + "/").startswith(other + "/") or (other + "/").startswith(clean + "/"):
+                raise InvalidInput(
+                    message,
+                    remedy=N_("Choose another directory."),
+                    field="directory",
+                    directory=clean,
+                    name=name,
+                    other=other,
+                )
     return clean
 
 

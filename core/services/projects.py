@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
+from core.coordination.charges import charge
 from core.errors import InUse, Refused
 from core.i18n import N_
 from core.model import (
@@ -175,6 +176,7 @@ def configure(
     ``pools`` and its like replace the whole set; ``add_`` and ``remove_`` change it.
     """
     found = find(call, Project, project, field="project")
+    charge(call.session, Project, found.id)
     check_version(call, found, version)
     quotas = {
         "max_instances": max_instances,
@@ -344,6 +346,7 @@ def _set_active(call: Call, project: str, *, active: bool) -> Answer:
 def delete_(call: Call, *, project: str) -> Answer:
     """Delete a project on which nothing hangs any more."""
     found = find(call, Project, project, field="project")
+    charge(call.session, Project, found.id)
     hanging = (
         (N_("instances"), Instance.name, Instance.project_id),
         (N_("volumes"), Volume.name, Volume.project_id),

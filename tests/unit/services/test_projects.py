@@ -106,6 +106,12 @@ def test_no_group_reads_in_anothers_directory(office: Office, directory: str) ->
     office.sysadm("project-group.edit", project_group="acme", directory="/srv/acme/inside")
 
 
+def test_images_are_kept_apart_from_volumes(office: Office) -> None:
+    pool(office, "local")
+    with pytest.raises(InvalidInput, match="local"):
+        office.sysadm("project-group.add", name="acme", directory="/srv/local/images")
+
+
 # configuring
 
 

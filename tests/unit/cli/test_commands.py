@@ -1,0 +1,235 @@
+"""What people type and what they get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.fakes.office import PASSWORD, Office
+from tests.unit.cli.conftest import Dosvm
+
+
+def test_a_list_is_rows_in_json_and_yaml(dosvm: Dosvm, office: Office) -> None:
+    office.user("zhao")
+    office.user("qian")
+    rows = json.loads(dosvm("user", "list", "-o", "json").out)
+    assert [row["name"] for row in rows] == ["qian", "zhao"]
+    assert yaml.safe_load(dosvm("user", "list", "-oyaml").out) == rows
+
+
+def test_a_table_is_aligned_whatever_the_script(dosvm: Dosvm, office: Office) -> None:
+    office.user("zhao")
+    office.sysadm("user.edit", user="zhao", display_name="赵钱孙李", phone="1")
+    office.user("a-much-longer-account")
+    office.sysadm("user.edit", user="a-much-longer-account", display_name="Lee", phone="2")
+    head, *lines = dosvm("user", "list").out.splitlines()
+    assert head.split() == ["Account", "Name", "Project", "Phone", "Frozen", "E-mail", "Created"]
+    # 赵钱孙李 takes eight cells, Lee three: the phone is under its title in both.
+    column = head.index("Phone")
+    assert lines[0][column] == "2"
+    assert lines[1][column - 4] == "1"
+
+
+def test_a_table_cannot_steer_the_terminal(dosvm: Dosvm, office: Office) -> None:
+    from core.model import ProjectGroup
+
+    office.fill(ProjectGroup(name="x\x1b[2Jy", directory="/srv/x"))
+    assert "\x1b" not in dosvm("project-group", "list").out
+
+
+@pytest.mark.parametrize("name", ["[red]x", "'; DROP TABLE user", "网" * 64, "🐧", "-x", "a,b=c"])
+def test_any_name_is_only_a_name(dosvm: Dosvm, office: Office, name: str) -> None:
+    office.project("web")
+    done = dosvm("project-group", "add", "--directory", "/srv/vm/x", "--", name)
+    assert done.code == 0, done.err
+    assert json.loads(dosvm("project-group", "show", "-o", "json", "--", name).out)["name"] == name
+    assert dosvm("project-group", "add-project", "--", name, "web").code == 0
+    assert json.loads(dosvm("project", "show", "web", "-o", "json").out)["groups"] == sorted(["web-group", name])
+
+
+def test_everything_for_a_project_by_commands(dosvm: Dosvm, office: Office, file: Callable[[str, str], str]) -> None:
+    office.host("server1")
+    secret = file("zhao.pw", "Zha0-secret-9\n")
+    for command in (
+        ["project-group", "add", "acme", "--directory", "/srv/acme"],
+        ["project", "add", "web", "--group", "acme", "--description", "Web shop"],
+        ["project", "configure", "web", "--max-instances", "4", "--max-memory", "1GiB", "--max-disk=4GiB"],
+        ["user", "add", "zhao", "--display-name", "赵", "--project", "web", "--new-password-file", secret],
+        ["host-group", "add", "all", "--host", "server1"],
+        ["project", "configure", "web", "--add-host-group", "all"],
+    ):
+        done = dosvm(*command)
+        assert done.code == 0, done.err
+        assert done.err == ""
+    row = json.loads(dosvm("project", "show", "web", "-o", "json").out)
+    assert row["max_memory"] == 1024**3
+    assert row["admins"] == ["zhao"]
+    assert row["host_groups"] == ["all"]
+    dosvm("project", "configure", "web", "--remove-host-group", "all")
+    assert json.loads(dosvm("project", "show", "web", "-o", "json").out)["host_groups"] == []
+
+
+def test_search_filter_sort_and_limit(dosvm: Dosvm, office: Office) -> None:
+    for name in ("a1", "b2", "a3"):
+        office.user(name)
+    office.sysadm("user.freeze", user="b2")
+
+    def names(*words: str) -> list[str]:
+        return [row["name"] for row in json.loads(dosvm("user", "list", "-o", "json", *words).out)]
+
+    assert names("--search", "A") == ["a1", "a3"]
+    assert names("--filter", "frozen=yes") == ["b2"]
+    assert names("--sort", "-name") == ["b2", "a3", "a1"]
+    assert names("--limit", "2") == ["a1", "a3"]
+
+
+def test_long_lists_come_whole(dosvm: Dosvm, office: Office) -> None:
+    from core.model import ProjectGroup
+
+    office.fill(*(ProjectGroup(name=f"g{i:04}", directory=f"/srv/{i}") for i in range(1203)))
+    assert len(json.loads(dosvm("project-group", "list", "-o", "json").out)) == 1203
+
+
+def test_refused_is_one_line_and_1(dosvm: Dosvm, office: Office) -> None:
+    office.project("web", admin="zhao")
+    for who, command in (
+        ("zhao", ["user", "list"]),
+        ("sysadm", ["project", "show", "nothing"]),
+        ("sysadm", ["project-group", "add", "x", "--directory", "relative"]),
+        ("sysadm", ["project-group", "delete", "web-group", "--yes"]),
+        ("nobody", ["user", "list"]),
+    ):
+        done = dosvm(*command, who=who)
+        assert done.code == 1
+        assert done.out == ""
+        assert len(done.err.splitlines()) == 1
+        assert "Traceback" not in done.err
+        assert done.err.startswith("dosvm: ")
+
+
+def test_a_bad_value_names_its_option(dosvm: Dosvm, office: Office) -> None:
+    done = dosvm("project-group", "add", "x", "--directory", "relative")
+    assert done.err == "dosvm: --directory: An absolute path is needed, such as /srv/vm.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["vmm", "list"], "Did you mean vm?"),
+        (["user", "lst"], "Did you mean list?"),
+        (["user", "list", "--serch", "x"], "Did you mean --search?"),
+        (["user", "show"], "USER is missing"),
+        (["user", "show", "a", "b"], "b is too much"),
+        (["project", "add"], "NAME is missing"),
+        (["project", "add", "web"], "--group is missing"),
+        (["project", "configure", "web", "--max-memory", "lots"], "--max-memory: A size"),
+        (["project", "configure", "web", "--max-vcpus", "²"], "--max-vcpus: A whole number"),
+        (["project", "configure", "web", "--max-vcpus", "-1"], "--max-vcpus: At least 0"),
+        (["user", "list", "-o", "xml"], "table, json, yaml"),
+        (["user", "list", "--limit", "0"], "At least 1"),
+        (["user", "list", "--filter", "colour=red"], "frozen, project"),
+        (["project-group", "add", "x", "--directory"], "--directory needs a value"),
+        (["project-group", "add", "x", "--directory", "/a", "--directory", "/b"], "given twice"),
+        (["project", "delete", "web"], "--yes"),
+        (["instance", "add", "x", "--disk", "volume=a/b,colour=red"], "no key colour"),
+        (["instance", "add", "x", "--disk", "volume=a/b,virtio"], "virtio is not KEY=VALUE"),
+        (["instance", "add", "x", "--graphics", "rdp"], "not one of: vnc, spice"),
+    ],
+)
+def test_a_wrong_command_line_is_told_and_2(dosvm: Dosvm, office: Office, words: list[str], hint: str) -> None:
+    done = dosvm(*words)
+    assert done.code == 2
+    assert hint in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_secrets_are_never_options(dosvm: Dosvm, office: Office) -> None:
+    done = dosvm("user", "add", "zhao", "--new-password", "Zha0-secret-9")
+    assert done.code == 2
+    assert "Zha0" not in done.err
+
+
+def test_the_password_comes_from_the_environment(
+    dosvm: Dosvm, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOSVM_ACCOUNT", "sysadm")
+    monkeypatch.setenv("DOSVM_PASSWORD", PASSWORD)
+    assert dosvm("user", "list", who="").code == 0
+    monkeypatch.setenv("DOSVM_PASSWORD", "wrong")
+    assert dosvm("user", "list", who="").code == 1
+
+
+def test_nobody_to_ask_is_told(dosvm: Dosvm, office: Office) -> None:
+    assert "--as is missing" in dosvm("user", "list", who="").err
+
+
+def test_ones_own_profile_needs_no_name(dosvm: Dosvm, office: Office, file: Callable[[str, str], str]) -> None:
+    office.project("web", admin="zhao")
+    assert json.loads(dosvm("profile", "show", "-o", "json", who="zhao").out)["name"] == "zhao"
+    assert dosvm("profile", "edit", "--phone", "12345", who="zhao").code == 0
+    new = file("new.pw", "Another-secret-1")
+    assert dosvm("profile", "change-password", "--new-password-file", new, who="zhao").code == 0
+    assert dosvm("profile", "show", who="zhao").code == 1
+
+
+def test_what_show_prints_makes_another(dosvm: Dosvm, office: Office, home: Path) -> None:
+    office.sysadm("project-group.add", name="one", directory="/srv/vm/one", description="two\nlines: [red]")
+    text = dosvm("project-group", "show", "one", "-o", "yaml").out
+    path = home / "group.yaml"
+    path.write_text(text.replace("/srv/vm/one", "/srv/vm/two"))
+    done = dosvm("project-group", "add", "two", "-f", str(path))
+    assert done.code == 0, done.err
+    row = json.loads(dosvm("project-group", "show", "two", "-o", "json").out)
+    assert (row["directory"], row["description"]) == ("/srv/vm/two", "two\nlines: [red]")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("colour: red", "unknown key colour"), ("[1, 2]", "keys and values"), ("a: [", "not YAML (line"), ("", "keys")],
+)
+def test_a_bad_file_is_told(
+    dosvm: Dosvm, office: Office, file: Callable[[str, str], str], text: str, hint: str
+) -> None:
+    done = dosvm("project-group", "add", "x", "-f", file("x.yaml", text))
+    assert done.code == 2
+    assert hint in done.err
+    assert "cannot be read" in dosvm("project-group", "add", "x", "-f", "/nowhere/x.yaml").err
+
+
+def test_several_at_once_report_each(dosvm: Dosvm, office: Office) -> None:
+    office.user("zhao")
+    office.user("qian")
+    done = dosvm("user", "freeze", "zhao", "nobody", "qian")
+    assert done.code == 1
+    assert done.err == "dosvm: nobody: There is no user nobody.\n"
+    assert done.out == "Freeze zhao: done\nFreeze qian: done\n"
+
+
+def test_help_is_made_from_the_declarations(dosvm: Dosvm) -> None:
+    assert "host-group" in dosvm("--help", who="").out
+    assert "configure" in dosvm("project", "--help", who="").out
+    shown = dosvm("project", "configure", "--help", who="").out
+    assert "--add-host-group" in shown
+    assert "项目" in dosvm("project", "add", "--help", "--lang", "zh", who="").out
+
+
+def test_without_a_hostd_it_says_so(dosvm: Dosvm, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.rpc.signature import create_key
+
+    done = dosvm("user", "list")
+    assert done.code == 1
+    assert "dosvm init" in done.err
+    create_key(home / "cluster.key")
+    monkeypatch.setattr("dosvm_tui.wiring.PATIENCE", 0.1)
+    done = dosvm("user", "list")
+    assert done.code == 1
+    assert "hostd does not answer" in done.err
+
+
+def test_chinese(dosvm: Dosvm, office: Office) -> None:
+    assert dosvm("user", "show", "nobody", "--lang", "zh").err == "dosvm: 没有用户 nobody。\n"
+    assert dosvm("user", "list", "--lang=zh_CN").out.startswith("账号")
