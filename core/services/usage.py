@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, ScalarSelect, func, literal, select
+from sqlalchemy import Row, ScalarSelect, case, func, literal, select
 
 from core.errors import NotFound
 from core.i18n import N_
@@ -22,11 +22,14 @@ QUOTAS = ("instances", "vcpus", "memory", "disk", "images", "image_bytes", "snap
 
 
 def _running(column: Any) -> ScalarSelect[Any]:
+    # What is off counts nothing, rather than being left out: with a condition on power SQLite would walk all
+    # VMs that are on, once for each project.
+    booked = case((Machine.power == Power.ON.value, column), else_=0)
     return (
-        select(func.coalesce(func.sum(column), 0))
+        select(func.coalesce(func.sum(booked), 0))
         .select_from(Machine)
         .join(Instance, Instance.id == Machine.instance_id)
-        .where(Machine.project_id == Project.id, Machine.power == Power.ON.value)
+        .where(Machine.project_id == Project.id)
         .correlate(Project)
         .scalar_subquery()
     )
