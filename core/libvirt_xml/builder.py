@@ -19,7 +19,10 @@ N = TypeVar("N", bound="Node")
 
 def clean(text: str) -> str:
     """The text with what XML 1.0 cannot hold (control and non-characters) replaced by ``?``."""
-    return "".join(c if c in "\t\n\r" or "\x20" <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c >= "\U00010000" else "?" for c in text)
+    return "".join(
+        c if c in "\t\n\r" or "\x20" <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c >= "\U00010000" else "?"
+        for c in text
+    )
 
 
 class Node:

@@ -66,7 +66,7 @@ _FEATURES = Allowed(
         "vmport": _STATE,
         "pmu": _STATE,
         "smm": _STATE,
-        "kvm": Allowed(children={name: _STATE for name in ("hidden", "hint-dedicated", "poll-control", "pv-ipi")}),
+        "kvm": Allowed(children=dict.fromkeys(("hidden", "hint-dedicated", "poll-control", "pv-ipi"), _STATE)),
         "hyperv": Allowed(
             {"mode": "passthrough|custom"},
             {
@@ -92,7 +92,11 @@ _FEATURES = Allowed(
     }
 )
 _CPU = Allowed(
-    {"mode": "custom|host-model|host-passthrough|maximum", "match": "minimum|exact|strict", "check": "none|partial|full"},
+    {
+        "mode": "custom|host-model|host-passthrough|maximum",
+        "match": "minimum|exact|strict",
+        "check": "none|partial|full",
+    },
     {
         "model": Allowed({"fallback": "allow|forbid"}, text=_WORD),
         "vendor": Allowed(text=_WORD),
@@ -102,7 +106,12 @@ _CPU = Allowed(
     },
 )
 _CLOCK = Allowed(
-    {"offset": "utc|localtime|timezone|variable", "timezone": r"[A-Za-z0-9_/+-]{1,64}", "adjustment": _SIGNED, "basis": "utc|localtime"},
+    {
+        "offset": "utc|localtime|timezone|variable",
+        "timezone": r"[A-Za-z0-9_/+-]{1,64}",
+        "adjustment": _SIGNED,
+        "basis": "utc|localtime",
+    },
     {
         "timer": _plain(
             name="rtc|pit|hpet|tsc|kvmclock|hypervclock|platform",
@@ -127,10 +136,11 @@ DOMAIN = Allowed(
         "features": _FEATURES,
         "cpu": _CPU,
         "clock": _CLOCK,
-        "memtune": Allowed(children={name: _SIZE for name in ("hard_limit", "soft_limit", "swap_hard_limit")}),
+        "memtune": Allowed(children=dict.fromkeys(("hard_limit", "soft_limit", "swap_hard_limit"), _SIZE)),
         "cputune": Allowed(
             children={
-                **{name: _COUNT for name in ("shares", "period", "quota", "emulator_period", "emulator_quota", "global_period", "global_quota")},
+                **dict.fromkeys(("shares", "period", "quota", "emulator_period", "emulator_quota"), _COUNT),
+                **dict.fromkeys(("global_period", "global_quota"), _COUNT),
                 "vcpupin": _plain(vcpu=_NUMBER, cpuset=_CPUS),
                 "emulatorpin": _plain(cpuset=_CPUS),
             }
@@ -161,25 +171,48 @@ DEVICES = Allowed(
                 "address": _ADDRESS,
             }
         ),
-        "sound": Allowed({"model": "ac97|es1370|ich6|ich9|pcspk|sb16|usb"}, {"address": _ADDRESS, "codec": _plain(type=_WORD)}),
+        "sound": Allowed(
+            {"model": "ac97|es1370|ich6|ich9|pcspk|sb16|usb"}, {"address": _ADDRESS, "codec": _plain(type=_WORD)}
+        ),
         "watchdog": Allowed(
             {"model": "i6300esb|ib700|diag288|itco", "action": "reset|shutdown|poweroff|pause|none|inject-nmi"},
             {"address": _ADDRESS},
         ),
         "input": Allowed({"type": "mouse|tablet|keyboard", "bus": "ps2|usb|virtio"}, {"address": _ADDRESS}),
         "controller": Allowed(
-            {"type": "usb|scsi|ide|sata|virtio-serial|ccid|fdc", "index": _NUMBER, "model": _WORD, "ports": _NUMBER, "vectors": _NUMBER},
-            {"address": _ADDRESS, "driver": _plain(queues=_NUMBER, iothread=_NUMBER), "master": _plain(startport=_NUMBER)},
+            {
+                "type": "usb|scsi|ide|sata|virtio-serial|ccid|fdc",
+                "index": _NUMBER,
+                "model": _WORD,
+                "ports": _NUMBER,
+                "vectors": _NUMBER,
+            },
+            {
+                "address": _ADDRESS,
+                "driver": _plain(queues=_NUMBER, iothread=_NUMBER),
+                "master": _plain(startport=_NUMBER),
+            },
         ),
         "hub": Allowed({"type": "usb"}, {"address": _ADDRESS}),
         "panic": Allowed({"model": "isa|hyperv|pseries"}, {"address": _ADDRESS}),
         "channel": Allowed(
             {"type": "spicevmc|unix"},
-            {"target": _plain(type="virtio", name=r"(com\.redhat\.spice|org\.qemu\.guest_agent|org\.spice-space)\.[A-Za-z0-9.]{1,32}"), "address": _ADDRESS},
+            {
+                "target": _plain(
+                    type="virtio",
+                    name=r"(com\.redhat\.spice|org\.qemu\.guest_agent|org\.spice-space)\.[A-Za-z0-9.]{1,32}",
+                ),
+                "address": _ADDRESS,
+            },
         ),
         "serial": Allowed(
             {"type": "pty"},
-            {"target": Allowed({"type": "isa-serial|usb-serial|pci-serial", "port": _NUMBER}, {"model": _plain(name=_WORD)}), "address": _ADDRESS},
+            {
+                "target": Allowed(
+                    {"type": "isa-serial|usb-serial|pci-serial", "port": _NUMBER}, {"model": _plain(name=_WORD)}
+                ),
+                "address": _ADDRESS,
+            },
         ),
     }
 )
@@ -223,7 +256,9 @@ def _check(element: Element, allowed: Allowed, path: str) -> None:
         if pattern is None:
             raise InvalidInput(N_("The attribute {name} is not allowed in <{path}>."), name=name, path=path)
         if not re.fullmatch(pattern, value):
-            raise InvalidInput(N_("{value} is not allowed for {name} in <{path}>."), value=value[:80], name=name, path=path)
+            raise InvalidInput(
+                N_("{value} is not allowed for {name} in <{path}>."), value=value[:80], name=name, path=path
+            )
     if not re.fullmatch(allowed.text, (element.text or "").strip()):
         raise InvalidInput(N_("The text in <{path}> is not allowed."), path=path)
     for child in element:
@@ -231,7 +266,9 @@ def _check(element: Element, allowed: Allowed, path: str) -> None:
         if below is None:
             raise InvalidInput(
                 N_("The element <{tag}> is not allowed in <{path}>."),
-                remedy=N_("Disks, screens and networks have panels of their own; host devices and files are never given."),
+                remedy=N_(
+                    "Disks, screens and networks have panels of their own; host devices and files are never given."
+                ),
                 tag=child.tag[:80],
                 path=path,
             )

@@ -14,7 +14,7 @@ from core.specs.order import DiskOrder, MachineOrder
 #: Namespace of our element in a domain's metadata.
 NAMESPACE = "urn:dosvm:machine:1"
 #: Where a screen listens when nothing is said: with a password everywhere, without one only locally.
-OPEN, LOCAL = "0.0.0.0", "127.0.0.1"
+OPEN, LOCAL = "0.0.0.0", "127.0.0.1"  # noqa: S104  (said above: only behind a password)
 
 
 class Boot(Node):
@@ -142,7 +142,13 @@ def _add_devices(domain: Domain, order: MachineOrder, overlays: Mapping[int, str
     targets = spec.targets()
     files = iter(order.disks)
     domain.disks = tuple(
-        _disk(disk, spec.bus_of(disk), targets[index], next(files) if disk.volume or disk.image else None, overlays.get(index))
+        _disk(
+            disk,
+            spec.bus_of(disk),
+            targets[index],
+            next(files) if disk.volume or disk.image else None,
+            overlays.get(index),
+        )
         for index, disk in enumerate(spec.disks)
     )
     if spec.tablet and "input" not in own:

@@ -48,7 +48,7 @@ def volume_xml(
     *,
     name: str,
     capacity: int,
-    format: str,
+    volume_format: str,
     mode: str = "",
     owner: str = "",
     group: str = "",
@@ -60,14 +60,15 @@ def volume_xml(
     Args:
         name: its file name.
         capacity: bytes.
-        format: one libvirt and this QEMU write.
+        volume_format: one libvirt and this QEMU write.
         mode: octal permissions of the file, such as ``0600``; libvirt's default when empty.
-        owner, group: numeric ids; libvirt's default when empty.
+        owner: numeric id; libvirt's default when empty.
+        group: likewise.
         compat: ``0.10`` or ``1.1`` for qcow2.
         lazy_refcounts: qcow2 1.1 only.
     """
-    volume = Volume(name=name, capacity_unit="bytes", capacity=capacity, format=format)
-    if format == "raw":
+    volume = Volume(name=name, capacity_unit="bytes", capacity=capacity, format=volume_format)
+    if volume_format == "raw":
         # Sparse: libvirt writes a raw file in full otherwise.
         volume.allocation_unit = "bytes"
         volume.allocation = 0

@@ -169,7 +169,9 @@ def _check_disks(spec: InstanceSpec) -> None:
         bus = spec.bus_of(disk)
         used[bus] = used.get(bus, 0) + 1
         if used[bus] > BUS_SLOTS[bus]:
-            raise InvalidInput(N_("The bus {bus} takes {limit} disks."), field=f"{where}.bus", bus=bus, limit=BUS_SLOTS[bus])
+            raise InvalidInput(
+                N_("The bus {bus} takes {limit} disks."), field=f"{where}.bus", bus=bus, limit=BUS_SLOTS[bus]
+            )
     names = [disk.target for disk in spec.disks if disk.target]
     if len(set(names)) < len(names):
         raise InvalidInput(N_("Each device name is given once."), field="disks")
@@ -212,7 +214,9 @@ def _check_graphics(where: str, graphics: GraphicsSpec) -> None:
             if getattr(graphics, name):
                 raise InvalidInput(N_("Only SPICE has this."), field=f"{where}.{name}")
     if graphics.password_valid_to and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", graphics.password_valid_to):
-        raise InvalidInput(N_("A time in UTC is needed, such as 2030-01-31T12:00:00."), field=f"{where}.password_valid_to")
+        raise InvalidInput(
+            N_("A time in UTC is needed, such as 2030-01-31T12:00:00."), field=f"{where}.password_valid_to"
+        )
 
 
 def _check_custom(spec: InstanceSpec) -> None:
