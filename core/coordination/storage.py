@@ -1,162 +1,182 @@
-"""Pools, volumes and images as the host works on them: what to do, and what became of it.
+"""Pools, volumes and images as their hosts see them: the orders they read, the results they write.
 
-Each function that writes is meant for the transaction that also ends the task.
+A host writes about an object only what it found out; names, owners and limits are the services'.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import posixpath
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from core.coordination.charges import fit_image_bytes
 from core.model import Image, Pool, ProjectGroup, Volume
 
 
 @dataclass(frozen=True)
 class PoolOrder:
-    """A pool as its host needs to know it. ``error`` is what was wrong with it last."""
+    """A pool as libvirt shall know it. ``error`` is what its host said of it last."""
 
+    id: int
     uuid: str
     name: str
     kind: str
     path: str
+    host_id: int | None
     vendor: str
     product: str
-    host_id: int | None
     error: str
 
 
 @dataclass(frozen=True)
 class VolumeOrder:
-    """A volume as its host needs to know it; sizes are bytes, ``options`` those it was asked for with."""
-
-    uuid: str
-    name: str
-    format: str
-    capacity: int
-    state: str
-    options: dict[str, Any]
-    pool: PoolOrder
-
-
-@dataclass(frozen=True)
-class ImageOrder:
-    """An image as a host needs to know it: ``file`` is relative to ``directory``."""
+    """A volume as it shall be; sizes are bytes. ``options`` are those of its making (mode, owner, compat ...)."""
 
     id: int
     uuid: str
     name: str
-    directory: str
+    format: str
+    capacity: int
+    allocation: int
+    state: str
+    path: str
+    pool: PoolOrder
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ImageOrder:
+    """An image's file. ``root`` is its group's directory, below which ``path`` must stay; sizes are bytes."""
+
+    id: int
+    uuid: str
+    name: str
     file: str
+    root: str
+    path: str
     format: str
     state: str
     size: int
 
 
-def _pool_order(pool: Pool) -> PoolOrder:
-    return PoolOrder(pool.uuid, pool.name, pool.kind, pool.path, pool.vendor, pool.product, pool.host_id, pool.error)
+def volume_path(pool_path: str, name: str) -> str:
+    """Where a volume's file is."""
+    return posixpath.join(pool_path, name)
 
 
-def pool_order(session: Session, uuid: str) -> PoolOrder | None:
-    """A pool, or None when it was deleted."""
+def image_path(directory: str, file: str) -> str:
+    """Where an image's file is."""
+    return posixpath.join(directory, file)
+
+
+def _pool(pool: Pool) -> PoolOrder:
+    return PoolOrder(
+        id=pool.id,
+        uuid=pool.uuid,
+        name=pool.name,
+        kind=pool.kind,
+        path=pool.path,
+        host_id=pool.host_id,
+        vendor=pool.vendor,
+        product=pool.product,
+        error=pool.error,
+    )
+
+
+def load_pool(session: Session, uuid: str) -> PoolOrder | None:
+    """One pool, or None when it was deleted."""
     pool = session.scalar(select(Pool).where(Pool.uuid == uuid))
-    return _pool_order(pool) if pool is not None else None
+    return _pool(pool) if pool is not None else None
 
 
 def pools_of_host(session: Session, host_id: int) -> list[PoolOrder]:
-    """The pools that are bound to a host."""
-    return [_pool_order(pool) for pool in session.scalars(select(Pool).where(Pool.host_id == host_id))]
+    """The pools bound to a host, in the order they were made."""
+    return [_pool(pool) for pool in session.scalars(select(Pool).where(Pool.host_id == host_id).order_by(Pool.id))]
 
 
-def volume_order(session: Session, uuid: str) -> VolumeOrder | None:
-    """A volume with its pool, or None when it was deleted."""
-    found = session.execute(
-        select(Volume, Pool).join(Pool, Pool.id == Volume.pool_id).where(Volume.uuid == uuid)
-    ).one_or_none()
-    if found is None:
+def load_volume(session: Session, uuid: str) -> VolumeOrder | None:
+    """One volume with its pool, or None when it was deleted; one statement."""
+    row = session.execute(select(Volume, Pool).join(Pool, Pool.id == Volume.pool_id).where(Volume.uuid == uuid)).first()
+    if row is None:
         return None
-    volume, pool = found
+    volume, pool = row
     return VolumeOrder(
+        id=volume.id,
         uuid=volume.uuid,
         name=volume.name,
         format=volume.format,
         capacity=volume.capacity,
+        allocation=volume.allocation,
         state=volume.state,
+        path=volume_path(pool.path, volume.name),
+        pool=_pool(pool),
         options=json.loads(volume.options) if volume.options else {},
-        pool=_pool_order(pool),
     )
 
 
-def image_order(session: Session, uuid: str) -> ImageOrder | None:
-    """An image with its directory, or None when it was deleted."""
-    found = session.execute(
+def load_image(session: Session, uuid: str) -> ImageOrder | None:
+    """One image with its group's directory, or None when it was deleted; one statement."""
+    row = session.execute(
         select(Image, ProjectGroup.directory)
         .join(ProjectGroup, ProjectGroup.id == Image.group_id)
         .where(Image.uuid == uuid)
-    ).one_or_none()
-    if found is None:
+    ).first()
+    if row is None:
         return None
-    image, directory = found
-    return ImageOrder(image.id, image.uuid, image.name, directory, image.file, image.format, image.state, image.size)
-
-
-def _write(session: Session, table: type[Pool] | type[Volume] | type[Image], uuid: str, **values: Any) -> None:
-    session.execute(
-        update(table).where(table.uuid == uuid).values(**values).execution_options(synchronize_session=False)
+    image, directory = row
+    return ImageOrder(
+        id=image.id,
+        uuid=image.uuid,
+        name=image.name,
+        file=image.file,
+        root=directory,
+        path=image_path(directory, image.file),
+        format=image.format,
+        state=image.state,
+        size=image.size,
     )
 
 
-def _remove(session: Session, table: type[Pool] | type[Volume] | type[Image], uuid: str) -> None:
-    session.execute(delete(table).where(table.uuid == uuid).execution_options(synchronize_session=False))
+def record_pool(session: Session, uuid: str, *, error: str) -> bool:
+    """Write what is wrong with a pool (empty: nothing); whether that is news."""
+    return _changed(session, update(Pool).where(Pool.uuid == uuid, Pool.error != error).values(error=error))
 
 
-def pool_error(session: Session, uuid: str, error: str) -> None:
-    """Write what is wrong with a pool; an empty text when nothing is."""
-    _write(session, Pool, uuid, error=error)
+def record_volume(session: Session, uuid: str, **values: Any) -> bool:
+    """Write what a volume is now (``state``, ``capacity``, ``allocation``, ``format``); whether it is still there."""
+    return _changed(session, update(Volume).where(Volume.uuid == uuid).values(**values))
 
 
-def remove_pool(session: Session, uuid: str) -> None:
-    """Forget a pool: it could not be made, or was released."""
-    _remove(session, Pool, uuid)
+def record_image(session: Session, uuid: str, **values: Any) -> bool:
+    """Write what an image is now (``state``, ``size``, ``virtual_size``, ``format``); whether it is still there."""
+    return _changed(session, update(Image).where(Image.uuid == uuid).values(**values))
 
 
-def volume_present(session: Session, uuid: str, *, allocation: int) -> None:
-    """A volume is there, and takes so many bytes of the disk."""
-    _write(session, Volume, uuid, state="present", allocation=allocation)
+def remove_pool(session: Session, uuid: str) -> bool:
+    """Remove a pool's row: it was released, or could not be made."""
+    return _changed(session, delete(Pool).where(Pool.uuid == uuid))
 
 
-def volume_capacity(session: Session, uuid: str, *, capacity: int, allocation: int | None = None) -> None:
-    """A volume has this size: it was grown, or could not be and keeps the size it had."""
-    values: dict[str, Any] = {"capacity": capacity, "state": "present"}
-    if allocation is not None:
-        values["allocation"] = allocation
-    _write(session, Volume, uuid, **values)
+def remove_volume(session: Session, uuid: str) -> bool:
+    """Remove a volume's row: it was deleted, or could not be made."""
+    return _changed(session, delete(Volume).where(Volume.uuid == uuid))
 
 
-def volume_state(session: Session, uuid: str, state: str) -> None:
-    """Write a volume's state."""
-    _write(session, Volume, uuid, state=state)
+def remove_image(session: Session, uuid: str) -> bool:
+    """Remove an image's row: it was deleted, or its file is not what was said of it."""
+    return _changed(session, delete(Image).where(Image.uuid == uuid))
 
 
-def remove_volume(session: Session, uuid: str) -> None:
-    """Forget a volume: it could not be made, or was deleted."""
-    _remove(session, Volume, uuid)
+def restore_capacity(session: Session, uuid: str, grown: int, before: int) -> bool:
+    """Book a volume's capacity back after it could not be grown, unless it was changed again meanwhile."""
+    return _changed(
+        session, update(Volume).where(Volume.uuid == uuid, Volume.capacity == grown).values(capacity=before)
+    )
 
 
-def image_present(session: Session, order: ImageOrder, *, size: int, virtual_size: int) -> None:
-    """An image was looked at and is good; its size counts for its project's quota from now on.
-
-    Raises:
-        QuotaExceeded: it does not fit.
-    """
-    fit_image_bytes(session, order.id, size)
-    _write(session, Image, order.uuid, state="present", size=size, virtual_size=virtual_size)
-
-
-def remove_image(session: Session, uuid: str) -> None:
-    """Forget an image: it is not fit, or was deleted."""
-    _remove(session, Image, uuid)
+def _changed(session: Session, statement: Any) -> bool:
+    done = session.execute(statement.execution_options(synchronize_session=False))
+    return bool(done.rowcount)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Tasks as the host sees them that works on them: found, claimed, reported, ended. A task ends once.
+"""Tasks: entered by operations; found, claimed, reported and ended by the host that works on them. A task ends once.
 
 Claiming and ending are single-statement compare-and-swaps: whoever comes second changes nothing, and a
 claim counts only when its transaction has been committed.
@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import delete, exists, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
-from core.model import Task, TaskState
+from core.model import Task, TaskState, new_uuid, utc_now
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A task that this run of hostd works on. ``attempts`` counts the claims, this one included."""
+    """A task that this run of hostd works on, or may. ``attempts`` counts the claims so far."""
 
     id: int
     uuid: str
@@ -33,35 +33,93 @@ class Claimed:
     origin: str
 
 
-def waiting(session: Session, host_id: int, *, busy: Collection[str] = (), limit: int = 10) -> list[int]:
-    """The ids of tasks that may begin now: the oldest of each target that nothing works on. One statement."""
+def enqueue(
+    session: Session,
+    *,
+    kind: str,
+    target: str,
+    target_name: str,
+    project_id: int | None,
+    host_id: int,
+    account: str,
+    payload: dict[str, Any],
+    origin: str,
+    now: datetime | None = None,
+) -> str:
+    """Enter a task, by one statement, in the transaction of the operation that asks for it.
+
+    Args:
+        session: that transaction.
+        kind: what to do, such as ``machine.start``.
+        target: UUID of the object.
+        target_name: its name as people know it.
+        project_id: whose admins see the task; None: the system administrator only.
+        host_id: who does it.
+        account: who asked.
+        payload: what the host must know beyond the object; JSON data.
+        origin: UUID of the host that took the request.
+        now: the time.
+
+    Returns:
+        The task's UUID.
+    """
+    uuid = new_uuid()
+    session.execute(
+        insert(Task).values(
+            uuid=uuid,
+            kind=kind,
+            target=target,
+            target_name=target_name,
+            project_id=project_id,
+            host_id=host_id,
+            account=account,
+            payload=json.dumps(payload, ensure_ascii=False) if payload else "",
+            state=TaskState.QUEUED.value,
+            origin=origin,
+            created=now or utc_now(),
+        )
+    )
+    return uuid
+
+
+def prune(session: Session, host_id: int, before: datetime, *, limit: int = 1000) -> int:
+    """Forget up to ``limit`` tasks of a host that ended before a time, the oldest first; how many they were."""
+    ended = [s.value for s in (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)]
+    old = select(Task.id).where(Task.host_id == host_id, Task.state.in_(ended), Task.finished < before)
+    # MariaDB deletes by a list of ids without holding the gaps between other hosts' tasks.
+    ids = list(session.scalars(old.order_by(Task.id).limit(limit)))
+    if ids:
+        session.execute(delete(Task).where(Task.id.in_(ids)).execution_options(synchronize_session=False))
+    return len(ids)
+
+
+def waiting(session: Session, host_id: int, *, busy: Collection[str] = (), limit: int = 10) -> list[Claimed]:
+    """The tasks that may begin now: the oldest of each target that nothing works on. One statement."""
     before = aliased(Task)
     earlier = exists().where(
         before.target == Task.target,
         before.id < Task.id,
         before.state.in_((TaskState.QUEUED.value, TaskState.RUNNING.value)),
     )
-    statement = select(Task.id).where(Task.host_id == host_id, Task.state == TaskState.QUEUED.value, ~earlier)
+    statement = select(Task).where(Task.host_id == host_id, Task.state == TaskState.QUEUED.value, ~earlier)
     if busy:
         statement = statement.where(Task.target.not_in(list(busy)))
-    return list(session.scalars(statement.order_by(Task.id).limit(limit)))
+    return [_claimed(task) for task in session.scalars(statement.order_by(Task.id).limit(limit))]
 
 
-def claim(session: Session, ids: Collection[int], boot: str, now: datetime) -> list[Claimed]:
-    """Take tasks for this run of hostd; those that somebody else changed meanwhile are left out."""
+def claim(session: Session, tasks: Collection[Claimed], boot: str, now: datetime) -> list[Claimed]:
+    """Take waiting tasks for this run of hostd, one statement each; those that somebody else changed are left out."""
     taken = []
-    for task_id in ids:
+    for task in tasks:
         done = session.execute(
             update(Task)
-            .where(Task.id == task_id, Task.state == TaskState.QUEUED.value)
+            .where(Task.id == task.id, Task.state == TaskState.QUEUED.value)
             .values(state=TaskState.RUNNING.value, claim=boot, attempts=Task.attempts + 1, started=now)
             .execution_options(synchronize_session=False)
         )
         if done.rowcount == 1:  # type: ignore[attr-defined]
-            taken.append(task_id)
-    if not taken:
-        return []
-    return [_claimed(task) for task in session.scalars(select(Task).where(Task.id.in_(taken)).order_by(Task.id))]
+            taken.append(replace(task, attempts=task.attempts + 1))
+    return taken
 
 
 def claimed_by(session: Session, host_id: int, boot: str) -> list[Claimed]:

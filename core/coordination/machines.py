@@ -1,0 +1,172 @@
+"""The order to run a VM, as its host reads it: everything that libvirt has to be told, in one statement."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Select, literal, select, union_all
+from sqlalchemy.orm import Session
+
+from core.coordination.storage import image_path, volume_path
+from core.errors import Refused
+from core.i18n import N_
+from core.model import (
+    Image,
+    Instance,
+    Machine,
+    Pool,
+    Project,
+    ProjectGroup,
+    Volume,
+    instance_image,
+    instance_volume,
+)
+from core.security.vault import Vault, is_sealed
+from core.specs.instance import DiskSpec, InstanceSpec
+from core.specs.order import DiskOrder, MachineOrder
+
+
+def secret_purpose(instance: str, screen: str) -> str:
+    """What a screen's password is sealed for: the instance's UUID and the screen's type."""
+    return f"instance {instance} {screen}"
+
+
+def stored_spec(text: str) -> InstanceSpec:
+    """The configuration as the database keeps it; it was checked as a whole when it was written."""
+    return InstanceSpec.model_validate(json.loads(text))
+
+
+def load(session: Session, uuid: str, vault: Vault) -> MachineOrder | None:
+    """The order of one VM, or None when it was deleted.
+
+    Args:
+        session: a transaction.
+        uuid: the VM.
+        vault: opens the passwords of its screens.
+
+    Raises:
+        Refused: a volume or image is gone, or a password cannot be opened.
+    """
+    rows = session.execute(union_all(_with_volumes(uuid), _with_images(uuid))).all()
+    if not rows:
+        return None
+    row = rows[0]
+    spec = stored_spec(row.spec)
+    files = {found.file_uuid: found for found in rows if found.file_uuid}
+    return MachineOrder(
+        id=row.id,
+        uuid=row.uuid,
+        name=row.name,
+        project=row.project,
+        instance=row.instance,
+        epoch=row.epoch,
+        power=row.power,
+        state=row.state,
+        host_id=row.host_id,
+        enabled=bool(row.enabled),
+        spec=spec,
+        disks=tuple(_order(disk, files) for disk in spec.disks if disk.volume or disk.image),
+        passwords=tuple(
+            vault.open(screen.password, secret_purpose(row.instance_uuid, screen.type))
+            if is_sealed(screen.password)
+            else ""
+            for screen in spec.graphics
+        ),
+    )
+
+
+_MACHINE: tuple[Any, ...] = (
+    Machine.id,
+    Machine.uuid,
+    Machine.name,
+    Machine.epoch,
+    Machine.power,
+    Machine.state,
+    Machine.host_id,
+    Instance.uuid.label("instance_uuid"),
+    Instance.name.label("instance"),
+    Instance.enabled,
+    Instance.spec,
+    Project.name.label("project"),
+)
+
+
+def _machine(uuid: str, *file: Any) -> Select[Any]:
+    return (
+        select(*_MACHINE, *file)
+        .join(Instance, Instance.id == Machine.instance_id)
+        .join(Project, Project.id == Machine.project_id)
+        .where(Machine.uuid == uuid)
+    )
+
+
+def _with_volumes(uuid: str) -> Select[Any]:
+    """A row per volume, or one row when there is none."""
+    return (
+        _machine(
+            uuid,
+            Volume.uuid.label("file_uuid"),
+            Volume.name.label("file"),
+            Volume.format.label("format"),
+            Pool.path.label("root"),
+            Pool.uuid.label("pool"),
+            Pool.name.label("place"),
+            literal(0).label("read_only"),
+        )
+        .outerjoin(instance_volume, instance_volume.c.instance_id == Instance.id)
+        .outerjoin(Volume, Volume.id == instance_volume.c.volume_id)
+        .outerjoin(Pool, Pool.id == Volume.pool_id)
+    )
+
+
+def _with_images(uuid: str) -> Select[Any]:
+    """A row per image."""
+    return (
+        _machine(
+            uuid,
+            Image.uuid.label("file_uuid"),
+            Image.file.label("file"),
+            Image.format.label("format"),
+            ProjectGroup.directory.label("root"),
+            literal("").label("pool"),
+            Image.name.label("place"),
+            Image.read_only.label("read_only"),
+        )
+        .join(instance_image, instance_image.c.instance_id == Instance.id)
+        .join(Image, Image.id == instance_image.c.image_id)
+        .join(ProjectGroup, ProjectGroup.id == Image.group_id)
+    )
+
+
+def _order(disk: DiskSpec, files: dict[str, Any]) -> DiskOrder:
+    """The file behind a disk."""
+    row = files.get(disk.volume or disk.image)
+    if row is None:
+        raise Refused(
+            N_("A volume or image of the VM is gone from the database."),
+            remedy=N_("Edit its instance and choose another one."),
+        )
+    if disk.volume:
+        return DiskOrder(
+            kind="volume",
+            uuid=row.file_uuid,
+            name=f"{row.place}/{row.file}",
+            path=volume_path(row.root, row.file),
+            format=row.format,
+            overlay=False,
+            root=row.root,
+            pool=row.pool,
+        )
+    return DiskOrder(
+        kind="image",
+        uuid=row.file_uuid,
+        name=row.place,
+        path=image_path(row.root, row.file),
+        # An ISO file is plain bytes to QEMU.
+        format="raw" if row.format == "iso" else row.format,
+        # Many may use an image: what one writes to it is kept aside and lost with its run, unless the image was
+        # registered as one that may be written.
+        overlay=disk.device == "disk" and not disk.read_only and bool(row.read_only),
+        root=row.root,
+    )
