@@ -1,0 +1,1 @@
+"""The real console in a real terminal, driven by keys alone."""
