@@ -67,8 +67,11 @@ class DosvmError(Exception):
 
 
 def _format(template: str, parameters: dict[str, Any]) -> str:
+    shown = dict(parameters)
+    if isinstance(shown.get("kind"), str):
+        shown["kind"] = _(shown["kind"])  # the one parameter that is a text of ours: what kind of object it is
     try:
-        return _(template).format(**parameters)
+        return _(template).format(**shown)
     except (KeyError, IndexError, ValueError):
         return template
 
@@ -201,12 +204,12 @@ def from_wire(data: dict[str, Any]) -> DosvmError:
     """Restore an error from :meth:`DosvmError.to_wire`; an unknown code gives a plain error."""
     cls = _classes(DosvmError).get(str(data.get("code")), DosvmError)
     error = cls.__new__(cls)
+    message = str(data.get("message", ""))
     parameters = data.get("parameters")
-    DosvmError.__init__(
-        error,
-        str(data.get("message", "")),
-        field=data.get("field"),
-        remedy=data.get("remedy"),
-        **(parameters if isinstance(parameters, dict) else {}),
-    )
+    Exception.__init__(error, message)
+    # Not by __init__: a sentence may have a parameter named like one of its arguments ("{field} is missing.").
+    error.message = message
+    error.field = data.get("field")
+    error.remedy = data.get("remedy")
+    error.parameters = dict(parameters) if isinstance(parameters, dict) else {}
     return error

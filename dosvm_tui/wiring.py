@@ -41,8 +41,8 @@ def connect() -> HostdBackend:
     return HostdBackend(Client(str(socket_path()), Signer(load_key(home() / "cluster.key"))))
 
 
-def await_hostd(patience: float = PATIENCE) -> None:
-    """Return as soon as somebody listens on hostd's socket.
+def await_hostd(patience: float | None = None) -> None:
+    """Return as soon as somebody listens on hostd's socket, for :data:`PATIENCE` seconds unless told otherwise.
 
     Raises:
         HostdUnavailable: nobody did within ``patience`` seconds.
@@ -60,7 +60,7 @@ def await_hostd(patience: float = PATIENCE) -> None:
                 N_("You may not use {where}."), remedy=N_("Ask for membership in the group that may."), where=path
             )
         waited = time.monotonic() - begun
-        if waited >= patience:
+        if waited >= (PATIENCE if patience is None else patience):
             raise HostdUnavailable(path)
         if waited >= QUIET and not told:
             told = True

@@ -104,22 +104,32 @@ def check(field: Field, value: Any) -> None:
     Raises:
         InvalidInput: one does not hold; names the field.
     """
-    if field.kind in (Kind.INTEGER, Kind.SIZE) and isinstance(value, int):
-        _check_bounds(field, value)
-    if field.choices:
-        allowed = [choice for choice, _label in field.choices]
-        for item in value if isinstance(value, list) else [value]:
-            if item not in allowed:
-                raise InvalidInput(
-                    N_("{value} is not one of: {choices}."),
-                    field=field.key,
-                    value=str(item),
-                    choices=", ".join(allowed),
-                )
+    check_range(field, value)
     if field.rule and value is not None:
         from core.rules import check as check_rule
 
         check_rule(field.rule, field.key, value)
+
+
+def check_range(field: Field, value: Any) -> None:
+    """Whether a value is within a field's bounds and among its choices; not its rule, which the service has too.
+
+    Raises:
+        InvalidInput: it is not; names the field.
+    """
+    if field.kind in (Kind.INTEGER, Kind.SIZE) and isinstance(value, int):
+        _check_bounds(field, value)
+    if not field.choices:
+        return
+    allowed = [choice for choice, _label in field.choices]
+    for item in value if isinstance(value, list) else [value]:
+        if item not in allowed:
+            raise InvalidInput(
+                N_("{value} is not one of: {choices}."),
+                field=field.key,
+                value=str(item),
+                choices=", ".join(choice for choice in allowed if choice),
+            )
 
 
 def _check_bounds(field: Field, value: int) -> None:

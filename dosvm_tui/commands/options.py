@@ -11,7 +11,7 @@ from core.errors import DosvmError, InvalidInput, UsageError
 from core.i18n import N_, _
 from dosvm_tui.commands.words import Option, Words
 from screens.spec import Field, Kind
-from screens.values import parse
+from screens.values import check_range, parse
 
 #: Given without a key in front, a word of a row's text is this field's value (``--graphics vnc``).
 _BARE = "type"
@@ -102,7 +102,9 @@ def read_value(field: Field, text: str) -> Any:
         UsageError: the text is no such value.
     """
     try:
-        return parse(field, text)
+        value = parse(field, text)
+        check_range(field, value)
+        return value
     except InvalidInput as error:
         raise UsageError(f"{shown_name(field)}: {error.message}", remedy=error.remedy, **error.parameters) from error
 

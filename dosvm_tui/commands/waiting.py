@@ -34,12 +34,14 @@ def wait_for(backend: HostdBackend, task: str, label: str) -> dict[str, Any]:
     try:
         while True:
             try:
-                answer = backend.wait(since=since, tasks=(task,))
+                # Whoever watches is told at once how it stands; otherwise one question waits for the end.
+                look = progress.wanted and since < 0
+                answer = backend.wait(since=since, tasks=(task,), **({"seconds": 0.0} if look else {}))
             except HostdUnavailable:
                 await_hostd()
                 since = -1
                 continue
-            since = answer.get("revision", -1)
+            since = answer.get("revision", -1) if progress.wanted else -1
             rows = answer.get("tasks", [])
             if not rows:
                 raise DosvmError(N_("The task {task} is gone."), task=task)
@@ -69,10 +71,10 @@ class _Progress:
     def __init__(self, label: str) -> None:
         self._label = label
         self._shown = False
-        self._wanted = sys.stderr.isatty()
+        self.wanted = sys.stderr.isatty()
 
     def show(self, row: Mapping[str, Any]) -> None:
-        if self._wanted:
+        if self.wanted:
             state = _(STATE_WORDS.get(str(row["state"]), str(row["state"])))
             percent = f" {row['progress']}%" if row.get("progress") else ""
             print(f"\r\x1b[K{self._label}: {state}{percent}", end="", file=sys.stderr, flush=True)

@@ -86,7 +86,7 @@ def dosvm(home: Path, capsys: pytest.CaptureFixture[str]) -> Dosvm:
     secret.write_text(PASSWORD + "\n")
 
     def run(*words: str, who: str = "sysadm") -> Result:
-        code = cli.main([*words, "--as", who, "--password-file", str(secret)] if who else list(words))
+        code = cli.main(["--as", who, "--password-file", str(secret), *words] if who else list(words))
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)
 
