@@ -43,6 +43,7 @@ def order(
         account=call.actor.account,
         payload=payload or {},
         origin=call.cloud.me,
+        now=call.clock.now(),
     )
     call.ring(host_id)
     call.changed("task")

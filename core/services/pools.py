@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, Select, exists, func, select
 from core.coordination.charges import charge
 from core.errors import InUse, InvalidInput
 from core.i18n import N_
+from core.libvirt_xml import pool_xml
 from core.model import (
     Host,
     Pool,
@@ -143,10 +144,9 @@ def _show(call: Call, pool: Pool) -> dict[str, Any]:
 @operation("pool.show", roles=EVERYBODY)
 def show(call: Call, *, pool: str) -> Answer:
     """One pool, with the XML that libvirt knows it by under ``xml``."""
-    from core.libvirt_xml import pool_xml
-
     found = find(call, Pool, pool, field="pool")
-    return {**_show(call, found), "xml": pool_xml(found.name, found.uuid, found.path)}
+    xml = pool_xml(name=found.name, uuid=found.uuid, path=found.path, vendor=found.vendor, product=found.product)
+    return {**_show(call, found), "xml": xml}
 
 
 @operation("pool.add", roles=SYSTEM_ADMIN, action=N_("Add"), target="name")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import core.services.cloud_services
 import core.services.host_groups
 import core.services.hosts
+import core.services.images
 import core.services.logs
+import core.services.pools
 import core.services.profile
 import core.services.project_groups
 import core.services.projects
 import core.services.usage
-import core.services.users  # noqa: F401
+import core.services.users
+import core.services.volumes  # noqa: F401

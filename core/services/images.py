@@ -1,0 +1,423 @@
+"""Images: files in a project group's directory that serve as disk or CD (manual 9.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from core.coordination.charges import charge, fit_images
+from core.coordination.storage import image_path
+from core.errors import AlreadyExists, InUse, InvalidInput, Refused, Unavailable
+from core.i18n import N_
+from core.model import (
+    Image,
+    Instance,
+    Project,
+    ProjectGroup,
+    Task,
+    host_group_of_project,
+    instance_image,
+    project_in_group,
+)
+from core.rules import names
+from core.services.cloud import HostView
+from core.services.editing import check_version, edit, unused
+from core.services.fields import ruled
+from core.services.listing import Query, answer, flag, iso, listing
+from core.services.lookup import find, visible
+from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
+from core.services.orders import idle, order
+from core.services.relations import some
+
+#: What the file of an image may be (manual 9.5); ``iso`` is raw that must hold the file system of a CD or DVD.
+FORMATS = ("raw", "qcow2", "qcow", "iso")
+#: For people only: what the image is meant for.
+ARCHITECTURES = ("x86_64", "i686")
+#: The file of the sample image, which its host makes.
+SAMPLE_FILE = "sample.iso"
+
+
+def _statement() -> Any:
+    return (
+        select(
+            Image,
+            ProjectGroup.name.label("group"),
+            ProjectGroup.directory.label("directory"),
+            Project.name.label("project"),
+        )
+        .join(ProjectGroup, ProjectGroup.id == Image.group_id)
+        .join(Project, Project.id == Image.project_id)
+    )
+
+
+def _users(call: Call, ids: Iterable[int]) -> dict[int, list[str]]:
+    """The names of the instances that use images, as far as the caller may see them."""
+    wanted = list(ids)
+    users: dict[int, list[str]] = {i: [] for i in wanted}
+    if wanted:
+        found = call.session.execute(
+            select(instance_image.c.image_id, Instance.name)
+            .join(Instance, Instance.id == instance_image.c.instance_id)
+            .where(instance_image.c.image_id.in_(wanted), *visible(call, Instance))
+            .order_by(Instance.name, Instance.id)
+        )
+        for image_id, name in found:
+            users[image_id].append(name)
+    return users
+
+
+def _rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+    users = _users(call, [row.Image.id for row in found])
+    return [
+        {
+            "uuid": row.Image.uuid,
+            "name": row.Image.name,
+            "file": row.Image.file,
+            "path": image_path(row.directory, row.Image.file),
+            "group": row.group,
+            "project": row.project,
+            "own": row.Image.project_id == call.actor.project_id,
+            "format": row.Image.format,
+            "architecture": row.Image.architecture,
+            "shared": row.Image.shared,
+            "read_only": row.Image.read_only,
+            "size": row.Image.size,
+            "virtual_size": row.Image.virtual_size,
+            "state": row.Image.state,
+            "instances": users[row.Image.id],
+            "description": row.Image.description,
+            "created": iso(row.Image.created),
+            "version": row.Image.version,
+        }
+        for row in found
+    ]
+
+
+@operation("image.list", roles=EVERYBODY)
+def list_(call: Call, *, query: Query) -> Answer:
+    """All images; for a project admin the project's own and those that others of its groups share."""
+    rows, total = listing(
+        call,
+        _statement().where(*visible(call, Image)),
+        query,
+        columns={
+            "name": Image.name,
+            "file": Image.file,
+            "group": ProjectGroup.name,
+            "project": Project.name,
+            "format": Image.format,
+            "architecture": Image.architecture,
+            "shared": Image.shared,
+            "read_only": Image.read_only,
+            "size": Image.size,
+            "virtual_size": Image.virtual_size,
+            "state": Image.state,
+            "created": Image.created,
+        },
+        tie=Image.id,
+        search=[Image.name, Image.file, Image.description],
+        filters={
+            "group": lambda value: (ProjectGroup.name == value) | (ProjectGroup.uuid == value),
+            "project": lambda value: (Project.name == value) | (Project.uuid == value),
+            "format": lambda value: Image.format == value,
+            "state": lambda value: Image.state == value,
+            "shared": lambda value: Image.shared.is_(flag(value)),
+        },
+    )
+    return answer(_rows(call, rows), total)
+
+
+def _show(call: Call, image: Image) -> dict[str, Any]:
+    return _rows(call, call.session.execute(_statement().where(Image.id == image.id)).all())[0]
+
+
+@operation("image.show", roles=PROJECT_ADMIN)
+def show(call: Call, *, image: str) -> Answer:
+    """One image."""
+    return _show(call, find(call, Image, image, field="image"))
+
+
+@operation("image.add", roles=PROJECT_ADMIN, action=N_("Add"), target="name")
+def add(
+    call: Call,
+    *,
+    name: str,
+    file: str,
+    group: str = "",
+    format: str = "raw",  # noqa: A002 (what people call it)
+    architecture: str = "x86_64",
+    shared: bool = True,
+    read_only: bool = True,
+    description: str = "",
+) -> Answer:
+    """Register a file that is in the group's directory already; a host looks whether it is what was said."""
+    project = call.session.scalars(select(Project).where(Project.id == call.actor.project_id)).one()
+    where = find(call, ProjectGroup, group, field="group") if group else _only_group(call, project)
+    _check(name=name, file=file, format=format, architecture=architecture, description=description)
+    image = _enter(
+        call,
+        where,
+        project,
+        name=name,
+        file=file,
+        format=format,
+        architecture=architecture,
+        shared=shared,
+        read_only=read_only,
+        description=description,
+    )
+    return order(call, "image.check", image, _host(call, image).id, project_id=project.id)
+
+
+def create_sample_image(
+    call: Call, group: ProjectGroup, project: Project, *, name: str = "sample"
+) -> tuple[Image, Answer]:
+    """Enter the sample guest's image, and the task by which this host puts its file into the group's directory.
+
+    Returns:
+        The image; ``task``, ``uuid`` and ``name``.
+
+    Raises:
+        QuotaExceeded: the project may have no more images.
+        Unavailable: no host is up.
+    """
+    image = _enter(
+        call,
+        group,
+        project,
+        name=name,
+        file=SAMPLE_FILE,
+        format="raw",
+        architecture="x86_64",
+        shared=True,
+        read_only=True,
+        description="",
+    )
+    return image, order(
+        call, "image.install", image, _host(call, image).id, project_id=project.id, payload={"source": "sample"}
+    )
+
+
+def _enter(call: Call, group: ProjectGroup, project: Project, *, name: str, file: str, **values: Any) -> Image:
+    charge(call.session, Project, project.id)
+    fit_images(call.session, project.id)
+    _unused_name(call, group.id, name)
+    _unused_file(call, group.id, file)
+    image = Image(
+        name=name,
+        file=file,
+        group_id=group.id,
+        project_id=project.id,
+        state="creating",
+        created=call.clock.now(),
+        **values,
+    )
+    call.session.add(image)
+    call.session.flush()
+    call.note(name, object=image.uuid, group=group.name, file=file, format=image.format)
+    call.changed("image")
+    return image
+
+
+def _check(
+    *,
+    name: str | None = None,
+    file: str | None = None,
+    format: str | None = None,  # noqa: A002
+    architecture: str | None = None,
+    description: str | None = None,
+) -> None:
+    ruled("name", names.name, name)
+    ruled("file", names.file_name, file)
+    if format is not None and format not in FORMATS:
+        raise InvalidInput(N_("An image's format is one of: {formats}."), field="format", formats=", ".join(FORMATS))
+    if architecture is not None and architecture not in ARCHITECTURES:
+        raise InvalidInput(
+            N_("An image's architecture is one of: {architectures}."),
+            field="architecture",
+            architectures=", ".join(ARCHITECTURES),
+        )
+    ruled("description", names.prose, description)
+
+
+def _only_group(call: Call, project: Project) -> ProjectGroup:
+    groups = call.session.scalars(
+        select(ProjectGroup)
+        .join(project_in_group, project_in_group.c.group_id == ProjectGroup.id)
+        .where(project_in_group.c.project_id == project.id)
+        .order_by(ProjectGroup.name)
+    ).all()
+    if len(groups) != 1:
+        raise InvalidInput(
+            N_("Project {project} is in several project groups: {groups}."),
+            remedy=N_("Name the one whose directory the file is in."),
+            field="group",
+            project=project.name,
+            groups=some(group.name for group in groups),
+        )
+    return groups[0]
+
+
+def _unused_name(call: Call, group_id: int, name: str) -> None:
+    """Images of a group are chosen by name, so each has its own there."""
+    unused(call, (Image.group_id == group_id) & (Image.name == name), name)
+
+
+def _unused_file(call: Call, group_id: int, file: str) -> None:
+    """One file is one image: two could contradict each other on whether it may be written."""
+    taken = call.session.scalar(select(Image.id).where(Image.group_id == group_id, Image.file == file))
+    if taken is not None:
+        raise AlreadyExists(
+            N_("The file {file} is registered as an image already."),
+            remedy=N_("Use that image, or copy the file under another name."),
+            field="file",
+            file=file,
+        )
+
+
+def _host(call: Call, image: Image) -> HostView:
+    """Who looks at an image's file: who did before, else this host, else one of the project's, else any that is up.
+
+    Raises:
+        Unavailable: none is up.
+    """
+    up = {view.id: view for view in call.cloud.hosts() if view.state == "up"}
+    if not up:
+        raise Unavailable(N_("No host is up that could look at the file."), remedy=N_("Start hostd on one of them."))
+    before = call.session.scalar(
+        select(Task.host_id).where(Task.target == image.uuid, Task.host_id.in_(up)).order_by(Task.id.desc()).limit(1)
+    )
+    if before is not None:
+        return up[before]
+    for view in up.values():
+        if view.uuid == call.cloud.me:
+            return view
+    given = set(
+        call.session.scalars(
+            select(host_group_of_project.c.group_id).where(host_group_of_project.c.project_id == image.project_id)
+        )
+    )
+    return min(up.values(), key=lambda view: (not view.groups & given, view.name))
+
+
+@operation("image.edit", roles=PROJECT_ADMIN, action=N_("Edit"), target="image")
+def edit_(
+    call: Call,
+    *,
+    image: str,
+    name: str | None = None,
+    file: str | None = None,
+    format: str | None = None,  # noqa: A002
+    architecture: str | None = None,
+    shared: bool | None = None,
+    read_only: bool | None = None,
+    description: str | None = None,
+    version: int | None = None,
+) -> Answer:
+    """Change what is said of an image, also one that another project of the group shares (manual 9.5.2).
+
+    Another file or format is looked at by a host first (``task`` in the answer), and goes back when it is wrong.
+    """
+    found = find(call, Image, image, field="image")
+    check_version(call, found, version)
+    _check(name=name, file=file, format=format, architecture=architecture, description=description)
+    if name is not None and name != found.name:
+        _unused_name(call, found.group_id, name)
+    if file is not None and file != found.file:
+        _unused_file(call, found.group_id, file)
+    before = {"file": found.file, "format": found.format}
+    call.note(found.name)
+    changed = edit(
+        call,
+        found,
+        version,
+        {
+            "name": name,
+            "file": file,
+            "format": format,
+            "architecture": architecture,
+            "shared": shared,
+            "read_only": read_only,
+            "description": description,
+        },
+    )
+    if changed.keys() & {"file", "format", "read_only"}:
+        _refuse_used(call, found)
+    if "shared" in changed and not found.shared:
+        _refuse_used(call, found, Instance.project_id != found.project_id)
+    call.changed("image")
+    if not changed.keys() & before.keys():
+        return _show(call, found)
+    idle(call, found, field="image")
+    payload = {"before": before}
+    done = order(call, "image.check", found, _host(call, found).id, project_id=call.actor.project_id, payload=payload)
+    return {**_show(call, found), **done}
+
+
+@operation("image.delete", roles=PROJECT_ADMIN, action=N_("Delete"), target="image")
+def delete_(call: Call, *, image: str) -> Answer:
+    """Delete an image of the own project that no instance uses, and its file."""
+    found = find(call, Image, image, field="image")
+    if found.project_id != call.actor.project_id:
+        owner = call.session.scalar(select(Project.name).where(Project.id == found.project_id))
+        raise Refused(
+            N_("Image {name} belongs to project {project}."),
+            remedy=N_("Only an administrator of that project may delete it."),
+            field="image",
+            name=found.name,
+            project=owner,
+        )
+    # The state is written before the instances are read: one that takes the image up just now waits for this.
+    done = call.session.execute(
+        update(Image)
+        .where(Image.id == found.id, Image.state.not_in(("creating", "deleting")))
+        .values(state="deleting", version=Image.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Refused(
+            N_("Something else is being done with {name}."),
+            remedy=N_("Wait for its task to end."),
+            field="image",
+            name=found.name,
+        )
+    idle(call, found, field="image")
+    _refuse_used(call, found)
+    call.note(found.name, object=found.uuid, file=found.file)
+    call.changed("image")
+    return order(call, "image.delete", found, _host(call, found).id, project_id=found.project_id)
+
+
+def _refuse_used(call: Call, image: Image, *which: Any) -> None:
+    """Refuse what an instance uses, running or not (manual 9.5.4); names those the caller may see.
+
+    Raises:
+        InUse: one does.
+    """
+    using = (
+        select(Instance.name, Instance.project_id)
+        .join(instance_image, instance_image.c.instance_id == Instance.id)
+        .where(instance_image.c.image_id == image.id, *which)
+        .order_by(Instance.name)
+        .limit(100)
+    )
+    users = call.session.execute(using).all()
+    if not users:
+        return
+    own = [name for name, project_id in users if project_id == call.actor.project_id]
+    if not own:
+        raise InUse(
+            N_("Image {name} is used by instances of other projects."),
+            remedy=N_("Ask their administrators."),
+            field="image",
+            name=image.name,
+        )
+    raise InUse(
+        N_("Image {name} is used by instances: {instances}."),
+        remedy=N_("Take it out of them first."),
+        field="image",
+        name=image.name,
+        instances=some(own),
+    )

@@ -1,0 +1,443 @@
+"""Volumes: virtual disks in a pool (manual 9.4)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, or_, select, update
+
+from core.coordination.charges import charge, fit_disk, fit_pool
+from core.coordination.storage import volume_path
+from core.errors import InUse, InvalidInput, PermissionDenied, Refused
+from core.i18n import N_
+from core.model import (
+    Instance,
+    Machine,
+    Pool,
+    Power,
+    Project,
+    State,
+    Task,
+    TaskState,
+    Volume,
+    instance_volume,
+)
+from core.rules import names
+from core.rules.sizes import format_size
+from core.services.editing import edit, unused
+from core.services.fields import SIZE_MAX, in_range, ruled
+from core.services.listing import Query, answer, iso, listing
+from core.services.lookup import find, visible
+from core.services.operation import EVERYBODY, Answer, Call, operation
+from core.services.orders import idle, order, reachable
+from core.services.relations import some
+
+#: Formats that the QEMU of Debian 12 writes (of the manual's, it no longer knows cow).
+FORMATS = ("qcow2", "raw", "qcow", "qed", "vmdk", "vpc")
+#: Those among them that qemu-img can grow.
+GROWING = ("qcow2", "raw", "qed")
+COMPATS = ("0.10", "1.1")
+#: Least that a volume grows by, in bytes (manual 9.4.4).
+LEAST_GROWTH = 10 * 1000**2
+#: Disks consist of whole sectors.
+_SECTOR = 512
+#: Largest numeric id of a user or group; the one above means nobody in particular to the kernel.
+_ID_MAX = 2**32 - 2
+_MODE = re.compile(r"0?[0-7]{3}")
+
+
+def _statement() -> Any:
+    return (
+        select(Volume, Pool.name.label("pool"), Pool.path.label("directory"), Project.name.label("project"))
+        .join(Pool, Pool.id == Volume.pool_id)
+        .outerjoin(Project, Project.id == Volume.project_id)
+    )
+
+
+def _users(call: Call, ids: Iterable[int]) -> dict[int, list[str]]:
+    """The names of the instances that use volumes, as far as the caller may see them."""
+    wanted = list(ids)
+    users: dict[int, list[str]] = {i: [] for i in wanted}
+    if wanted:
+        found = call.session.execute(
+            select(instance_volume.c.volume_id, Instance.name)
+            .join(Instance, Instance.id == instance_volume.c.instance_id)
+            .where(instance_volume.c.volume_id.in_(wanted), *visible(call, Instance))
+            .order_by(Instance.name, Instance.id)
+        )
+        for volume_id, name in found:
+            users[volume_id].append(name)
+    return users
+
+
+def _rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+    users = _users(call, [row.Volume.id for row in found])
+    return [
+        {
+            "uuid": row.Volume.uuid,
+            "name": row.Volume.name,
+            "reference": f"{row.pool}/{row.Volume.name}",
+            "display_name": row.Volume.display_name,
+            "pool": row.pool,
+            "project": row.project or "",
+            "format": row.Volume.format,
+            "capacity": row.Volume.capacity,
+            "allocation": row.Volume.allocation,
+            "path": volume_path(row.directory, row.Volume.name),
+            "state": row.Volume.state,
+            "instances": users[row.Volume.id],
+            "created": iso(row.Volume.created),
+            "version": row.Volume.version,
+        }
+        for row in found
+    ]
+
+
+@operation("volume.list", roles=EVERYBODY)
+def list_(call: Call, *, query: Query) -> Answer:
+    """All volumes; for a project admin the project's own and those of no project, in pools it may use."""
+    rows, total = listing(
+        call,
+        _statement().where(*visible(call, Volume)),
+        query,
+        columns={
+            "name": Volume.name,
+            "display_name": Volume.display_name,
+            "pool": Pool.name,
+            "project": Project.name,
+            "format": Volume.format,
+            "capacity": Volume.capacity,
+            "allocation": Volume.allocation,
+            "state": Volume.state,
+            "created": Volume.created,
+        },
+        tie=Volume.id,
+        search=[Volume.name, Volume.display_name],
+        filters={
+            "pool": lambda value: (Pool.name == value) | (Pool.uuid == value),
+            "state": lambda value: Volume.state == value,
+            "format": lambda value: Volume.format == value,
+            "project": lambda value: (Project.name == value) | (Project.uuid == value),
+        },
+    )
+    return answer(_rows(call, rows), total)
+
+
+def _show(call: Call, volume: Volume) -> dict[str, Any]:
+    return _rows(call, call.session.execute(_statement().where(Volume.id == volume.id)).all())[0]
+
+
+@operation("volume.show", roles=EVERYBODY)
+def show(call: Call, *, volume: str) -> Answer:
+    """One volume; how it was made under ``options``."""
+    found = find(call, Volume, volume, field="volume")
+    return {**_show(call, found), "options": json.loads(found.options) if found.options else {}}
+
+
+@operation("volume.add", roles=EVERYBODY, action=N_("Add"), target="name")
+def add(
+    call: Call,
+    *,
+    name: str,
+    pool: str,
+    capacity: int,
+    format: str = "qcow2",  # noqa: A002 (what people call it)
+    display_name: str = "",
+    mode: str = "0600",
+    owner: int | None = None,
+    group: int | None = None,
+    compat: str = "",
+    lazy_refcounts: bool = False,
+) -> Answer:
+    """Make a volume of ``capacity`` bytes; the system administrator's belong to no project."""
+    where = find(call, Pool, pool, field="pool")
+    _volume, done = create(
+        call,
+        where,
+        name=name,
+        capacity=capacity,
+        format=format,
+        display_name=display_name,
+        options=_options(format, mode=mode, owner=owner, group=group, compat=compat, lazy_refcounts=lazy_refcounts),
+    )
+    return done
+
+
+def _options(
+    format: str,  # noqa: A002
+    *,
+    mode: str = "0600",
+    owner: int | None = None,
+    group: int | None = None,
+    compat: str = "",
+    lazy_refcounts: bool = False,
+) -> dict[str, Any]:
+    """Checks how a volume shall be made, and puts it as :func:`core.libvirt_xml.volume_xml` takes it."""
+    if format not in FORMATS:
+        raise InvalidInput(N_("A volume's format is one of: {formats}."), field="format", formats=", ".join(FORMATS))
+    if not _MODE.fullmatch(mode):
+        raise InvalidInput(N_("Permissions are three octal digits, such as 0600."), field="mode")
+    in_range("owner", owner, 0, _ID_MAX)
+    in_range("group", group, 0, _ID_MAX)
+    if compat and compat not in COMPATS:
+        raise InvalidInput(N_("The compatibility is 0.10 or 1.1."), field="compat")
+    if format != "qcow2" and (compat or lazy_refcounts):
+        raise InvalidInput(
+            N_("Only qcow2 has this."), field="compat" if compat else "lazy_refcounts", remedy=N_("Leave it away.")
+        )
+    if lazy_refcounts and compat == "0.10":
+        raise InvalidInput(
+            N_("Delayed reference counts need the compatibility 1.1."),
+            field="lazy_refcounts",
+            remedy=N_("Choose 1.1, or leave them away."),
+        )
+    options: dict[str, Any] = {"mode": mode.rjust(4, "0")}
+    if owner is not None:
+        options["owner"] = str(owner)
+    if group is not None:
+        options["group"] = str(group)
+    if lazy_refcounts:
+        options |= {"compat": compat or "1.1", "lazy_refcounts": True}
+    elif compat:
+        options["compat"] = compat
+    return options
+
+
+def create(
+    call: Call,
+    pool: Pool,
+    *,
+    name: str,
+    capacity: int,
+    format: str = "qcow2",  # noqa: A002
+    display_name: str = "",
+    options: dict[str, Any] | None = None,
+) -> tuple[Volume, Answer]:
+    """Enter a volume of the caller's project, and the task that makes its file.
+
+    Returns:
+        The volume; ``task``, ``uuid`` and ``name`` as the operation answers them.
+
+    Raises:
+        InvalidInput: a rule is broken.
+        AlreadyExists: the pool has a volume of that name.
+        QuotaExceeded: the pool or the project would hold more than it may.
+        Refused: the pool is being deleted, or its host is down.
+    """
+    ruled("name", names.identifier, name)
+    ruled("display_name", names.display_name, display_name)
+    in_range("capacity", capacity, 1, SIZE_MAX)
+    whole = -(-capacity // _SECTOR) * _SECTOR
+    host_id = _usable(call, pool)
+    _book(call, pool.id, call.actor.project_id, whole)
+    _refuse_release(call, pool)
+    unused(call, (Volume.pool_id == pool.id) & (Volume.name == name), name)
+    volume = Volume(
+        pool_id=pool.id,
+        project_id=call.actor.project_id,
+        name=name,
+        display_name=display_name,
+        format=format,
+        capacity=whole,
+        options=json.dumps(options or {}),
+        state="creating",
+        created=call.clock.now(),
+    )
+    call.session.add(volume)
+    call.session.flush()
+    call.note(f"{pool.name}/{name}", object=volume.uuid, capacity=whole, format=format)
+    call.changed("volume", "pool")
+    return volume, order(call, "volume.create", volume, host_id, project_id=volume.project_id)
+
+
+def _book(call: Call, pool_id: int, project_id: int | None, more: int) -> None:
+    charge(call.session, Pool, pool_id)
+    if project_id is not None:
+        charge(call.session, Project, project_id)
+        fit_disk(call.session, project_id, more)
+    fit_pool(call.session, pool_id, more)
+
+
+def _usable(call: Call, pool: Pool) -> int:
+    """The id of the pool's host, when that is not known to be down."""
+    assert pool.host_id is not None  # all kinds there are now are bound to a host
+    view = call.cloud.host(pool.host_id)
+    if view is not None:
+        reachable(call, pool.host_id, view.name, field="pool")
+    return pool.host_id
+
+
+def _refuse_release(call: Call, pool: Pool) -> None:
+    going = call.session.scalar(
+        select(Task.id)
+        .where(
+            Task.target == pool.uuid,
+            Task.kind == "pool.release",
+            Task.state.in_((TaskState.QUEUED.value, TaskState.RUNNING.value)),
+        )
+        .limit(1)
+    )
+    if going is not None:
+        raise Refused(
+            N_("Storage pool {name} is being deleted."),
+            remedy=N_("Choose another one."),
+            field="pool",
+            name=pool.name,
+        )
+
+
+def _owned(call: Call, reference: str) -> Volume:
+    """A volume that the caller may change. One of no project is nobody's quota: only the system administrator may."""
+    found = find(call, Volume, reference, field="volume")
+    if not call.actor.is_sysadm and found.project_id is None:
+        raise PermissionDenied(
+            N_("Volume {name} belongs to no project."),
+            remedy=N_("The system administrator may change it."),
+            field="volume",
+            name=found.name,
+        )
+    return found
+
+
+def _pool_of(call: Call, volume: Volume) -> Pool:
+    return call.session.scalars(select(Pool).where(Pool.id == volume.pool_id)).one()
+
+
+@operation("volume.grow", roles=EVERYBODY, action=N_("Grow"), target="volume")
+def grow(call: Call, *, volume: str, capacity: int, version: int | None = None) -> Answer:
+    """Make a volume larger, to ``capacity`` bytes, while no VM uses it (manual 9.4.4)."""
+    found = _owned(call, volume)
+    in_range("capacity", capacity, 1, SIZE_MAX)
+    whole = -(-capacity // _SECTOR) * _SECTOR
+    if found.format not in GROWING:
+        raise Refused(
+            N_("QEMU cannot grow volumes of the format {format}."),
+            remedy=N_("Formats that can grow: {formats}."),
+            field="volume",
+            format=found.format,
+            formats=", ".join(GROWING),
+        )
+    if found.state != "present":
+        raise Refused(
+            N_("Volume {name} is not there: its state is {state}."),
+            field="volume",
+            name=found.name,
+            state=found.state,
+        )
+    pool = _pool_of(call, found)
+    host_id = _usable(call, pool)
+    # From here on nobody else books: what is read below is what holds when it is written.
+    charge(call.session, Pool, pool.id)
+    call.session.refresh(found)
+    before = found.capacity
+    if whole < before + LEAST_GROWTH:
+        raise InvalidInput(
+            N_("A volume grows by at least 10 MB: from {before} to at least {least}."),
+            field="capacity",
+            before=format_size(before),
+            least=format_size(before + LEAST_GROWTH),
+        )
+    idle(call, found, field="volume")
+    _refuse_running(call, found)
+    if found.project_id is not None:
+        charge(call.session, Project, found.project_id)
+        fit_disk(call.session, found.project_id, whole - before)
+    fit_pool(call.session, pool.id, whole - before)
+    call.note(f"{pool.name}/{found.name}")
+    edit(call, found, version, {"capacity": whole})
+    call.changed("volume", "pool")
+    return order(
+        call,
+        "volume.grow",
+        found,
+        host_id,
+        project_id=found.project_id,
+        payload={"capacity": whole, "before": before},
+    )
+
+
+def _refuse_running(call: Call, volume: Volume) -> None:
+    """Refuse to touch the file of a volume under a VM that has power, or has not lost it for certain."""
+    running = call.session.scalars(
+        select(Machine.name)
+        .join(instance_volume, instance_volume.c.instance_id == Machine.instance_id)
+        .where(
+            instance_volume.c.volume_id == volume.id,
+            or_(Machine.power == Power.ON.value, Machine.state.not_in((State.OFF.value, State.FAILED.value))),
+            *visible(call, Machine),
+        )
+        .order_by(Machine.name)
+        .limit(6)
+    ).all()
+    if running:
+        raise InUse(
+            N_("Volume {name} is used by VMs that are on: {vms}."),
+            remedy=N_("Stop them first."),
+            field="volume",
+            name=volume.name,
+            vms=some(running),
+        )
+
+
+@operation("volume.edit", roles=EVERYBODY, action=N_("Edit"), target="volume")
+def edit_(call: Call, *, volume: str, display_name: str | None = None, version: int | None = None) -> Answer:
+    """Change a volume's title."""
+    found = _owned(call, volume)
+    ruled("display_name", names.display_name, display_name)
+    call.note(found.name)
+    edit(call, found, version, {"display_name": display_name})
+    call.changed("volume")
+    return _show(call, found)
+
+
+@operation("volume.delete", roles=EVERYBODY, action=N_("Delete"), target="volume")
+def delete_(call: Call, *, volume: str) -> Answer:
+    """Delete a volume that no instance uses, and its file."""
+    found = _owned(call, volume)
+    pool = _pool_of(call, found)
+    host_id = _usable(call, pool)
+    # The state is written before the instances are read: one that takes the volume up just now waits for this.
+    done = call.session.execute(
+        update(Volume)
+        .where(Volume.id == found.id, Volume.state.not_in(("creating", "deleting")))
+        .values(state="deleting", version=Volume.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Refused(
+            N_("Something else is being done with {name}."),
+            remedy=N_("Wait for its task to end."),
+            field="volume",
+            name=found.name,
+        )
+    idle(call, found, field="volume")
+    _refuse_used(call, found)
+    call.note(f"{pool.name}/{found.name}", object=found.uuid)
+    call.changed("volume", "pool")
+    return order(call, "volume.delete", found, host_id, project_id=found.project_id)
+
+
+def _refuse_used(call: Call, volume: Volume) -> None:
+    """Refuse what an instance uses, running or not (manual 9.4.6).
+
+    Raises:
+        InUse: names the instances.
+    """
+    users = call.session.scalars(
+        select(Instance.name)
+        .join(instance_volume, instance_volume.c.instance_id == Instance.id)
+        .where(instance_volume.c.volume_id == volume.id)
+        .order_by(Instance.name)
+        .limit(6)
+    ).all()
+    if users:
+        raise InUse(
+            N_("Volume {name} is used by instances: {instances}."),
+            remedy=N_("Take it out of them first."),
+            field="volume",
+            name=volume.name,
+            instances=some(users),
+        )

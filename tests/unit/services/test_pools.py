@@ -1,0 +1,178 @@
+"""Storage pools: where volumes live, who may use them, and what keeps them."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import AlreadyExists, InUse, InvalidInput, NotFound, PermissionDenied, Refused
+from core.model import Pool, Task, TaskState, Volume
+from tests.fakes.cloud import StillCloud
+from tests.fakes.office import GIB, Office
+
+
+def _add(office: Office, name: str = "local", **more: object) -> dict[str, object]:
+    arguments = {"name": name, "type": "dir", "host": "h1", "path": f"/srv/pools/{name}", "capacity": 3 * GIB}
+    return office.sysadm("pool.add", **{**arguments, **more})
+
+
+def test_a_new_pool_is_made_by_its_host_and_given_to_projects(office: Office) -> None:
+    office.project("web")
+    host = office.host("h1")
+    answer = _add(office, projects=["web"], description="fast", vendor="ACME", product="X1")
+    (row,) = office.sysadm("pool.list")["rows"]
+    assert (row["name"], row["type"], row["host"], row["path"]) == ("local", "dir", "h1", "/srv/pools/local")
+    assert (row["capacity"], row["used"], row["volumes"], row["projects"]) == (3 * GIB, 0, 0, ["web"])
+    assert row["state"] == "creating"
+    task = office.services.database.read(lambda s: s.query(Task).one())
+    assert (task.uuid, task.kind, task.host_id) == (answer["task"], "pool.activate", host)
+    assert (task.target, task.project_id) == (answer["uuid"], None)
+
+
+def test_details_show_the_xml_that_libvirt_gets(office: Office) -> None:
+    office.host("h1")
+    _add(office, vendor="<ACME>")
+    shown = office.sysadm("pool.show", pool="local")
+    assert "<path>/srv/pools/local</path>" in shown["xml"]
+    assert "&lt;ACME&gt;" in shown["xml"]
+
+
+def test_a_project_sees_the_pools_given_to_it_and_no_other_names(office: Office) -> None:
+    web, shop = office.project("web"), office.project("shop")
+    office.host("h1")
+    _add(office, "both", projects=["web", "shop"])
+    _add(office, "alone", projects=["shop"])
+    assert web.names("pool.list") == ["both"]
+    assert web("pool.list")["rows"][0]["projects"] == ["web"]
+    assert shop.names("pool.list") == ["alone", "both"]
+    with pytest.raises(NotFound):
+        web("pool.show", pool="alone")
+    with pytest.raises(PermissionDenied):
+        web("pool.edit", pool="both", description="mine")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "two words"),
+        ("name", "../up"),
+        ("name", "网"),
+        ("type", "iscsi"),
+        ("path", "relative/path"),
+        ("path", "/srv/../etc"),
+        ("path", "/etc/dosvm"),
+        ("capacity", 0),
+        ("capacity", 2**61),
+        ("vendor", "x" * 65),
+        ("description", "x" * 4001),
+    ],
+)
+def test_a_broken_rule_is_said_at_its_field(office: Office, field: str, value: object) -> None:
+    office.host("h1")
+    with pytest.raises(InvalidInput) as refused:
+        _add(office, **{field: value})
+    assert refused.value.field == field
+    assert office.sysadm("pool.list")["total"] == 0
+
+
+def test_a_name_is_given_once(office: Office) -> None:
+    office.host("h1")
+    _add(office)
+    with pytest.raises(AlreadyExists, match="local is taken"):
+        _add(office, path="/srv/other")
+
+
+@pytest.mark.parametrize("path", ["/srv/pools/local", "/srv/pools//local/", "/srv/pools/local/inside", "/srv/pools"])
+def test_two_pools_of_a_host_share_no_directory(office: Office, path: str) -> None:
+    office.host("h1")
+    office.host("h2")
+    _add(office)
+    with pytest.raises(InvalidInput, match="overlaps with the directory of storage pool local") as refused:
+        _add(office, "second", path=path)
+    assert refused.value.field == "path"
+    _add(office, "elsewhere", host="h2", path=path)
+
+
+@pytest.mark.parametrize("path", ["/srv/dosvm-test/web", "/srv/dosvm-test/web/pool", "/srv/dosvm-test"])
+def test_a_pool_shares_no_directory_with_images(office: Office, path: str) -> None:
+    office.project("web")
+    office.host("h1")
+    with pytest.raises(InvalidInput, match="project group web-group"):
+        _add(office, path=path)
+
+
+def test_a_neighbour_with_a_longer_name_is_no_overlap(office: Office) -> None:
+    office.host("h1")
+    _add(office, path="/srv/pool")
+    _add(office, "second", path="/srv/pool2")
+    assert office.sysadm.names("pool.list") == ["local", "second"]
+
+
+def test_a_pool_needs_a_host_that_is_there(office: Office, cloud: StillCloud) -> None:
+    with pytest.raises(NotFound) as unknown:
+        _add(office)
+    assert unknown.value.field == "host"
+    cloud.change(office.host("h1"), state="down")
+    with pytest.raises(Refused, match="Host h1 is down. Repeat it when the host is back."):
+        _add(office)
+    assert office.sysadm("pool.list")["total"] == 0
+
+
+def test_the_state_is_that_of_the_task_then_the_host_then_the_pool(office: Office, cloud: StillCloud) -> None:
+    host = office.host("h1")
+    _add(office)
+
+    def state() -> str:
+        return str(office.sysadm("pool.show", pool="local")["state"])
+
+    assert state() == "creating"
+    office.services.database.write(lambda s: s.query(Task).update({"state": TaskState.DONE.value}))
+    assert state() == "active"
+    office.services.database.write(lambda s: s.query(Pool).update({"error": "disk full"}))
+    assert state() == "failed"
+    cloud.change(host, state="down")
+    assert state() == "down"
+    del cloud.views[host]
+    office.services.database.write(lambda s: s.query(Pool).update({"error": ""}))
+    assert state() == "unknown"
+
+
+def test_pools_are_found_by_kind_host_and_project(office: Office) -> None:
+    office.project("web")
+    office.host("h1")
+    office.host("h2")
+    _add(office, "one", projects=["web"])
+    _add(office, "two", host="h2")
+    assert office.sysadm.names("pool.list", filters={"host": "h2"}) == ["two"]
+    assert office.sysadm.names("pool.list", filters={"kind": "dir"}) == ["one", "two"]
+    assert office.sysadm.names("pool.list", filters={"project": "web"}) == ["one"]
+    assert office.sysadm.names("pool.list", search="TW") == ["two"]
+    for key in ("name", "type", "capacity", "used", "volumes", "host", "path", "created"):
+        assert len(office.sysadm.names("pool.list", sort=key, descending=True)) == 2
+
+
+def test_only_the_description_changes(office: Office) -> None:
+    office.host("h1")
+    _add(office)
+    row = office.sysadm("pool.edit", pool="local", description="两块盘\nRAID 1")
+    assert row["description"] == "两块盘\nRAID 1"
+    with pytest.raises(InvalidInput):
+        office.sysadm("pool.edit", pool="local", path="/srv/other")
+
+
+def test_a_pool_goes_when_it_is_empty(office: Office) -> None:
+    office.host("h1")
+    _add(office)
+    with pytest.raises(Refused, match="Wait for its task"):
+        office.sysadm("pool.delete", pool="local")
+    office.services.database.write(lambda s: s.query(Task).update({"state": TaskState.DONE.value}))
+    pool = office.services.database.read(lambda s: s.query(Pool).one())
+    office.fill(Volume(pool_id=pool.id, name="disk1", format="raw", capacity=GIB, state="present"))
+    row = office.sysadm("pool.show", pool="local")
+    assert (row["used"], row["volumes"]) == (GIB, 1)
+    with pytest.raises(InUse, match="disk1"):
+        office.sysadm("pool.delete", pool="local")
+    office.services.database.write(lambda s: s.query(Volume).delete())
+    answer = office.sysadm("pool.delete", pool="local")
+    task = office.services.database.read(lambda s: s.query(Task).filter_by(uuid=answer["task"]).one())
+    assert (task.kind, task.target) == ("pool.release", pool.uuid)
+    assert office.sysadm("pool.show", pool="local")["state"] == "deleting"
