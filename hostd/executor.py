@@ -48,6 +48,10 @@ class Obsolete(DosvmError):
     code = "obsolete"
 
 
+def done(_written: bool) -> None:
+    """End of an effect: whether a row was still there to be written does not matter."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a handler is handed beside its task."""
@@ -181,17 +185,17 @@ class Executor:
             if lost:
                 return lost, True
         busy = self._targets.busy()
-        ids = self._database.read(lambda session: tasks.waiting(session, host_id, busy=busy, limit=free))
-        if not ids:
+        waiting = self._database.read(lambda session: tasks.waiting(session, host_id, busy=busy, limit=free))
+        if not waiting:
             return [], False
         now = self._clock.now()
         try:
-            claimed = self._database.write(lambda session: tasks.claim(session, ids, self._boot, now))
+            claimed = self._database.write(lambda session: tasks.claim(session, waiting, self._boot, now))
         except DatabaseUnavailable:
             # The connection may have broken after the commit: then they are claimed, and nobody knows.
             self._uncertain = True
             raise
-        return claimed, len(ids) == free
+        return claimed, len(waiting) == free
 
     def _begin(self, task: Claimed) -> None:
         with self._guard:
@@ -241,10 +245,15 @@ class Executor:
                 number=task.uuid[:8],
             )
             state = TaskState.FAILED
-        if error is not None and state is TaskState.FAILED and handler is not None and handler.failed is not None:
-            effect = handler.failed(task, error)
+        if state is TaskState.FAILED:
+            effect = _failure(handler, task, error)
         point("before_finish")
-        self._finish(task, state, effect, error)
+        try:
+            self._finish(task, state, effect, error)
+        except DosvmError as reason:
+            # What was to be written is refused: a quota that only shows once the work is done.
+            error, state = reason, TaskState.FAILED
+            self._finish(task, state, _failure(handler, task, reason), reason)
         point("finished")
         logger.info(
             "task ended %s",
@@ -316,6 +325,12 @@ class Executor:
                 if self._closing.wait(pause):
                     raise Interrupted from None
                 pause = min(pause * 2, 5.0)
+
+
+def _failure(handler: Handler | None, task: Claimed, error: DosvmError | None) -> Effect | None:
+    if handler is None or handler.failed is None or error is None:
+        return None
+    return handler.failed(task, error)
 
 
 class _NotMine(Exception):

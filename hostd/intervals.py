@@ -17,6 +17,8 @@ DOWN_AFTER = HEARTBEAT * (MISSED + 1)
 TASK_POLL = 2.0
 #: The reconciler compares everything even when no event came.
 RECONCILE = 5.0
+#: This host's pools are compared with libvirt's.
+POOLS = 60.0
 #: A VM that runs this long has proved itself: the pauses before a restart begin anew.
 PROVEN = 60.0
 #: Shortest and longest pause before a VM that would not start is started again.

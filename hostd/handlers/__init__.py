@@ -1,1 +1,1 @@
-"""What each kind of task does."""
+"""What hostd does for each kind of task. Each may be run again from its start at any time."""

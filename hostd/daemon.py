@@ -1,0 +1,298 @@
+"""hostd as a whole: what it is made of, in which order it comes up, and how it goes down.
+
+The socket answers within a second of the start. What may take longer, libvirtd, the database, the probe
+for KVM, comes up behind it and goes away and comes back as it likes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from core.clock import SystemClock
+from core.database import Database
+from core.errors import DatabaseUnavailable, DosvmError, Refused
+from core.i18n import N_
+from core.libvirt_xml.domain import NAMESPACE
+from core.rpc.signature import Signer, load_key
+from core.security.passwords import Passwords
+from core.security.vault import Vault
+from core.services.dispatch import Services
+from core.services.sessions import Sessions
+from core.setup import check_schema
+from hostd import log as log_module
+from hostd import settings as settings_module
+from hostd.api import Api
+from hostd.bus import Bus
+from hostd.cloud import LivingCloud
+from hostd.executor import Executor
+from hostd.handlers import images as image_tasks
+from hostd.handlers import machines as machine_tasks
+from hostd.handlers import pools as pool_tasks
+from hostd.handlers import volumes as volume_tasks
+from hostd.heartbeat import Heartbeat, describe
+from hostd.hypervisor.connection import Connection
+from hostd.hypervisor.domains import Domains
+from hostd.hypervisor.events import Events
+from hostd.hypervisor.pools import Pools
+from hostd.hypervisor.probe import Probe
+from hostd.hypervisor.versions import VersionWatch
+from hostd.hypervisor.volumes import Volumes
+from hostd.log import fields
+from hostd.machines import Machines
+from hostd.metrics.collector import Collector
+from hostd.peers import Peers
+from hostd.reconciler import Reconciler
+from hostd.server import Server
+from hostd.settings import Settings
+from hostd.targets import Targets
+
+logger = logging.getLogger("hostd.daemon")
+
+
+class Daemon:
+    """One hostd. Making it connects nothing; :meth:`start` and :meth:`stop` do the rest."""
+
+    def __init__(self, settings: Settings, key: bytes) -> None:
+        """Put the parts together.
+
+        Raises:
+            InvalidInput: the database URL cannot be understood.
+        """
+        self.settings = settings
+        clock = SystemClock()
+        signer = Signer(key)
+        boot = str(uuid.uuid4())
+        self.bus = Bus()
+        self.database = Database(settings.database_url, max_connections=settings.max_connections, clock=clock)
+        # An SQLite database serves one host: nobody else has a reason to call.
+        self.listens = bool(settings.address) and not self.database.is_sqlite
+        self.connection = Connection(settings.libvirt_url)
+        # What can hang on a VM's monitor has a connection of its own, so that it delays nothing else.
+        self.sampling = Connection(settings.libvirt_url, name="libvirt-sampling", size=4)
+        self.events = Events(self.connection)
+        self.domains = Domains(self.connection, namespace=NAMESPACE)
+        self.versions = VersionWatch(self.connection)
+        self.probe = Probe(self.connection, settings.state)
+        self.collector = Collector(settings.share_disk, Domains(self.sampling, namespace=NAMESPACE))
+        self.peers = Peers(signer)
+        self.cloud = LivingCloud(settings.host_uuid, clock, self.collector, self.peers)
+        self.cloud.own_error(lambda: self.connection.reason)
+        self.heartbeat = Heartbeat(
+            settings, boot, self.database, clock, self.collector, self.cloud, self.bus, listens=self.listens
+        )
+        self.heartbeat.hypervisor(lambda: describe(self.probe.result(), self.versions.now, self.connection.reason))
+        passwords = Passwords(clock)
+        self.sessions = Sessions(self.database, clock, passwords)
+        self.services = Services(self.database, clock, self.cloud, passwords, self._after_commit, self.sessions)
+        self.targets = Targets()
+        self.machines = Machines(
+            self.database,
+            clock,
+            lambda: self.heartbeat.host_id,
+            self.domains,
+            self.events,
+            self.probe,
+            Vault(key),
+            temporary=settings.temporary,
+            state=settings.state,
+        )
+        pools, volumes = Pools(self.connection), Volumes(self.connection)
+        self.executor = Executor(
+            self.database,
+            clock,
+            boot,
+            lambda: self.heartbeat.host_id,
+            {
+                **machine_tasks.handlers(self.machines, self.domains),
+                **pool_tasks.handlers(self.database, pools, settings.state),
+                **volume_tasks.handlers(self.database, pools, volumes, settings.state),
+                **image_tasks.handlers(self.database, settings.sample_image, settings.state),
+            },
+            self.targets,
+            self.bus,
+            threads=settings.threads,
+            libvirt_back=self.connection.wait,
+            ended=self._task_ended,
+        )
+        self.reconciler = Reconciler(
+            self.database,
+            clock,
+            lambda: self.heartbeat.host_id,
+            self.connection,
+            self.domains,
+            self.events,
+            self.machines,
+            self.collector,
+            self.targets,
+            self.bus,
+            threads=settings.threads,
+        )
+        self.upkeep = pool_tasks.Upkeep(
+            self.database, lambda: self.heartbeat.host_id, self.connection, pools, self.bus, settings.state
+        )
+        api = Api(self.services, self.sessions, self.bus, self.collector, self._doorbell)
+        self.server = Server(signer, api.handlers(), threads=max(8, settings.threads))
+
+    def _after_commit(self, rings: set[int], topics: set[str]) -> None:
+        """Something was changed here: tell this host's parts, and the hosts that have work now."""
+        mine = self.heartbeat.host_id
+        if mine in rings:
+            self.executor.ring()
+        for host_id in rings - {mine}:
+            self.peers.ring(self.cloud.address_of(host_id))
+        if topics & {"user", "project", "session"}:
+            self.sessions.forget()
+        self.bus.changed(topics)
+
+    def _doorbell(self, topics: frozenset[str]) -> None:
+        """Another hostd rang."""
+        if topics:
+            self.bus.changed(topics)
+        else:
+            self.executor.ring()
+
+    def _task_ended(self, origin: str) -> None:
+        if origin and origin != self.settings.host_uuid:
+            self.peers.ring(self.cloud.address(origin), {"task"})
+
+    def start(self) -> None:
+        """Come up.
+
+        Raises:
+            DosvmError: a socket cannot be made, or the database is of another version.
+        """
+        self._check_database()
+        self.server.listen_unix(self.settings.socket)
+        if self.listens:
+            self.server.listen_tcp(self.settings.address, self.settings.port)
+        self.peers.start()
+        self.collector.start()
+        self.heartbeat.start()
+        self.server.start()
+        self.events.start()
+        self.connection.start()
+        self.sampling.start()
+        self.probe.start()
+        self.executor.start()
+        self.reconciler.start()
+        self.upkeep.start()
+        self.connection.on_change(lambda _up: self.bus.changed({"host"}))
+        self.probe.on_result(lambda _result: self.bus.changed({"host"}))
+
+    def _check_database(self) -> None:
+        try:
+            check_schema(self.database)
+        except DatabaseUnavailable as error:
+            if self.database.is_sqlite:
+                raise  # a file that is not there will not come by itself
+            logger.warning("the database does not answer yet %s", fields(reason=error.text()))
+
+    def stop(self) -> None:
+        """Go down: first take no more work, then end what runs, then leave."""
+        self.reconciler.close()
+        self.upkeep.close()
+        self.executor.close()
+        self.server.close()
+        self.heartbeat.close()
+        self.collector.close()
+        self.peers.close()
+        self.events.close()
+        self.connection.close()
+        self.sampling.close()
+        self.database.close()
+
+
+def _lock(state: Path) -> int:
+    """Hold the host's state directory for this process alone.
+
+    Raises:
+        Refused: another hostd has it.
+    """
+    try:
+        state.mkdir(mode=0o750, parents=True, exist_ok=True)
+        descriptor = os.open(state / "hostd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise DosvmError(
+            N_("{path} cannot be used: {reason}."), path=str(state), reason=error.strerror or str(error)
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        pid = os.read(descriptor, 20).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise Refused(
+            N_("Another hostd runs for this host already (process {pid})."),
+            remedy=N_("Stop it first, or use another DOSVM_HOME."),
+            pid=pid or "?",
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
+
+
+def run(home: Path, *, log: str | None = None) -> int:
+    """Run hostd until SIGTERM or SIGINT.
+
+    Args:
+        home: the directory of settings, key and socket.
+        log: a file for the log; None: the screen when there is one, else the file of the settings, else
+            standard error.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        DosvmError: it cannot start; says why.
+    """
+    begin = time.monotonic()
+    settings = settings_module.load(home)
+    log_module.configure(Path(log) if log else None if sys.stderr.isatty() else settings.log)
+    lock = _lock(settings.state)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: ended.set())
+    daemon = Daemon(settings, load_key(settings.key))
+    daemon.start()
+    logger.info("started %s", fields(home=home, pid=os.getpid(), seconds=f"{time.monotonic() - begin:.2f}"))
+    while not ended.wait(3600):
+        pass
+    logger.info("stopping")
+    daemon.stop()
+    logger.info("stopped")
+    os.close(lock)
+    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program ``hostd``; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="hostd", description="The DOSVM daemon of one host.", add_help=False)
+    parser.add_argument("-d", action="store_true", help="log to the screen (the default on a terminal)")
+    parser.add_argument("-l", metavar="FILE", help="log to FILE")
+    parser.add_argument("--version", action="store_true", help="print the version and end")
+    parser.add_argument("--usage", "--help", "-h", action="store_true", help="print this and end")
+    options = parser.parse_args(arguments)
+    if options.usage:
+        parser.print_help()
+        return 0
+    if options.version:
+        try:
+            print(f"hostd {version('dosvm')}")
+        except PackageNotFoundError:
+            print("hostd")
+        return 0
+    try:
+        return run(settings_module.home(), log=None if options.d else options.l)
+    except DosvmError as error:
+        print(f"hostd: {error.text()}", file=sys.stderr)
+        return 1

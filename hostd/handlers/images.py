@@ -1,0 +1,148 @@
+"""The tasks of images: looked at before they may be used, installed and deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import os
+from pathlib import Path
+from typing import Any
+
+from core.coordination import storage
+from core.coordination.charges import fit_image_bytes
+from core.coordination.storage import ImageOrder
+from core.coordination.tasks import Claimed
+from core.database import Database
+from core.errors import AlreadyExists, DosvmError, EngineError, Refused
+from core.i18n import N_
+from hostd import qemu_img
+from hostd.access import let_pass
+from hostd.executor import Context, Effect, Handler, Obsolete, done
+from hostd.faults import point
+
+_TOPICS = frozenset({"image"})
+_CHUNK = 4 * 1024 * 1024
+
+
+class ImageTasks:
+    """Works on the files of images."""
+
+    def __init__(self, database: Database, sample: Path, state: Path) -> None:
+        """``sample`` is the packaged sample image; ``state`` is hostd's own directory."""
+        self._database = database
+        self._sample = sample
+        self._record = state / "access.log"
+
+    def _load(self, task: Claimed) -> ImageOrder:
+        order = self._database.read(lambda session: storage.load_image(session, task.target))
+        if order is None:
+            raise Obsolete(N_("The image has been deleted."))
+        return order
+
+    def _checked(self, order: ImageOrder) -> Effect:
+        path = qemu_img.resolve(Path(order.root), order.file)
+        info = qemu_img.inspect(path, order.format)
+        let_pass(path.parent, self._record)
+
+        def write(session: Any) -> None:
+            # Only now the size is known, and counts for the project's quota.
+            fit_image_bytes(session, order.id, info.size)
+            storage.record_image(session, order.uuid, state="present", size=info.size, virtual_size=info.virtual_size)
+
+        return write
+
+    def check(self, task: Claimed, _context: Context) -> Effect:
+        """``image.check``: is it what its admin says, and nothing that refers elsewhere?"""
+        order = self._load(task)
+        point("before_image")
+        return self._checked(order)
+
+    def not_fit(self, task: Claimed, _error: DosvmError) -> Effect:
+        """A new row goes, an edited one is as it was before; the file is its owner's."""
+        before = task.payload.get("before")
+        if isinstance(before, dict):
+            return lambda session: done(storage.record_image(session, task.target, **before))
+        return lambda session: done(storage.remove_image(session, task.target))
+
+    def install(self, task: Claimed, context: Context) -> Effect:
+        """``image.install``: copy the packaged sample image into the group's directory.
+
+        It is always this host's own sample image: a task cannot name another file to be copied.
+        """
+        order = self._load(task)
+        if not self._sample.is_file():
+            raise EngineError(
+                N_("There is no sample image at {path}."),
+                remedy=N_("`make setup` builds it; sample_image in dosvm.toml names another place."),
+                path=str(self._sample),
+            )
+        directory = Path(order.root)
+        if order.file != Path(order.file).name:
+            raise Refused(N_("The file must be inside the directory; no part may begin with a dot."), field="file")
+        point("before_image")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._copy(directory, order, context)
+        except OSError as error:
+            raise EngineError(
+                N_("The sample image cannot be copied to {path}: {reason}."),
+                path=str(directory),
+                reason=error.strerror or str(error),
+            ) from error
+        point("after_image")
+        return self._checked(order)
+
+    def _copy(self, directory: Path, order: ImageOrder, context: Context) -> None:
+        target = directory / order.file
+        if target.exists():
+            if filecmp.cmp(self._sample, target, shallow=False):
+                return  # an earlier attempt got so far
+            raise AlreadyExists(
+                N_("There is a file {path} already."), remedy=N_("Remove the file first."), path=str(target)
+            )
+        temporary = directory / f".{order.uuid}.part"
+        total, done = max(1, self._sample.stat().st_size), 0
+        try:
+            with self._sample.open("rb") as source, temporary.open("wb") as copy:
+                while chunk := source.read(_CHUNK):
+                    copy.write(chunk)
+                    done += len(chunk)
+                    context.progress(done * 99 // total)
+                copy.flush()
+                os.fsync(copy.fileno())
+                os.fchmod(copy.fileno(), 0o640)
+            # A link never overwrites what somebody put there meanwhile.
+            os.link(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def delete(self, task: Claimed, _context: Context) -> Effect:
+        """``image.delete``: the file goes with the row (manual 9.5.4)."""
+        order = self._load(task)
+        point("before_image")
+        path = None
+        with contextlib.suppress(DosvmError):
+            path = qemu_img.resolve(Path(order.root), order.file)
+        if path is not None:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise EngineError(
+                    N_("{path} cannot be deleted: {reason}."), path=str(path), reason=error.strerror or str(error)
+                ) from error
+        point("after_image")
+        return lambda session: done(storage.remove_image(session, order.uuid))
+
+    def delete_failed(self, task: Claimed, _error: DosvmError) -> Effect:
+        """It stays, and can be deleted again."""
+        return lambda session: done(storage.record_image(session, task.target, state="present"))
+
+
+def handlers(database: Database, sample: Path, state: Path) -> dict[str, Handler]:
+    """Task kind -> handler."""
+    work = ImageTasks(database, sample, state)
+    return {
+        "image.check": Handler(work.check, _TOPICS, work.not_fit),
+        "image.install": Handler(work.install, _TOPICS, work.not_fit),
+        "image.delete": Handler(work.delete, _TOPICS, work.delete_failed),
+    }

@@ -1,0 +1,33 @@
+"""The tasks of VMs."""
+
+from __future__ import annotations
+
+from core.coordination.tasks import Claimed
+from core.errors import DosvmError
+from hostd.executor import Context, Effect, Handler
+from hostd.hypervisor.domains import Domains
+from hostd.machines import Machines
+
+_TOPICS = frozenset({"vm", "host"})
+
+
+def handlers(machines: Machines, domains: Domains) -> dict[str, Handler]:
+    """Task kind -> handler."""
+
+    def start(task: Claimed, _context: Context) -> Effect:
+        return machines.start(task.target, task.payload.get("epoch"))
+
+    def start_failed(task: Claimed, error: DosvmError) -> Effect:
+        return machines.start_failed(task.target, error)
+
+    def stop(task: Claimed, context: Context) -> Effect:
+        return machines.stop(task.target, force=bool(task.payload.get("force")), closing=context.closing)
+
+    return {
+        "machine.start": Handler(start, _TOPICS, start_failed),
+        "machine.stop": Handler(stop, _TOPICS),
+        "machine.reboot": Handler(lambda task, _c: machines.tell(task.target, domains.reboot), _TOPICS),
+        "machine.reset": Handler(lambda task, _c: machines.tell(task.target, domains.reset), _TOPICS),
+        "machine.suspend": Handler(lambda task, _c: machines.tell(task.target, domains.suspend), _TOPICS),
+        "machine.resume": Handler(lambda task, _c: machines.tell(task.target, domains.resume), _TOPICS),
+    }

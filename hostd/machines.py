@@ -1,0 +1,368 @@
+"""Makes a VM run, or not run, on this host: used by tasks and by the reconciler alike.
+
+Everything here looks before it acts, so that it may be repeated after hostd died in the middle: a domain
+that runs already under the same epoch is taken over, an overlay that was left is made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.clock import Clock
+from core.coordination import machines as orders
+from core.coordination import states
+from core.coordination.states import MachineState
+from core.database import Database
+from core.errors import DosvmError, EngineError, Refused
+from core.i18n import N_
+from core.libvirt_xml.domain import domain_xml
+from core.model import Power, State
+from core.security.vault import Vault
+from core.specs.order import DiskOrder, MachineOrder
+from hostd import intervals, qemu_img
+from hostd.access import let_pass
+from hostd.executor import Effect, Interrupted, Obsolete, done
+from hostd.faults import point
+from hostd.hypervisor.domains import Domain, Domains
+from hostd.hypervisor.errors import Missing
+from hostd.hypervisor.events import Events
+from hostd.hypervisor.probe import Probe
+from hostd.log import fields
+
+logger = logging.getLogger("hostd.machines")
+
+#: Seconds a start waits for the probe that decides between KVM and TCG.
+_PROBE_PATIENCE = 20.0
+#: A guest may overlook the first press of its power button while it boots: it is pressed again.
+_PRESS_AGAIN = 15.0
+
+
+class Machines:
+    """Starts and stops VMs on this host."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        host_id: Callable[[], int | None],
+        domains: Domains,
+        events: Events,
+        probe: Probe,
+        vault: Vault,
+        *,
+        temporary: Path,
+        state: Path,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            database: where orders come from.
+            clock: the time.
+            host_id: this host's id.
+            domains: what runs.
+            events: tells when a domain ends.
+            probe: tells KVM from TCG.
+            vault: opens the passwords of screens.
+            temporary: where overlays are kept while their VMs run.
+            state: hostd's own directory.
+        """
+        self._database = database
+        self._clock = clock
+        self._host_id = host_id
+        self._domains = domains
+        self._events = events
+        self._probe = probe
+        self._vault = vault
+        self._temporary = temporary
+        self._record = state / "access.log"
+
+    def observe(self, domain: Domain | None, before: MachineState | None = None) -> dict[str, Any]:
+        """What the database should say of a machine, given its domain (None: it does not run)."""
+        if domain is None:
+            return {
+                "state": State.OFF.value,
+                "vnc_port": None,
+                "spice_port": None,
+                "screen_address": "",
+                "accelerator": "",
+                "started": None,
+            }
+        values: dict[str, Any] = {"state": domain.state}
+        try:
+            description = self._domains.describe(domain.uuid)
+        except Missing:
+            return self.observe(None)
+        values |= {
+            "vnc_port": description.vnc_port,
+            "spice_port": description.spice_port,
+            "screen_address": description.address[:64],
+            "accelerator": description.accelerator,
+            "start_error": "",
+        }
+        if before is None or before.started is None:
+            values["started"] = self._clock.now()
+        return values
+
+    def _load(self, uuid: str, epoch: int | None) -> MachineOrder:
+        order = self._database.read(lambda session: orders.load(session, uuid, self._vault))
+        if order is None:
+            raise Obsolete(N_("The VM has been deleted."))
+        self._check(order.host_id, order.epoch, order.power, epoch)
+        return order
+
+    def _check(self, host_id: int | None, epoch: int, power: str, wanted: int | None) -> None:
+        if host_id != self._host_id():
+            raise Obsolete(N_("The VM is placed on another host now."))
+        if wanted is not None and epoch != wanted:
+            raise Obsolete(N_("The VM has been started anew meanwhile."))
+        if power != Power.ON.value:
+            raise Obsolete(N_("The VM has been switched off meanwhile."))
+
+    def start(self, uuid: str, epoch: int | None) -> Effect:
+        """Make a machine run; returns what to write about it.
+
+        Args:
+            uuid: the machine.
+            epoch: the placement that the order to start speaks of; None: whatever holds now.
+
+        Raises:
+            Obsolete: it is to run elsewhere, anew, or not at all.
+            DosvmError: it cannot be started; nothing is left behind.
+        """
+        order = self._load(uuid, epoch)
+        point("loaded")
+        domain = self._domains.find(uuid)
+        if domain is not None:
+            domain = self._take_over(domain, order)
+        if domain is None:
+            domain = self._create(order)
+        values = self.observe(domain)
+        host_id = order.host_id
+        assert host_id is not None
+        return lambda session: done(states.record(session, uuid, host_id, order.epoch, values))
+
+    def _take_over(self, domain: Domain, order: MachineOrder) -> Domain | None:
+        """What to do with a domain that runs already: keep it, or end it because it is of an earlier placement."""
+        if domain.epoch is None:
+            raise Refused(
+                N_("libvirt runs a domain with this VM's UUID that DOSVM did not start ({name})."),
+                remedy=N_("End it with `virsh destroy`, then start the VM again."),
+                name=domain.name,
+            )
+        if domain.epoch > order.epoch:
+            raise Obsolete(N_("The VM has been started anew meanwhile."))
+        if domain.epoch == order.epoch:
+            return domain
+        logger.info("ending a run of an earlier placement %s", fields(vm=order.name, epoch=domain.epoch))
+        self._domains.destroy(domain.uuid)
+        self._gone(domain.uuid, intervals.LIBVIRT_NORMAL, None)
+        return None
+
+    def _create(self, order: MachineOrder) -> Domain:
+        accelerator = self._accelerator(order)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.remove_overlays, order.uuid)
+            ready, overlays = self._prepare_all(order)
+            point("prepared")
+            xml = domain_xml(ready, accelerator=accelerator, overlays=overlays)
+            self._still_placed(order)
+            point("before_create")
+            try:
+                domain = self._domains.create(xml, order.uuid)
+            except Missing:
+                # It ended at once; the reconciler will see to it.
+                raise EngineError(N_("The VM ended as soon as it was started.")) from None
+            point("after_create")
+            undo.pop_all()
+            return domain
+
+    def _accelerator(self, order: MachineOrder) -> str:
+        wanted = order.spec.accelerator
+        if wanted == "tcg":
+            return wanted
+        found = self._probe.wait(_PROBE_PATIENCE)
+        if wanted == "kvm" and found.kind != "kvm":
+            raise Refused(
+                N_("The instance wants KVM, and this host has none: {reason}."),
+                remedy=N_("Let the instance choose by itself, or bind it to a host with KVM."),
+                reason=found.reason,
+            )
+        return found.kind
+
+    def _still_placed(self, order: MachineOrder) -> None:
+        """Look at the placement once more, right before the act."""
+        found = self._database.read(lambda session: states.of_uuids(session, [order.uuid])).get(order.uuid)
+        if found is None:
+            raise Obsolete(N_("The VM has been deleted."))
+        self._check(found.host_id, found.epoch, found.power, order.epoch)
+
+    def _prepare_all(self, order: MachineOrder) -> tuple[MachineOrder, dict[int, str]]:
+        """The order with its files' true paths, and the overlays made for it by the index of their disk."""
+        ready, overlays = [], {}
+        filled = [(index, disk) for index, disk in enumerate(order.spec.disks) if disk.volume or disk.image]
+        for (index, spec), disk in zip(filled, order.disks, strict=True):
+            path = self._file(disk, optional=spec.startup_policy == "optional" and spec.device == "cdrom")
+            ready.append(dataclasses.replace(disk, path=str(path or disk.path)))
+            if disk.overlay and path is not None:
+                overlays[index] = str(self._make_overlay(order.uuid, index, path, disk.format))
+        return dataclasses.replace(order, disks=tuple(ready)), overlays
+
+    def _file(self, disk: DiskOrder, *, optional: bool) -> Path | None:
+        """The true path of a disk's file, safe to be used and within QEMU's reach; None when it may be missing."""
+        if optional and not Path(disk.path).exists():
+            return None
+        try:
+            path = qemu_img.resolve(Path(disk.root), str(Path(disk.path).relative_to(disk.root)))
+        except (DosvmError, ValueError) as error:
+            raise Refused(
+                N_("The file of {kind} {name} is missing: {path}."),
+                remedy=N_("Look whether its directory is mounted on this host."),
+                kind=disk.kind,
+                name=disk.name,
+                path=disk.path,
+            ) from error
+        if disk.kind == "image":
+            # Whoever may write to the group's directory may have changed it since it was registered.
+            qemu_img.inspect(path, disk.format)
+        let_pass(path.parent, self._record)
+        return path
+
+    def _make_overlay(self, uuid: str, index: int, path: Path, base_format: str) -> Path:
+        self._temporary.mkdir(parents=True, exist_ok=True)
+        let_pass(self._temporary, self._record)
+        overlay = self._overlay(uuid, index)
+        overlay.unlink(missing_ok=True)
+        qemu_img.create_overlay(overlay, path, base_format)
+        return overlay
+
+    def _overlay(self, uuid: str, index: int) -> Path:
+        return self._temporary / f"{uuid}-{index}.qcow2"
+
+    def remove_overlays(self, uuid: str) -> None:
+        """Remove the overlays of a machine that does not run."""
+        for overlay in self._temporary.glob(f"{uuid}-*.qcow2"):
+            overlay.unlink(missing_ok=True)
+
+    def stop(self, uuid: str, *, force: bool, closing: threading.Event) -> Effect:
+        """Make a machine not run; returns what to write about it.
+
+        The guest is asked first, and switched off when it does not follow in time.
+
+        Args:
+            uuid: the machine.
+            force: do not ask.
+            closing: set when hostd ends.
+
+        Raises:
+            Obsolete: it shall run again meanwhile.
+            Interrupted: hostd ends.
+        """
+        found = self._database.read(lambda session: states.of_uuids(session, [uuid])).get(uuid)
+        here = found is not None and found.host_id == self._host_id()
+        if found is not None and here and found.power == Power.ON.value:
+            raise Obsolete(N_("The VM has been started anew meanwhile."))
+        domain = self._domains.find(uuid)
+        if domain is not None and domain.epoch is not None:
+            point("before_stop")
+            if not force:
+                if found is not None and here:
+                    self._say_stopping(found)
+                force = not self._ask(domain, closing)
+            if force:
+                self._destroy(uuid)
+            point("after_stop")
+        self.remove_overlays(uuid)
+        if found is None or not here:
+            return lambda _session: None
+        values = self.observe(None) | {"start_error": ""}
+        host_id, epoch = found.host_id, found.epoch
+        assert host_id is not None
+        return lambda session: done(states.record(session, uuid, host_id, epoch, values))
+
+    def _say_stopping(self, found: MachineState) -> None:
+        host_id = found.host_id
+        if host_id is not None and found.state != State.STOPPING.value:
+            values = {"state": State.STOPPING.value}
+            self._database.write(lambda s: states.record(s, found.uuid, host_id, found.epoch, values))
+
+    def _ask(self, domain: Domain, closing: threading.Event) -> bool:
+        """Ask the guest to switch itself off; whether it did."""
+        if domain.state == State.PAUSED.value:
+            # A paused guest hears nothing.
+            with contextlib.suppress(DosvmError):
+                self._domains.resume(domain.uuid)
+        give_up = time.monotonic() + intervals.SHUTDOWN
+        while (left := give_up - time.monotonic()) > 0:
+            try:
+                self._domains.shutdown(domain.uuid)
+            except Missing:
+                return True
+            except DosvmError as error:
+                logger.info("cannot ask the guest to stop %s", fields(vm=domain.uuid, reason=error.text()))
+                return False
+            if self._gone(domain.uuid, min(left, _PRESS_AGAIN), closing):
+                return True
+        return False
+
+    def _destroy(self, uuid: str) -> None:
+        try:
+            self._domains.destroy(uuid)
+        except Missing:
+            return
+        if not self._gone(uuid, intervals.LIBVIRT_NORMAL, None):
+            raise EngineError(N_("libvirt switched the VM off, but it still runs."))
+
+    def _gone(self, uuid: str, seconds: float, closing: threading.Event | None) -> bool:
+        """Wait by libvirt's events until a domain does not run; whether it does not."""
+        give_up = time.monotonic() + seconds
+        with self._events.watch(uuid) as news:
+            while self._domains.find(uuid) is not None:
+                left = give_up - time.monotonic()
+                if left <= 0:
+                    return False
+                if closing is not None and closing.is_set():
+                    raise Interrupted
+                # Events may be lost with a connection: look by oneself from time to time.
+                news.wait(min(left, 1.0))
+                news.clear()
+        return True
+
+    def tell(self, uuid: str, verb: Callable[[str], None]) -> Effect:
+        """Do something to a machine that runs here (suspend, reset ...); returns what to write about it.
+
+        Raises:
+            Refused: it does not run here.
+        """
+        domain = self._domains.find(uuid)
+        if domain is None or domain.epoch is None:
+            raise Refused(N_("The VM does not run on this host."), remedy=N_("Start it first."))
+        verb(uuid)
+        found = self._database.read(lambda session: states.of_uuids(session, [uuid])).get(uuid)
+        after = self._domains.find(uuid)
+        if found is None or found.host_id is None or after is None:
+            return lambda _session: None
+        host_id, values = found.host_id, {"state": after.state}
+        return lambda session: done(states.record(session, uuid, host_id, found.epoch, values))
+
+    def start_failed(self, uuid: str, error: DosvmError) -> Effect:
+        """What to write when a start failed: the reason; that it shall be on stays."""
+        host_id = self._host_id()
+        values = {
+            "state": State.FAILED.value,
+            "start_error": json.dumps(error.to_wire(), ensure_ascii=False, default=str),
+        }
+
+        def write(session: Any) -> None:
+            found = states.of_uuids(session, [uuid]).get(uuid)
+            if found is not None and found.host_id == host_id and host_id is not None:
+                states.record(session, uuid, host_id, found.epoch, values)
+
+        return write
