@@ -7,7 +7,7 @@ key, so a change whose answer was lost is asked again and still happens once.
 from __future__ import annotations
 
 import os
-import uuid
+import secrets
 from typing import Any, Protocol
 
 from core.errors import HostdUnavailable
@@ -67,7 +67,7 @@ class HostdBackend:
         body = {
             "operation": operation,
             "arguments": arguments,
-            "request": str(uuid.uuid4()),
+            "request": secrets.token_hex(16),
             "client": self._address,
             **self._identity,
         }

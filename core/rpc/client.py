@@ -5,7 +5,6 @@ Standard library only: the command line pays for every import at every start.
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 import threading
@@ -15,21 +14,11 @@ from typing import Any
 from core.errors import DosvmError, HostdUnavailable, from_wire
 from core.i18n import N_
 from core.rpc.calls import Call
+from core.rpc.http import HttpConnection
 from core.rpc.signature import HEADER, Signer
 
 #: Where a hostd is: the path of its Unix socket, or its address and TCP port.
 Address = str | tuple[str, int]
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class Client:
@@ -45,9 +34,7 @@ class Client:
         """The address as people write it."""
         return self.address if isinstance(self.address, str) else f"{self.address[0]}:{self.address[1]}"
 
-    def request(
-        self, call: Call, body: dict[str, Any], *, patience: float = 0.0, timeout: float | None = None
-    ) -> Any:
+    def request(self, call: Call, body: dict[str, Any], *, patience: float = 0.0, timeout: float | None = None) -> Any:
         """Make a call and return its result.
 
         Args:
@@ -65,24 +52,22 @@ class Client:
         connection = self._connect(patience, limit)
         try:
             return self._exchange(connection, call, data)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, ValueError) as error:
             self.close()
             raise HostdUnavailable(self.where) from error
 
-    def _connect(self, patience: float, limit: float) -> http.client.HTTPConnection:
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+    def _connect(self, patience: float, limit: float) -> HttpConnection:
+        connection: HttpConnection | None = getattr(self._local, "connection", None)
         if connection is not None and connection.sock is not None and not _closed_by_peer(connection.sock):
             connection.sock.settimeout(limit)
             return connection
         give_up = time.monotonic() + patience
         while True:
-            if isinstance(self.address, str):
-                connection = _UnixConnection(self.address, limit)
-            else:
-                connection = http.client.HTTPConnection(*self.address, timeout=min(limit, 5.0))
+            # A machine that is gone answers nothing at all; one that is there answers at once.
+            connection = HttpConnection(self.address, limit if isinstance(self.address, str) else min(limit, 5.0))
             try:
-                connection.connect()
-                connection.sock.settimeout(limit)
+                sock = connection.connect()
+                sock.settimeout(limit)
                 self._local.connection = connection
                 return connection
             except OSError as error:
@@ -91,14 +76,14 @@ class Client:
                     raise HostdUnavailable(self.where) from error
                 time.sleep(0.05)
 
-    def _exchange(self, connection: http.client.HTTPConnection, call: Call, data: bytes) -> Any:
+    def _exchange(self, connection: HttpConnection, call: Call, data: bytes) -> Any:
         header, nonce = self._signer.sign("POST", call.path, data)
-        connection.request("POST", call.path, data, {HEADER: header, "Content-Type": "application/json"})
-        response = connection.getresponse()
-        payload = response.read()
+        status, headers, payload = connection.post(
+            call.path, data, {HEADER: header, "Content-Type": "application/json"}
+        )
         answer = json.loads(payload)
-        if not self._signer.check_answer(response.headers.get(HEADER, ""), nonce, payload):
-            if isinstance(answer, dict) and response.status == 403:
+        if not self._signer.check_answer(headers.get(HEADER.lower(), ""), nonce, payload):
+            if isinstance(answer, dict) and status == 403:
                 raise DosvmError(
                     N_("hostd at {where} does not accept this cluster key."),
                     remedy=N_("Both must use the cluster.key of the same cloud."),

@@ -1,0 +1,96 @@
+"""As much HTTP/1.1 as hostd's API needs: POST and an answer with its length, over a kept connection.
+
+Python's own client takes 30 ms to import, for MIME, TLS and proxies that nothing here uses; every command
+would pay for it at every start.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Mapping
+
+#: Most bytes of one header line and most lines: nothing that answers us sends more.
+_MAX_LINE, _MAX_LINES = 8192, 100
+#: Most bytes of an answer.
+_MAX_BODY = 256 * 1024 * 1024
+
+
+class BadAnswer(OSError):
+    """What came back is not an HTTP answer, or not a whole one."""
+
+
+class HttpConnection:
+    """A connection to one server: the path of its Unix socket, or its address and TCP port."""
+
+    def __init__(self, address: str | tuple[str, int], timeout: float) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._reader: io.BufferedReader | None = None
+        self.sock: socket.socket | None = None
+
+    def connect(self) -> socket.socket:
+        """Connect within the timeout; raises OSError."""
+        if isinstance(self._address, str):
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.settimeout(self._timeout)
+            try:
+                sock.connect(self._address)
+            except OSError:
+                sock.close()
+                raise
+        else:
+            sock = socket.create_connection(self._address, self._timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = sock
+        self._reader = sock.makefile("rb")
+        return sock
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
+        """Send a request and return status, headers (names in lower case) and body of the answer.
+
+        Raises:
+            OSError: the connection broke, or took longer than the socket's timeout.
+            BadAnswer: the answer cannot be understood.
+        """
+        if self.sock is None or self._reader is None:
+            raise BadAnswer("not connected")
+        host = "localhost" if isinstance(self._address, str) else f"{self._address[0]}:{self._address[1]}"
+        lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        status, found = self._head(self._reader)
+        length = found.get("content-length", "")
+        if not length.isdigit() or int(length) > _MAX_BODY:
+            raise BadAnswer("an answer without its length")
+        data = self._reader.read(int(length))
+        if len(data) != int(length):
+            raise BadAnswer("the connection ended within an answer")
+        if found.get("connection", "").lower() == "close":
+            self.close()
+        return status, found, data
+
+    @staticmethod
+    def _head(reader: io.BufferedReader) -> tuple[int, dict[str, str]]:
+        first = reader.readline(_MAX_LINE).split(b" ", 2)
+        if len(first) < 2 or not first[0].startswith(b"HTTP/1.") or not first[1].isdigit():
+            raise BadAnswer("not an HTTP answer")
+        found: dict[str, str] = {}
+        for _ in range(_MAX_LINES):
+            line = reader.readline(_MAX_LINE)
+            if line in (b"\r\n", b"\n"):
+                return int(first[1]), found
+            name, colon, value = line.partition(b":")
+            if not colon or not line.endswith(b"\n"):
+                break
+            found[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
+        raise BadAnswer("the head of the answer is broken")
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
