@@ -15,8 +15,8 @@ SPEC = ResourceSpec(
     columns=(
         Column("account", N_("Account"), 20),
         Column("at", N_("Time"), 19, Kind.TIME),
-        Column("address", N_("From"), 20, sort=False),
-        Column("outcome", N_("Outcome"), 24, Kind.CHOICE, sort=False),
+        Column("address", N_("From"), 20),
+        Column("outcome", N_("Outcome"), 24, Kind.CHOICE),
     ),
     filters=TIME_FILTERS,
     show_operation="-",

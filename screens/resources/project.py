@@ -42,7 +42,7 @@ SPEC = ResourceSpec(
     roles=(SYSADM,),
     columns=(
         Column("name", N_("Name"), 20),
-        Column("state", N_("State"), 11, Kind.STATE, sort=False),
+        Column("state", N_("State"), 11, Kind.STATE),
         Column("admins", N_("Administrators"), 20, Kind.LIST, sort=False),
         Column("groups", N_("Project groups"), 16, Kind.LIST, sort=False, from_width=100),
         Column("description", N_("Description"), 20),
@@ -124,8 +124,8 @@ SPEC = ResourceSpec(
         ),
     ),
     related=(
-        Related("vm", N_("VMs"), "v", {"project": "name"}),
-        Related("user", N_("Users"), "u", {"project": "name"}, roles=(SYSADM,)),
+        Related("vm", N_("VMs"), "v", {"project": "uuid"}),
+        Related("user", N_("Users"), "u", {"project": "uuid"}, roles=(SYSADM,)),
     ),
     reference="name",
     topics=("project", "user"),

@@ -80,7 +80,7 @@ SPEC = ResourceSpec(
             roles=(SYSADM,),
         ),
     ),
-    related=(Related("image", N_("Images"), "i", {"group": "name"}),),
+    related=(Related("image", N_("Images"), "i", {"group": "uuid"}),),
     reference="name",
     topics=("project-group", "project"),
     empty=N_("No project groups yet. Press a to add the first: a project needs one."),

@@ -22,7 +22,7 @@ SPEC = ResourceSpec(
     columns=(
         Column("name", N_("Name"), 18),
         Column("display_name", N_("Title"), 14, from_width=100),
-        Column("pool", N_("Storage pool"), 14, sort=False),
+        Column("pool", N_("Storage pool"), 14),
         Column("format", N_("Format"), 6),
         Column("capacity", N_("Capacity"), 10, Kind.SIZE),
         Column("allocation", N_("Allocated"), 10, Kind.SIZE),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import core.services.registry  # noqa: F401  (declares all operations)
+from core.database import Database
 from core.rules import RULES
 from core.services.operation import OPERATIONS
 from screens import registry
 from screens.spec import PROJECT, SYSADM, Action, Field, Kind, ResourceSpec, Target
+from tests.fakes.office import Office, Person
 
 SPECS = list(registry.resources())
 ACTIONS = [
@@ -118,3 +121,25 @@ def test_the_menu_shows_what_the_role_may_list(role: str) -> None:
             spec = registry.resource(name)
             assert role in spec.roles
             assert role in {r.value for r in OPERATIONS[spec.lists_by].roles}
+
+
+@pytest.fixture
+def database(sqlite: Database) -> Database:
+    """One engine is enough: what is looked at is whether names fit."""
+    return sqlite
+
+
+def _callers(spec: ResourceSpec, office: Office) -> list[Person]:
+    web = office.project("web")
+    return [person for role, person in ((SYSADM, office.sysadm), (PROJECT, web)) if role in spec.roles]
+
+
+@pytest.mark.parametrize("spec", LISTED)
+def test_lists_know_their_columns_and_filters(spec: ResourceSpec, office: Office) -> None:
+    values: dict[Kind, Any] = {Kind.BOOLEAN: True, Kind.TIME: "2026-01-31"}
+    for person in _callers(spec, office):
+        for column in spec.columns:
+            if column.sort and not column.details_only:
+                person(spec.lists_by, sort=column.key, descending=True)
+        for known in spec.filters:
+            person(spec.lists_by, filters={known.key: values.get(known.kind, "x")})
