@@ -327,7 +327,10 @@ def edit_(
         _unused_name(call, found.group_id, name)
     if file is not None and file != found.file:
         _unused_file(call, found.group_id, file)
-    before = {"file": found.file, "format": found.format}
+    before = {"file": found.file, "format": found.format, "state": found.state}
+    again = file not in (None, found.file) or format not in (None, found.format)
+    if again:
+        idle(call, found, field="image")
     call.note(found.name)
     changed = edit(
         call,
@@ -341,6 +344,8 @@ def edit_(
             "shared": shared,
             "read_only": read_only,
             "description": description,
+            # Nothing starts from it until a host has looked at it.
+            "state": "creating" if again else None,
         },
     )
     if changed.keys() & {"file", "format", "read_only"}:
@@ -348,11 +353,10 @@ def edit_(
     if "shared" in changed and not found.shared:
         _refuse_used(call, found, Instance.project_id != found.project_id)
     call.changed("image")
-    if not changed.keys() & before.keys():
+    if not again:
         return _show(call, found)
-    idle(call, found, field="image")
-    payload = {"before": before}
-    done = order(call, "image.check", found, _host(call, found).id, project_id=call.actor.project_id, payload=payload)
+    host_id = _host(call, found).id
+    done = order(call, "image.check", found, host_id, project_id=call.actor.project_id, payload={"before": before})
     return {**_show(call, found), **done}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -34,19 +33,12 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, Answer, Call, operation
 from core.services.orders import idle, order, reachable
 from core.services.relations import some
+from core.services.volume_formats import GROWING, making
 
-#: Formats that the QEMU of Debian 12 writes (of the manual's, it no longer knows cow).
-FORMATS = ("qcow2", "raw", "qcow", "qed", "vmdk", "vpc")
-#: Those among them that qemu-img can grow.
-GROWING = ("qcow2", "raw", "qed")
-COMPATS = ("0.10", "1.1")
 #: Least that a volume grows by, in bytes (manual 9.4.4).
 LEAST_GROWTH = 10 * 1000**2
 #: Disks consist of whole sectors.
 _SECTOR = 512
-#: Largest numeric id of a user or group; the one above means nobody in particular to the kernel.
-_ID_MAX = 2**32 - 2
-_MODE = re.compile(r"0?[0-7]{3}")
 
 
 def _statement() -> Any:
@@ -153,104 +145,34 @@ def add(
     lazy_refcounts: bool = False,
 ) -> Answer:
     """Make a volume of ``capacity`` bytes; the system administrator's belong to no project."""
-    where = find(call, Pool, pool, field="pool")
-    _volume, done = create(
-        call,
-        where,
-        name=name,
-        capacity=capacity,
-        format=format,
-        display_name=display_name,
-        options=_options(format, mode=mode, owner=owner, group=group, compat=compat, lazy_refcounts=lazy_refcounts),
-    )
-    return done
-
-
-def _options(
-    format: str,  # noqa: A002
-    *,
-    mode: str = "0600",
-    owner: int | None = None,
-    group: int | None = None,
-    compat: str = "",
-    lazy_refcounts: bool = False,
-) -> dict[str, Any]:
-    """Checks how a volume shall be made, and puts it as :func:`core.libvirt_xml.volume_xml` takes it."""
-    if format not in FORMATS:
-        raise InvalidInput(N_("A volume's format is one of: {formats}."), field="format", formats=", ".join(FORMATS))
-    if not _MODE.fullmatch(mode):
-        raise InvalidInput(N_("Permissions are three octal digits, such as 0600."), field="mode")
-    in_range("owner", owner, 0, _ID_MAX)
-    in_range("group", group, 0, _ID_MAX)
-    if compat and compat not in COMPATS:
-        raise InvalidInput(N_("The compatibility is 0.10 or 1.1."), field="compat")
-    if format != "qcow2" and (compat or lazy_refcounts):
-        raise InvalidInput(
-            N_("Only qcow2 has this."), field="compat" if compat else "lazy_refcounts", remedy=N_("Leave it away.")
-        )
-    if lazy_refcounts and compat == "0.10":
-        raise InvalidInput(
-            N_("Delayed reference counts need the compatibility 1.1."),
-            field="lazy_refcounts",
-            remedy=N_("Choose 1.1, or leave them away."),
-        )
-    options: dict[str, Any] = {"mode": mode.rjust(4, "0")}
-    if owner is not None:
-        options["owner"] = str(owner)
-    if group is not None:
-        options["group"] = str(group)
-    if lazy_refcounts:
-        options |= {"compat": compat or "1.1", "lazy_refcounts": True}
-    elif compat:
-        options["compat"] = compat
-    return options
-
-
-def create(
-    call: Call,
-    pool: Pool,
-    *,
-    name: str,
-    capacity: int,
-    format: str = "qcow2",  # noqa: A002
-    display_name: str = "",
-    options: dict[str, Any] | None = None,
-) -> tuple[Volume, Answer]:
-    """Enter a volume of the caller's project, and the task that makes its file.
-
-    Returns:
-        The volume; ``task``, ``uuid`` and ``name`` as the operation answers them.
-
-    Raises:
-        InvalidInput: a rule is broken.
-        AlreadyExists: the pool has a volume of that name.
-        QuotaExceeded: the pool or the project would hold more than it may.
-        Refused: the pool is being deleted, or its host is down.
-    """
+    found = find(call, Pool, pool, field="pool")
     ruled("name", names.identifier, name)
     ruled("display_name", names.display_name, display_name)
     in_range("capacity", capacity, 1, SIZE_MAX)
+    options = making(format, mode=mode, owner=owner, group=group, compat=compat, lazy_refcounts=lazy_refcounts)
     whole = -(-capacity // _SECTOR) * _SECTOR
-    host_id = _usable(call, pool)
-    _book(call, pool.id, call.actor.project_id, whole)
-    _refuse_release(call, pool)
-    unused(call, (Volume.pool_id == pool.id) & (Volume.name == name), name)
+    host_id = _usable(call, found)
+    _book(call, found.id, call.actor.project_id, whole)
+    # Whoever takes pools from a project books too: what holds now still holds at the commit.
+    find(call, Pool, found.uuid, field="pool")
+    _refuse_unready(call, found)
+    unused(call, (Volume.pool_id == found.id) & (Volume.name == name), name)
     volume = Volume(
-        pool_id=pool.id,
+        pool_id=found.id,
         project_id=call.actor.project_id,
         name=name,
         display_name=display_name,
         format=format,
         capacity=whole,
-        options=json.dumps(options or {}),
+        options=json.dumps(options),
         state="creating",
         created=call.clock.now(),
     )
     call.session.add(volume)
     call.session.flush()
-    call.note(f"{pool.name}/{name}", object=volume.uuid, capacity=whole, format=format)
+    call.note(f"{found.name}/{name}", object=volume.uuid, capacity=whole, format=format)
     call.changed("volume", "pool")
-    return volume, order(call, "volume.create", volume, host_id, project_id=volume.project_id)
+    return order(call, "volume.create", volume, host_id, project_id=volume.project_id)
 
 
 def _book(call: Call, pool_id: int, project_id: int | None, more: int) -> None:
@@ -270,17 +192,25 @@ def _usable(call: Call, pool: Pool) -> int:
     return pool.host_id
 
 
-def _refuse_release(call: Call, pool: Pool) -> None:
-    going = call.session.scalar(
-        select(Task.id)
+def _refuse_unready(call: Call, pool: Pool) -> None:
+    """Refuse a pool that its host still makes or already releases: either may end with the pool gone."""
+    kind = call.session.scalar(
+        select(Task.kind)
         .where(
             Task.target == pool.uuid,
-            Task.kind == "pool.release",
+            Task.kind.in_(("pool.activate", "pool.release")),
             Task.state.in_((TaskState.QUEUED.value, TaskState.RUNNING.value)),
         )
         .limit(1)
     )
-    if going is not None:
+    if kind == "pool.activate":
+        raise Refused(
+            N_("Storage pool {name} is still being made."),
+            remedy=N_("Wait for its task to end."),
+            field="pool",
+            name=pool.name,
+        )
+    if kind is not None:
         raise Refused(
             N_("Storage pool {name} is being deleted."),
             remedy=N_("Choose another one."),
@@ -331,6 +261,7 @@ def grow(call: Call, *, volume: str, capacity: int, version: int | None = None) 
     host_id = _usable(call, pool)
     # From here on nobody else books: what is read below is what holds when it is written.
     charge(call.session, Pool, pool.id)
+    idle(call, found, field="volume")
     call.session.refresh(found)
     before = found.capacity
     if whole < before + LEAST_GROWTH:
@@ -340,7 +271,6 @@ def grow(call: Call, *, volume: str, capacity: int, version: int | None = None) 
             before=format_size(before),
             least=format_size(before + LEAST_GROWTH),
         )
-    idle(call, found, field="volume")
     _refuse_running(call, found)
     if found.project_id is not None:
         charge(call.session, Project, found.project_id)
