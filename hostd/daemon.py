@@ -94,7 +94,10 @@ class Daemon:
         self.heartbeat.hypervisor(lambda: describe(self.probe.result(), self.versions.now, self.connection.reason))
         passwords = Passwords(clock)
         self.sessions = Sessions(self.database, clock, passwords)
-        self.services = Services(self.database, clock, self.cloud, passwords, self._after_commit, self.sessions)
+        vault = Vault(key)
+        self.services = Services(
+            self.database, clock, self.cloud, passwords, self._after_commit, self.sessions, vault=vault
+        )
         self.targets = Targets()
         self.machines = Machines(
             self.database,
@@ -103,7 +106,7 @@ class Daemon:
             self.domains,
             self.events,
             self.probe,
-            Vault(key),
+            vault,
             temporary=settings.temporary,
             state=settings.state,
         )

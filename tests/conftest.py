@@ -13,6 +13,7 @@ from sqlalchemy import delete
 from core.database import Database
 from core.model import Base
 from core.security.passwords import Passwords
+from core.security.vault import Vault
 from core.services.dispatch import Services
 from core.services.sessions import Sessions
 from tests.fakes.clock import StillClock
@@ -115,7 +116,7 @@ def services(
     database: Database, clock: StillClock, cloud: StillCloud, passwords: Passwords, sessions: Sessions
 ) -> Services:
     """All operations, on the same database."""
-    return Services(database, clock, cloud, passwords, lambda rings, topics: None, sessions)
+    return Services(database, clock, cloud, passwords, lambda rings, topics: None, sessions, vault=Vault(bytes(32)))
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ class Obstacle(IntEnum):
 
 @dataclass(frozen=True)
 class HostState:
-    """A host and what it has promised to the VMs on it (this one aside). Memory is bytes, ``load`` is percent of CPU."""
+    """A host and what it has promised to VMs other than this one; bytes, and percent of its processors (``load``)."""
 
     id: int
     name: str
@@ -53,7 +53,7 @@ class HostState:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be placed, and where it may be. Memory is bytes.
+    """What is to be placed, and where it may be; memory is bytes.
 
     Attributes:
         vcpus: its VCPUs.

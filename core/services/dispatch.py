@@ -25,6 +25,7 @@ from core.i18n import N_
 from core.model import OperationLog
 from core.rules import names
 from core.security.passwords import Passwords
+from core.security.vault import Vault
 from core.services.actor import Actor
 from core.services.cloud import Cloud
 from core.services.fields import at_field
@@ -57,6 +58,8 @@ class Services:
         passwords: Passwords,
         after_commit: Callable[[set[int], set[str]], None],
         sessions: Sessions | None = None,
+        *,
+        vault: Vault,
     ) -> None:
         """Bind the services to their surroundings.
 
@@ -67,6 +70,7 @@ class Services:
             passwords: hashing and checking.
             after_commit: called after each committed change with host ids to ring and changed topics.
             sessions: who is logged in here; told when accounts or projects change.
+            vault: seals the secrets that must be opened again.
         """
         import core.services.registry  # noqa: F401  (declares all operations)
 
@@ -74,6 +78,7 @@ class Services:
         self.clock = clock
         self.cloud = cloud
         self.passwords = passwords
+        self.vault = vault
         self._after_commit = after_commit
         self._sessions = sessions
 
@@ -104,7 +109,7 @@ class Services:
             raise with_field(error) from error.__cause__
 
     def _call(self, session: Session, actor: Actor) -> Call:
-        return Call(session, actor, self.clock, self.cloud, self.passwords)
+        return Call(session, actor, self.clock, self.cloud, self.passwords, self.vault)
 
     def _change(self, operation: Operation, arguments: dict[str, Any], actor: Actor, request: str) -> Answer:
         calls: list[Call] = []

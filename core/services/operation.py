@@ -32,6 +32,7 @@ from core.services.cloud import Cloud
 
 if TYPE_CHECKING:
     from core.security.passwords import Passwords
+    from core.security.vault import Vault
 
 #: Result of an operation: JSON data, an object at its top.
 Answer = dict[str, Any]
@@ -65,6 +66,7 @@ class Call:
     clock: Clock
     cloud: Cloud
     passwords: Passwords
+    vault: Vault
     target: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
     rings: set[int] = field(default_factory=set)

@@ -45,6 +45,7 @@ from core.model import (
     pool_of_project,
 )
 from core.security.passwords import Passwords
+from core.security.vault import Vault
 from core.services.actor import Actor
 from core.services.dispatch import Services
 from core.services.operation import OPERATIONS
@@ -132,7 +133,7 @@ def _open(database: Database, *, office: bool = True) -> World:
     clock, cloud = StillClock(), StillCloud()
     passwords = Passwords(clock, memory_kib=64, passes=1, lanes=1)
     sessions = Sessions(database, clock, passwords)
-    services = Services(database, clock, cloud, passwords, lambda rings, topics: None, sessions)
+    services = Services(database, clock, cloud, passwords, lambda rings, topics: None, sessions, vault=Vault(bytes(32)))
     made = Office(services) if office else Office.__new__(Office)
     return World(services, sessions, made, {}, {})
 

@@ -13,6 +13,7 @@ import pytest
 from core.database import Database
 from core.rpc.signature import Signer, create_key
 from core.security.passwords import Passwords
+from core.security.vault import Vault
 from core.services.dispatch import Services
 from core.services.sessions import Sessions
 from dosvm_tui import cli
@@ -66,7 +67,9 @@ def office(
 ) -> Iterator[Office]:
     """A cloud whose hostd answers at DOSVM_HOME."""
     bus = Bus()
-    services = Services(database, clock, cloud, passwords, lambda rings, topics: bus.changed(topics), sessions)
+    services = Services(
+        database, clock, cloud, passwords, lambda rings, topics: bus.changed(topics), sessions, vault=Vault(bytes(32))
+    )
     key = create_key(home / "cluster.key")
     # The collector answers other hosts' questions for samples only, which nobody asks here.
     api = Api(services, sessions, bus, cast(Any, None), lambda topics: None)
