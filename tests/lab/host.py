@@ -233,6 +233,13 @@ class LabHost:
 
         wait_until(answers, f"libvirtd of {self.name}", seconds, self.logs)
 
+    def add_libvirtd_settings(self, lines: str) -> None:
+        """Add lines to libvirtd.conf, and let libvirtd read them."""
+        with (self.root / "etc/libvirtd.conf").open("a") as file:
+            file.write(lines + "\n")
+        self.kill_libvirtd()
+        self.wait_for_libvirt()
+
     def kill_libvirtd(self, sign: signal.Signals = signal.SIGKILL, *, stay_down: bool = False) -> None:
         """Kill libvirtd; it is started again at once unless it shall stay down until :meth:`start_libvirtd`."""
         if stay_down:

@@ -185,9 +185,11 @@ def _destroy_all(host: LabHost) -> None:
         for domain in connection.listAllDomains():
             domain.destroy()
         for pool in connection.listAllStoragePools():
+            # A transient one is forgotten when it ends.
+            persistent = pool.isPersistent()
             if pool.isActive():
                 pool.destroy()
-            if pool.isPersistent():
+            if persistent:
                 pool.undefine()
     finally:
         connection.close()

@@ -1,0 +1,199 @@
+"""B1, B2, B4, B5: what an action costs beside what libvirt itself costs for the same domain."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.bench.figures import Figures, percentile
+from tests.bench.vms import backend, ended, quiet, remove, start, twins
+from tests.lab.cloud import Cloud
+from tests.lab.host import LabHost
+from tests.lab.lab import Lab
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
+
+ROUNDS = 20
+STORM = 100
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    """A cloud on one host, its libvirtd telling when calls come in."""
+    lab = Lab(hosts=1)
+    host = lab[0]
+    host.add_libvirtd_settings('log_filters="1:daemon.remote"\nlog_outputs="1:file:/var/log/libvirt/calls.log"')
+    cloud = Cloud(lab)
+    cloud.zhao("instance", "add", "screened", "--vcpus", "1", "--memory", "16MiB", "--graphics", "vnc")
+    yield cloud
+    lab.close()
+
+
+def _timed(action: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    action()
+    return (time.perf_counter() - begin) * 1000
+
+
+def test_one_start_beside_virsh(cloud: Cloud, figures: Figures) -> None:
+    host = cloud.lab[0]
+    session = backend(host)
+    cloud.add_vm("one", instance="screened", host=host)
+    (twin,) = twins(cloud, "one", 1)
+    cloud.zhao("vm", "stop", "one", "--force", "--wait")
+    connection = host.libvirt()
+    domain = connection.lookupByName(twin)
+    ways: dict[str, Callable[[], object]] = {
+        "virsh start": lambda: host.run(["virsh", "-q", "start", twin]),
+        "libvirt's create()": domain.create,
+        "dosvm vm start": lambda: cloud.zhao("vm", "start", "one", "--wait"),
+        "the console's way": lambda: ended(session, [start(session, "one")]),
+    }
+    took: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(ROUNDS):
+        for way, action in ways.items():
+            time.sleep(0.2)
+            took[way].append(_timed(action))
+            if "console" in way or "dosvm" in way:
+                cloud.zhao("vm", "stop", "one", "--force", "--wait")
+            else:
+                domain.destroy()
+    connection.close()
+    remove(host, [twin])
+    nothing = [_timed(lambda: host.dosvm("--version")) for _ in range(10)]
+    middle = {way: percentile(values, 50) for way, values in took.items()}
+    figures.add(
+        "B2", "`dosvm vm start --wait`, p50", middle["dosvm vm start"], "ms", peer=middle["virsh start"],
+        peer_is="virsh start", wanted="1.10 x + 100 ms", raw=took,
+    )  # fmt: skip
+    figures.add(
+        "B2", "start through a session (console), p50", middle["the console's way"], "ms",
+        peer=middle["libvirt's create()"], peer_is="libvirt's create()", wanted="1.10 x",
+    )  # fmt: skip
+    figures.add("B2", "`dosvm --version`, p50", percentile(nothing, 50), "ms", wanted="about 100 ms of process start")
+
+
+def test_from_the_queue_to_libvirt(cloud: Cloud, figures: Figures) -> None:
+    host = cloud.lab[0]
+    session = backend(host)
+    cloud.add_vm("queued")
+    gaps = []
+    for _ in range(ROUNDS * 2):
+        log = _calls(host)
+        log.write_text("")
+        task = start(session, "queued")
+        ended(session, [task])
+        created = datetime.fromisoformat(str(session.call("task.show", task=task)["created"]))
+        gaps.append((_entered(log) - created.replace(tzinfo=None)).total_seconds() * 1000)
+        ended(session, [str(session.call("vm.stop", vm="queued", force=True)["task"])])
+    for percent, wanted in ((50.0, "p50 at most 10 ms"), (99.0, "p99 at most 40 ms")):
+        figures.add(
+            "B1", f"task queued to libvirt call, p{percent:g}", percentile(gaps, percent), "ms", wanted=wanted, raw=gaps
+        )
+
+
+def _calls(host: LabHost) -> Path:
+    return host.root / "log/calls.log"
+
+
+def _entered(log: Path) -> datetime:
+    """When libvirtd received the call that makes a domain, by its own log (UTC)."""
+    match = re.search(r"^(\S+ \S+)\+0000: .*remoteDispatchDomainCreateXML\w*Helper", log.read_text(), re.MULTILINE)
+    assert match, f"no call in libvirtd's log:\n{log.read_text()[:2000]}"
+    return datetime.fromisoformat(match[1])
+
+
+def test_a_hundred_starts(cloud: Cloud, figures: Figures) -> None:
+    host = cloud.lab[0]
+    session = backend(host)
+    names = [f"storm-{number}" for number in range(STORM)]
+    for name in names:
+        session.call("vm.add", name=name, instance="screened")
+    ended(session, [start(session, names[0])])
+    domains = twins(cloud, names[0], STORM)
+    ended(session, [str(session.call("vm.stop", vm=names[0], force=True)["task"])])
+    peers = {}
+    for workers in (2, 4, 8):
+        quiet(host)
+        peers[workers] = _timed(lambda workers=workers: _xargs(host, domains, workers))  # type: ignore[misc]
+        assert len(host.qemu_pids()) == STORM
+        _xargs(host, domains, 8, "destroy")
+    remove(host, domains)
+    quiet(host)
+    tasks: list[str] = []
+    begin = time.perf_counter()
+    tasks += [start(session, name) for name in names]
+    queued = (time.perf_counter() - begin) * 1000
+    ended(session, tasks, 600)
+    ours = (time.perf_counter() - begin) * 1000
+    assert len(host.qemu_pids()) == STORM
+    best = min(peers, key=lambda workers: peers[workers])
+    figures.add(
+        "B5", f"{STORM} starts", ours / 1000, "s", peer=peers[best] / 1000, peer_is=f"xargs -P {best} virsh start",
+        wanted="1.05 x", raw=peers,
+    )  # fmt: skip
+    figures.add("B5", f"{STORM} starts queued", queued, "ms", wanted="1000 in at most 1 s")
+
+
+def _xargs(host: LabHost, names: list[str], workers: int, verb: str = "start") -> None:
+    host.run(["xargs", "-P", str(workers), "-n", "1", "virsh", "-q", verb], stdin="\n".join(names), seconds=900)
+
+
+def test_statements_of_an_action(figures: Figures) -> None:
+    """Counted by MariaDB itself; what hostd does anyway in that time is measured before, and taken off."""
+    lab = Lab(hosts=1, database="mariadb")
+    try:
+        cloud = Cloud(lab)
+        host = lab[0]
+        assert lab.mariadb is not None
+        session = backend(host)
+        cloud.add_vm("one")
+        log = lab.root / "statements.log"
+        lab.mariadb.run(f"SET GLOBAL general_log_file = '{log}'", "SET GLOBAL general_log = ON")
+        time.sleep(1)
+        idle, begin = _statements(log), time.monotonic()
+        time.sleep(30)
+        rate = (_statements(log) - idle) / (time.monotonic() - begin)
+        rounds = 20
+        for verb, arguments in (("start", {}), ("suspend", {}), ("resume", {}), ("stop", {"force": True})):
+            counts = []
+            for _ in range(rounds):
+                _bring_to(session, verb)
+                time.sleep(0.3)
+                before, begin = _statements(log), time.monotonic()
+                task = str(session.call(f"vm.{verb}", vm="one", **arguments)["task"])
+                time.sleep(0.7)
+                counts.append(_statements(log) - before - rate * (time.monotonic() - begin))
+                ended(session, [task])
+            figures.add("B4", f"statements of vm.{verb}", sum(counts) / rounds, "each", wanted="at most 8", raw=counts)
+        lab.mariadb.run("SET GLOBAL general_log = OFF")
+    finally:
+        lab.close()
+
+
+def _bring_to(session: object, verb: str) -> None:
+    """Put the VM ``one`` into the state in which an action makes sense."""
+    from core.rpc.backend import HostdBackend
+
+    assert isinstance(session, HostdBackend)
+    row = session.call("vm.show", vm="one")
+    if verb == "start" and row["power"] == "on":
+        ended(session, [str(session.call("vm.stop", vm="one", force=True)["task"])])
+    elif verb != "start" and row["power"] == "off":
+        ended(session, [start(session, "one")])
+    elif verb == "suspend" and row["state"] == "paused":
+        ended(session, [str(session.call("vm.resume", vm="one")["task"])])
+    elif verb == "resume" and row["state"] == "running":
+        ended(session, [str(session.call("vm.suspend", vm="one")["task"])])
+
+
+def _statements(log: Path) -> int:
+    """How many statements that read or change rows the server has executed."""
+    text = subprocess.run(["cat", str(log)], capture_output=True, check=True).stdout.decode(errors="replace")
+    return len(re.findall(r"\bQuery\t\s*(?:SELECT(?! 1\b)|INSERT|UPDATE|DELETE|REPLACE)", text))
