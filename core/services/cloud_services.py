@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, select
 
+from core.errors import DosvmError, Refused
+from core.i18n import N_
 from core.model import (
     Host,
     Image,
@@ -15,12 +21,26 @@ from core.model import (
     Power,
     Project,
     ProjectGroup,
+    Role,
     Task,
     TaskState,
+    User,
     Volume,
 )
+from core.rules.sizes import GIB, MIB
+from core.services import host_groups, images, pools, project_groups, projects, users
+from core.services.actor import Actor
+from core.services.editing import touch
 from core.services.lookup import visible
-from core.services.operation import EVERYBODY, Answer, Call, operation
+from core.services.operation import (
+    EVERYBODY,
+    OPERATIONS,
+    SYSTEM_ADMIN,
+    Answer,
+    Call,
+    NewPassword,
+    operation,
+)
 
 #: The name of the image and the instance that the first-run helper makes.
 SAMPLE = "sample"
@@ -72,3 +92,111 @@ def status(call: Call) -> Answer:
         "version": _version(),
         "counts": counts,
     }
+
+
+@operation("cloud.prepare", roles=SYSTEM_ADMIN, action=N_("Prepare"), target="project", confirm="own_password")
+def prepare(
+    call: Call,
+    *,
+    group: str,
+    directory: str,
+    project: str,
+    admin: str,
+    new_password: NewPassword,
+    host_group: str,
+    pool: str,
+    pool_path: str,
+    capacity: int,
+    sample: bool = True,
+) -> Answer:
+    """Make all that a first VM needs, on the host that answers (manual 5.3).
+
+    A project group and in it a project with quotas, its admin, a host group of all hosts, a directory pool for
+    the project; with ``sample`` an image to boot from, an instance with it and a VM, which is off.
+
+    Returns:
+        ``task``: the task to wait for, the last one; ``tasks``: all of them; and ``project``, ``admin``, ``vm``.
+
+    Raises:
+        DosvmError: as the single operations; the field is the one of this operation. Nothing was made.
+    """
+    hosts = list(call.session.scalars(select(Host).order_by(Host.id)))
+    here = next((host for host in hosts if host.uuid == call.cloud.me), None)
+    if here is None:
+        raise Refused(
+            N_("This host is not registered yet."), remedy=N_("Wait until its hostd has reached libvirt and try again.")
+        )
+    with _said_of(name="group"):
+        in_group = project_groups.create(call, name=group, directory=directory)
+    with _said_of(name="project"):
+        made = projects.create(call, name=project, group=in_group)
+    touch(call, made, projects.set_quotas(made, _quotas(hosts, capacity)))
+    with _said_of(account="admin"):
+        user = users.create(call, account=admin, password_hash=new_password, project=made)
+    with _said_of(name="host_group"):
+        host_groups.create(call, name=host_group, hosts=hosts, projects=[made])
+    with _said_of(name="pool", path="pool_path"):
+        _pool, done = pools.create(call, name=pool, host=here, path=pool_path, capacity=capacity, projects=[made])
+    tasks = [done["task"]]
+    vm = ""
+    if sample:
+        _image, done = images.create_sample_image(call, in_group, made, name=SAMPLE)
+        tasks.append(done["task"])
+        vm = _sample_vm(call, user)
+    # Each step noted its own; the log's row is of the whole.
+    call.detail.clear()
+    call.note(project, group=group, admin=admin, host_group=host_group, pool=pool, host=here.name, vm=vm)
+    call.changed("cloud")
+    return {"task": tasks[-1], "tasks": tasks, "project": project, "admin": admin, "vm": vm}
+
+
+def _quotas(hosts: list[Host], disk: int) -> dict[str, int | None]:
+    """What is sensible for the only project of a small cloud: all there is, and room for some tens of VMs."""
+    return {
+        "max_instances": 100,
+        "max_vcpus": max(4, sum(host.max_vcpus for host in hosts)),
+        "max_memory": max(GIB, sum(host.max_memory for host in hosts)),
+        "max_disk": disk,
+        "max_images": 100,
+        "max_image_bytes": max(10 * GIB, disk),
+        "max_snapshots": 100,
+    }
+
+
+def _sample_vm(call: Call, admin: User) -> str:
+    """An instance that boots the sample image, and a VM of it: made by the operations, as the admin would."""
+    actor = Actor(
+        user_id=admin.id,
+        uuid=admin.uuid,
+        account=admin.account,
+        role=Role.PROJECT,
+        address=call.actor.address,
+        project_id=admin.project_id,
+    )
+    as_admin = replace(call, actor=actor)
+
+    def do(operation_name: str, /, **arguments: Any) -> None:
+        wanted = OPERATIONS[operation_name]
+        wanted.function(as_admin, **wanted.check(arguments))
+
+    do(
+        "instance.add",
+        name=SAMPLE,
+        vcpus=1,
+        memory=128 * MIB,
+        boot=["cdrom"],
+        disks=[{"device": "cdrom", "image": SAMPLE}],
+        graphics=[{"type": "vnc"}],
+    )
+    do("vm.add", name=f"{SAMPLE}-1", instance=SAMPLE)
+    return f"{SAMPLE}-1"
+
+
+@contextmanager
+def _said_of(**fields: str) -> Iterator[None]:
+    """Name the field of this operation in errors of those it is made of."""
+    try:
+        yield
+    except DosvmError as error:
+        error.field = fields.get(error.field or "", error.field)
+        raise
