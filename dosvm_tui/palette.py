@@ -1,0 +1,262 @@
+"""The palette: any action, screen or object by a few letters (Ctrl+P), or only where to go (:)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from textual import events
+from textual.app import ComposeResult
+from textual.widgets import Input
+
+from core.errors import DosvmError
+from core.i18n import N_, _
+from screens import registry
+from screens.base import BaseDialog, BaseScreen
+from screens.context import Context
+from screens.generic.actions import ActionRun, actions_of, is_allowed
+from screens.generic.cells import label_of
+from screens.generic.resource_detail import ResourceDetail
+from screens.generic.resource_list import ResourceList
+from screens.spec import Action, ResourceSpec, Row, Target
+from widgets.column_layout import TableColumn
+from widgets.inputs import LineInput
+from widgets.pages import Want
+from widgets.virtual_table import Cell, VirtualTable
+
+#: Seconds after the last key before objects are searched for.
+QUIET = 0.15
+#: Objects of one resource that are offered.
+OBJECTS = 6
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something the palette offers: its words, what kind of thing it is, and what it does."""
+
+    key: str
+    text: str
+    kind: str
+    run: Callable[[], None]
+
+
+def score(words: str, text: str) -> int | None:
+    """How well letters fit a text: less is better; None when they are not in it in this order."""
+    words, text = words.lower().replace(" ", ""), text.lower()
+    if not words:
+        return 0
+    at = text.find(words)
+    if at >= 0:
+        # Found as it is: best at the beginning of the text or of a word.
+        return at if at == 0 or not text[at - 1].isalnum() else 50 + at
+    total, place = 100, -1
+    for letter in words:
+        found = text.find(letter, place + 1)
+        if found < 0:
+            return None
+        total += found - place - 1
+        place = found
+    return total
+
+
+class Palette(BaseDialog[None]):
+    """A line to type in and what fits it."""
+
+    DEFAULT_CSS = """
+    Palette { align: center top; }
+    Palette Box { margin-top: 2; height: 18; max-height: 90%; }
+    Palette VirtualTable { background: $panel; }
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        screen: BaseScreen,
+        commands: Sequence[tuple[str, str, Callable[[], None]]],
+        *,
+        goto: bool,
+    ) -> None:
+        """Make a palette.
+
+        Args:
+            context: the context.
+            screen: the screen it is opened over.
+            commands: the application's own: key, text, what it does.
+            goto: only where to go, no actions.
+        """
+        super().__init__(context)
+        self._over = screen
+        self._commands = commands
+        self._goto = goto
+        self._typed = ""
+        self._objects: list[Entry] = []
+        self._generation = 0
+
+    def title_text(self) -> str:
+        """See :class:`widgets.dialog.Dialog`."""
+        return _(N_("Go to")) if self._goto else _(N_("Find an action, a screen or an object"))
+
+    def body(self) -> ComposeResult:
+        """The line and the list."""
+        yield LineInput(id="line")
+        columns = [
+            TableColumn("text", "", 60, sortable=False, flexible=True),
+            TableColumn("kind", "", 20, sortable=False),
+        ]
+        yield VirtualTable(columns, lambda e: [Cell(e.text), Cell(e.kind, "muted")], lambda e: e.key, id="found")
+
+    def on_mount(self) -> None:
+        """Offer everything."""
+        super().on_mount()
+        self.query_one(LineInput).focus()
+        self._show()
+
+    # -- what there is
+
+    def _screens(self) -> list[Entry]:
+        desk, entries = self.context.desk, []
+        for section in registry.menu(self.context.role):
+            for name in section.resources:
+                spec = registry.resource(name)
+                text = f"{_(spec.title)}  ({name})"
+                entries.append(
+                    Entry(f"go:{name}", text, _(N_("list")), lambda name=name: desk.open_resource(name, root=True))  # type: ignore[misc]
+                )
+        return entries
+
+    def _actions(self) -> list[Entry]:
+        """Actions on the row under the cursor first, then those that need no row, of every resource."""
+        entries = []
+        spec, row = self._present()
+        if spec is not None and row is not None:
+            for action in actions_of(spec, self.context.role):
+                if action.target is not Target.NOTHING and is_allowed(action, row):
+                    entries.append(self._action(spec, action, row))
+        names = [name for section in registry.menu(self.context.role) for name in section.resources]
+        for name in dict.fromkeys([*names, "cloud"]):
+            other = registry.resource(name)
+            for action in actions_of(other, self.context.role):
+                if action.target is Target.NOTHING or other.single:
+                    entries.append(self._action(other, action, {} if other.single else None))
+        return entries
+
+    def _present(self) -> tuple[ResourceSpec | None, Row | None]:
+        if isinstance(self._over, ResourceList):
+            return self._over.spec, self._over.table.cursor_row
+        if isinstance(self._over, ResourceDetail):
+            return self._over.spec, self._over.row
+        return None, None
+
+    def _action(self, spec: ResourceSpec, action: Action, row: Row | None) -> Entry:
+        name = label_of(spec, row) if row else _(spec.singular)
+        over = self._over
+
+        def run() -> None:
+            rows = [row] if row is not None else []
+            ActionRun(self.context, spec, action, rows, over.ask, over.look_again).start()
+
+        return Entry(f"do:{spec.name}:{action.verb}:{name}", f"{_(action.label)}: {name}", _(N_("action")), run)
+
+    def _own(self) -> list[Entry]:
+        return [Entry(f"own:{key}", text, _(N_("console")), run) for key, text, run in self._commands]
+
+    def _everything(self) -> list[Entry]:
+        if self._goto:
+            return [*self._screens(), *[e for e in self._actions() if e.key.startswith("do:cloud")]]
+        return [*self._actions(), *self._screens(), *self._own()]
+
+    def _show(self) -> None:
+        found = []
+        for number, entry in enumerate([*self._everything(), *self._objects]):
+            points = score(self._typed, entry.text)
+            if points is not None:
+                found.append((points, number, entry))
+        found.sort(key=lambda item: item[:2])
+        entries = [entry for _points, _number, entry in found]
+        table = self.query_one(VirtualTable)
+        self._generation += 1
+        table.restart()
+        table.set_placeholder(_(N_("Nothing found.")))
+        table.deliver(Want(self._generation, 0, len(entries)), entries, len(entries))
+
+    # -- objects
+
+    def _search(self) -> None:
+        typed = self._typed
+        if len(typed) < 2:
+            self._objects = []
+            self._show()
+            return
+        specs = [registry.resource(name) for section in registry.menu(self.context.role) for name in section.resources]
+        searchable = [spec for spec in specs if spec.lists_by and not spec.single and spec.name not in _NOT_OBJECTS]
+
+        def work() -> list[tuple[ResourceSpec, Mapping[str, Any]]]:
+            found: list[tuple[ResourceSpec, Mapping[str, Any]]] = []
+            for spec in searchable:
+                try:
+                    answer = self.context.backend.call(spec.lists_by, search=typed, offset=0, limit=OBJECTS)
+                except DosvmError:
+                    # One list that refuses does not hide what the others found.
+                    continue
+                found += [(spec, row) for row in answer["rows"]]
+            return found
+
+        self.ask(work, self._found, key="objects")
+
+    def _found(self, found: Sequence[tuple[ResourceSpec, Row]]) -> None:
+        desk = self.context.desk
+        self._objects = [
+            Entry(
+                f"at:{spec.name}:{row.get(spec.reference)}",
+                label_of(spec, row),
+                _(spec.singular),
+                lambda spec=spec, row=row: desk.open_row(spec, row),  # type: ignore[misc]
+            )
+            for spec, row in found
+        ]
+        self._show()
+
+    # -- the hand
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show what fits; search for objects when the typing pauses."""
+        event.stop()
+        self._typed = event.value.strip()
+        self._show()
+        typed = self._typed
+        self.set_timer(QUIET, lambda: self._search() if typed == self._typed else None)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter takes the one under the cursor."""
+        event.stop()
+        entry = self.query_one(VirtualTable).cursor_row
+        if entry is not None:
+            self._take(entry)
+
+    def on_virtual_table_activated(self, event: VirtualTable.Activated) -> None:
+        """Take it."""
+        event.stop()
+        self._take(event.row)
+
+    def _take(self, entry: Entry) -> None:
+        self.dismiss(None)
+        self.app.call_later(entry.run)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Arrows move in the list while one types in the line."""
+        table = self.query(VirtualTable)
+        if (
+            isinstance(event, events.Key)
+            and event.key in ("down", "up", "pagedown", "pageup")
+            and table
+            and self.query_one(LineInput).has_focus
+        ):
+            event.stop()
+            table.first().post_message(events.Key(event.key, None))
+            return
+        await super().on_event(event)
+
+
+#: Resources whose rows nobody goes to by name.
+_NOT_OBJECTS = frozenset({"task", "log", "login-log", "usage"})

@@ -1,0 +1,313 @@
+"""The frame of every screen: the menu above, where one is, the keys below; and the way to ask the cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message_pump import MessagePump
+from textual.screen import Screen
+
+from core.errors import DosvmError
+from core.i18n import N_, _, ngettext
+from screens import registry
+from screens.context import Context
+from screens.courier import Answered
+from screens.values import local_time
+from widgets.bar import Bar, KeyBar, KeyHint, Piece, crumbs
+from widgets.dialog import Dialog
+from widgets.side_menu import SideMenu
+
+Result = TypeVar("Result")
+#: Below this width the second-level menu folds away.
+FOLD_BELOW = 100
+
+
+class Asking(MessagePump):
+    """What screens and dialogs have in common: they ask in a thread and are told by message."""
+
+    context: Context
+
+    def ask(
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], None],
+        failed: Callable[[DosvmError], None] | None = None,
+        *,
+        key: str = "",
+    ) -> None:
+        """Ask the cloud.
+
+        Args:
+            work: the blocking call; runs in a thread, must not touch widgets.
+            then: takes the result, in the screen's own time.
+            failed: takes the error; otherwise the desk explains it.
+            key: a later question of the same key makes the answer to this one meaningless.
+        """
+        asked: dict[str, int] = self.__dict__.setdefault("_asked", {})
+        number = asked[key] = asked.get(key, 0) + 1
+
+        def fresh() -> bool:
+            return self.is_attached_to_app and (not key or asked[key] == number)
+
+        def well(result: Any) -> None:
+            self.context.desk.arrived()
+            if fresh():
+                then(result)
+
+        def ill(error: DosvmError) -> None:
+            if fresh():
+                (failed or self.context.desk.explain)(error)
+
+        self.context.courier.send(work, self, well, ill)
+
+    @property
+    def is_attached_to_app(self) -> bool:
+        """Whether it is still there to be told."""
+        return self._running and not self._closing
+
+    def on_answered(self, message: Answered) -> None:
+        """Take an answer."""
+        message.give()
+
+
+class BaseDialog(Asking, Dialog[Result]):
+    """A dialog that asks the cloud. Esc closes it with nothing."""
+
+    def __init__(self, context: Context) -> None:
+        """Bind it to the context."""
+        super().__init__()
+        self.context = context
+
+    def on_key(self, event: events.Key) -> None:
+        """Esc goes back one step."""
+        if event.key == "escape":
+            event.stop()
+            self.leave()
+
+    def leave(self) -> None:
+        """Close without a result."""
+        self.dismiss(None)
+
+    def retranslate(self) -> None:
+        """Say everything in the language now set."""
+        self.retitle()
+
+
+class BaseScreen(Asking, Screen[None]):
+    """A full screen with the frame. Subclasses give :meth:`content`, :meth:`crumb`, :meth:`hints`, :meth:`retranslate`."""
+
+    DEFAULT_CSS = """
+    BaseScreen { layout: vertical; background: $background; }
+    BaseScreen #menu { background: $panel; }
+    BaseScreen #keys { background: $panel; }
+    BaseScreen #banner { background: $error; color: $background; display: none; text-style: bold; }
+    BaseScreen #banner.-shown { display: block; }
+    BaseScreen #side { display: none; }
+    BaseScreen.-wide #side.-full { display: block; }
+    BaseScreen #middle { height: 1fr; }
+    BaseScreen #body { width: 1fr; height: 1fr; }
+    """
+    #: The resource this screen is about; decides which menu entries are the present ones.
+    resource_name = ""
+
+    def __init__(self, context: Context) -> None:
+        """Bind it to the context."""
+        super().__init__()
+        self.context = context
+
+    # -- what subclasses give
+
+    def content(self) -> ComposeResult:
+        """The widgets between the frame's lines."""
+        yield from ()
+
+    def crumb(self) -> str:
+        """What the path calls this screen, translated."""
+        return ""
+
+    def hints(self) -> Sequence[KeyHint]:
+        """The keys that act here."""
+        return ()
+
+    def retranslate(self) -> None:
+        """Say everything in the language now set; what was typed and chosen stays."""
+        self.show_frame()
+
+    def look_again(self) -> None:
+        """Something changed in the cloud, or it is back after an absence."""
+
+    def help_text(self) -> str:
+        """One paragraph about this screen."""
+        return ""
+
+    # -- the frame
+
+    def compose(self) -> ComposeResult:
+        """The frame around :meth:`content`."""
+        yield Bar(id="menu")
+        yield Bar(id="path")
+        yield Bar(id="banner")
+        with Horizontal(id="middle"):
+            yield SideMenu(id="side")
+            with Vertical(id="body"):
+                yield from self.content()
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Fill the frame."""
+        self.show_frame()
+
+    def on_screen_resume(self) -> None:
+        """What lay under another screen may be old."""
+        self.show_frame()
+        self.look_again()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Fold the second-level menu away where there is no room."""
+        self.set_class(event.size.width >= FOLD_BELOW, "-wide")
+
+    def show_frame(self) -> None:
+        """Fill the frame's lines with what is now so."""
+        if not self.query("#keys"):
+            return
+        self._show_menu()
+        self.show_path()
+        self.show_banner()
+        self.show_keys()
+
+    @property
+    def sections(self) -> Sequence[registry.Section]:
+        """The first-level menu of who is logged in."""
+        return registry.menu(self.context.role)
+
+    @property
+    def section(self) -> registry.Section | None:
+        """The section this screen belongs to."""
+        return next((s for s in self.sections if self.resource_name in s.resources), None)
+
+    def _show_menu(self) -> None:
+        present = self.section
+        pieces = [Piece(" DOSVM ", "strong")]
+        for number, section in enumerate(self.sections, 1):
+            chosen = section is present
+            title = _(section.title)
+            # Without colour the brackets tell which one is open.
+            text = f"[{number} {title}]" if chosen else f" {number} {title} "
+            pieces.append(Piece(text, "chosen" if chosen else "", f"section:{section.resources[0]}"))
+        project = self.context.user.get("project")
+        who = f"{self.context.account}@{project}" if project else self.context.account
+        self.query_one("#menu", Bar).set(pieces, [Piece(f" {who} ", "muted")])
+        entries = present.resources if present else ()
+        side = self.query_one("#side", SideMenu)
+        side.set([(name, _(registry.resource(name).title)) for name in entries], self.resource_name)
+        side.set_class(len(entries) > 1, "-full")
+
+    def show_path(self) -> None:
+        """Where one is, the time with its zone, the tasks that run."""
+        pieces = []
+        running = len(self.context.tasks.running)
+        if running:
+            text = ngettext("{count} task", "{count} tasks", running).format(count=running)
+            pieces.append(Piece(f"{text}  ", "warning", "tasks"))
+        now = local_time(self.context.clock.now().isoformat())
+        pieces.append(Piece(f"{now.tzname()} {now:%H:%M} ", "muted"))
+        self.query_one("#path", Bar).set(crumbs(list(self.context.desk.crumbs())), pieces)
+
+    def show_banner(self) -> None:
+        """What is away, and when it is tried again; nothing when all is there."""
+        link = self.context.link
+        bar = self.query_one("#banner", Bar)
+        bar.set_class(link.lost, "-shown")
+        if link.error is not None:
+            seconds = max(0, round(link.retry_at - self.context.clock.monotonic()))
+            again = _("Tried again in {seconds} s.").format(seconds=seconds) if seconds else _("Trying again ...")
+            bar.set([Piece(f" {link.error.text()} ")], [Piece(f" {again} ")])
+
+    def show_keys(self) -> None:
+        """The keys that act here now."""
+        self.query_one("#keys", KeyBar).set_keys(self.hints(), (KeyHint("?", _("All keys"), press="?"),))
+
+    def on_bar_pressed(self, event: Bar.Pressed) -> None:
+        """A piece of a line was clicked."""
+        event.stop()
+        kind, _sep, rest = event.press.partition(":")
+        if kind == "section":
+            self.context.desk.open_resource(rest, root=True)
+        elif kind == "crumb":
+            self._back_to(int(rest))
+        elif kind == "tasks":
+            self.app.call_later(self.app.run_action, "tasks")
+        else:
+            self.press_key(event.press)
+
+    def _back_to(self, crumb: int) -> None:
+        for _step in range(len(self.context.desk.crumbs()) - 1 - crumb):
+            self.context.desk.back()
+
+    def on_side_menu_chosen(self, event: SideMenu.Chosen) -> None:
+        """An entry of the second-level menu was chosen."""
+        event.stop()
+        self.context.desk.open_resource(event.entry, root=True)
+
+    # -- keys
+
+    def on_key(self, event: events.Key) -> None:
+        """Keys that widgets left alone."""
+        word = event.character if event.is_printable and event.character else event.key
+        if self.press_key(word):
+            event.stop()
+            event.prevent_default()
+
+    def press_key(self, word: str) -> bool:
+        """Do what a key does here; False when it does nothing.
+
+        Args:
+            word: the character, or Textual's name of the key when it is none.
+        """
+        if word == "escape":
+            self.context.desk.back()
+        elif word.isdigit() and 1 <= int(word) <= len(self.sections):
+            self.context.desk.open_resource(self.sections[int(word) - 1].resources[0], root=True)
+        elif word in ("[", "]"):
+            self._neighbour(1 if word == "]" else -1)
+        else:
+            return False
+        return True
+
+    def _neighbour(self, step: int) -> None:
+        section = self.section
+        if section is not None and len(section.resources) > 1:
+            at = section.resources.index(self.resource_name)
+            self.context.desk.open_resource(section.resources[(at + step) % len(section.resources)], root=True)
+
+    def all_keys(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Every key that acts here, by group, for the list of all keys."""
+        here = [(hint.key, hint.label) for hint in self.hints()]
+        return [(_("Here"), here), (_("Everywhere"), everywhere())]
+
+
+def everywhere() -> list[tuple[str, str]]:
+    """The keys that act on every screen."""
+    return [
+        (key, _(label))
+        for key, label in (
+            ("Esc", N_("back one step")),
+            ("1 - 9", N_("section of the menu")),
+            ("[ ]", N_("previous, next list of the section")),
+            (":", N_("go to a screen or an object by name")),
+            ("Ctrl+P", N_("find any action, screen or object")),
+            ("?", N_("all keys")),
+            ("F1", N_("help")),
+            ("F2", N_("menu")),
+            ("F3", N_("tasks started here")),
+            ("F5, r", N_("look again now")),
+            ("F6", N_("English, 中文")),
+            ("F7", N_("colours")),
+            ("Ctrl+L", N_("log out")),
+            ("Ctrl+Q", N_("leave; tasks go on without the console")),
+        )
+    ]

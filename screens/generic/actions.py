@@ -1,0 +1,250 @@
+"""From a declared action to what happens: asked, typed, confirmed, sent, followed. For lists and details alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from core.i18n import N_, _
+from screens.context import Context
+from screens.generic.cells import label_of, reference_of
+from screens.generic.confirm import Confirm, names_of
+from screens.generic.fields import offered, sent
+from screens.generic.form_dialog import FormDialog
+from screens.generic.report import BulkReport
+from screens.spec import Action, Danger, Field, Kind, ResourceSpec, Row, Target
+
+#: Called when something was changed, so that the screen looks again.
+Done = Callable[[], None]
+
+
+def actions_of(spec: ResourceSpec, role: str) -> list[Action]:
+    """The actions that the console offers to a role."""
+    return [action for action in spec.actions if action.console and role in action.roles]
+
+
+def is_allowed(action: Action, row: Row | None) -> bool:
+    """Whether an action makes sense for a row now; a row of a shape it does not know is left to the service."""
+    if action.target is Target.NOTHING:
+        return True
+    if row is None:
+        return False
+    if action.allowed is None:
+        return True
+    try:
+        return action.allowed(row)
+    except (KeyError, TypeError):
+        return True
+
+
+class ActionRun:
+    """One run of an action on some rows, from the key to the task."""
+
+    def __init__(
+        self, context: Context, spec: ResourceSpec, action: Action, rows: Sequence[Row], ask: Any, done: Done
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            context: the context.
+            spec: the resource.
+            action: what is done.
+            rows: to which; none for a target of nothing.
+            ask: the screen's :meth:`screens.base.Asking.ask`.
+            done: called when something was changed.
+        """
+        self._context = context
+        self._spec = spec
+        self._action = action
+        self._rows = list(rows)
+        self._ask = ask
+        self._done = done
+
+    # -- what is asked first
+
+    def start(self) -> None:
+        """Begin: a special screen, a form, a question, or at once."""
+        action = self._action
+        if action.target is not Target.NOTHING:
+            fitting = [row for row in self._rows if is_allowed(action, row)]
+            if not fitting:
+                self._say_senseless()
+                return
+            self._rows = fitting
+        if action.screen and self._context.desk.open_special(
+            action.screen, self._spec, self._rows[0] if self._rows else None
+        ):
+            return
+        if action.fields and offered(action.fields):
+            self._open_form()
+        elif action.danger is not Danger.NONE:
+            self._confirm()
+        else:
+            self._run({})
+
+    def _say_senseless(self) -> None:
+        names = names_of([label_of(self._spec, row) for row in self._rows])
+        text = _(N_("{action} makes no sense for {name} now.")).format(action=_(self._action.label), name=names)
+        self._context.desk.notice(text, "warning")
+
+    def title(self) -> str:
+        """What is done to what."""
+        action = _(self._action.label)
+        if self._action.target is Target.NOTHING or not self._rows:
+            return f"{action}: {_(self._spec.singular)}"
+        return f"{action}: {self._names()}"
+
+    def _names(self) -> str:
+        if len(self._rows) == 1:
+            return label_of(self._spec, self._rows[0])
+        return _(N_("{count} of {resource}")).format(count=len(self._rows), resource=_(self._spec.title))
+
+    def warning(self) -> str:
+        """What will happen, to which, by name and number."""
+        rows = self._rows
+        template = _(self._action.warning) if self._action.warning else f"{_(self._action.label)}: {{name}}"
+        if len(rows) == 1:
+            return filled(template, rows[0])
+        many = filled(template, {"name": _(N_("each of these"))})
+        names = names_of([label_of(self._spec, row) for row in rows])
+        return _(N_("{count} at once: {names}.")).format(count=len(rows), names=names) + "\n" + many
+
+    def _type_name(self) -> str:
+        if self._action.danger is not Danger.TYPE_NAME or not self._rows:
+            return ""
+        return label_of(self._spec, self._rows[0]) if len(self._rows) == 1 else str(len(self._rows))
+
+    def _confirm(self) -> None:
+        question = Confirm(
+            self._context,
+            self.title,
+            self.warning,
+            lambda: _(self._action.label),
+            type_name=self._type_name(),
+        )
+        self._context.desk.show(question, lambda yes: self._run({}) if yes else None)
+
+    # -- the form
+
+    @property
+    def _is_edit(self) -> bool:
+        """Whether the form begins with the row's own values, and sends what was changed only."""
+        action = self._action
+        return action.target is Target.ROW and (bool(action.prefill) or self._fields_are_the_rows())
+
+    def _fields_are_the_rows(self) -> bool:
+        fields = [field for field in offered(self._action.fields) if field.kind is not Kind.SECRET]
+        return bool(fields) and not any(field.required for field in fields)
+
+    def _open_form(self) -> None:
+        if not self._is_edit:
+            self._show_form(None)
+        elif self._action.prefill or self._spec.shows_by:
+            operation = self._action.prefill or self._spec.shows_by
+            arguments = {} if self._spec.single else self._reference(self._rows[0], show=True)
+            self._ask(lambda: self._context.backend.call(operation, **arguments), self._show_form)
+        else:
+            self._show_form(self._rows[0])
+
+    def _show_form(self, prefill: Mapping[str, Any] | None) -> None:
+        action = self._action
+        if prefill is not None and "account" not in prefill and "name" in prefill:
+            prefill = {**prefill, "account": prefill["name"]}
+        form = FormDialog(
+            self._context,
+            self.title,
+            action.fields,
+            None
+            if len(self._rows) > 1
+            else lambda typed, changed: self._call(self._one(), self._sent(typed, changed, prefill)),
+            prefill=prefill,
+            button=lambda: _(action.label),
+            warning=self.warning if action.danger is not Danger.NONE else None,
+            type_name=self._type_name(),
+        )
+
+        def closed(result: Any) -> None:
+            if result is None:
+                return
+            if len(self._rows) > 1:
+                self._run(self._sent(result, set(result), None))
+            else:
+                self._went_well([(self._one(), result)])
+
+        self._context.desk.show(form, closed)
+
+    def _one(self) -> Row | None:
+        return self._rows[0] if self._rows else None
+
+    def _sent(self, typed: dict[str, Any], changed: set[str], prefill: Mapping[str, Any] | None) -> dict[str, Any]:
+        arguments = sent(self._action.fields, typed, changed, only_changed=self._is_edit)
+        if prefill is not None and self._action.verb == "edit" and isinstance(prefill.get("version"), int):
+            arguments["version"] = prefill["version"]
+        return arguments
+
+    # -- the call
+
+    def _reference(self, row: Row, *, show: bool = False) -> dict[str, Any]:
+        name = self._spec.name.replace("-", "_")
+        argument = name if show else self._action.argument or name
+        return {argument: reference_of(self._spec, row)}
+
+    def _call(self, row: Row | None, arguments: Mapping[str, Any]) -> Any:
+        """Runs in a thread."""
+        whole = dict(arguments)
+        if row is not None and self._action.target is not Target.NOTHING and not self._spec.single:
+            whole |= self._reference(row)
+        return self._context.backend.call(self._action.operation, **whole)
+
+    def _run(self, arguments: dict[str, Any]) -> None:
+        rows = self._rows
+        if len(rows) > 1:
+            report = BulkReport(
+                self._context,
+                self.title,
+                [(label_of(self._spec, row), row) for row in rows],
+                lambda row: (row, self._call(row, arguments)),
+            )
+            self._context.desk.show(report, self._went_well)
+        else:
+            row = self._one()
+            self._ask(lambda: self._call(row, arguments), lambda result: self._went_well([(row, result)]))
+
+    def _went_well(self, results: Sequence[tuple[Row | None, Any]] | None) -> None:
+        results = results or []
+        followed = False
+        for row, result in results:
+            task = result.get("task") if isinstance(result, Mapping) else None
+            if task:
+                followed = True
+                self._context.desk.follow(str(task), _(self._action.label), self._result_name(row, result))
+        if results and not followed:
+            names = names_of([self._result_name(row, result) for row, result in results])
+            self._context.desk.notice(_(N_("{action}: {name}: done.")).format(action=_(self._action.label), name=names))
+        if results:
+            self._done()
+
+    def _result_name(self, row: Row | None, result: Any) -> str:
+        if row is not None:
+            return label_of(self._spec, row)
+        if isinstance(result, Mapping):
+            return str(result.get(self._spec.label) or result.get("name") or _(self._spec.singular))
+        return _(self._spec.singular)
+
+
+def filled(template: str, row: Mapping[str, Any]) -> str:
+    """A sentence with the row's values in it; a key the row lacks stays as it is written."""
+
+    class Kept(dict[str, Any]):
+        def __missing__(self, key: str) -> str:
+            return "{" + key + "}"
+
+    try:
+        return template.format_map(Kept(row))
+    except (ValueError, IndexError, AttributeError):
+        return template
+
+
+def has_secret(fields: Sequence[Field]) -> bool:
+    """Whether a form asks for a password."""
+    return any(field.kind is Kind.SECRET for field in fields)

@@ -1,0 +1,113 @@
+"""From a row and its declaration to what a table and the details show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from core.i18n import _
+from screens import values
+from screens.spec import STATE_SIGNS, Column, Kind, ResourceSpec, Row
+from widgets.column_layout import TableColumn
+from widgets.field_list import Fact
+from widgets.glyphs import glyphs
+from widgets.virtual_table import Cell
+
+#: Kinds whose values stand at the right.
+_RIGHT = frozenset({Kind.INTEGER, Kind.SIZE, Kind.RATE, Kind.PERCENT, Kind.DURATION})
+#: Kinds that make no sense when cut.
+_WHOLE = _RIGHT | {Kind.STATE, Kind.BOOLEAN, Kind.TIME}
+#: Kinds that need lines of their own in the details.
+_LONG = frozenset({Kind.MULTILINE, Kind.XML})
+#: Signs of states for fonts that have ASCII only.
+_PLAIN_SIGNS = {"●": "*", "◐": "~", "◌": ".", "‖": "=", "▪": "-", "○": "o", "?": "?", "✗": "x"}
+#: Seconds of silence that are worth saying.
+_SILENCE = 15.0
+
+
+def state_sign(state: str) -> tuple[str, str]:
+    """The sign of a state word and the role of its colour."""
+    sign, role = STATE_SIGNS.get(state, ("?", "muted"))
+    return (sign if glyphs().braille else _PLAIN_SIGNS.get(sign, "?")), role
+
+
+def is_silent(row: Row) -> bool:
+    """Whether the host that the row's live values come from has not been heard of."""
+    return row.get("state") in ("unknown", "down")
+
+
+def cell(column: Column, row: Row) -> Cell:
+    """One cell of a row."""
+    value = row.get(column.key)
+    if column.kind is Kind.STATE and value:
+        return _state_cell(column, row, str(value))
+    text = values.show(value, column.kind, column.words)
+    if column.live and is_silent(row):
+        return Cell(text, "muted")
+    if text == values.NOTHING:
+        return Cell(text, "muted")
+    return Cell(text)
+
+
+def _state_cell(column: Column, row: Row, value: str) -> Cell:
+    sign, role = state_sign(value)
+    text = f"{sign} {values.show(value, Kind.STATE)}"
+    age = row.get("age")
+    if isinstance(age, int | float) and age >= _SILENCE and is_silent(row):
+        text += f" {values.show(age, Kind.DURATION)}"
+    return Cell(text, role)
+
+
+def listed(spec: ResourceSpec, role: str, width: int) -> list[Column]:
+    """The columns of a list for a role on a terminal of some width, in cells."""
+    return [c for c in spec.columns if not c.details_only and role in c.roles and c.from_width <= width]
+
+
+def table_columns(spec: ResourceSpec, columns: Sequence[Column]) -> list[TableColumn]:
+    """The table's columns, titles translated; the one people know a row by takes what is left over."""
+    named = spec.label if any(c.key == spec.label for c in columns) else columns[0].key
+    return [
+        TableColumn(
+            key=column.key,
+            title=_(column.title),
+            width=column.width,
+            right=column.kind in _RIGHT,
+            sortable=column.sort,
+            flexible=column.key == named,
+            shrinks=column.kind not in _WHOLE,
+        )
+        for column in columns
+    ]
+
+
+def row_cells(columns: Sequence[Column]) -> Callable[[Row], list[Cell]]:
+    """The function from a row to its cells."""
+    return lambda row: [cell(column, row) for column in columns]
+
+
+def facts(spec: ResourceSpec, role: str, row: Row) -> list[Fact]:
+    """All that is known of a row; long texts last, under headings of their own."""
+    short, long = [], []
+    for column in spec.columns:
+        if role not in column.roles:
+            continue
+        value = row.get(column.key)
+        if column.kind in _LONG:
+            text = values.show(value, column.kind)
+            if text != values.NOTHING:
+                role_of = "error" if "error" in column.key else ""
+                long += [Fact("", ""), Fact(_(column.title), "", heading=True), Fact("", text, role_of)]
+            continue
+        shown = cell(column, row)
+        short.append(Fact(_(column.title), shown.text, shown.role))
+    return short + long
+
+
+def reference_of(spec: ResourceSpec, row: Row) -> Any:
+    """What operations take to mean this row."""
+    return row[spec.reference]
+
+
+def label_of(spec: ResourceSpec, row: Row) -> str:
+    """What people call this row."""
+    return str(row.get(spec.label) or row.get(spec.reference) or "")

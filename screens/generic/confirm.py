@@ -1,0 +1,108 @@
+"""Asking before something happens: what, to which, and whether it can be undone. The focus rests on No."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.widget import Widget
+
+from core.i18n import N_, _
+from screens.base import BaseDialog
+from screens.context import Context
+from widgets.inputs import LineInput
+from widgets.paragraph import Paragraph
+from widgets.push_button import PushButton
+
+#: Names that are listed before the rest is counted.
+LISTED = 8
+
+
+class Confirm(BaseDialog[bool]):
+    """Yes or no; for the gravest things the name must be typed as well."""
+
+    BOX_CLASSES = "-danger"
+
+    def __init__(
+        self,
+        context: Context,
+        title: Callable[[], str],
+        text: Callable[[], str],
+        yes: Callable[[], str],
+        *,
+        type_name: str = "",
+    ) -> None:
+        """Make a question.
+
+        Args:
+            context: the context.
+            title, text, yes: give the frame's title, what will happen, and the word of the button that does it, in
+                the language then set.
+            type_name: what must be typed first; empty for nothing.
+        """
+        super().__init__(context)
+        self._title, self._text, self._yes = title, text, yes
+        self._type_name = type_name
+
+    def title_text(self) -> str:
+        """See :class:`widgets.dialog.Dialog`."""
+        return self._title()
+
+    def body(self) -> ComposeResult:
+        """What will happen."""
+        yield Paragraph(self._text(), id="text")
+        if self._type_name:
+            yield Paragraph(self._asks(), classes="-muted", id="asks")
+            yield LineInput(id="name")
+
+    def _asks(self) -> str:
+        return _(N_("Type {name} to confirm:")).format(name=self._type_name)
+
+    def buttons(self) -> list[Widget]:
+        """No, and yes."""
+        return [PushButton(_(N_("No")), "no", id="no"), PushButton(self._yes(), "yes", danger=True, id="yes")]
+
+    def on_mount(self) -> None:
+        """The focus rests on No, or where the name is typed."""
+        super().on_mount()
+        self._name_typed()
+        self.query_one("#name" if self._type_name else "#no").focus()
+
+    def on_input_changed(self) -> None:
+        """Yes can be pressed once the name is right."""
+        self._name_typed()
+
+    def on_input_submitted(self) -> None:
+        """Enter after the name goes to the buttons; it does not press them."""
+        self.query_one("#yes" if self._name_typed() else "#no").focus()
+
+    def _name_typed(self) -> bool:
+        right = not self._type_name or self.query_one("#name", LineInput).value.strip() == self._type_name
+        self.query_one("#yes", PushButton).set_enabled(right)
+        return right
+
+    def on_push_button_pressed(self, event: PushButton.Pressed) -> None:
+        """Answer."""
+        event.stop()
+        self.dismiss(event.press == "yes")
+
+    def leave(self) -> None:
+        """Esc is no."""
+        self.dismiss(False)
+
+    def retranslate(self) -> None:
+        """See :class:`screens.base.BaseDialog`."""
+        super().retranslate()
+        self.query_one("#text", Paragraph).set(self._text())
+        self.query_one("#no", PushButton).set_label(_("No"))
+        self.query_one("#yes", PushButton).set_label(self._yes())
+        if self._type_name:
+            self.query_one("#asks", Paragraph).set(self._asks())
+
+
+def names_of(names: list[str]) -> str:
+    """Several names in one sentence: the first few, and how many more."""
+    if len(names) <= LISTED:
+        return ", ".join(names)
+    more = _(N_("and {count} more")).format(count=len(names) - LISTED)
+    return f"{', '.join(names[:LISTED])} {more}"

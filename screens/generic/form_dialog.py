@@ -1,0 +1,257 @@
+"""A form in a dialog: typed, checked, sent; what the service finds wrong appears at its field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.widget import Widget
+
+from core.errors import AuthenticationFailed, DosvmError, Unavailable
+from core.i18n import N_, _
+from screens import registry
+from screens.base import BaseDialog
+from screens.context import Context
+from screens.generic.confirm import Confirm
+from screens.generic.fields import form_fields, form_texts, offered
+from screens.generic.picker import Picker
+from screens.spec import Field, Kind
+from widgets.form import Form
+from widgets.inputs import LineInput, PickWanted
+from widgets.paragraph import Paragraph
+from widgets.push_button import PushButton
+from widgets.rows_input import RowsInput, RowWanted
+
+#: What a form is sent to: the values, and which of them were changed. Runs in a thread.
+Submit = Callable[[dict[str, Any], set[str]], Any]
+
+
+class FormDialog(BaseDialog[Any]):
+    """A form. Its result is what :class:`Submit` returned, or the values when there is nothing to send them to."""
+
+    BOX_CLASSES = "-wide"
+    DEFAULT_CSS = """
+    FormDialog Form { max-height: 1fr; }
+    FormDialog #warning { margin-bottom: 1; }
+    FormDialog #hint { height: auto; min-height: 2; max-height: 3; margin-top: 1; }
+    FormDialog #wrong { max-height: 4; }
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        title: Callable[[], str],
+        fields: Sequence[Field],
+        submit: Submit | None,
+        *,
+        prefill: Mapping[str, Any] | None = None,
+        button: Callable[[], str] | None = None,
+        warning: Callable[[], str] | None = None,
+        type_name: str = "",
+    ) -> None:
+        """Make a form.
+
+        Args:
+            context: the context.
+            title: gives the frame's title.
+            fields: as declared.
+            submit: where the values go; None for a form inside a form.
+            prefill: values to begin with.
+            button: gives the word of the button that sends it.
+            warning: gives what will happen, for things that do harm; the focus then rests on No.
+            type_name: what must be typed before the button works.
+        """
+        super().__init__(context)
+        self._title = title
+        self._fields = offered(fields)
+        self._submit = submit
+        self._prefill = prefill
+        self._button = button or (lambda: _(N_("Save")))
+        self._warning = warning
+        self._type_name = type_name
+        self._under_way = False
+        self._error: DosvmError | None = None
+        if warning:
+            self.BOX_CLASSES = "-wide -danger"
+
+    # -- made
+
+    def title_text(self) -> str:
+        """See :class:`widgets.dialog.Dialog`."""
+        return self._title()
+
+    def body(self) -> ComposeResult:
+        """The warning, the form, the hint of the field one is at, and what went wrong as a whole."""
+        if self._warning:
+            yield Paragraph(self._warning(), id="warning")
+        yield Form(form_fields(self._fields, self._prefill), form_texts(), id="form")
+        if self._type_name:
+            yield Paragraph(self._asks(), id="asks", classes="-muted")
+            yield LineInput(id="name")
+        yield Paragraph("", id="hint", classes="-muted")
+        yield Paragraph("", id="wrong", classes="-error")
+
+    def _asks(self) -> str:
+        return _("Type {name} to confirm:").format(name=self._type_name)
+
+    def buttons(self) -> list[Widget]:
+        """The harmless one first."""
+        leave = _("No") if self._warning else _(N_("Cancel"))
+        return [
+            PushButton(leave, "leave", id="leave"),
+            PushButton(self._button(), "send", id="send", danger=bool(self._warning)),
+        ]
+
+    def on_mount(self) -> None:
+        """Where nothing must be typed, one more Enter is enough; where harm is done, the focus rests on No."""
+        super().on_mount()
+        if not any(field.required for field in self._fields) and self._prefill is None:
+            self.call_after_refresh(self.query_one("#leave" if self._warning else "#send").focus)
+
+    @property
+    def form(self) -> Form:
+        """The form."""
+        return self.query_one(Form)
+
+    # -- the hand
+
+    def key_ctrl_s(self) -> None:
+        """Send it."""
+        self.send()
+
+    def key_f7(self) -> None:
+        """The panel before."""
+        self.form.next_panel(-1)
+
+    def key_f8(self) -> None:
+        """The panel after."""
+        self.form.next_panel(1)
+
+    key_ctrl_pageup = key_f7
+    key_ctrl_pagedown = key_f8
+
+    def on_push_button_pressed(self, event: PushButton.Pressed) -> None:
+        """Send it or leave it."""
+        event.stop()
+        if event.press == "send":
+            self.send()
+        else:
+            self.leave()
+
+    def leave(self) -> None:
+        """Close it; what was typed is not thrown away without asking."""
+        if not self.form.dirty:
+            self.dismiss(None)
+            return
+        question = Confirm(
+            self.context,
+            lambda: _(N_("Leave the form")),
+            lambda: _(N_("What you typed is not saved. Throw it away?")),
+            lambda: _(N_("Throw away")),
+        )
+        self.context.desk.show(question, lambda yes: self.dismiss(None) if yes else None)
+
+    def on_form_hint_changed(self, event: Form.HintChanged) -> None:
+        """Say the rule of the field one is at."""
+        event.stop()
+        self.query_one("#hint", Paragraph).set(event.hint)
+
+    # -- sent
+
+    def send(self) -> None:
+        """Check, and send what is right."""
+        if self._under_way or not self.form.check():
+            return
+        if self._type_name and self.query_one("#name", LineInput).value.strip() != self._type_name:
+            self._say_wrong(_(N_("The name is not typed as it is written.")))
+            self.query_one("#name").focus()
+            return
+        typed, changed = self.form.values(), self.form.changed()
+        submit = self._submit
+        if submit is None:
+            self.dismiss(typed)
+            return
+        self._under_way = True
+        self.query_one("#send", PushButton).set_enabled(False)
+        self._say_wrong("")
+        self.ask(lambda: submit(typed, changed), self._sent, self._refused)
+
+    def _sent(self, result: Any) -> None:
+        self.dismiss(result if result is not None else {})
+
+    def _refused(self, error: DosvmError) -> None:
+        """Say it where it belongs: at the field, or under the form. The form stays as it is."""
+        self._under_way = False
+        self._error = error
+        self.query_one("#send", PushButton).set_enabled(True)
+        if error.field and self.form.set_error(error.field, error.text()):
+            return
+        self._say_wrong(error.text())
+        if isinstance(error, Unavailable) or (isinstance(error, AuthenticationFailed) and not error.field):
+            self.context.desk.explain(error)
+
+    def _say_wrong(self, text: str) -> None:
+        if not text:
+            self._error = None
+        self.query_one("#wrong", Paragraph).set(text)
+
+    # -- picked, and rows inside
+
+    def _field(self, key: str) -> Field:
+        return next(field for field in self._fields if field.key == key)
+
+    def on_pick_wanted(self, event: PickWanted) -> None:
+        """Offer the list that a reference is picked from."""
+        event.stop()
+        field = self._field(event.key)
+        if not field.resource:
+            return
+        row = self.form.rows[event.key]
+        many = field.kind is Kind.REFERENCES
+
+        def picked(references: list[Any] | None) -> None:
+            if references is not None:
+                row.input.put(references if many else references[0])
+                row.set_error("")
+                self.form.touched(event.key)
+            row.input.focus()
+
+        picker = Picker(self.context, registry.resource(field.resource), field.filters, many=many)
+        self.context.desk.show(picker, picked)
+
+    def on_row_wanted(self, event: RowWanted) -> None:
+        """Open the form of one row of a table inside."""
+        event.stop()
+        field = self._field(event.key)
+        rows = self.form.rows[event.key].input
+        if not isinstance(rows, RowsInput):
+            return
+        prefill = dict(rows.rows[event.index]) if event.index >= 0 else None
+
+        def typed(row: dict[str, Any] | None) -> None:
+            if row is not None:
+                kept = {key: value for key, value in row.items() if value is not None and value != ""}
+                rows.set_row(event.index, kept)
+            rows.focus()
+
+        inner = FormDialog(
+            self.context, lambda: _(field.label), field.fields, None, prefill=prefill, button=lambda: _(N_("Take over"))
+        )
+        self.context.desk.show(inner, typed)
+
+    def retranslate(self) -> None:
+        """See :class:`screens.base.BaseDialog`."""
+        super().retranslate()
+        self.form.relabel(form_fields(self._fields, self._prefill), form_texts())
+        self.query_one("#leave", PushButton).set_label(_("No") if self._warning else _("Cancel"))
+        self.query_one("#send", PushButton).set_label(self._button())
+        if self._warning:
+            self.query_one("#warning", Paragraph).set(self._warning())
+        if self._type_name:
+            self.query_one("#asks", Paragraph).set(self._asks())
+        if self._error is not None:
+            if self._error.field:
+                self.form.set_error(self._error.field, self._error.text())
+            else:
+                self._say_wrong(self._error.text())

@@ -1,0 +1,152 @@
+"""Picking one row, or several, of another resource's list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from textual import events
+from textual.app import ComposeResult
+from textual.widgets import Input
+
+from core.errors import DosvmError
+from core.i18n import N_, _
+from screens.base import BaseDialog
+from screens.context import Context
+from screens.generic.cells import listed, reference_of, row_cells, table_columns
+from screens.spec import ResourceSpec
+from widgets.inputs import LineInput
+from widgets.pages import Want
+from widgets.paragraph import Paragraph
+from widgets.virtual_table import VirtualTable
+
+#: Width the list is laid out for, in cells.
+_WIDTH = 74
+
+
+class Picker(BaseDialog[list[Any]]):
+    """A list with a search line. Enter takes the row under the cursor, or those marked when several are wanted."""
+
+    DEFAULT_CSS = """
+    Picker Box { height: 20; max-height: 90%; }
+    Picker VirtualTable { background: $panel; }
+    """
+
+    def __init__(
+        self, context: Context, spec: ResourceSpec, filters: Mapping[str, Any] | None = None, *, many: bool = False
+    ) -> None:
+        """Make a picker over a resource's list."""
+        super().__init__(context)
+        self._spec = spec
+        self._filters = dict(filters or {})
+        self._many = many
+        self._search = ""
+        self._in_flight = False
+
+    def title_text(self) -> str:
+        """See :class:`widgets.dialog.Dialog`."""
+        return _(self._spec.title)
+
+    def body(self) -> ComposeResult:
+        """The search line and the list."""
+        columns = listed(self._spec, self.context.role, _WIDTH)[:4]
+        yield LineInput(placeholder=_(N_("type to search")), id="search")
+        yield VirtualTable(
+            table_columns(self._spec, columns),
+            row_cells(columns),
+            lambda row: str(reference_of(self._spec, row)),
+            id="rows",
+        )
+        yield Paragraph(self._help(), id="help", classes="-muted")
+
+    def _help(self) -> str:
+        if self._many:
+            return _(N_("Space marks, Enter takes what is marked, Esc leaves it as it was."))
+        return _(N_("Enter takes the row under the cursor, Esc leaves it as it was."))
+
+    @property
+    def table(self) -> VirtualTable:
+        """The list."""
+        return self.query_one(VirtualTable)
+
+    def on_mount(self) -> None:
+        """Fetch the first page."""
+        super().on_mount()
+        self.table.focus()
+        self._pump()
+
+    def _pump(self) -> None:
+        want = self.table.wanted()
+        if want is None or self._in_flight:
+            return
+        self._in_flight = True
+        search, spec, filters = self._search, self._spec, self._filters
+        self.ask(
+            lambda: self.context.backend.call(
+                spec.lists_by,
+                search=search,
+                filters=filters,
+                sort=spec.default_sort.lstrip("-"),
+                descending=spec.default_sort.startswith("-"),
+                offset=want.offset,
+                limit=want.limit,
+            ),
+            lambda answer: self._came(want, answer),
+            self._failed,
+        )
+
+    def _came(self, want: Want, answer: Mapping[str, Any]) -> None:
+        self._in_flight = False
+        self.table.set_placeholder(_(self._spec.empty) if not self._search else _(N_("Nothing found.")))
+        self.table.deliver(want, answer["rows"], answer["total"])
+        self._pump()
+
+    def _failed(self, error: DosvmError) -> None:
+        self._in_flight = False
+        self.query_one("#help", Paragraph).set(error.text())
+        self.context.desk.explain(error)
+
+    def on_virtual_table_wanted(self) -> None:
+        """The table needs rows."""
+        self._pump()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Search while one types."""
+        event.stop()
+        if event.value != self._search:
+            self._search = event.value
+            self.table.restart()
+            self._pump()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """From the search line to the list."""
+        event.stop()
+        self.table.focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed in the list goes to the search line; the arrow down leaves the search line."""
+        searching = self.query_one("#search", LineInput)
+        if event.key == "down" and searching.has_focus:
+            event.stop()
+            self.table.focus()
+        elif event.is_printable and event.character and not searching.has_focus:
+            event.stop()
+            searching.focus()
+            if event.character != "/":
+                searching.value += event.character
+                searching.cursor_position = len(searching.value)
+        else:
+            super().on_key(event)
+
+    def on_virtual_table_activated(self, event: VirtualTable.Activated) -> None:
+        """Take it."""
+        event.stop()
+        rows = self.table.marked if self._many and self.table.marked else [event.row]
+        self.dismiss([reference_of(self._spec, row) for row in rows])
+
+    def retranslate(self) -> None:
+        """See :class:`screens.base.BaseDialog`."""
+        super().retranslate()
+        columns = listed(self._spec, self.context.role, _WIDTH)[:4]
+        self.table.set_columns(table_columns(self._spec, columns))
+        self.query_one("#help", Paragraph).set(self._help())

@@ -1,0 +1,135 @@
+"""The details of one row: all that is known, live, with its actions and related lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from textual.app import ComposeResult
+
+from core.errors import DosvmError, NotFound
+from core.i18n import N_, _
+from screens.base import BaseScreen
+from screens.context import Context
+from screens.generic.actions import ActionRun, actions_of, is_allowed
+from screens.generic.cells import facts, label_of
+from screens.generic.views import show_yaml, shown_again
+from screens.spec import Action, Related, ResourceSpec, Row, Target
+from widgets.bar import KeyHint
+from widgets.field_list import Fact, FieldList
+
+
+class ResourceDetail(BaseScreen):
+    """One row. It is asked for anew when there are news, and at the resource's interval."""
+
+    def __init__(self, context: Context, spec: ResourceSpec, row: Row | None = None) -> None:
+        """Make the details.
+
+        Args:
+            context: the context.
+            spec: the resource.
+            row: the row as the list had it, shown until more is known; None for a resource with a single row.
+        """
+        super().__init__(context)
+        self.spec = spec
+        self.resource_name = spec.name
+        self.row: Row = row or {}
+        self._in_flight = False
+        self._gone = ""
+
+    def content(self) -> ComposeResult:
+        """The facts."""
+        yield FieldList(id="facts")
+
+    def crumb(self) -> str:
+        """The row's name."""
+        return _(self.spec.title) if self.spec.single else label_of(self.spec, self.row)
+
+    def help_text(self) -> str:
+        """The declaration's own."""
+        return _(self.spec.help)
+
+    def on_mount(self) -> None:
+        """Show what the list knew, and ask for the rest."""
+        super().on_mount()
+        self.show_row()
+        self.query_one(FieldList).focus()
+        self.look_again()
+        self.set_interval(self.spec.interval, self._tick)
+
+    def _tick(self) -> None:
+        if self.app.screen is self and not self.context.link.lost and not self._gone:
+            self.look_again()
+
+    def look_again(self) -> None:
+        """Ask for the row anew; never twice at once."""
+        if self._in_flight or not self.is_attached_to_app:
+            return
+        self._in_flight = True
+        self.ask(lambda: shown_again(self.context, self.spec, self.row), self._came, self._failed)
+
+    def _came(self, row: Mapping[str, Any]) -> None:
+        self._in_flight = False
+        self._gone = ""
+        self.row = {**self.row, **row}
+        self.show_row()
+        self.show_keys()
+
+    def _failed(self, error: DosvmError) -> None:
+        self._in_flight = False
+        if isinstance(error, NotFound) and self.row:
+            self._gone = _(N_("It does not exist any more; this is what was last known."))
+            self.show_row()
+        else:
+            self.context.desk.explain(error)
+
+    def show_row(self) -> None:
+        """Show what is known."""
+        shown = facts(self.spec, self.context.role, self.row) if self.row else []
+        if self._gone:
+            shown.insert(0, Fact(self._gone, "", heading=True))
+        self.query_one(FieldList).set(shown)
+
+    # -- keys
+
+    @property
+    def _actions(self) -> list[Action]:
+        return [a for a in actions_of(self.spec, self.context.role) if a.key and a.target is not Target.NOTHING]
+
+    @property
+    def _related(self) -> list[Related]:
+        return [related for related in self.spec.related if self.context.role in related.roles]
+
+    def hints(self) -> Sequence[KeyHint]:
+        """The actions on this row, the related lists."""
+        hints = [KeyHint(a.key, _(a.label), bool(self.row) and is_allowed(a, self.row)) for a in self._actions]
+        hints += [KeyHint(related.key, _(related.label)) for related in self._related]
+        return [*hints, KeyHint("y", "YAML")]
+
+    def press_key(self, word: str) -> bool:
+        """See :meth:`screens.base.BaseScreen.press_key`."""
+        for action in self._actions:
+            if action.key == word and self.row:
+                ActionRun(self.context, self.spec, action, [self.row], self.ask, self.acted).start()
+                return True
+        for related in self._related:
+            if related.key == word and self.row:
+                filters = {key: self.row[source] for key, source in related.filters.items()}
+                self.context.desk.open_resource(related.resource, filters=filters, title=label_of(self.spec, self.row))
+                return True
+        if word in ("r", "f5"):
+            self.look_again()
+        elif word == "y" and self.row:
+            show_yaml(self.context, self.spec, self.row, self.ask)
+        else:
+            return super().press_key(word)
+        return True
+
+    def acted(self) -> None:
+        """Something was changed by an action."""
+        self.look_again()
+
+    def retranslate(self) -> None:
+        """See :meth:`screens.base.BaseScreen.retranslate`."""
+        self.show_row()
+        super().retranslate()

@@ -1,0 +1,486 @@
+"""THE list: any resource, paged, sorted and filtered by its operation, live, with its actions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Input
+
+from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired, Unavailable
+from core.i18n import N_, _
+from screens.base import BaseScreen
+from screens.context import Context
+from screens.generic.actions import ActionRun, actions_of, is_allowed
+from screens.generic.cells import listed, reference_of, row_cells, table_columns
+from screens.spec import Action, Field, Kind, Related, ResourceSpec, Row, Target
+from screens.values import show
+from widgets.bar import Bar, KeyHint, Piece
+from widgets.inputs import LineInput
+from widgets.pages import Want
+from widgets.virtual_table import VirtualTable
+
+#: Seconds between two looks that news asked for: a storm of news must not be a storm of questions.
+CALM = 0.25
+#: The longest pause, in seconds, between tries when the cloud refuses to answer this list.
+LONGEST = 60.0
+
+
+class ResourceList(BaseScreen):
+    """A resource's rows.
+
+    At most one question for rows is under way. News and the resource's interval ask again for what is on screen; the
+    table paints the lines that changed.
+    """
+
+    DEFAULT_CSS = """
+    ResourceList #filter { height: 1; }
+    ResourceList #search { width: 1fr; display: none; }
+    ResourceList #search.-open { display: block; }
+    ResourceList #slash { width: 2; display: none; }
+    ResourceList #slash.-open { display: block; }
+    ResourceList #chosen { width: 1fr; }
+    """
+
+    def __init__(
+        self, context: Context, spec: ResourceSpec, *, filters: Mapping[str, Any] | None = None, title: str = ""
+    ) -> None:
+        """Make a list.
+
+        Args:
+            context: the context.
+            spec: the resource.
+            filters: fixed filters, when it is seen from a row of another resource.
+            title: the name of that row.
+        """
+        super().__init__(context)
+        self.spec = spec
+        self.resource_name = spec.name
+        self._fixed = dict(filters or {})
+        self._seen_from = title
+        self._search = ""
+        self._filters: dict[str, Any] = {}
+        self._sort = spec.default_sort.lstrip("-")
+        self._descending = spec.default_sort.startswith("-")
+        self._columns = listed(spec, context.role, 80)
+        self._in_flight = False
+        self._news = False
+        self._looked_at = -1e9
+        self._refused = 0
+        self._allowed_now: tuple[bool, ...] = ()
+
+    # -- made
+
+    def content(self) -> ComposeResult:
+        """The filter line and the table."""
+        with Horizontal(id="filter"):
+            yield Bar(id="slash")
+            yield LineInput(id="search")
+            yield Bar(id="chosen")
+        yield VirtualTable(
+            table_columns(self.spec, self._columns),
+            row_cells(self._columns),
+            lambda row: str(reference_of(self.spec, row)),
+            id="rows",
+        )
+
+    @property
+    def table(self) -> VirtualTable:
+        """The table."""
+        return self.query_one(VirtualTable)
+
+    def crumb(self) -> str:
+        """The row it is seen from, and the resource."""
+        title = _(self.spec.title)
+        return f"{self._seen_from}: {title}" if self._seen_from else title
+
+    def help_text(self) -> str:
+        """The declaration's own."""
+        return _(self.spec.help)
+
+    def on_mount(self) -> None:
+        """Ask for the first page at once."""
+        self._fit_columns()
+        super().on_mount()
+        self.query_one("#slash", Bar).set([Piece(" /", "key")])
+        self.table.set_sort(self._sort, self._descending)
+        self.table.focus()
+        self._pump()
+        self.set_interval(self.spec.interval, self._tick)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Show as many columns as there is room for."""
+        super().on_resize(event)
+        self._fit_columns()
+
+    def _fit_columns(self) -> None:
+        columns = listed(self.spec, self.context.role, self.app.size.width)
+        if columns != self._columns:
+            self._columns = columns
+            self.table.set_columns(table_columns(self.spec, columns), row_cells(columns))
+
+    # -- fetching
+
+    def look_again(self) -> None:
+        """News: what is on screen is fetched anew, soon."""
+        self._news = True
+        if self.is_mounted:
+            pause = CALM - (self.context.clock.monotonic() - self._looked_at)
+            if pause > 0:
+                self.set_timer(pause, self._pump)
+            else:
+                self._pump()
+
+    def _tick(self) -> None:
+        if self.app.screen is not self or self.context.link.lost:
+            return
+        if self._refused:
+            pause = min(LONGEST, self.spec.interval * 2**self._refused)
+            if self.context.clock.monotonic() - self._looked_at < pause:
+                return
+        self._news = True
+        self._pump()
+
+    def _pump(self) -> None:
+        """Ask for the most urgent rows, when none are under way."""
+        if self._in_flight or not self.is_attached_to_app:
+            return
+        want = self.table.wanted()
+        if want is None and self._news:
+            want = self.table.seen()
+        if want is None:
+            return
+        self._news = False
+        self._in_flight = True
+        self._looked_at = self.context.clock.monotonic()
+        arguments = {
+            "search": self._search,
+            "filters": {**self._filters, **self._fixed},
+            "sort": self._sort,
+            "descending": self._descending,
+            "offset": want.offset,
+            "limit": want.limit,
+        }
+        self.ask(
+            lambda: self.context.backend.call(self.spec.lists_by, **arguments),
+            lambda answer: self._came(want, answer),
+            self._failed,
+        )
+
+    def _came(self, want: Want, answer: Mapping[str, Any]) -> None:
+        self._in_flight = False
+        self._refused = 0
+        empty = _(N_("Nothing found.")) if self._search or self._filters else _(self.spec.empty)
+        self.table.set_placeholder(empty)
+        self.table.deliver(want, answer["rows"], answer["total"])
+        self._show_chosen()
+        if self._news or self.table.wanted() is not None:
+            self.look_again() if self._news else self._pump()
+
+    def _failed(self, error: DosvmError) -> None:
+        """What is on screen stays; a list that is refused is asked for less and less often."""
+        self._in_flight = False
+        self._refused += 1
+        if isinstance(error, Unavailable | AuthenticationFailed | PasswordChangeRequired):
+            self.context.desk.explain(error)
+            return
+        if not self.table.total:
+            self.table.set_placeholder(error.text())
+        elif self._refused == 1:
+            self.context.desk.explain(error)
+
+    def on_virtual_table_wanted(self) -> None:
+        """The table needs rows."""
+        self._pump()
+
+    # -- what is said around the table
+
+    def _show_chosen(self) -> None:
+        pieces: list[Piece] = []
+        if self._search and not self.query_one("#search").has_class("-open"):
+            pieces.append(Piece(f" /{self._search} ", "chosen"))
+        for filter_ in self.spec.filters:
+            if filter_.key in self._filters:
+                value = show(self._filters[filter_.key], filter_.kind, dict(filter_.choices))
+                pieces.append(Piece(f" {_(filter_.label)}: {value} ", "strong"))
+        if not pieces and not self.query_one("#search").has_class("-open"):
+            pieces.append(Piece(_(N_(" / searches")) + (_(N_(", f filters")) if self.spec.filters else ""), "muted"))
+        right = []
+        marked = len(self.table.marked)
+        if marked:
+            right.append(Piece(_(N_("{count} marked")).format(count=marked) + "  ", "strong"))
+        if self.table.loaded:
+            total = self.table.total
+            at = f"{self.table.cursor + 1}/" if total else ""
+            right.append(Piece(f"{at}{total} ", "muted"))
+        self.query_one("#chosen", Bar).set(pieces, right)
+
+    def on_virtual_table_highlighted(self) -> None:
+        """Other keys may make sense for this row."""
+        self._show_chosen()
+        allowed = self._allowed()
+        if allowed != self._allowed_now:
+            self._allowed_now = allowed
+            self.show_keys()
+
+    def on_virtual_table_marked(self) -> None:
+        """Say how many are marked."""
+        self._show_chosen()
+
+    def _allowed(self) -> tuple[bool, ...]:
+        row = self.table.cursor_row
+        return tuple(is_allowed(action, row) for action in self._actions)
+
+    @property
+    def _actions(self) -> list[Action]:
+        return [action for action in actions_of(self.spec, self.context.role) if action.key]
+
+    @property
+    def _related(self) -> list[Related]:
+        return [related for related in self.spec.related if self.context.role in related.roles]
+
+    def hints(self) -> Sequence[KeyHint]:
+        """The actions, the related lists."""
+        row = self.table.cursor_row if self.query(VirtualTable) else None
+        hints = [KeyHint(action.key, _(action.label), is_allowed(action, row)) for action in self._actions]
+        hints += [KeyHint(related.key, _(related.label), row is not None) for related in self._related]
+        return hints
+
+    def all_keys(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """The declared keys, those of every list, those of every screen."""
+        lists = [
+            (key, _(label))
+            for key, label in (
+                ("Enter", N_("details")),
+                ("/", N_("search; Esc clears it")),
+                ("f", N_("filters")),
+                ("s, S", N_("sort by the next column; the other way round")),
+                ("Space, *", N_("mark; mark all or none")),
+                ("Up Down j k", N_("one row")),
+                ("PgUp PgDn", N_("one page")),
+                ("Home End g G", N_("first, last row")),
+                ("Left Right", N_("columns that did not fit")),
+                ("y", N_("as YAML")),
+                ("x", N_("write all rows to a file")),
+                ("Tab", N_("to the menu at the left and back")),
+            )
+        ]
+        groups = super().all_keys()
+        return [groups[0], (_(N_("In a list")), lists), *groups[1:]]
+
+    # -- keys
+
+    def press_key(self, word: str) -> bool:
+        """See :meth:`screens.base.BaseScreen.press_key`."""
+        for action in self._actions:
+            if action.key == word:
+                self.start(action)
+                return True
+        for related in self._related:
+            if related.key == word:
+                self.open_related(related)
+                return True
+        ways = {
+            "/": self.open_search,
+            "f": self.open_filters,
+            "s": self.sort_next,
+            "S": self.sort_other_way,
+            "r": self.look_again,
+            "f5": self.look_again,
+            "y": self.open_yaml,
+            "x": self.open_export,
+        }
+        if word in ways:
+            ways[word]()
+            return True
+        if word == "escape" and self._clear_one():
+            return True
+        return super().press_key(word)
+
+    def _clear_one(self) -> bool:
+        """Esc takes away marks, then the search, then the filters, before it goes back."""
+        if self.table.marked:
+            self.table.unmark()
+        elif self._search:
+            self.query_one("#search", LineInput).value = ""
+            self._set_search("")
+        elif self._filters:
+            self._set_filters({})
+        else:
+            return False
+        return True
+
+    def start(self, action: Action) -> None:
+        """Begin an action on the marked rows, or on the one under the cursor."""
+        rows: list[Row] = []
+        if action.target is not Target.NOTHING:
+            row = self.table.cursor_row
+            rows = [row] if row is not None else []
+            if action.target is Target.ROWS and self.table.marked:
+                rows = self.table.marked
+            if not rows:
+                return
+        ActionRun(self.context, self.spec, action, rows, self.ask, self._acted).start()
+
+    def _acted(self) -> None:
+        self.table.unmark()
+        self.look_again()
+
+    def open_related(self, related: Related) -> None:
+        """Open another resource's list as seen from the row under the cursor."""
+        row = self.table.cursor_row
+        if row is not None:
+            filters = {key: row[source] for key, source in related.filters.items()}
+            label = str(row.get(self.spec.label) or "")
+            self.context.desk.open_resource(related.resource, filters=filters, title=label)
+
+    def on_virtual_table_activated(self, event: VirtualTable.Activated) -> None:
+        """Open the details."""
+        event.stop()
+        self.context.desk.open_row(self.spec, event.row)
+
+    # -- search, filters, order
+
+    def open_search(self) -> None:
+        """Begin to type what is looked for."""
+        for name in ("#search", "#slash"):
+            self.query_one(name).add_class("-open")
+        self._show_chosen()
+        self.query_one("#search", LineInput).focus()
+
+    def _close_search(self) -> None:
+        for name in ("#search", "#slash"):
+            self.query_one(name).remove_class("-open")
+        self.table.focus()
+        self._show_chosen()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Search while one types."""
+        event.stop()
+        self._set_search(event.value.strip())
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter keeps the search and goes to the rows."""
+        event.stop()
+        self._close_search()
+
+    def on_key(self, event: events.Key) -> None:
+        """In the search line Esc clears it, and arrows go to the rows."""
+        if self.query_one("#search").has_focus and event.key in ("escape", "down", "up"):
+            event.stop()
+            event.prevent_default()
+            if event.key == "escape":
+                self.query_one("#search", LineInput).value = ""
+            self._close_search()
+            return
+        if not self.query_one("#search").has_focus:
+            super().on_key(event)
+
+    def _set_search(self, text: str) -> None:
+        if text != self._search:
+            self._search = text
+            self._restart()
+
+    def _restart(self) -> None:
+        self.table.restart()
+        self._show_chosen()
+        self._pump()
+
+    def open_filters(self) -> None:
+        """Choose filters in a form."""
+        from screens.generic.form_dialog import FormDialog
+
+        offered = [f for f in self.spec.filters if self.context.role in f.roles and f.key not in self._fixed]
+        if not offered:
+            return
+        fields = [
+            Field(
+                f.key,
+                f.label,
+                Kind.CHOICE if f.kind is Kind.BOOLEAN else f.kind,
+                choices=(("yes", N_("yes")), ("no", N_("no"))) if f.kind is Kind.BOOLEAN else f.choices,
+                resource=f.resource,
+            )
+            for f in offered
+        ]
+        prefill = {f.key: self._as_word(self._filters.get(f.key)) for f in offered}
+        dialog = FormDialog(
+            self.context, lambda: _(N_("Filters")), fields, None, prefill=prefill, button=lambda: _(N_("Show"))
+        )
+        self.context.desk.show(dialog, self._filters_typed)
+
+    @staticmethod
+    def _as_word(value: Any) -> Any:
+        return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+
+    def _filters_typed(self, typed: Mapping[str, Any] | None) -> None:
+        if typed is None:
+            return
+        kinds = {f.key: f.kind for f in self.spec.filters}
+        chosen = {}
+        for key, value in typed.items():
+            if value is not None and value != "":
+                chosen[key] = value == "yes" if kinds[key] is Kind.BOOLEAN else value
+        self._set_filters(chosen)
+
+    def _set_filters(self, chosen: dict[str, Any]) -> None:
+        if chosen != self._filters:
+            self._filters = chosen
+            self._restart()
+
+    def sort_next(self) -> None:
+        """Sort by the next column that can be sorted by."""
+        keys = [column.key for column in self._columns if column.sort]
+        if keys:
+            at = keys.index(self._sort) if self._sort in keys else -1
+            self._set_sort(keys[(at + 1) % len(keys)], descending=False)
+
+    def sort_other_way(self) -> None:
+        """Sort the other way round."""
+        self._set_sort(self._sort, descending=not self._descending)
+
+    def on_virtual_table_sort_wanted(self, event: VirtualTable.SortWanted) -> None:
+        """A title was clicked."""
+        event.stop()
+        self._set_sort(event.column, descending=self._sort == event.column and not self._descending)
+
+    def _set_sort(self, key: str, *, descending: bool) -> None:
+        self._sort, self._descending = key, descending
+        self.table.set_sort(key, descending)
+        self._restart()
+
+    # -- seen otherwise
+
+    def open_yaml(self) -> None:
+        """Show all that is known of the row, as YAML."""
+        from screens.generic.views import show_yaml
+
+        row = self.table.cursor_row
+        if row is not None:
+            show_yaml(self.context, self.spec, row, self.ask)
+
+    def open_export(self) -> None:
+        """Write all rows of this choice and order to a file."""
+        from screens.generic.views import open_export
+
+        open_export(
+            self.context,
+            self.spec,
+            {
+                "search": self._search,
+                "filters": {**self._filters, **self._fixed},
+                "sort": self._sort,
+                "descending": self._descending,
+            },
+        )
+
+    def retranslate(self) -> None:
+        """See :meth:`screens.base.BaseScreen.retranslate`."""
+        self.table.set_columns(table_columns(self.spec, self._columns))
+        if not self.table.total and self.table.loaded:
+            self.table.set_placeholder(_("Nothing found.") if self._search or self._filters else _(self.spec.empty))
+        self._show_chosen()
+        super().retranslate()

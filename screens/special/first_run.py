@@ -1,0 +1,201 @@
+"""From an empty cloud to one that runs a VM: one form, one task, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.widget import Widget
+
+from core.i18n import N_, _
+from screens import registry
+from screens.base import BaseDialog
+from screens.context import Context
+from screens.generic.confirm import Confirm
+from screens.generic.form_dialog import FormDialog
+from screens.spec import Action, ResourceSpec, Row
+from screens.taskbook import ENDED
+from widgets.chart import Gauge
+from widgets.paragraph import Paragraph
+from widgets.push_button import PushButton
+
+#: What is made, in the order it is made: the field whose value names it, msgid.
+MADE = (
+    ("group", N_("project group {name}")),
+    ("project", N_("project {name}")),
+    ("admin", N_("its administrator {name}")),
+    ("host_group", N_("host group {name} with this host")),
+    ("pool", N_("storage pool {name}")),
+)
+
+
+def offer(context: Context) -> None:
+    """Ask whether this machine is to become a cloud of one host."""
+    question = Offer(context)
+    context.desk.show(question, lambda yes: FirstRun.open(context) if yes else None)
+
+
+class Offer(Confirm):
+    """The question of the first login; nothing is harmed by yes, so the focus rests on it."""
+
+    BOX_CLASSES = ""
+
+    def __init__(self, context: Context) -> None:
+        """Bind it to the context."""
+        super().__init__(
+            context,
+            lambda: _(N_("This cloud is empty")),
+            lambda: _(
+                N_(
+                    "Shall this machine become a cloud of one host? A project with its administrator, a storage pool, and"
+                    " if you like a sample instance that boots at once are made in one go; you see every name first"
+                    " and can change it.\n\nYou can also do this later: press : and type prepare."
+                )
+            ),
+            lambda: _(N_("Yes, show me")),
+        )
+
+    def buttons(self) -> list[Widget]:
+        """Later, and yes."""
+        return [PushButton(_(N_("Later")), "no", id="no"), PushButton(_("Yes, show me"), "yes", id="yes")]
+
+    def on_mount(self) -> None:
+        """The focus rests on yes."""
+        super().on_mount()
+        self.query_one("#yes").focus()
+
+    def retranslate(self) -> None:
+        """See :class:`screens.base.BaseDialog`."""
+        super().retranslate()
+        self.query_one("#no", PushButton).set_label(_("Later"))
+
+
+class FirstRun(FormDialog):
+    """The form with every name filled in."""
+
+    def __init__(self, context: Context, spec: ResourceSpec, _row: Row | None = None) -> None:
+        """Make the form of the declared action."""
+        action = prepare_action(spec)
+
+        def submit(typed: dict[str, Any], _changed: set[str]) -> dict[str, Any]:
+            arguments = {key: value for key, value in typed.items() if value is not None}
+            return {**context.backend.call(action.operation, **arguments), "typed": typed}
+
+        super().__init__(
+            context,
+            lambda: _(N_("Make this machine a cloud of one host")),
+            action.fields,
+            submit,
+            button=lambda: _(N_("Make it")),
+        )
+
+    @classmethod
+    def open(cls, context: Context) -> None:
+        """Show the form, and then what becomes of it."""
+        form = cls(context, registry.resource("cloud"))
+        context.desk.show(form, lambda result: form.made(result))
+
+    def made(self, result: Mapping[str, Any] | None) -> None:
+        """Show the progress and what to do next."""
+        if not result:
+            return
+        typed = result["typed"]
+        task = result.get("task")
+        if task:
+            self.context.desk.follow(str(task), _(N_("Install the sample image")), str(typed["project"]))
+        self.context.desk.show(WhatNext(self.context, typed, str(task) if task else ""), lambda _result: None)
+
+
+def prepare_action(spec: ResourceSpec) -> Action:
+    """The declared action that makes it."""
+    return next(action for action in spec.actions if action.verb == "prepare")
+
+
+class WhatNext(BaseDialog[None]):
+    """What was made, how far the sample image is, and what to do now."""
+
+    BOX_CLASSES = "-wide"
+    DEFAULT_CSS = """
+    WhatNext Paragraph { margin-bottom: 1; }
+    """
+
+    def __init__(self, context: Context, typed: Mapping[str, Any], task: str) -> None:
+        """Make it.
+
+        Args:
+            context: the context.
+            typed: the values of the form.
+            task: the task that installs the sample; empty when there is none.
+        """
+        super().__init__(context)
+        self._typed = typed
+        self._task = task
+
+    def title_text(self) -> str:
+        """See :class:`widgets.dialog.Dialog`."""
+        return _(N_("This machine is a cloud now"))
+
+    def body(self) -> ComposeResult:
+        """What was made, the progress, what next."""
+        yield Paragraph(self._made(), id="made")
+        if self._task:
+            yield Gauge(26, 20)
+            yield Paragraph("", id="state")
+        yield Paragraph(self._next(), id="next", classes="-strong")
+
+    def _made(self) -> str:
+        names = [_(text).format(name=self._typed.get(key, "")) for key, text in MADE]
+        return _(N_("Made: {names}.")).format(names=", ".join(names))
+
+    def _next(self) -> str:
+        return _(
+            N_(
+                "Now log out (Ctrl+L), log in as {admin} with the password you just gave, open VMs, and press p on the"
+                " sample VM to see it run; its screen address is in the list."
+            )
+        ).format(admin=self._typed.get("admin", ""))
+
+    def buttons(self) -> list[Widget]:
+        """Log in as the administrator, or stay."""
+        return [
+            PushButton(_(N_("Stay")), "stay", id="stay"),
+            PushButton(_(N_("Log in as {admin}")).format(admin=self._typed.get("admin", "")), "go", id="go"),
+        ]
+
+    def on_mount(self) -> None:
+        """Follow the task."""
+        super().on_mount()
+        self.tasks_changed()
+        self.query_one("#go").focus()
+
+    def tasks_changed(self) -> None:
+        """There are news of the task."""
+        task = next((task for task in self.context.tasks.all if task.uuid == self._task), None)
+        if task is None or not self.query(Gauge):
+            return
+        progress = 100.0 if task.state == "done" else task.progress
+        self.query_one(Gauge).set(
+            _("Install the sample image"), progress / 100 * 0.79 if task.state not in ENDED else None, ""
+        )
+        self.query_one(Gauge).display = task.state not in ENDED
+        said = ""
+        if task.state == "done":
+            said = _(N_("The sample image is installed."))
+        elif task.state in ENDED:
+            said = _(N_("The sample image could not be installed: {error}")).format(error=task.error)
+        self.query_one("#state", Paragraph).set(said)
+
+    def on_push_button_pressed(self, event: PushButton.Pressed) -> None:
+        """Go or stay."""
+        event.stop()
+        self.dismiss(None)
+        if event.press == "go":
+            self.context.desk.log_out()
+
+    def retranslate(self) -> None:
+        """See :class:`screens.base.BaseDialog`."""
+        super().retranslate()
+        self.query_one("#made", Paragraph).set(self._made())
+        self.query_one("#next", Paragraph).set(self._next())
+        self.tasks_changed()

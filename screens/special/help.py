@@ -1,0 +1,34 @@
+"""Help for the screen one is at (F1), and all its keys (?), both from the declarations."""
+
+from __future__ import annotations
+
+from core.i18n import N_, _
+from screens.base import BaseScreen
+from screens.context import Context
+from screens.generic.viewer import Viewer, keys
+from widgets.field_list import Fact
+
+#: How the console is meant, for whoever opens the help first.
+ABOUT = N_(
+    "Lists, details and forms all work alike: arrows move, Enter opens, Esc goes back one step, a adds, e edits, d"
+    " deletes, Space marks rows for an action on all of them. The last line shows the keys that act on the row under"
+    " the cursor; grey ones make no sense for it now."
+)
+
+
+def help_of(context: Context, screen: BaseScreen) -> Viewer:
+    """The help of a screen: what it shows, how the console works, its keys."""
+
+    def facts() -> list[Fact]:
+        about = [Fact(screen.crumb(), "", heading=True)]
+        if screen.help_text():
+            about += [Fact("", screen.help_text()), Fact("", " ")]
+        about += [Fact(_(N_("The console")), "", heading=True), Fact("", _(ABOUT)), Fact("", " ")]
+        return [*about, *keys(screen.all_keys())]
+
+    return Viewer(context, lambda: _(N_("Help")), facts)
+
+
+def keys_of(context: Context, screen: BaseScreen) -> Viewer:
+    """All keys of a screen."""
+    return Viewer(context, lambda: _(N_("All keys")), lambda: keys(screen.all_keys()))

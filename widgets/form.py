@@ -1,0 +1,410 @@
+"""A form: fields in one column, checked as one types, on panels where there are many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.containers import VerticalScroll
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from widgets.form_field import BadValue, FormField, FormTexts, InputKind
+from widgets.inputs import Choice, Edited, FieldInput, NextWanted, SecretTwice, TextInput, Toggle
+from widgets.text import fit, one_line, strip_of, wrap
+
+
+def _lines(field: FormField) -> FieldInput:
+    from widgets.text_input import LinesInput
+
+    return LinesInput(field)
+
+
+def _rows(field: FormField) -> FieldInput:
+    from widgets.rows_input import RowsInput
+
+    return RowsInput(field)
+
+
+#: The one map from the kind of a field to its input.
+MAKERS: Mapping[InputKind, Callable[[FormField], FieldInput]] = {
+    InputKind.LINE: TextInput,
+    InputKind.LINES: _lines,
+    InputKind.SECRET: lambda field: SecretTwice(field) if field.again else TextInput(field),
+    InputKind.TOGGLE: Toggle,
+    InputKind.CHOICE: Choice,
+    InputKind.PICK: TextInput,
+    InputKind.PICKS: TextInput,
+    InputKind.ROWS: _rows,
+}
+
+
+class FieldRow(Widget):
+    """The line of a field: its label and unit, painted by the row itself, around the input; an error below it."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "field--label",
+        "field--focus",
+        "field--unit",
+        "field--error",
+        "field--needed",
+    }
+    DEFAULT_CSS = """
+    FieldRow {
+        layout: vertical;
+        height: 1;
+        .field--label { color: $foreground; }
+        .field--focus { color: $text-accent; text-style: bold; }
+        .field--unit { color: $text-muted; }
+        .field--error { color: $text-error; text-style: bold; }
+        .field--needed { color: $text-error; text-style: bold; }
+    }
+    """
+
+    def __init__(self, field: FormField, label_width: int) -> None:
+        """Make the row of a field; ``label_width`` in cells."""
+        super().__init__()
+        self.field = field
+        self.input = MAKERS[field.kind](field)
+        self.error = ""
+        self._label_width = label_width
+        self._error_lines: list[str] = []
+
+    def compose(self) -> Any:
+        """The input."""
+        yield self.input
+
+    def on_mount(self) -> None:
+        """Give the input its place."""
+        self._place()
+
+    def _place(self) -> None:
+        unit = cell_len(self.field.unit) + 1 if self.field.unit else 0
+        self.input.styles.margin = (0, unit, 0, self._label_width)
+        room = max(10, (self.size.width or 60) - self._label_width - 1)
+        self._error_lines = wrap(self.error, room) if self.error else []
+        self.styles.height = self.input.lines + len(self._error_lines)
+        self.refresh(layout=True)
+
+    def relabel(self, field: FormField, label_width: int) -> None:
+        """Take the field's texts in another language."""
+        self.field = field
+        self._label_width = label_width
+        self.input.relabel(field)
+        self._place()
+
+    def set_error(self, text: str) -> None:
+        """Say under the input what is wrong; empty for nothing."""
+        if text != self.error:
+            self.error = text
+            self._place()
+
+    def grown(self) -> None:
+        """The input has another height."""
+        self._place()
+
+    def render_line(self, y: int) -> Strip:
+        """The label and the unit on the first line, the error below the input."""
+        width, base = self.size.width, self.rich_style
+        style = self.get_component_rich_style
+        if y == 0:
+            label = "field--focus" if self.has_focus_within else "field--label"
+            needed = (" *" if self.field.required else "", style("field--needed"))
+            text = one_line(self.field.label)
+            room = self._label_width - 2 - len(needed[0])
+            if cell_len(text) > room:
+                text = fit(text, room)
+            blank = max(0, self._label_width - cell_len(text) - len(needed[0]))
+            rest = max(0, width - self._label_width - cell_len(self.field.unit))
+            pieces = [
+                (text, style(label)),
+                needed,
+                (" " * (blank + rest), base),
+                (self.field.unit, style("field--unit")),
+            ]
+            return strip_of(pieces, width, base)
+        number = y - self.input.lines
+        if 0 <= number < len(self._error_lines):
+            return strip_of(
+                [(" " * (self._label_width + 1), base), (self._error_lines[number], style("field--error"))], width, base
+            )
+        return Strip.blank(width, base)
+
+    def on_descendant_focus(self) -> None:
+        """The label of the field one is at stands out."""
+        self.refresh()
+
+    def on_descendant_blur(self) -> None:
+        """The label stands back."""
+        self.refresh()
+
+
+class PanelTabs(Widget, can_focus=True):
+    """The names of a form's panels; left and right go to another."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"tabs--present", "tabs--wrong"}
+    DEFAULT_CSS = """
+    PanelTabs {
+        height: 1;
+        background: $panel;
+        .tabs--present { background: $primary; color: $block-cursor-foreground; text-style: bold; }
+        .tabs--wrong { color: $text-error; text-style: bold; }
+    }
+    """
+
+    @dataclass
+    class Chosen(Message):
+        """A panel was chosen."""
+
+        index: int
+
+    def __init__(self) -> None:
+        """Make it without panels."""
+        super().__init__()
+        self._names: tuple[str, ...] = ()
+        self._wrong: frozenset[int] = frozenset()
+        self._at = 0
+
+    def set(self, names: Sequence[str], at: int, wrong: frozenset[int] = frozenset()) -> None:
+        """Show these names; ``wrong`` are the numbers of panels with an error on them."""
+        self._names, self._at, self._wrong = tuple(names), at, wrong
+        self.refresh()
+
+    def _text(self, number: int) -> str:
+        return f" {one_line(self._names[number])}{' !' if number in self._wrong else ''} "
+
+    def render_line(self, y: int) -> Strip:
+        """The names."""
+        base = self.rich_style
+        pieces = []
+        for number in range(len(self._names)):
+            style = base
+            if number == self._at:
+                style = self.get_component_rich_style("tabs--present")
+            elif number in self._wrong:
+                style = self.get_component_rich_style("tabs--wrong")
+            left, right = ("[", "]") if number == self._at else (" ", " ")
+            pieces.append((left + self._text(number)[1:-1] + right, style))
+            pieces.append((" ", base))
+        return strip_of(pieces, self.size.width, base)
+
+    async def _on_key(self, event: events.Key) -> None:
+        step = {"left": -1, "right": 1}.get(event.key)
+        if step is None or not self._names:
+            return
+        event.stop()
+        event.prevent_default()
+        self.post_message(self.Chosen((self._at + step) % len(self._names)))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click does what the key does."""
+        x = 0
+        for number in range(len(self._names)):
+            size = cell_len(self._text(number)) + 1
+            if x <= event.x < x + size:
+                event.stop()
+                self.post_message(self.Chosen(number))
+            x += size
+
+
+class Form(Widget):
+    """Fields, and what was typed into them."""
+
+    DEFAULT_CSS = """
+    Form { layout: vertical; height: auto; }
+    Form > VerticalScroll { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
+    """
+
+    @dataclass
+    class HintChanged(Message):
+        """Another field has the focus; its rule in words."""
+
+        hint: str
+
+    def __init__(self, fields: Sequence[FormField], texts: FormTexts, *, id: str | None = None) -> None:
+        """Make a form.
+
+        Args:
+            fields: in order.
+            texts: what the form itself says.
+            id: the widget's id.
+        """
+        super().__init__(id=id)
+        self._texts = texts
+        width = _label_width(fields)
+        self.rows = {field.key: FieldRow(field, width) for field in fields}
+        self._tabs = PanelTabs()
+        self._panel = 0
+        self._start: dict[str, Any] = {}
+
+    # -- made
+
+    @property
+    def panels(self) -> list[str]:
+        """The names of the panels, in order; empty when there are none."""
+        return list(dict.fromkeys(row.field.panel for row in self.rows.values() if row.field.panel))
+
+    def compose(self) -> Any:
+        """The panels' names and the rows."""
+        if self.panels:
+            yield self._tabs
+        with VerticalScroll(can_focus=False):
+            yield from self.rows.values()
+
+    def on_mount(self) -> None:
+        """Remember what it began with."""
+        self._start = {key: row.input.state() for key, row in self.rows.items()}
+        self._show()
+        self.focus_first()
+
+    def relabel(self, fields: Sequence[FormField], texts: FormTexts) -> None:
+        """Show the texts of another language; what was typed stays."""
+        self._texts = texts
+        width = _label_width(fields)
+        for field in fields:
+            if field.key in self.rows:
+                self.rows[field.key].relabel(field, width)
+        for key, row in self.rows.items():
+            if row.error:
+                self._check(key)
+        self._show()
+
+    # -- values
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anything was typed."""
+        return any(row.input.state() != self._start.get(key) for key, row in self.rows.items())
+
+    def changed(self) -> set[str]:
+        """The keys of the fields that are not as they began."""
+        return {key for key, row in self.rows.items() if row.input.state() != self._start.get(key)}
+
+    def values(self) -> dict[str, Any]:
+        """The values of all fields that are shown; what is no value counts as none."""
+        found: dict[str, Any] = {}
+        for key, row in self.rows.items():
+            try:
+                found[key] = row.input.get()
+            except BadValue:
+                found[key] = None
+        return {key: value for key, value in found.items() if self._applies(key, found)}
+
+    def _applies(self, key: str, values: Mapping[str, Any]) -> bool:
+        when = self.rows[key].field.when
+        return when is None or when(values)
+
+    def check(self) -> bool:
+        """Check every field, say what is wrong under each, focus the first; True when all is right."""
+        values = self.values()
+        wrong = [key for key in self.rows if key in values and not self._check(key, needed=True)]
+        self._show()
+        if wrong:
+            self.focus_field(wrong[0])
+        return not wrong
+
+    def _check(self, key: str, *, needed: bool = False) -> bool:
+        row = self.rows[key]
+        error = ""
+        try:
+            if row.input.get() is None and needed and row.field.required:
+                error = self._texts.needed
+        except BadValue as bad:
+            error = str(bad)
+        row.set_error(error)
+        return not error
+
+    def set_error(self, key: str, text: str) -> bool:
+        """Say what somebody else found wrong with a field; False when there is no such field here."""
+        if key not in self.rows:
+            return False
+        self.rows[key].set_error(text)
+        self.focus_field(key)
+        return True
+
+    # -- where one is
+
+    def focus_first(self) -> None:
+        """Focus the first field of the panel."""
+        shown = [row for row in self.rows.values() if row.display]
+        if shown:
+            shown[0].input.focus()
+
+    def focus_field(self, key: str) -> None:
+        """Focus a field, wherever it is."""
+        panel = self.rows[key].field.panel
+        if panel:
+            self._panel = self.panels.index(panel)
+        self._show()
+        self.rows[key].input.focus()
+
+    def go_to_panel(self, index: int) -> None:
+        """Show a panel and focus its first field."""
+        if self.panels:
+            self._panel = index % len(self.panels)
+            self._show()
+            if not self._tabs.has_focus:
+                self.focus_first()
+
+    def next_panel(self, by: int) -> None:
+        """Show the panel after this one, or before it."""
+        self.go_to_panel(self._panel + by)
+
+    def _show(self) -> None:
+        """Show the rows of this panel whose condition holds."""
+        panels = self.panels
+        values = self.values()
+        for key, row in self.rows.items():
+            own = row.field.panel
+            row.display = key in values and (not own or own == panels[self._panel])
+        if panels:
+            wrong = {panels.index(row.field.panel) for row in self.rows.values() if row.error and row.field.panel}
+            self._tabs.set(panels, self._panel, frozenset(wrong))
+
+    def on_panel_tabs_chosen(self, event: PanelTabs.Chosen) -> None:
+        """A panel's name was chosen."""
+        event.stop()
+        self.go_to_panel(event.index)
+
+    def on_edited(self, event: Edited) -> None:
+        """A value changed by hand."""
+        event.stop()
+        self.touched(event.key)
+
+    def touched(self, key: str) -> None:
+        """A value changed: check it, and show what depends on it."""
+        self.rows[key].grown()
+        self._check(key)
+        self._show()
+
+    def on_next_wanted(self, event: NextWanted) -> None:
+        """Enter goes to the next field; from the last of a panel to the first of the next."""
+        event.stop()
+        self.go_on(event.key)
+
+    def go_on(self, key: str) -> None:
+        """Focus the field after this one."""
+        shown = [k for k, row in self.rows.items() if row.display]
+        at = shown.index(key) if key in shown else -1
+        if at + 1 < len(shown):
+            self.rows[shown[at + 1]].input.focus()
+        elif self._panel + 1 < len(self.panels):
+            self.next_panel(1)
+        else:
+            self.screen.focus_next()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Show the rule of the field that has the focus now."""
+        for row in self.rows.values():
+            if row.has_focus_within:
+                self.post_message(self.HintChanged(row.field.hint))
+                return
+
+
+def _label_width(fields: Sequence[FormField]) -> int:
+    longest = max((cell_len(f.label) + (2 if f.required else 0) for f in fields), default=0)
+    return min(longest, 28) + 2

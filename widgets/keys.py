@@ -1,0 +1,87 @@
+"""Keys one after the other: the next key is looked at when the one before it has done all that it does.
+
+Textual hands each key to the widget that has the focus when the key *arrives*, but runs bindings later, when the key
+has bubbled up to the application. Keys that arrive together, as they do over a slow line, when somebody
+pastes, or types ahead of a dialog, are then taken out of order (Textual #6605), or by a widget that is about to
+lose the focus: ``/web`` would filter by nothing and take ``w``, ``e``, ``b`` for commands.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from textual import events
+from textual.app import App
+from textual.message import Message
+
+#: Seconds after which a key counts as done although its end was not heard of: its widget went away meanwhile.
+_LOST = 0.4
+
+
+class KeyDone(Message):
+    """Travels behind a key, along the same way, up to the application."""
+
+
+class ScreenReady(Message):
+    """Travels through a new screen behind what makes it ready, up to the application."""
+
+
+class OrderedKeys(App[Any]):
+    """An application that takes keys one after the other."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """As :class:`textual.app.App`."""
+        super().__init__(*arguments, **options)
+        self._waiting_keys: deque[events.Key | events.Paste] = deque()
+        self._key_under_way = False
+        self._key_screen: object = None
+        self._key_count = 0
+
+    async def on_event(self, event: events.Event) -> None:
+        """Hold keys back while one is under way; everything else as ever."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            if self._key_under_way:
+                self._waiting_keys.append(event)
+                count = self._key_count
+                self.set_timer(_LOST, lambda: self._give_up_on(count))
+            else:
+                await self._take(event)
+        else:
+            await super().on_event(event)
+
+    async def _take(self, event: events.Key | events.Paste) -> None:
+        self._key_under_way = True
+        self._key_count += 1
+        self._key_screen = self.screen
+        target = self.focused or self.screen
+        await super().on_event(event)
+        if not target.post_message(KeyDone()):
+            self.post_message(KeyDone())
+
+    def on_key_done(self) -> None:
+        """The key has been everywhere it goes; what it set off may still be on its way to the application."""
+        self.call_later(self._after_key)
+
+    def _after_key(self) -> None:
+        if self._key_under_way and self.screen is not self._key_screen:
+            # A screen opened or closed: let it get ready, so that it has its focus.
+            self._key_screen = self.screen
+            if self.screen.post_message(ScreenReady()):
+                return
+        self._next_key()
+
+    def on_screen_ready(self) -> None:
+        """The new screen has its focus."""
+        self.call_later(self._next_key)
+
+    def _give_up_on(self, count: int) -> None:
+        if self._key_under_way and self._key_count == count:
+            self._next_key()
+
+    def _next_key(self) -> None:
+        self._key_under_way = False
+        if self._waiting_keys:
+            event = self._waiting_keys.popleft()
+            self._key_under_way = True
+            self.call_later(self._take, event)
