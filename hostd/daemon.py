@@ -154,8 +154,6 @@ class Daemon:
             self.executor.ring()
         for host_id in rings - {mine}:
             self.peers.ring(self.cloud.address_of(host_id))
-        if topics & {"user", "project", "session"}:
-            self.sessions.forget()
         self.bus.changed(topics)
 
     def _doorbell(self, topics: frozenset[str]) -> None:

@@ -104,13 +104,13 @@ class PrivateLibvirt:
 
     def processes(self, name: str) -> list[int]:
         """The process ids, outside, of the processes of this name inside."""
-        inside = os.readlink(f"/proc/{self.init}/ns/pid")
+        inside = Path(f"/proc/{self.init}/ns/pid").readlink()
         found = []
         for entry in os.scandir("/proc"):
             if not entry.name.isdigit():
                 continue
             try:
-                same = os.readlink(f"{entry.path}/ns/pid") == inside
+                same = Path(f"{entry.path}/ns/pid").readlink() == inside
                 command = Path(f"{entry.path}/cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue

@@ -1,0 +1,257 @@
+"""Tasks: begun in order, one at a time per object, ended once, never lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core.clock import SystemClock
+from core.coordination.tasks import Claimed, enqueue
+from core.database import Database
+from core.errors import DatabaseUnavailable, HypervisorUnavailable, QuotaExceeded, Refused
+from core.model import Host, Task
+from hostd.bus import Bus
+from hostd.executor import Context, Effect, Executor, Handler, Obsolete
+from hostd.targets import Targets
+
+
+class Bench:
+    """An executor on a database, with handlers that a test gives."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.handlers: dict[str, Handler] = {}
+        self.targets = Targets()
+        self.bus = Bus()
+        self.ended: list[str] = []
+        self.libvirt_back = False
+
+        def make(session: Session) -> int:
+            host = Host(name="h", uuid="h" * 36, heartbeat=0)
+            session.add(host)
+            session.flush()
+            return host.id
+
+        self.host_id = database.write(make)
+        self.executor = self.make("boot-1")
+
+    def make(self, boot: str) -> Executor:
+        return Executor(
+            self.database,
+            SystemClock(),
+            boot,
+            lambda: self.host_id,
+            self.handlers,
+            self.targets,
+            self.bus,
+            threads=4,
+            libvirt_back=lambda _seconds: self.libvirt_back,
+            ended=self.ended.append,
+        )
+
+    def handle(
+        self, kind: str, run: Callable[[Claimed, Context], Effect | None], failed: Callable[..., Effect] | None = None
+    ) -> None:
+        self.handlers[kind] = Handler(run, frozenset({"x"}), failed)
+
+    def enter(self, kind: str, target: str = "t1", **payload: object) -> str:
+        uuid = self.database.write(
+            lambda session: enqueue(
+                session,
+                kind=kind,
+                target=target,
+                target_name=target,
+                project_id=None,
+                host_id=self.host_id,
+                account="a",
+                payload=payload,
+                origin="o",
+            )
+        )
+        self.executor.ring()
+        return uuid
+
+    def task(self, uuid: str) -> Task:
+        found = self.database.read(lambda session: session.scalar(select(Task).where(Task.uuid == uuid)))
+        assert found is not None
+        return found
+
+    def wait(self, uuid: str, *states: str, seconds: float = 5.0) -> Task:
+        give_up = time.monotonic() + seconds
+        while (task := self.task(uuid)).state not in (states or ("done", "failed", "cancelled")):
+            assert time.monotonic() < give_up, f"still {task.state}"
+            time.sleep(0.01)
+        return task
+
+
+@pytest.fixture
+def bench(sqlite: Database) -> Iterator[Bench]:
+    """Not started yet."""
+    bench = Bench(sqlite)
+    yield bench
+    bench.executor.close(1.0)
+
+
+def test_a_task_is_done_and_its_effect_written_with_its_end(bench: Bench) -> None:
+    def rename(session: Session) -> None:
+        session.execute(update(Host).values(name="renamed"))
+
+    bench.handle("k", lambda task, context: rename)
+    bench.executor.start()
+    task = bench.wait(bench.enter("k"))
+    assert (task.state, task.progress, task.attempts, task.error) == ("done", 100, 1, "")
+    assert bench.database.read(lambda session: session.scalar(select(Host.name))) == "renamed"
+    assert bench.ended == ["o"]
+
+
+def test_a_failure_says_why_and_writes_what_failure_writes(bench: Bench) -> None:
+    def fail(task: Claimed, context: Context) -> None:
+        raise Refused("the disk {name} is missing", name="d")
+
+    bench.handle("k", fail, lambda task, error: lambda s: s.execute(update(Host).values(name="failed")))
+    bench.executor.start()
+    task = bench.wait(bench.enter("k"))
+    assert task.state == "failed"
+    assert json.loads(task.error)["parameters"] == {"name": "d"}
+    assert bench.database.read(lambda session: session.scalar(select(Host.name))) == "failed"
+
+
+def test_a_broken_handler_fails_with_a_number_and_no_trace(bench: Bench) -> None:
+    bench.handle("k", lambda task, context: 1 / 0)  # type: ignore[arg-type, return-value]
+    bench.executor.start()
+    task = bench.wait(bench.enter("k"))
+    assert task.state == "failed"
+    assert "ZeroDivision" not in task.error
+    assert task.uuid[:8] in task.error
+
+
+def test_an_unknown_kind_fails(bench: Bench) -> None:
+    bench.executor.start()
+    assert bench.wait(bench.enter("nonsense")).state == "failed"
+
+
+def test_an_obsolete_order_is_cancelled(bench: Bench) -> None:
+    def obsolete(task: Claimed, context: Context) -> None:
+        raise Obsolete("over")
+
+    bench.handle("k", obsolete, lambda task, error: pytest.fail("must not be called"))
+    bench.executor.start()
+    assert bench.wait(bench.enter("k")).state == "cancelled"
+
+
+def test_what_is_refused_when_it_is_written_fails_the_task(bench: Bench) -> None:
+    def refuse(session: Session) -> None:
+        session.execute(update(Host).values(name="half"))
+        raise QuotaExceeded("too much")
+
+    bench.handle("k", lambda task, context: refuse)
+    bench.executor.start()
+    assert bench.wait(bench.enter("k")).state == "failed"
+    assert bench.database.read(lambda session: session.scalar(select(Host.name))) == "h"
+
+
+def test_one_at_a_time_per_object_in_their_order_and_others_beside(bench: Bench) -> None:
+    order: list[str] = []
+    hold = threading.Event()
+
+    def work(task: Claimed, context: Context) -> None:
+        if task.target == "t1" and not order:
+            order.append("begin")
+            hold.wait(5)
+        order.append(f"{task.target}-{task.payload['n']}")
+
+    bench.handle("k", work)
+    first, second = bench.enter("k", n=1), bench.enter("k", n=2)
+    bench.executor.start()
+    bench.wait(first, "running")
+    other = bench.enter("k", "t2", n=1)
+    bench.wait(other)
+    assert bench.task(second).state == "queued"
+    hold.set()
+    bench.wait(second)
+    assert order == ["begin", "t2-1", "t1-1", "t1-2"]
+
+
+def test_tasks_of_an_earlier_run_are_taken_up_again(bench: Bench) -> None:
+    bench.handle("k", lambda task, context: None)
+    uuid = bench.enter("k")
+    bench.database.write(lambda s: s.execute(update(Task).values(state="running", claim="boot-0", attempts=1)))
+    bench.executor.start()
+    assert bench.wait(uuid).attempts == 2
+
+
+def test_a_claim_whose_answer_was_lost_is_found_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.handle("k", lambda task, context: None)
+    write, lost = bench.database.write, []
+
+    def lossy(work: Callable[[Session], object]) -> object:
+        result = write(work)
+        if isinstance(result, list) and result and not lost:
+            lost.append(True)
+            raise DatabaseUnavailable("connection lost during COMMIT")
+        return result
+
+    monkeypatch.setattr(bench.database, "write", lossy)
+    uuid = bench.enter("k")
+    bench.executor.start()
+    task = bench.wait(uuid)
+    assert lost
+    assert (task.state, task.attempts) == ("done", 1)
+
+
+def test_the_database_may_go_while_a_task_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [DatabaseUnavailable("gone"), DatabaseUnavailable("gone")]
+
+    def work(task: Claimed, context: Context) -> None:
+        if failures:
+            raise failures.pop()
+
+    bench.handle("k", work)
+    bench.executor.start()
+    assert bench.wait(bench.enter("k")).state == "done"
+
+
+def test_libvirtd_may_be_restarted_while_a_task_runs(bench: Bench) -> None:
+    bench.libvirt_back = True
+    failures = [HypervisorUnavailable("gone")]
+
+    def work(task: Claimed, context: Context) -> None:
+        if failures:
+            raise failures.pop()
+
+    bench.handle("k", work)
+    bench.executor.start()
+    assert bench.wait(bench.enter("k")).state == "done"
+    failures += [HypervisorUnavailable("gone")] * 2
+    assert bench.wait(bench.enter("k")).state == "failed"
+
+
+def test_a_thousand_tasks_end_once_each(bench: Bench) -> None:
+    done: list[int] = []
+    bench.handle("k", lambda task, context: done.append(task.id))
+    uuids = bench.database.write(
+        lambda s: [
+            enqueue(
+                s,
+                kind="k",
+                target=f"t{n % 50}",
+                target_name="",
+                project_id=None,
+                host_id=bench.host_id,
+                account="a",
+                payload={},
+                origin="",
+            )
+            for n in range(300)
+        ]
+    )
+    bench.executor.start()
+    for uuid in uuids:
+        bench.wait(uuid, seconds=30)
+    assert len(done) == len(set(done)) == 300

@@ -1,0 +1,106 @@
+"""Samples: what the numbers mean, and that they are bounded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hostd.metrics.host import HostSampler
+from hostd.metrics.store import Ring, Store
+from hostd.metrics.vm import Run, VmSampler
+
+
+def test_a_ring_keeps_the_newest_in_their_order() -> None:
+    ring = Ring(("a", "b"), 3)
+    for n in range(5):
+        ring.add(float(n), (n * 1.5, n * 2.0))
+    assert [row["at"] for row in ring.since(-1)] == [2, 3, 4]
+    assert ring.since(3) == [{"at": 4.0, "a": 6.0, "b": 8.0}]
+    assert ring.last() == {"at": 4.0, "a": 6.0, "b": 8.0}
+
+
+def test_the_store_forgets_what_is_gone() -> None:
+    store = Store(("a",), 10)
+    store.add("x", 1, (1.0,))
+    store.add("y", 1, (1.0,))
+    store.keep({"y"})
+    assert store.since("x", 0) == []
+    assert store.last("y") is not None
+
+
+def write_proc(proc: Path, busy: int, idle: int, octets: int) -> None:
+    (proc / "net").mkdir(parents=True, exist_ok=True)
+    (proc / "stat").write_text(f"cpu  {busy} 0 0 {idle} 0 0 0 0 0 0\n")
+    (proc / "meminfo").write_text("MemTotal: 1000 kB\nMemFree: 100 kB\nMemAvailable: 250 kB\n")
+    head = "Inter-|   Receive\n face |bytes\n"
+    line = "{}: {} 0 0 0 0 0 0 0 {} 0 0 0 0 0 0 0\n"
+    (proc / "net/dev").write_text(head + line.format("eth0", octets, octets) + line.format("vnet0", 10**9, 10**9))
+
+
+def test_a_hosts_load_is_that_since_the_sample_before(tmp_path: Path) -> None:
+    write_proc(tmp_path, 100, 100, 0)
+    sampler = HostSampler(tmp_path, proc=tmp_path, sys=tmp_path)
+    first = sampler.sample()
+    assert (first.cpu_percent, first.network_rate) == (0, 0)
+    assert first.memory_percent == 75.0
+    time.sleep(0.05)
+    write_proc(tmp_path, 175, 125, 1000)
+    second = sampler.sample()
+    assert second.cpu_percent == 75.0
+    assert 0 < second.network_rate <= 2000 / 0.05
+
+
+@pytest.fixture
+def busy() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A process that looks like a VM's QEMU and burns one processor."""
+    uuid = "6a1b7f6e-1111-4222-8333-444455556666"
+    process = subprocess.Popen(["bash", "-c", f": qemu; exec -a qemu-{uuid} python3 -c 'while True: pass' {uuid}"])
+    yield uuid, process
+    process.kill()
+    process.wait()
+
+
+def test_a_vms_processor_is_counted_against_its_own(busy: tuple[str, subprocess.Popen[bytes]], tmp_path: Path) -> None:
+    uuid, process = busy
+    (tmp_path / "vm.pid").write_text(str(process.pid))
+    sampler = VmSampler(run_directory=tmp_path)
+    found: list[tuple[float, ...]] = []
+    run = Run(uuid, "vm", 1, 2, ())
+    give_up = time.monotonic() + 5
+    while sampler.pid(uuid) is None and time.monotonic() < give_up:
+        sampler.sweep([run], lambda *_: None)
+        time.sleep(0.05)
+    time.sleep(0.5)
+    assert sampler.sweep([run], lambda _uuid, _at, values: found.append(values)) == set()
+    cpu, memory, *_rates = found[-1]
+    assert 5 < cpu <= 60  # one of its two processors, on a machine that may be busy
+    assert memory > 1024**2
+
+
+def test_a_stopped_process_is_silent_and_a_dead_one_too(
+    busy: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    uuid, process = busy
+    (tmp_path / "vm.pid").write_text(str(process.pid))
+    sampler = VmSampler(run_directory=tmp_path)
+    run = Run(uuid, "vm", 1, 1, ())
+    give_up = time.monotonic() + 5
+    while sampler.sweep([run], lambda *_: None) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    os.kill(process.pid, 19)
+    time.sleep(0.1)
+    assert sampler.sweep([run], lambda *_: None) == {uuid}
+    process.kill()
+    process.wait()
+    assert sampler.sweep([run], lambda *_: None) == {uuid}
+
+
+def test_a_foreign_process_under_the_same_number_is_not_taken_for_the_vm(tmp_path: Path) -> None:
+    (tmp_path / "vm.pid").write_text(str(os.getpid()))
+    sampler = VmSampler(run_directory=tmp_path)
+    assert sampler.sweep([Run("0" * 36, "vm", 1, 1, ())], lambda *_: None) == {"0" * 36}
