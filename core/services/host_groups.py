@@ -67,7 +67,7 @@ def list_(call: Call, *, query: Query) -> Answer:
     return answer(_rows(call, [found.HostGroup for found in rows]), total)
 
 
-@operation("host-group.show", roles=SYSTEM_ADMIN)
+@operation("host-group.show", roles=EVERYBODY)
 def show(call: Call, *, host_group: str) -> Answer:
     """One host group; its hosts with their state now under ``members``."""
     group = find(call, HostGroup, host_group, field="host_group")

@@ -133,7 +133,7 @@ def _show(call: Call, image: Image) -> dict[str, Any]:
     return _rows(call, call.session.execute(_statement().where(Image.id == image.id)).all())[0]
 
 
-@operation("image.show", roles=PROJECT_ADMIN)
+@operation("image.show", roles=EVERYBODY)
 def show(call: Call, *, image: str) -> Answer:
     """One image."""
     return _show(call, find(call, Image, image, field="image"))

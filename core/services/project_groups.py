@@ -67,7 +67,7 @@ def _holds(project: Any) -> Any:
     )
 
 
-@operation("project-group.show", roles=SYSTEM_ADMIN)
+@operation("project-group.show", roles=EVERYBODY)
 def show(call: Call, *, project_group: str) -> Answer:
     """One project group."""
     return _rows(call, [find(call, ProjectGroup, project_group, field="project_group")])[0]

@@ -1,0 +1,50 @@
+"""Rows have what the declarations show of them."""
+
+from __future__ import annotations
+
+import pytest
+
+import core.services.registry  # noqa: F401  (the whole table of operations)
+from screens import registry
+from screens.spec import PROJECT, SYSADM, ResourceSpec
+from tests.architecture.world import World
+
+LISTED = [pytest.param(spec, id=spec.name) for spec in registry.resources() if spec.lists_by]
+CALLERS = {SYSADM: "sysadm", PROJECT: "own"}
+
+
+@pytest.mark.parametrize("spec", LISTED)
+@pytest.mark.parametrize("role", [SYSADM, PROJECT])
+def test_each_column_is_in_the_rows(spec: ResourceSpec, role: str, world: World) -> None:
+    if role not in spec.roles:
+        pytest.skip("not for this role")
+    actor = world.actor(CALLERS[role])
+    listed = world.services.call(spec.lists_by, {}, actor, "")
+    if listed["total"] == 0 and spec.name in ("log", "login-log"):
+        pytest.skip("nothing was logged in this world")
+    assert listed["rows"], "the world has one of everything"
+    for row in listed["rows"]:
+        assert row[spec.reference]
+        assert spec.label in row
+    row = listed["rows"][0]
+    shown = row
+    if spec.shows_by:
+        arguments = {spec.name.replace("-", "_"): row[spec.reference]}
+        shown = world.services.call(spec.shows_by, arguments, actor, "")
+        assert set(row) <= set(shown)
+    for column in spec.columns:
+        if role in column.roles:
+            assert column.key in (shown if column.details_only else row), column.key
+
+
+@pytest.mark.parametrize("spec", LISTED)
+@pytest.mark.parametrize("role", [SYSADM, PROJECT])
+def test_a_related_list_finds_its_rows_keys(spec: ResourceSpec, role: str, world: World) -> None:
+    if role not in spec.roles:
+        pytest.skip("not for this role")
+    actor = world.actor(CALLERS[role])
+    rows = world.services.call(spec.lists_by, {}, actor, "")["rows"]
+    for related in spec.related:
+        if role in related.roles and rows:
+            filters = {key: rows[0][of] for key, of in related.filters.items()}
+            world.services.call(registry.resource(related.resource).lists_by, {"filters": filters}, actor, "")
