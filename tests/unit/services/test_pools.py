@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from core.errors import AlreadyExists, InUse, InvalidInput, NotFound, PermissionDenied, Refused
@@ -10,8 +12,14 @@ from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office
 
 
-def _add(office: Office, name: str = "local", **more: object) -> dict[str, object]:
-    arguments = {"name": name, "type": "dir", "host": "h1", "path": f"/srv/pools/{name}", "capacity": 3 * GIB}
+def _add(office: Office, name: str = "local", **more: Any) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "name": name,
+        "type": "dir",
+        "host": "h1",
+        "path": f"/srv/pools/{name}",
+        "capacity": 3 * GIB,
+    }
     return office.sysadm("pool.add", **{**arguments, **more})
 
 
@@ -66,10 +74,10 @@ def test_a_project_sees_the_pools_given_to_it_and_no_other_names(office: Office)
         ("description", "x" * 4001),
     ],
 )
-def test_a_broken_rule_is_said_at_its_field(office: Office, field: str, value: object) -> None:
+def test_a_broken_rule_is_said_at_its_field(office: Office, field: str, value: Any) -> None:
     office.host("h1")
     with pytest.raises(InvalidInput) as refused:
-        _add(office, **{field: value})
+        _add(office, **dict[str, Any]({field: value}))
     assert refused.value.field == field
     assert office.sysadm("pool.list")["total"] == 0
 
@@ -112,7 +120,7 @@ def test_a_pool_needs_a_host_that_is_there(office: Office, cloud: StillCloud) ->
         _add(office)
     assert unknown.value.field == "host"
     cloud.change(office.host("h1"), state="down")
-    with pytest.raises(Refused, match="Host h1 is down. Repeat it when the host is back."):
+    with pytest.raises(Refused, match="Host h1 is down"):
         _add(office)
     assert office.sysadm("pool.list")["total"] == 0
 

@@ -1,0 +1,125 @@
+"""Limits hold when many ask at the same moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from core.errors import DosvmError, QuotaExceeded, Refused
+from core.model import Image, Pool, Task, TaskState, Volume
+from tests.fakes.office import GIB, Office
+
+MIB = 1024**2
+PEOPLE = 8
+
+
+def at_once(calls: list[Callable[[], Any]]) -> list[DosvmError | None]:
+    """Run all calls at the same moment; how each was refused."""
+    ready = threading.Barrier(len(calls))
+    ends: list[DosvmError | None] = [None] * len(calls)
+
+    def run(place: int, call: Callable[[], Any]) -> None:
+        ready.wait()
+        try:
+            call()
+        except DosvmError as error:
+            ends[place] = error
+
+    threads = [threading.Thread(target=run, args=(place, call)) for place, call in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ends
+
+
+def _pool(office: Office, name: str, capacity: int, *projects: str) -> None:
+    path = f"/srv/pools/{name}"
+    office.sysadm("pool.add", name=name, type="dir", host="h1", path=path, capacity=capacity, projects=list(projects))
+    office.services.database.write(lambda s: s.query(Task).update({"state": TaskState.DONE.value}))
+
+
+def test_a_projects_disk(office: Office) -> None:
+    web = office.project("web", max_disk=3 * GIB)
+    office.host("h1")
+    _pool(office, "one", 100 * GIB, "web")
+    _pool(office, "two", 100 * GIB, "web")
+    ends = at_once(
+        [
+            lambda n=n: web("volume.add", name=f"disk{n}", pool=("one", "two")[n % 2], capacity=GIB)  # type: ignore[misc]
+            for n in range(PEOPLE)
+        ]
+    )
+    assert [end for end in ends if end and not isinstance(end, QuotaExceeded)] == []
+    assert ends.count(None) == 3
+    assert web("usage.show")["used_disk"] == 3 * GIB
+
+
+def test_a_pools_capacity(office: Office) -> None:
+    people = [office.project(f"p{n}") for n in range(4)]
+    office.host("h1")
+    _pool(office, "local", 3 * GIB, *(f"p{n}" for n in range(4)))
+    ends = at_once(
+        [
+            lambda n=n: people[n % 4]("volume.add", name=f"disk{n}", pool="local", capacity=GIB)  # type: ignore[misc]
+            for n in range(PEOPLE)
+        ]
+    )
+    assert [end for end in ends if end and not isinstance(end, QuotaExceeded)] == []
+    assert ends.count(None) == 3
+    assert office.sysadm("pool.show", pool="local")["used"] == 3 * GIB
+
+
+def test_a_volume_grows_once(office: Office) -> None:
+    web = office.project("web", max_disk=3 * GIB)
+    office.host("h1")
+    _pool(office, "local", 100 * GIB, "web")
+    for name in ("disk1", "disk2"):
+        web("volume.add", name=name, pool="local", capacity=GIB)
+    office.services.database.write(
+        lambda s: (s.query(Task).update({"state": TaskState.DONE.value}), s.query(Volume).update({"state": "present"}))
+    )
+    ends = at_once(
+        [
+            lambda n=n: web("volume.grow", volume=f"disk{n % 2 + 1}", capacity=2 * GIB)  # type: ignore[misc]
+            for n in range(4)
+        ]
+    )
+    assert [end for end in ends if end and not isinstance(end, Refused)] == []
+    assert ends.count(None) == 1
+    assert web("usage.show")["used_disk"] == 3 * GIB
+
+
+def test_a_projects_images(office: Office) -> None:
+    web = office.project("web", max_images=2)
+    office.host("h1")
+    ends = at_once(
+        [
+            lambda n=n: web("image.add", name=f"image{n}", file=f"{n}.iso")  # type: ignore[misc]
+            for n in range(PEOPLE)
+        ]
+    )
+    assert [end for end in ends if end and not isinstance(end, QuotaExceeded)] == []
+    assert ends.count(None) == 2
+    assert office.services.database.read(lambda s: s.query(Image).count()) == 2
+
+
+def test_a_pool_is_deleted_or_filled_but_not_both(office: Office) -> None:
+    web = office.project("web")
+    office.host("h1")
+    for n in range(6):
+        _pool(office, f"pool{n}", GIB, "web")
+        ends = at_once(
+            [
+                lambda n=n: office.sysadm("pool.delete", pool=f"pool{n}"),  # type: ignore[misc]
+                lambda n=n: web("volume.add", name="disk1", pool=f"pool{n}", capacity=MIB),  # type: ignore[misc]
+            ]
+        )
+        assert ends.count(None) == 1
+
+    def released_and_filled(session: Any) -> int:
+        released = session.query(Pool.id).join(Task, Task.target == Pool.uuid).filter(Task.kind == "pool.release")
+        return int(session.query(Volume).filter(Volume.pool_id.in_(released)).count())
+
+    assert office.services.database.read(released_and_filled) == 0
