@@ -36,9 +36,7 @@ class DosvmError(Exception):
 
     code: ClassVar[str] = "error"
 
-    def __init__(
-        self, message: str, *, field: str | None = None, remedy: str | None = None, **parameters: Any
-    ) -> None:
+    def __init__(self, message: str, *, field: str | None = None, remedy: str | None = None, **parameters: Any) -> None:
         super().__init__(message)
         self.message = message
         self.field = field

@@ -19,11 +19,6 @@ def main(paths: list[str]) -> None:
             seconds += float(suite.get("time", 0.0))
     passed = tests - failed - errors - skipped
     counts = [(failed, "failed"), (passed, "passed"), (skipped, "skipped"), (errors, "errors")]
-        (failed, "failed"),
-        (tests - failed - errors - skipped, "passed"),
-        (skipped, "skipped"),
-        (errors, "errors"),
-    ]
     text = ", ".join(f"{count} {word}" for count, word in counts if count)
     print(f"{f' {text} in {seconds:.2f}s ':=^80}")
 

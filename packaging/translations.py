@@ -64,8 +64,14 @@ def gather() -> int:
         path = catalogue_path(locale)
         path.parent.mkdir(parents=True, exist_ok=True)
         catalogue = read(locale) if path.exists() else Catalog(locale=locale, project="dosvm", fuzzy=False)
+        created = catalogue.creation_date
         catalogue.update(texts, no_fuzzy_matching=True)
         catalogue.obsolete.clear()
+        # The header says nothing that changes by itself: a catalogue differs when a text does.
+        catalogue.creation_date = created
+        catalogue.project, catalogue.version = "dosvm", "1"
+        catalogue.last_translator = "the authors of DOSVM"
+        catalogue.msgid_bugs_address = "the project's issues"
         with path.open("wb") as file:
             write_po(file, catalogue, sort_output=True, no_location=True, omit_header=False, width=120)
         missing = [message for message in catalogue if message.id and not _translated(message)]

@@ -28,9 +28,7 @@ class ProjectGroup(Base):
     created: Mapped[Created]
     version: Mapped[int] = mapped_column(default=0)
 
-    projects: Mapped[list[Project]] = relationship(
-        secondary=project_in_group, back_populates="groups", lazy="raise"
-    )
+    projects: Mapped[list[Project]] = relationship(secondary=project_in_group, back_populates="groups", lazy="raise")
 
 
 class Project(Base):

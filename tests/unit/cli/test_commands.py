@@ -153,9 +153,7 @@ def test_secrets_are_never_options(dosvm: Dosvm, office: Office) -> None:
     assert "Zha0" not in done.err
 
 
-def test_the_password_comes_from_the_environment(
-    dosvm: Dosvm, office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_password_comes_from_the_environment(dosvm: Dosvm, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOSVM_ACCOUNT", "sysadm")
     monkeypatch.setenv("DOSVM_PASSWORD", PASSWORD)
     assert dosvm("user", "list", who="").code == 0
