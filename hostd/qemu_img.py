@@ -19,7 +19,7 @@ from core.errors import EngineError, InvalidInput
 from core.i18n import N_
 
 #: Formats that an image may have.
-FORMATS = ("raw", "qcow2", "iso")
+FORMATS = ("raw", "qcow2", "qcow", "iso")
 #: No disk is larger: 64 TiB.
 MAX_VIRTUAL = 64 * 1024**4
 _MEMORY = 1024**3
@@ -99,20 +99,20 @@ def inspect(path: Path, claimed: str) -> ImageInfo:
 
     Args:
         path: the file.
-        claimed: its format: ``raw``, ``qcow2`` or ``iso`` (which is raw to QEMU).
+        claimed: its format: ``raw``, ``qcow2``, ``qcow`` or ``iso`` (which is raw to QEMU).
 
     Raises:
         InvalidInput: it is not of that format, refers to other files, is encrypted by a foreign key, or is absurd.
         EngineError: qemu-img failed.
     """
     if claimed not in FORMATS:
-        raise InvalidInput(N_("An image is raw, qcow2 or iso."), field="format")
+        raise InvalidInput(N_("An image is raw, qcow2, qcow or iso."), field="format")
     with path.open("rb") as file:
         head = file.read(512)
         file.seek(32768)
         descriptor = file.read(6)
     _check_head(path, claimed, head, descriptor)
-    data = _info(path, "qcow2" if claimed == "qcow2" else "raw")
+    data = _info(path, _driver(claimed))
     specific = (data.get("format-specific") or {}).get("data") or {}
     if data.get("backing-filename") or data.get("full-backing-filename"):
         raise InvalidInput(
@@ -144,11 +144,14 @@ def _check_head(path: Path, claimed: str, head: bytes, descriptor: bytes) -> Non
     """The first bytes must fit the claim: a qcow2 that is passed off as raw would show its header to the guest."""
     if not head:
         raise InvalidInput(N_("{file} is empty."), field="file", file=path.name)
-    is_qcow2 = head.startswith(b"QFI\xfb")
-    if claimed == "qcow2" and not is_qcow2:
+    # qcow and qcow2 share their sign; the version after it tells them apart.
+    qcow = int.from_bytes(head[4:8], "big") if head.startswith(b"QFI\xfb") else 0
+    if claimed == "qcow2" and qcow not in (2, 3):
         raise InvalidInput(N_("{file} is not a qcow2 image."), field="format", file=path.name)
+    if claimed == "qcow" and qcow != 1:
+        raise InvalidInput(N_("{file} is not a qcow image."), field="format", file=path.name)
     foreign = (b"QFI\xfb", b"KDMV", b"COWD", b"conectix", b"vhdxfile", b"QED\0", b"# Disk Desc")
-    if claimed != "qcow2" and head.startswith(foreign):
+    if _driver(claimed) == "raw" and head.startswith(foreign):
         raise InvalidInput(
             N_("{file} is not a raw image."),
             field="format",
@@ -157,6 +160,11 @@ def _check_head(path: Path, claimed: str, head: bytes, descriptor: bytes) -> Non
         )
     if claimed == "iso" and descriptor[1:6] not in (b"CD001", b"BEA01"):
         raise InvalidInput(N_("{file} is not an ISO image of a CD or DVD."), field="format", file=path.name)
+
+
+def _driver(image_format: str) -> str:
+    """What QEMU calls a format."""
+    return image_format if image_format in ("qcow2", "qcow") else "raw"
 
 
 def _info(path: Path, driver: str) -> dict[str, Any]:
@@ -173,5 +181,4 @@ def _info(path: Path, driver: str) -> dict[str, Any]:
 
 def create_overlay(path: Path, backing: Path, backing_format: str) -> None:
     """Make a qcow2 file that records the differences to a base which stays untouched."""
-    driver = "qcow2" if backing_format == "qcow2" else "raw"
-    _run("create", "-q", "-f", "qcow2", "-F", driver, "-b", str(backing), str(path))
+    _run("create", "-q", "-f", "qcow2", "-F", _driver(backing_format), "-b", str(backing), str(path))

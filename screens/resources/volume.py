@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.i18n import N_
 from screens.spec import Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Row, Target
 
-FORMATS = tuple((name, name) for name in ("qcow2", "raw", "qed", "vmdk", "vpc"))
+FORMATS = tuple((name, name) for name in ("qcow2", "raw", "qcow", "qed", "vmdk", "vpc"))
 STATES = ("present", "missing", "creating", "deleting", "failed")
 _DISPLAY_NAME = Field("display_name", N_("Title"), rule="display_name", hint=N_("For people; any script."))
 

@@ -71,6 +71,25 @@ def test_a_raw_file_that_claims_to_be_qcow2_is_refused(tmp_path: Path) -> None:
         inspect(path, "qcow2")
 
 
+def test_qcow_and_qcow2_are_not_taken_for_each_other(tmp_path: Path, qcow2: Path) -> None:
+    path = tmp_path / "old.qcow"
+    img("create", "-f", "qcow", str(path), "16M")
+    assert inspect(path, "qcow").virtual_size == 16 * MIB
+    with pytest.raises(InvalidInput, match="not a qcow2 image"):
+        inspect(path, "qcow2")
+    with pytest.raises(InvalidInput, match="not a qcow image"):
+        inspect(qcow2, "qcow")
+    with pytest.raises(InvalidInput, match="not a raw image"):
+        inspect(path, "raw")
+
+
+def test_the_backing_file_of_an_old_image_is_refused_too(tmp_path: Path) -> None:
+    path = tmp_path / "steal.qcow"
+    img("create", "-u", "-f", "qcow", "-F", "raw", "-b", "/etc/shadow", str(path), "1M")
+    with pytest.raises(InvalidInput, match="difference to another image"):
+        inspect(path, "qcow")
+
+
 def test_an_absurd_size_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "huge"
     img("create", "-f", "qcow2", "-o", "cluster_size=2M", str(path), "100T")
