@@ -14,19 +14,19 @@ class Bus:
         self._guard = threading.Lock()
         self._revision = 1
         self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
-        self._listeners: list[Callable[[frozenset[str]], None]] = []
+        self._listeners: list[Callable[[frozenset[str], bool], None]] = []
 
     @property
     def revision(self) -> int:
         """The number of the last change."""
         return self._revision
 
-    def listen(self, listener: Callable[[frozenset[str]], None]) -> None:
-        """Call ``listener(topics)`` after each change, in the reporter's thread; it must return at once."""
+    def listen(self, listener: Callable[[frozenset[str], bool], None]) -> None:
+        """Call ``listener(topics, heard)`` after each change, in the reporter's thread; it must return at once."""
         self._listeners.append(listener)
 
-    def changed(self, topics: Iterable[str]) -> None:
-        """Report that rows of these kinds changed."""
+    def changed(self, topics: Iterable[str], *, heard: bool = False) -> None:
+        """Report that rows of these kinds changed; ``heard`` when it is another host that says so."""
         known = frozenset(topics)
         with self._guard:
             self._revision += 1
@@ -35,7 +35,7 @@ class Bus:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(event.set)
         for listener in self._listeners:
-            listener(known)
+            listener(known, heard)
 
     async def after(self, revision: int, seconds: float) -> int:
         """Wait until there is a change after ``revision``, at most ``seconds``; the revision then."""

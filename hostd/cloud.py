@@ -134,6 +134,10 @@ class LivingCloud:
             row = self._rows.get(host_id)
             return (row.address, row.port) if row else ("", 0)
 
+    def others(self) -> list[tuple[str, int]]:
+        """The addresses of the other hosts that are up."""
+        return [(v.address, v.port) for v in self.hosts() if v.uuid != self._me and v.state == "up" and v.address]
+
     def _name(self, uuid: str) -> str:
         with self._guard:
             return next((row.name for row in self._rows.values() if row.uuid == uuid), uuid)

@@ -144,6 +144,9 @@ class Daemon:
         self.upkeep = pool_tasks.Upkeep(
             self.database, lambda: self.heartbeat.host_id, self.connection, pools, self.bus, settings.state
         )
+        if self.listens:
+            self.peers.others(self.cloud.others)
+            self.bus.listen(lambda topics, heard: None if heard else self.peers.spread(topics))
         api = Api(self.services, self.sessions, self.bus, self.collector, self._doorbell)
         self.server = Server(signer, api.handlers(), threads=max(8, settings.threads))
 
@@ -159,7 +162,7 @@ class Daemon:
     def _doorbell(self, topics: frozenset[str]) -> None:
         """Another hostd rang."""
         if topics:
-            self.bus.changed(topics)
+            self.bus.changed(topics, heard=True)
         else:
             self.executor.ring()
 

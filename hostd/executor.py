@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
@@ -116,6 +117,7 @@ class Executor:
         self._guard = threading.Lock()
         self._mine: set[int] = set()
         self._uncertain = False
+        self._prune_due = time.monotonic() + intervals.PRUNE / 10
         self._resumed = False
         self._throttled = Throttled(logger)
         self._thread = threading.Thread(target=self._run, name="executor", daemon=True)
@@ -157,6 +159,10 @@ class Executor:
         host_id = self._host_id()
         if host_id is None:
             return
+        if time.monotonic() >= self._prune_due:
+            self._prune_due = time.monotonic() + intervals.PRUNE
+            before = self._clock.now() - timedelta(seconds=intervals.TASKS_KEEP)
+            self._database.write(lambda session: tasks.prune(session, host_id, before))
         if not self._resumed:
             count = self._database.write(lambda session: tasks.take_up_again(session, host_id, self._boot))
             self._resumed = True

@@ -17,6 +17,7 @@ POINTS = (
     "prepared",
     "before_create",
     "after_create",
+    "after_record",
     "before_stop",
     "after_stop",
     "before_volume",

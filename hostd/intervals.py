@@ -15,6 +15,8 @@ DOWN_AFTER = HEARTBEAT * (MISSED + 1)
 
 #: The executor looks for tasks even when no doorbell rang.
 TASK_POLL = 2.0
+#: Ended tasks are forgotten after so long; they are looked for this often.
+TASKS_KEEP, PRUNE = 30 * 86400.0, 3600.0
 #: The reconciler compares everything even when no event came.
 RECONCILE = 5.0
 #: This host's pools are compared with libvirt's.

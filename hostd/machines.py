@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from core.clock import Clock
 from core.coordination import machines as orders
 from core.coordination import states
@@ -147,7 +149,12 @@ class Machines:
         values = self.observe(domain)
         host_id = order.host_id
         assert host_id is not None
-        return lambda session: done(states.record(session, uuid, host_id, order.epoch, values))
+
+        def write(session: Session) -> None:
+            states.record(session, uuid, host_id, order.epoch, values)
+            point("after_record")
+
+        return write
 
     def _take_over(self, domain: Domain, order: MachineOrder) -> Domain | None:
         """What to do with a domain that runs already: keep it, or end it because it is of an earlier placement."""
@@ -360,7 +367,7 @@ class Machines:
             "start_error": json.dumps(error.to_wire(), ensure_ascii=False, default=str),
         }
 
-        def write(session: Any) -> None:
+        def write(session: Session) -> None:
             found = states.of_uuids(session, [uuid]).get(uuid)
             if found is not None and found.host_id == host_id and host_id is not None:
                 states.record(session, uuid, host_id, found.epoch, values)

@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
@@ -24,6 +24,12 @@ SHORT = 2.0
 _THREADS = 8
 
 
+#: News are collected for so many seconds before they are spread.
+_COLLECT = 0.2
+#: In a cloud of more hosts news are not spread: consoles there look again by themselves.
+_SPREAD_MOST = 64
+
+
 class Peers:
     """Clients of other hostds by address, and a thread that rings doorbells."""
 
@@ -33,14 +39,25 @@ class Peers:
         self._clients: dict[tuple[str, int], Client] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="peer")
         self._rings: queue.Queue[tuple[tuple[str, int], frozenset[str]] | None] = queue.Queue(maxsize=1000)
+        self._news: set[str] = set()
+        self._news_came = threading.Event()
+        self._closing = threading.Event()
+        self._others: Callable[[], list[tuple[str, int]]] = list
         self._throttled = Throttled(logger)
+
+    def others(self, look: Callable[[], list[tuple[str, int]]]) -> None:
+        """Where to ask for the addresses of the other hosts that are up."""
+        self._others = look
 
     def start(self) -> None:
         """Begin to ring."""
+        threading.Thread(target=self._spread, name="news", daemon=True).start()
         threading.Thread(target=self._ring, name="doorbell", daemon=True).start()
 
     def close(self) -> None:
         """Stop ringing."""
+        self._closing.set()
+        self._news_came.set()
         self._rings.put(None)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -86,6 +103,25 @@ class Peers:
             self._rings.put_nowait((address, frozenset(topics)))
         except queue.Full:
             pass
+
+    def spread(self, topics: frozenset[str]) -> None:
+        """Tell all other hosts, soon, that rows of these kinds changed, for the consoles there."""
+        with self._guard:
+            self._news |= topics
+        self._news_came.set()
+
+    def _spread(self) -> None:
+        while True:
+            self._news_came.wait()
+            if self._closing.wait(_COLLECT):
+                return
+            self._news_came.clear()
+            with self._guard:
+                topics, self._news = frozenset(self._news), set()
+            others = self._others()
+            if len(others) <= _SPREAD_MOST:
+                for address in others:
+                    self.ring(address, topics)
 
     def _ring(self) -> None:
         while (first := self._rings.get()) is not None:
