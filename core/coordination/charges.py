@@ -14,14 +14,14 @@ from sqlalchemy.orm import Session
 
 from core.errors import Conflict, QuotaExceeded
 from core.i18n import N_
-from core.model import Image, Pool, Project, Volume
+from core.model import Host, Image, Pool, Project, Volume
 from core.rules.sizes import format_size
 
 
-def charge(session: Session, table: type[Pool] | type[Project], row_id: int) -> None:
+def charge(session: Session, table: type[Pool] | type[Project] | type[Host], row_id: int) -> None:
     """Begin a booking: from here to the commit nobody else books against this row.
 
-    To book against both, charge the pool first and the project second, so that nobody waits in a circle.
+    To book against several, charge pools first, then the project, then the host, so that nobody waits in a circle.
 
     Raises:
         Conflict: the row was deleted at this moment.

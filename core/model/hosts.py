@@ -42,7 +42,8 @@ class Host(Base):
     """A server, registered by its own hostd under its UUID (manual 6.2.2).
 
     ``heartbeat`` only ever grows; others judge by their own monotonic clock whether it still moves.
-    Loads are percent (network: bytes per second) as of the last heartbeat.
+    Loads are percent (network: bytes per second) as of the last heartbeat. ``charges`` grows with every VM that is
+    placed on it (see :mod:`core.coordination.charges`).
     """
 
     __tablename__ = "host"
@@ -69,6 +70,7 @@ class Host(Base):
     memory_percent: Mapped[float] = mapped_column(default=0.0)
     disk_percent: Mapped[float] = mapped_column(default=0.0)
     network_rate: Mapped[float] = mapped_column(default=0.0)
+    charges: Mapped[Bytes]
     created: Mapped[Created]
     version: Mapped[int] = mapped_column(default=0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.model.base import Base, Bytes, Count, Created, Id, Name, Prose, Time, Title, Uuid, Word, table_arguments
@@ -86,7 +86,9 @@ class Machine(Base):
     __tablename__ = "machine"
     __table_args__ = table_arguments(
         UniqueConstraint("project_id", "name"),
-        Index("ix_machine_power_name", "power", "name"),
+        # The order of lists, for all and for one project: what is on comes first, then by name.
+        Index("ix_machine_power_name", text("power DESC"), "name", "id"),
+        Index("ix_machine_project_power_name", "project_id", text("power DESC"), "name", "id"),
         Index("ix_machine_host_power", "host_id", "power"),
     )
     id: Mapped[Id]

@@ -51,6 +51,7 @@ def listing(
     tie: ColumnElement[int] | Any,
     search: Sequence[ColumnElement[str] | Any] = (),
     filters: Mapping[str, Condition] | None = None,
+    default: Sequence[ColumnElement[Any] | Any] = (),
 ) -> tuple[Sequence[Row[Any]], int]:
     """One page of a select, and how many rows there are in all.
 
@@ -62,12 +63,14 @@ def listing(
         tie: the unique column that orders equals, usually the table's ``id``.
         search: the text columns that ``query.search`` is looked for in.
         filters: filter key -> function from its value to a condition.
+        default: the whole order when none is asked for, where the first column is not enough.
 
     Raises:
         InvalidInput: the page, the order or a filter makes no sense.
     """
     _check_page(query)
-    order = _order(query, columns, tie)
+    usual = default and not query.sort and not query.descending
+    order = list(default) if usual else _order(query, columns, tie)
     conditions = _conditions(query, filters or {})
     if query.search.strip():
         conditions.append(contains(call, search, query.search.strip()))

@@ -92,19 +92,29 @@ def find(call: Call, model: type[M], reference: str, *, field: str, statement: S
     Raises:
         NotFound: there is none that the caller may see, or a name fits several.
     """
-    query = (statement if statement is not None else select(model)).where(*visible(call, model))
-    found = list(call.session.scalars(query.where(*_matches(model, reference)).limit(2)))
-    if len(found) == 1:
-        result: M = found[0]
-        return result
+    query = (statement if statement is not None else select(model)).where(*meant(call, model, reference))
+    found = list(call.session.scalars(query.limit(2)))
+    if len(found) != 1:
+        raise not_one(model, reference, len(found), field=field)
+    result: M = found[0]
+    return result
+
+
+def meant(call: Call, model: type[Base], reference: str) -> list[ColumnElement[bool]]:
+    """The conditions that :func:`find` finds an object by, for statements of another form."""
+    return [*visible(call, model), *_matches(model, reference)]
+
+
+def not_one(model: type[Base], reference: str, found: int, *, field: str) -> NotFound:
+    """What to raise when a reference leads to ``found`` objects, which are none or several."""
     if found:
-        raise NotFound(
+        return NotFound(
             N_("Several have the name {name}."),
             remedy=N_("Write PROJECT/NAME or the UUID."),
             field=field,
             name=reference,
         )
-    raise NotFound(N_("There is no {kind} {name}."), field=field, kind=_KIND[model], name=reference)
+    return NotFound(N_("There is no {kind} {name}."), field=field, kind=_KIND[model], name=reference)
 
 
 def _matches(model: type[Base], reference: str) -> list[ColumnElement[bool]]:

@@ -7,14 +7,14 @@ from typing import Any
 from core.coordination.tasks import enqueue, targets_with_tasks
 from core.errors import Refused
 from core.i18n import N_
-from core.model import Image, Pool, Volume
+from core.model import Image, Machine, Pool, Volume
 from core.services.operation import Answer, Call
 
 
 def order(
     call: Call,
     kind: str,
-    row: Pool | Volume | Image,
+    row: Pool | Volume | Image | Machine,
     host_id: int,
     *,
     project_id: int | None = None,
@@ -66,7 +66,7 @@ def reachable(call: Call, host_id: int, name: str, *, field: str) -> None:
         )
 
 
-def idle(call: Call, row: Pool | Volume | Image, *, field: str) -> None:
+def idle(call: Call, row: Pool | Volume | Image | Machine, *, field: str) -> None:
     """Refuse to order anything for what a host is working on.
 
     Raises:

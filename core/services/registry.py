@@ -6,11 +6,15 @@ import core.services.cloud_services
 import core.services.host_groups
 import core.services.hosts
 import core.services.images
+import core.services.instances
 import core.services.logs
+import core.services.machines
 import core.services.pools
+import core.services.power
 import core.services.profile
 import core.services.project_groups
 import core.services.projects
+import core.services.tasks
 import core.services.usage
 import core.services.users
 import core.services.volumes  # noqa: F401

@@ -1,0 +1,244 @@
+"""VMs: made from instances, listed, and deleted when they are off (manual 11.4.4, 7.2.1.4); see also ``power``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC
+from typing import Any
+
+from sqlalchemy import and_, delete, func, or_, select
+
+from core.coordination.charges import charge
+from core.errors import InUse, Refused
+from core.i18n import N_
+from core.model import Host, Instance, Machine, Power, Project, State
+from core.rules import names
+from core.services.editing import unused
+from core.services.fields import ruled
+from core.services.listing import Query, answer, iso, listing
+from core.services.lookup import find, visible
+from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
+from core.services.orders import idle
+from core.services.power import NOWHERE, power_on
+
+#: Addresses to listen on that mean all of the host's.
+_ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (compared with, not listened on)
+#: How old the load of a VM in a list may be, in seconds.
+_FRESH = 15.0
+
+#: VMs that are on a host, or may still be.
+_PLACED = or_(Machine.power == Power.ON.value, Machine.state.not_in(NOWHERE))
+
+
+def _of(column: Any, condition: Any) -> Any:
+    return select(column).where(condition).correlate(Machine).scalar_subquery()
+
+
+def _of_instance(column: Any) -> Any:
+    return _of(column, Instance.id == Machine.instance_id)
+
+
+def _rows(call: Call, condition: Any) -> list[dict[str, Any]]:
+    found = call.session.execute(
+        select(
+            Machine,
+            Instance.name.label("instance"),
+            Instance.vcpus,
+            Instance.memory,
+            Instance.enabled,
+            Project.name.label("project"),
+            Host.uuid.label("host_uuid"),
+            Host.name.label("host"),
+            Host.address,
+        )
+        .join(Instance, Instance.id == Machine.instance_id)
+        .join(Project, Project.id == Machine.project_id)
+        .outerjoin(Host, and_(Host.id == Machine.host_id, _PLACED))
+        .where(condition)
+    )
+    return [_row(call, row) for row in found]
+
+
+def _row(call: Call, found: Any) -> dict[str, Any]:
+    machine: Machine = found.Machine
+    runs = machine.state not in NOWHERE and machine.started is not None
+    uptime = (call.clock.now() - machine.started).total_seconds() if runs and machine.started else None
+    return {
+        "uuid": machine.uuid,
+        "name": machine.name,
+        "instance": found.instance,
+        "project": found.project,
+        "host": found.host or "",
+        "address": found.address or "",
+        "power": machine.power,
+        "state": machine.state,
+        "vnc_port": machine.vnc_port,
+        "spice_port": machine.spice_port,
+        "screen": _screen(machine, found.address or found.host or ""),
+        "vcpus": found.vcpus,
+        "memory": found.memory,
+        "disabled": not found.enabled,
+        "cpu_percent": None,
+        "uptime": max(0, round(uptime)) if uptime is not None else None,
+        "started": iso(machine.started),
+        "start_error": json.loads(machine.start_error) if machine.start_error else "",
+        "accelerator": machine.accelerator,
+        "created": iso(machine.created),
+        "version": machine.version,
+        "host_uuid": found.host_uuid,
+    }
+
+
+def _screen(machine: Machine, host: str) -> str:
+    """Where a viewer finds the VM's screen, ``host:port``; empty when it shows none."""
+    port = machine.vnc_port or machine.spice_port
+    if not port:
+        return ""
+    address = host if machine.screen_address in _ANYWHERE else machine.screen_address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _with_load(call: Call, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add how busy the running VMs of a page are; hosts that do not answer soon leave it open."""
+    up = {view.uuid for view in call.cloud.hosts() if view.state == "up"}
+    machines: dict[str, list[str]] = {}
+    for row in rows:
+        host = row.pop("host_uuid")
+        if host in up and row["state"] == State.RUNNING.value:
+            machines.setdefault(host, []).append(row["uuid"])
+    if machines:
+        # Hosts are asked over the network: end the transaction before the wait.
+        call.session.rollback()
+        now = call.clock.now().replace(tzinfo=UTC).timestamp()
+        samples = call.cloud.machine_samples(machines, now - _FRESH)
+        for row in rows:
+            newest = samples.get(row["uuid"])
+            if newest:
+                row["cpu_percent"] = newest[-1].get("cpu_percent")
+    return rows
+
+
+def _without_load(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "host_uuid"} for row in rows]
+
+
+def _named(model: Any, value: Any) -> Any:
+    return select(model.id).where((model.name == value) | (model.uuid == value))
+
+
+@operation("vm.list", roles=EVERYBODY)
+def list_(call: Call, *, query: Query) -> Answer:
+    """All VMs, or the project's; those that are on come first, then by name."""
+    page, total = listing(
+        call,
+        # Only the ids are sorted and counted, by indexes; what the rows show is read for the page alone.
+        select(Machine.id).where(*visible(call, Machine)),
+        query,
+        columns={
+            "power": Machine.power,
+            "name": Machine.name,
+            "state": Machine.state,
+            "host": _of(Host.name, and_(Host.id == Machine.host_id, _PLACED)),
+            "instance": _of_instance(Instance.name),
+            "project": _of(Project.name, Project.id == Machine.project_id),
+            "vcpus": _of_instance(Instance.vcpus),
+            "memory": _of_instance(Instance.memory),
+            "accelerator": Machine.accelerator,
+            "started": Machine.started,
+            "created": Machine.created,
+        },
+        tie=Machine.id,
+        search=[Machine.name],
+        filters={
+            "instance": lambda value: Machine.instance_id.in_(_named(Instance, value)),
+            "project": lambda value: Machine.project_id.in_(_named(Project, value)),
+            "host": lambda value: and_(Machine.host_id.in_(_named(Host, value)), _PLACED),
+            "state": lambda value: Machine.state == value,
+            "power": lambda value: Machine.power == value,
+        },
+        default=(Machine.power.desc(), Machine.name, Machine.id),
+    )
+    order = {found.id: place for place, found in enumerate(page)}
+    if not order:
+        return answer([], total)
+    uuids = dict(call.session.execute(select(Machine.uuid, Machine.id).where(Machine.id.in_(order))).all())
+    rows = _rows(call, Machine.id.in_(order))
+    return answer(_with_load(call, sorted(rows, key=lambda row: order[uuids[row["uuid"]]])), total)
+
+
+@operation("vm.show", roles=EVERYBODY)
+def show(call: Call, *, vm: str) -> Answer:
+    """One VM."""
+    machine = find(call, Machine, vm, field="vm")
+    return _with_load(call, _rows(call, Machine.id == machine.id))[0]
+
+
+@operation("vm.add", roles=PROJECT_ADMIN, action=N_("Add"), target="name")
+def add(call: Call, *, name: str, instance: str, start: bool = False) -> Answer:
+    """Make a VM from an instance, and power it on when asked to (``task`` in the answer)."""
+    machine = create_machine(call, name=name, instance=find(call, Instance, instance, field="instance"))
+    done = power_on(call, machine.uuid, machine.project_id) if start else {}
+    return {**_without_load(_rows(call, Machine.id == machine.id))[0], **done}
+
+
+def create_machine(call: Call, *, name: str, instance: Instance) -> Machine:
+    """Enter a VM of an instance; it is off.
+
+    Raises:
+        InvalidInput: a rule is broken.
+        AlreadyExists: the project has a VM of that name.
+        Refused: the instance is disabled, or allows one VM and has it.
+    """
+    ruled("name", names.identifier, name)
+    charge(call.session, Project, instance.project_id)
+    unused(call, (Machine.project_id == instance.project_id) & (Machine.name == name), name)
+    if not instance.enabled:
+        raise Refused(
+            N_("Instance {name} is disabled."), remedy=N_("Enable it first."), field="instance", name=instance.name
+        )
+    if instance.unique and call.session.scalar(
+        select(func.count()).select_from(Machine).where(Machine.instance_id == instance.id)
+    ):
+        raise InUse(
+            N_("Instance {name} has a disk that is written to, so it can have one VM only, and has it."),
+            remedy=N_("Make another instance with disks of its own."),
+            field="instance",
+            name=instance.name,
+        )
+    machine = Machine(name=name, project_id=instance.project_id, instance_id=instance.id, created=call.clock.now())
+    call.session.add(machine)
+    call.session.flush()
+    call.note(name, object=machine.uuid, instance=instance.name)
+    call.changed("vm", "instance")
+    return machine
+
+
+@operation("vm.delete", roles=PROJECT_ADMIN, action=N_("Delete"), target="vm")
+def delete_(call: Call, *, vm: str) -> Answer:
+    """Delete a VM that is off; its instance and disks stay."""
+    machine = find(call, Machine, vm, field="vm")
+    # A VM whose host was removed runs nowhere, whatever was heard of it last.
+    down = or_(Machine.state.in_(NOWHERE), Machine.host_id.is_(None))
+    idle(call, machine, field="vm")
+    done = call.session.execute(
+        delete(Machine)
+        .where(Machine.id == machine.id, Machine.power == Power.OFF.value, Machine.epoch == machine.epoch, down)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Refused(N_("VM {name} is not off."), remedy=N_("Power it off first."), field="vm", name=machine.name)
+    call.note(machine.name, object=machine.uuid)
+    call.changed("vm", "instance")
+    return {}
+
+
+@operation("vm.samples", roles=EVERYBODY)
+def samples(call: Call, *, vm: str, since: float = 0.0) -> Answer:
+    """A VM's recent load, oldest first, newer than ``since`` (Unix seconds); empty when it does not run."""
+    machine = find(call, Machine, vm, field="vm")
+    uuid, view = machine.uuid, call.cloud.host(machine.host_id) if machine.host_id is not None else None
+    call.session.rollback()
+    if view is None:
+        return {"samples": []}
+    return {"samples": call.cloud.machine_samples({view.uuid: [uuid]}, since).get(uuid, [])}
