@@ -14,7 +14,7 @@ from textual.screen import Screen
 
 from core.clock import Clock, SystemClock
 from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired, Unavailable
-from core.i18n import LANGUAGES, N_, _, language, language_from_environment, ngettext, set_language
+from core.i18n import LANGUAGES, N_, _, language, ngettext, set_language
 from dosvm_tui.settings import Settings, settings_path
 from dosvm_tui.watcher import Deaf, News, Watcher
 from screens import registry
@@ -86,7 +86,7 @@ class Console(OrderedKeys):
             self.register_theme(theme)
         self._apply_theme(self._chosen.theme or theme_for_terminal())
 
-    # -- beginning
+    # -- how it begins
 
     def on_mount(self) -> None:
         """Show the login, or the first list when somebody is logged in already."""
@@ -136,7 +136,7 @@ class Console(OrderedKeys):
         """Take an answer."""
         message.give()
 
-    # -- screens (Desk)
+    # What screens ask for: other screens.
 
     def open_resource(
         self, name: str, *, filters: Mapping[str, Any] | None = None, title: str = "", root: bool = False
@@ -168,7 +168,8 @@ class Console(OrderedKeys):
 
     def _detail(self, spec: ResourceSpec, row: Row | None) -> Screen[Any]:
         if spec.detail_screen in SCREENS:
-            return self._special(spec.detail_screen)(self.context, spec, row)
+            found: Screen[Any] = self._special(spec.detail_screen)(self.context, spec, row)
+            return found
         from screens.generic.resource_detail import ResourceDetail
 
         return ResourceDetail(self.context, spec, row)
@@ -207,7 +208,7 @@ class Console(OrderedKeys):
         """The uppermost full screen, dialogs above it or not."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, BaseScreen)), None)
 
-    # -- what is said (Desk)
+    # What screens ask for: something said.
 
     def notice(self, text: str, severity: str = "information") -> None:
         """See :class:`screens.context.Desk`."""
@@ -328,7 +329,7 @@ class Console(OrderedKeys):
         self.context.user = {}
         self._become(Login(self.context, self._logged_in))
 
-    # -- tasks (Desk)
+    # What screens ask for: tasks followed.
 
     def follow(self, task: str, what: str, name: str) -> None:
         """See :class:`screens.context.Desk`."""
@@ -358,7 +359,7 @@ class Console(OrderedKeys):
             for task in well:
                 self.notice(_(N_("{what} {name}: done.")).format(what=task.what, name=task.name))
 
-    # -- language and colours (Desk)
+    # What screens ask for: another language, other colours.
 
     def choose_language(self, code: str) -> None:
         """See :class:`screens.context.Desk`: every screen says everything anew, nothing typed is lost."""
@@ -445,11 +446,11 @@ class Console(OrderedKeys):
 
     def _commands(self) -> list[tuple[str, str, Callable[[], None]]]:
         colours = [
-            (f"theme:{name}", f"{_(N_('Colours'))}: {_(title)}", lambda name=name: self.choose_theme(name))  # type: ignore[misc]
+            (f"theme:{name}", f"{_(N_('Colours'))}: {_(title)}", lambda name=name: self.choose_theme(name))
             for name, title in TITLES.items()
         ]
         languages = [
-            (f"language:{code}", f"Language: {name}", lambda code=code: self.choose_language(code))  # type: ignore[misc]
+            (f"language:{code}", f"Language: {name}", lambda code=code: self.choose_language(code))
             for code, name in LANGUAGES.items()
         ]
         return [
@@ -496,7 +497,6 @@ def run(backend: SessionBackend | None = None, account: str | None = None) -> in
         from dosvm_tui.wiring import connect
 
         backend = connect()
-    set_language(language_from_environment())
     app = Console(backend, account=account or "", settings=Settings(path=settings_path()))
     running = app.run()
     if running:

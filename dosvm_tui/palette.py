@@ -108,7 +108,6 @@ class Palette(BaseDialog[None]):
 
     def on_mount(self) -> None:
         """Offer everything."""
-        super().on_mount()
         self.query_one(LineInput).focus()
         self._show()
 
@@ -127,18 +126,22 @@ class Palette(BaseDialog[None]):
 
     def _actions(self) -> list[Entry]:
         """Actions on the row under the cursor first, then those that need no row, of every resource."""
-        entries = []
+        entries: list[Entry] = []
         spec, row = self._present()
         if spec is not None and row is not None:
-            for action in actions_of(spec, self.context.role):
-                if action.target is not Target.NOTHING and is_allowed(action, row):
-                    entries.append(self._action(spec, action, row))
+            entries += [
+                self._action(spec, action, row)
+                for action in actions_of(spec, self.context.role)
+                if action.target is not Target.NOTHING and is_allowed(action, row)
+            ]
         names = [name for section in registry.menu(self.context.role) for name in section.resources]
         for name in dict.fromkeys([*names, "cloud"]):
             other = registry.resource(name)
-            for action in actions_of(other, self.context.role):
-                if action.target is Target.NOTHING or other.single:
-                    entries.append(self._action(other, action, {} if other.single else None))
+            entries += [
+                self._action(other, action, {} if other.single else None)
+                for action in actions_of(other, self.context.role)
+                if action.target is Target.NOTHING or other.single
+            ]
         return entries
 
     def _present(self) -> tuple[ResourceSpec | None, Row | None]:
@@ -176,7 +179,7 @@ class Palette(BaseDialog[None]):
         entries = [entry for _points, _number, entry in found]
         table = self.query_one(VirtualTable)
         self._generation += 1
-        table.restart()
+        table.restart(to_top=True)
         table.set_placeholder(_(N_("Nothing found.")))
         table.deliver(Want(self._generation, 0, len(entries)), entries, len(entries))
 

@@ -17,8 +17,8 @@ CHART_INTERVAL = 5.0
 
 def settings_path() -> Path:
     """The file they are kept in (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return Path(base) / "dosvm" / "console.json"
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "dosvm" / "console.json"
 
 
 @dataclass

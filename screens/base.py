@@ -98,7 +98,7 @@ class BaseDialog(Asking, Dialog[Result]):
 
 
 class BaseScreen(Asking, Screen[None]):
-    """A full screen with the frame. Subclasses give :meth:`content`, :meth:`crumb`, :meth:`hints`, :meth:`retranslate`."""
+    """A full screen with the frame. Subclasses give what is between its lines, and the keys that act."""
 
     DEFAULT_CSS = """
     BaseScreen { layout: vertical; background: $background; }

@@ -1,6 +1,6 @@
 """Carries questions to the cloud in threads and brings the answers back as messages.
 
-Threads never touch widgets: an answer is a message to the screen that asked, and is looked at when the screen gets to it.
+Threads never touch widgets: an answer is a message to the screen that asked, looked at when the screen gets to it.
 The threads are daemons of our own: those of the standard pools are waited for at the end of the program, and
 a call that hangs would keep the terminal.
 """
@@ -66,7 +66,7 @@ class Courier:
             except DosvmError as error:
                 told = error
                 to.post_message(Answered(lambda: failed(told)))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 # A person at a terminal is told, whatever it was; the rest of the screen goes on.
                 wrong = DosvmError(
                     N_("An error in the console itself: {kind}: {text}."), kind=type(error).__name__, text=str(error)

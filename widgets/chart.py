@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -99,7 +100,8 @@ class LineChart(Widget):
 
         Args:
             points: oldest first.
-            begin, end: the time shown, Unix seconds.
+            begin: where the time shown begins, Unix seconds.
+            end: where it ends.
             empty: what stands there when there are no points.
         """
         self._points, self._span, self._empty = tuple(points), (begin, end), empty
@@ -175,7 +177,7 @@ class LineChart(Widget):
 
     def _time_axis(self, gutter: int, wide: int, width: int) -> Strip:
         axis = self.get_component_rich_style("chart--axis")
-        begin, end = (datetime.fromtimestamp(t).strftime("%H:%M:%S") for t in self._span)
+        begin, end = (datetime.fromtimestamp(t, UTC).astimezone().strftime("%H:%M:%S") for t in self._span)
         middle = max(1, wide - cell_len(begin) - cell_len(end))
         text = begin + " " * middle + end if wide >= 18 else end.rjust(wide)
         return strip_of([(" " * gutter + glyphs().corner + text, axis)], width, self.rich_style)
@@ -244,7 +246,7 @@ def _widen(found: list[tuple[int, int] | None], x: int, low: int, high: int) -> 
 
 
 def _usual_distance(points: Sequence[Point]) -> float:
-    distances = sorted(b.at - a.at for a, b in zip(points, points[1:], strict=False))
+    distances = sorted(b.at - a.at for a, b in pairwise(points))
     return distances[len(distances) // 2] if distances else 1.0
 
 

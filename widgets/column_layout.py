@@ -43,10 +43,11 @@ class _Shown(Protocol):
 
 
 class Arrangement(NamedTuple):
-    """The columns shown, each with its width; and whether some are left out before and after them."""
+    """The columns shown, each with its width and the blanks after it; whether some are left out before and after."""
 
     places: list[tuple[int, int]]
     cut: tuple[bool, bool]
+    gap: int
 
 
 def arrange(
@@ -63,28 +64,38 @@ def arrange(
         width: cells there are.
         skipped: how many columns after the flexible one are left out at the left, because somebody went right.
     """
+    roomy = _arrange(columns, lines, width, skipped, 2)
+    natural = {n: _natural(columns[n], [line[n].text for line in lines]) for n, _width in roomy.places}
+    if not roomy.cut[1] and all(cells >= natural[n] for n, cells in roomy.places):
+        return roomy
+    return _arrange(columns, lines, width, skipped, 1)
+
+
+def _arrange(
+    columns: Sequence[TableColumn], lines: Sequence[Sequence[_Shown]], width: int, skipped: int, gap: int
+) -> Arrangement:
     chosen = [n for n, c in enumerate(columns) if c.flexible]
     others = [n for n, c in enumerate(columns) if not c.flexible]
     order = sorted(chosen + others[skipped:])
     widths = {n: _natural(columns[n], [line[n].text for line in lines]) for n in order}
     room = width - GUTTER
-    _shrink(columns, widths, room)
+    _shrink(columns, widths, room, gap)
     left_out = False
-    while len(order) > 1 and _used(widths) > room:
+    while len(order) > 1 and _used(widths, gap) > room:
         gone = next(n for n in reversed(order) if not columns[n].flexible or len(order) == 1)
         order.remove(gone)
         del widths[gone]
         left_out = True
-        if _used(widths) > room:
+        if _used(widths, gap) > room:
             continue
         # What the last one left free may let a shrunk column breathe again.
         widths = {n: _natural(columns[n], [line[n].text for line in lines]) for n in order}
-        _shrink(columns, widths, room)
+        _shrink(columns, widths, room, gap)
     if chosen:
-        free = room - _used(widths)
+        free = room - _used(widths, gap)
         if free > 0:
             widths[chosen[0]] += free
-    return Arrangement([(n, widths[n]) for n in order], (skipped > 0, left_out))
+    return Arrangement([(n, widths[n]) for n in order], (skipped > 0, left_out), gap)
 
 
 def _natural(column: TableColumn, texts: Sequence[str]) -> int:
@@ -97,14 +108,14 @@ def _natural(column: TableColumn, texts: Sequence[str]) -> int:
     return max(min(title, max(column.width, 6)), min(needed, column.width))
 
 
-def _used(widths: dict[int, int]) -> int:
-    # One blank after each column but the last.
-    return sum(widths.values()) + len(widths) - 1
+def _used(widths: dict[int, int], gap: int) -> int:
+    # Blanks stand after each column but the last.
+    return sum(widths.values()) + gap * (len(widths) - 1)
 
 
-def _shrink(columns: Sequence[TableColumn], widths: dict[int, int], room: int) -> None:
+def _shrink(columns: Sequence[TableColumn], widths: dict[int, int], room: int, gap: int) -> None:
     """Take from the widest texts, cell by cell, until all fit or none may give more."""
-    excess = _used(widths) - room
+    excess = _used(widths, gap) - room
     while excess > 0:
         giving = [n for n in widths if columns[n].shrinks and widths[n] > (14 if columns[n].flexible else NARROWEST)]
         if not giving:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len
+from rich.style import Style
 from textual import events
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from widgets.text import fit, strip_of, wrap
+from widgets.text import fit, one_line, strip_of, wrap
 
 
 class Fact(NamedTuple):
@@ -23,11 +24,20 @@ class Fact(NamedTuple):
     heading: bool = False
 
 
-class _Line(NamedTuple):
+class _Part(NamedTuple):
+    """A fact, or a line of a long one, where it stands: from cell ``x`` on, ``width`` cells."""
+
+    x: int
+    width: int
     label: str
+    label_width: int
     text: str
     role: str
-    heading: bool
+    heading: bool = False
+
+
+#: A fact in one of several columns gets at least so many cells.
+COLUMN = 38
 
 
 class FieldList(Widget, can_focus=True):
@@ -55,67 +65,112 @@ class FieldList(Widget, can_focus=True):
     }
     """
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        """Make it empty."""
+    def __init__(self, *, flow: bool = False, id: str | None = None, classes: str | None = None) -> None:
+        """Make it empty; with ``flow`` short facts stand in several columns where there is room."""
         super().__init__(id=id, classes=classes)
+        self._flow = flow
         self._facts: tuple[Fact, ...] = ()
-        self._lines: list[_Line] = []
-        self._label_width = 0
+        self._lines: list[list[_Part]] = []
         self._top = 0
 
     def set(self, facts: Sequence[Fact]) -> None:
         """Show these facts; only lines that changed are painted again."""
-        if tuple(facts) == self._facts:
-            return
-        self._facts = tuple(facts)
-        self._layout()
+        if tuple(facts) != self._facts:
+            self._facts = tuple(facts)
+            self._arrange()
 
     @property
     def content(self) -> str:
         """All it says, a fact a line."""
         return "\n".join(f"{fact.label}: {fact.value}" for fact in self._facts)
 
-    def _layout(self) -> None:
-        before, width_before = self._lines, self._label_width
-        width = max(20, self.size.width)
-        longest = max((cell_len(f.label) for f in self._facts if not f.heading), default=0)
-        self._label_width = min(longest, width // 3, 30) + 2
-        lines = []
-        for fact in self._facts:
-            if fact.heading:
-                lines.append(_Line(fact.label, "", "", True))
-                continue
-            label = fact.label
-            for text in wrap(fact.value, width - self._label_width - 3):
-                lines.append(_Line(label, text, fact.role, False))
-                label = ""
-        self._lines = lines
-        self._top = max(0, min(self._top, len(lines) - self.size.height))
-        if width_before != self._label_width or len(before) != len(lines):
+    @property
+    def line_count(self) -> int:
+        """How many lines it needs at its present width."""
+        return len(self._lines)
+
+    def _arrange(self) -> None:
+        before, self._lines = self._lines, self._laid_out(max(20, self.size.width))
+        self._top = max(0, min(self._top, len(self._lines) - self.size.height))
+        if len(before) != len(self._lines):
             self.refresh()
             return
-        for number, (old, new) in enumerate(zip(before, lines, strict=True)):
+        for number, (old, new) in enumerate(zip(before, self._lines, strict=True)):
             if old != new:
                 self.refresh(Region(0, number - self._top, self.size.width, 1))
 
+    def _laid_out(self, width: int) -> list[list[_Part]]:
+        longest = max((cell_len(f.label) for f in self._facts if not f.heading), default=0)
+        labels = min(longest, width // 3, 30) + 2
+        columns = max(1, width // COLUMN) if self._flow else 1
+        each = width // columns
+        lines: list[list[_Part]] = []
+        held: list[Fact] = []
+        for fact in (*self._facts, None):
+            if fact is not None and columns > 1 and self._is_short(fact, each, labels):
+                held.append(fact)
+                continue
+            lines += self._in_columns(held, columns, each, labels)
+            held = []
+            if fact is not None:
+                lines += self._alone(fact, width, labels)
+        return lines
+
+    @staticmethod
+    def _is_short(fact: Fact, width: int, labels: int) -> bool:
+        return bool(fact.label) and not fact.heading and cell_len(fact.value) <= width - labels - 3
+
+    @staticmethod
+    def _in_columns(facts: Sequence[Fact], columns: int, each: int, labels: int) -> list[list[_Part]]:
+        """Down the first column, then the next, as one reads a table of contents."""
+        deep = -(-len(facts) // columns)
+        return [
+            [
+                _Part(place // deep * each, each, fact.label, labels, one_line(fact.value), fact.role)
+                for place, fact in enumerate(facts)
+                if place % deep == row
+            ]
+            for row in range(deep)
+        ]
+
+    @staticmethod
+    def _alone(fact: Fact, width: int, labels: int) -> list[list[_Part]]:
+        if fact.heading:
+            return [[_Part(0, width, fact.label, 0, "", "", heading=True)]]
+        # What has no name takes the whole width.
+        room = labels if fact.label else 0
+        texts = wrap(fact.value, width - room - 3)
+        return [
+            [_Part(0, width, fact.label if number == 0 else "", room, text, fact.role)]
+            for number, text in enumerate(texts)
+        ]
+
     def on_resize(self) -> None:
         """Wrap to the new width."""
-        self._label_width = 0
-        self._layout()
+        self._lines = []
+        self._arrange()
+        self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """A line of a fact."""
+        """A line: a fact, several beside each other, or a line of a long one."""
         width, base = self.size.width, self.rich_style
         number = self._top + y
         if number >= len(self._lines):
             return Strip.blank(width, base)
-        line = self._lines[number]
         style = self.get_component_rich_style
-        if line.heading:
-            return strip_of([(" " + line.label, style("facts--heading"))], width, base)
-        value = style(f"facts--{line.role}") if line.role else base
-        label = " " + fit(line.label, self._label_width)
-        return strip_of([(label, style("facts--label")), (" " + line.text, value)], width, base)
+        pieces: list[tuple[str, Style]] = []
+        used = 0
+        for part in self._lines[number]:
+            if part.x > used:
+                pieces.append((" " * (part.x - used), base))
+            if part.heading:
+                pieces.append((" " + part.label, style("facts--heading")))
+                break
+            label = " " + fit(part.label, part.label_width) if part.label_width else ""
+            pieces.append((label + " ", style("facts--label")))
+            pieces.append((part.text, style(f"facts--{part.role}") if part.role else base))
+            used = part.x + cell_len(label) + 1 + cell_len(part.text)
+        return strip_of(pieces, width, base)
 
     async def _on_key(self, event: events.Key) -> None:
         page = max(1, self.size.height - 1)

@@ -407,4 +407,4 @@ class Form(Widget):
 
 def _label_width(fields: Sequence[FormField]) -> int:
     longest = max((cell_len(f.label) + (2 if f.required else 0) for f in fields), default=0)
-    return min(longest, 28) + 2
+    return min(longest, 32) + 2

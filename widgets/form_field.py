@@ -17,7 +17,7 @@ class InputKind(Enum):
 
     LINE = "line"
     LINES = "lines"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105
     TOGGLE = "toggle"
     CHOICE = "choice"
     PICK = "pick"

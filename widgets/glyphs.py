@@ -26,7 +26,6 @@ class Glyphs:
     horizontal: str
     corner: str
     tee: str
-    secret: str
     braille: bool
 
 
@@ -48,7 +47,6 @@ FULL = Glyphs(
     horizontal="─",
     corner="└",
     tee="┤",
-    secret="•",
     braille=True,
 )
 PLAIN = Glyphs(
@@ -69,7 +67,6 @@ PLAIN = Glyphs(
     horizontal="-",
     corner="+",
     tee="+",
-    secret="*",
     braille=False,
 )
 

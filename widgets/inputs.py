@@ -77,6 +77,7 @@ class LineInput(Input):
         background: $surface;
         color: $foreground;
     }
+    LineInput.-textual-compact { padding: 0 1; }
     LineInput:focus { border: none; background: $boost; background-tint: $primary 15%; }
     LineInput:ansi { text-style: underline; }
     LineInput:ansi:focus { text-style: bold; }

@@ -50,16 +50,14 @@ def strip_of(pieces: Iterable[tuple[str, Style]], width: int, rest: Style) -> St
     held, style = "", rest
     for text, own in pieces:
         size = cell_len(text)
-        if length + size > width:
-            text = set_cell_size(text, width - length)
-            size = width - length
-        length += size
+        fitting = text if length + size <= width else set_cell_size(text, width - length)
+        length += min(size, width - length)
         if own == style:
-            held += text
+            held += fitting
             continue
         if held:
             segments.append(Segment(held, style))
-        held, style = text, own
+        held, style = fitting, own
     if length < width:
         if style == rest:
             held += " " * (width - length)

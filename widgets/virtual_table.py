@@ -132,6 +132,7 @@ class VirtualTable(Widget, can_focus=True):
         self._marks: dict[str, Any] = {}
         self._places: list[tuple[int, int]] = []
         self._cut = (False, False)
+        self._gap = 1
         self._painted: dict[int, tuple[_Line, Strip]] = {}
         self._placeholder = ""
         self._shown_cells: dict[int, tuple[Any, tuple[Cell, ...]]] = {}
@@ -186,9 +187,15 @@ class VirtualTable(Widget, can_focus=True):
         """What is to be fetched to see what is on screen anew."""
         return self._pages.covering(*self.on_screen) if self._pages.current else Want(self._pages.generation, 0, 100)
 
-    def restart(self) -> None:
-        """The order or choice of rows changed: what is on screen stays until the first new page comes."""
+    def restart(self, *, to_top: bool = False) -> None:
+        """The order or choice of rows changed: what is on screen stays until the first new page comes.
+
+        Args:
+            to_top: whether the cursor goes to the first row even if the row it is on is still there.
+        """
         self._pages.restart()
+        if to_top:
+            self._cursor_key = None
         self._post_wanted()
 
     def deliver(self, want: Want, rows: Sequence[Any], total: int) -> None:
@@ -291,9 +298,9 @@ class VirtualTable(Widget, can_focus=True):
         lines = [self._cells(row) for row in rows]
         self._skipped = min(self._skipped, max(0, len(self._columns) - 2))
         found = arrange(self._columns, lines, self.size.width, self._skipped)
-        if found.places != self._places or found.cut != self._cut:
+        if found != (self._places, self._cut, self._gap):
             self._painted.clear()
-            self._places, self._cut = found.places, found.cut
+            self._places, self._cut, self._gap = found
             self.refresh()
 
     def _too_narrow(self) -> bool:
@@ -374,9 +381,9 @@ class VirtualTable(Widget, can_focus=True):
             title = column.title
             if column.key == self._sort[0] and column.key:
                 title = f"{title}{signs.descending if self._sort[1] else signs.ascending}"
-            pieces.append((fit(title, cells, right=column.right) + " ", style))
+            pieces.append((fit(title, cells, right=column.right) + " " * self._gap, style))
         if self._cut[1]:
-            used = GUTTER + sum(cells + 1 for _number, cells in self._places)
+            used = GUTTER + sum(cells + self._gap for _number, cells in self._places)
             pieces.append((" " * max(0, width - used - 1) + signs.more_right, style))
         return strip_of(pieces, width, style)
 
@@ -394,11 +401,11 @@ class VirtualTable(Widget, can_focus=True):
                 style = self._style(cell.role) + _ground(base)
             text = fit(cell.text, cells, right=self._columns[number].right)
             if style is base:
-                pieces.append((text + " ", base))
+                pieces.append((text + " " * self._gap, base))
             else:
                 # Blanks after a coloured word belong to the line: one segment less.
                 bare = text.rstrip(" ")
-                pieces += [(bare, style), (text[len(bare) :] + " ", base)]
+                pieces += [(bare, style), (text[len(bare) :] + " " * self._gap, base)]
         return strip_of(pieces, width, base)
 
     # -- the hand
@@ -535,7 +542,7 @@ class VirtualTable(Widget, can_focus=True):
             for number, cells in self._places:
                 if x <= event.x <= x + cells and self._columns[number].sortable:
                     self.post_message(self.SortWanted(self._columns[number].key))
-                x += cells + 1
+                x += cells + self._gap
             return
         index = self._top + event.y - 1
         if index >= self.total:

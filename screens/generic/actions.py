@@ -97,7 +97,7 @@ class ActionRun:
     def _names(self) -> str:
         if len(self._rows) == 1:
             return label_of(self._spec, self._rows[0])
-        return _(N_("{count} of {resource}")).format(count=len(self._rows), resource=_(self._spec.title))
+        return _(N_("{resource} ({count})")).format(count=len(self._rows), resource=_(self._spec.title))
 
     def warning(self) -> str:
         """What will happen, to which, by name and number."""

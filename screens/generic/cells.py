@@ -40,7 +40,7 @@ def cell(column: Column, row: Row) -> Cell:
     """One cell of a row."""
     value = row.get(column.key)
     if column.kind is Kind.STATE and value:
-        return _state_cell(column, row, str(value))
+        return _state_cell(row, str(value))
     text = values.show(value, column.kind, column.words)
     if column.live and is_silent(row):
         return Cell(text, "muted")
@@ -49,7 +49,7 @@ def cell(column: Column, row: Row) -> Cell:
     return Cell(text)
 
 
-def _state_cell(column: Column, row: Row, value: str) -> Cell:
+def _state_cell(row: Row, value: str) -> Cell:
     sign, role = state_sign(value)
     text = f"{sign} {values.show(value, Kind.STATE)}"
     age = row.get("age")
@@ -86,21 +86,27 @@ def row_cells(columns: Sequence[Column]) -> Callable[[Row], list[Cell]]:
 
 
 def facts(spec: ResourceSpec, role: str, row: Row) -> list[Fact]:
-    """All that is known of a row; long texts last, under headings of their own."""
-    short, long = [], []
+    """All that is known of a row: what is wrong first, long texts last, under headings of their own."""
+    short: list[Fact] = []
+    long: list[Fact] = []
+    wrong: list[Fact] = []
     for column in spec.columns:
         if role not in column.roles:
             continue
-        value = row.get(column.key)
+        if column.key not in row:
+            continue
+        value = row[column.key]
         if column.kind in _LONG:
             text = values.show(value, column.kind)
             if text != values.NOTHING:
-                role_of = "error" if "error" in column.key else ""
-                long += [Fact("", ""), Fact(_(column.title), "", heading=True), Fact("", text, role_of)]
+                if "error" in column.key:
+                    wrong.append(Fact(_(column.title), text, "error"))
+                else:
+                    long += [Fact("", " "), Fact(_(column.title), "", heading=True), Fact("", text)]
             continue
         shown = cell(column, row)
         short.append(Fact(_(column.title), shown.text, shown.role))
-    return short + long
+    return wrong + short + long
 
 
 def reference_of(spec: ResourceSpec, row: Row) -> Any:

@@ -36,8 +36,9 @@ class Confirm(BaseDialog[bool]):
 
         Args:
             context: the context.
-            title, text, yes: give the frame's title, what will happen, and the word of the button that does it, in
-                the language then set.
+            title: gives the frame's title, in the language then set.
+            text: gives what will happen.
+            yes: gives the word of the button that does it.
             type_name: what must be typed first; empty for nothing.
         """
         super().__init__(context)
@@ -64,9 +65,12 @@ class Confirm(BaseDialog[bool]):
 
     def on_mount(self) -> None:
         """The focus rests on No, or where the name is typed."""
-        super().on_mount()
         self._name_typed()
-        self.query_one("#name" if self._type_name else "#no").focus()
+        self.query_one(self.rests_on()).focus()
+
+    def rests_on(self) -> str:
+        """Where the focus is at first."""
+        return "#name" if self._type_name else "#no"
 
     def on_input_changed(self) -> None:
         """Yes can be pressed once the name is right."""

@@ -105,7 +105,6 @@ class FormDialog(BaseDialog[Any]):
 
     def on_mount(self) -> None:
         """Where nothing must be typed, one more Enter is enough; where harm is done, the focus rests on No."""
-        super().on_mount()
         if not any(field.required for field in self._fields) and self._prefill is None:
             self.call_after_refresh(self.query_one("#leave" if self._warning else "#send").focus)
 
@@ -150,7 +149,12 @@ class FormDialog(BaseDialog[Any]):
             lambda: _(N_("What you typed is not saved. Throw it away?")),
             lambda: _(N_("Throw away")),
         )
-        self.context.desk.show(question, lambda yes: self.dismiss(None) if yes else None)
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.dismiss(None)
+
+        self.context.desk.show(question, answered)
 
     def on_form_hint_changed(self, event: Form.HintChanged) -> None:
         """Say the rule of the field one is at."""

@@ -71,7 +71,6 @@ class Picker(BaseDialog[list[Any]]):
 
     def on_mount(self) -> None:
         """Fetch the first page."""
-        super().on_mount()
         self.table.focus()
         self._pump()
 
@@ -135,8 +134,6 @@ class Picker(BaseDialog[list[Any]]):
             if event.character != "/":
                 searching.value += event.character
                 searching.cursor_position = len(searching.value)
-        else:
-            super().on_key(event)
 
     def on_virtual_table_activated(self, event: VirtualTable.Activated) -> None:
         """Take it."""

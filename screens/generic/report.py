@@ -58,7 +58,7 @@ class BulkReport(BaseDialog[list[Any]]):
     def body(self) -> ComposeResult:
         """How many are done, and how each went."""
         yield Paragraph("", id="count", classes="-strong")
-        yield VirtualTable(self._columns(), self._cells, lambda number: str(number), id="rows", page_size=1000)
+        yield VirtualTable(self._columns(), self._cells, str, id="rows", page_size=1000)
 
     def _columns(self) -> list[TableColumn]:
         return [
@@ -72,7 +72,6 @@ class BulkReport(BaseDialog[list[Any]]):
 
     def on_mount(self) -> None:
         """Begin."""
-        super().on_mount()
         self.query_one("#close").focus()
         self._show()
         self._next()

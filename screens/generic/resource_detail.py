@@ -39,7 +39,7 @@ class ResourceDetail(BaseScreen):
 
     def content(self) -> ComposeResult:
         """The facts."""
-        yield FieldList(id="facts")
+        yield FieldList(id="facts", flow=False)
 
     def crumb(self) -> str:
         """The row's name."""
@@ -51,7 +51,6 @@ class ResourceDetail(BaseScreen):
 
     def on_mount(self) -> None:
         """Show what the list knew, and ask for the rest."""
-        super().on_mount()
         self.show_row()
         self.query_one(FieldList).focus()
         self.look_again()

@@ -104,7 +104,6 @@ class ResourceList(BaseScreen):
     def on_mount(self) -> None:
         """Ask for the first page at once."""
         self._fit_columns()
-        super().on_mount()
         self.query_one("#slash", Bar).set([Piece(" /", "key")])
         self.table.set_sort(self._sort, self._descending)
         self.table.focus()
@@ -113,7 +112,6 @@ class ResourceList(BaseScreen):
 
     def on_resize(self, event: events.Resize) -> None:
         """Show as many columns as there is room for."""
-        super().on_resize(event)
         self._fit_columns()
 
     def _fit_columns(self) -> None:
@@ -375,9 +373,6 @@ class ResourceList(BaseScreen):
             if event.key == "escape":
                 self.query_one("#search", LineInput).value = ""
             self._close_search()
-            return
-        if not self.query_one("#search").has_focus:
-            super().on_key(event)
 
     def _set_search(self, text: str) -> None:
         if text != self._search:

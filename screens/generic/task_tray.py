@@ -43,7 +43,6 @@ class TaskTray(BaseDialog[None]):
 
     def on_mount(self) -> None:
         """Show what there is."""
-        super().on_mount()
         self.tasks_changed()
         self.query_one(FieldList).focus()
 

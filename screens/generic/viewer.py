@@ -38,7 +38,6 @@ class Viewer(BaseDialog[None]):
 
     def on_mount(self) -> None:
         """Show it."""
-        super().on_mount()
         self._show()
 
     def _show(self) -> None:

@@ -95,7 +95,7 @@ def target(name: str, ending: str) -> Path:
     Raises:
         DosvmError: it would be elsewhere.
     """
-    home = Path(os.path.expanduser("~"))
+    home = Path.home()
     path = (home / name).resolve()
     if not path.is_relative_to(home.resolve()):
         raise DosvmError(N_("The file must be inside your home directory {home}."), field="file", home=str(home))

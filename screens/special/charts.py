@@ -6,10 +6,11 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Grid, Vertical
 from textual.timer import Timer
 
@@ -28,6 +29,8 @@ SPAN = 300.0
 #: Below this interval the person is warned: it costs the host (manual 6.2.2.2).
 FREQUENT = 5.0
 SHORTEST, LONGEST = 1, 3600
+#: Lines that two rows of charts need to be read at all.
+CHARTS_LINES = 13
 
 
 @dataclass(frozen=True)
@@ -83,22 +86,21 @@ def joined(samples: Sequence[Mapping[str, Any]], series: Series) -> list[Point]:
 
 
 class ChartDetail(ResourceDetail):
-    """Facts at one side, four charts at the other; on a narrow terminal ``t`` changes between them.
+    """Facts and four charts; Tab gives the whole room to the charts, then to the facts, then to both again.
 
     Subclasses say which samples, and which charts.
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [("tab", "turn", "")]
     SERIES: tuple[Series, ...] = ()
     SAMPLES = ""
     DEFAULT_CSS = """
     ChartDetail #both { height: 1fr; layout: vertical; }
-    ChartDetail #facts { height: 1fr; }
+    ChartDetail #facts { height: 9; }
     ChartDetail #charts { grid-size: 2 2; height: 1fr; grid-gutter: 0 2; padding: 0 1; }
-    ChartDetail.-wide #both { layout: horizontal; }
-    ChartDetail.-wide #facts { width: 2fr; }
-    ChartDetail.-wide #charts { width: 3fr; }
-    ChartDetail #facts.-hidden { display: none; }
-    ChartDetail #charts.-hidden { display: none; }
+    ChartDetail.-facts #facts { height: 1fr; }
+    ChartDetail.-facts #charts { display: none; }
+    ChartDetail.-charts #facts { display: none; }
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -107,13 +109,13 @@ class ChartDetail(ResourceDetail):
         self._samples: list[Mapping[str, Any]] = []
         self._asking = False
         self._timer: Timer | None = None
-        self._facts_shown = False
+        self._turn = 0
         self._error: DosvmError | None = None
 
     def content(self) -> ComposeResult:
         """The facts and the charts."""
         with Vertical(id="both"):
-            yield FieldList(id="facts")
+            yield FieldList(id="facts", flow=True)
             with Grid(id="charts"):
                 for number, series in enumerate(self.SERIES):
                     yield LineChart(
@@ -127,21 +129,25 @@ class ChartDetail(ResourceDetail):
 
     def on_mount(self) -> None:
         """Ask for the history, then follow it."""
-        super().on_mount()
         self._set_timer()
         self._ask_samples()
 
-    def on_resize(self, event: events.Resize) -> None:
-        """On a narrow terminal facts and charts take turns."""
-        super().on_resize(event)
-        self._show_halves()
+    def show_row(self) -> None:
+        """Facts take as many lines as they need, if that leaves the charts enough."""
+        super().show_row()
+        self.call_after_refresh(self._share_room)
 
-    def _show_halves(self) -> None:
-        wide = self.app.size.width >= 100
-        tall = self.app.size.height >= 40
-        both = wide or tall
-        self.query_one("#facts").set_class(not both and not self._facts_shown, "-hidden")
-        self.query_one("#charts").set_class(not both and self._facts_shown, "-hidden")
+    def on_resize(self, event: events.Resize) -> None:
+        """Share the room anew."""
+        self.call_after_refresh(self._share_room)
+
+    def _share_room(self) -> None:
+        facts = self.query_one(FieldList)
+        room = self.query_one("#both").size.height
+        if self._turn == 1:
+            return
+        most = max(4, room - CHARTS_LINES) if self._turn == 0 else room
+        facts.styles.height = min(facts.line_count + 1, most) if self._turn == 0 else "1fr"
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -191,12 +197,10 @@ class ChartDetail(ResourceDetail):
 
     def hints(self) -> Sequence[KeyHint]:
         """Those of the details, the turn and the interval."""
-        turn = _(N_("Charts")) if self._facts_shown else _(N_("Facts"))
+        turn = (N_("Charts"), N_("Facts"), N_("Both"))[self._turn]
         seconds = f"{self.context.settings.chart_interval:g}"
-        own = [KeyHint("i", _(N_("Every {seconds} s")).format(seconds=seconds))]
-        if self.app.size.width < 100 and self.app.size.height < 40:
-            own.insert(0, KeyHint("Tab", turn, press="tab"))
-        return [*own, *super().hints()]
+        own = [KeyHint("Tab", _(turn), press="tab"), KeyHint("i", _(N_("Every {seconds} s")).format(seconds=seconds))]
+        return [*super().hints(), *own]
 
     def press_key(self, word: str) -> bool:
         """See :meth:`screens.base.BaseScreen.press_key`."""
@@ -208,12 +212,12 @@ class ChartDetail(ResourceDetail):
             return super().press_key(word)
         return True
 
-    BINDINGS = [("tab", "turn", "")]
-
     def action_turn(self) -> None:
-        """Show the facts instead of the charts, or the charts again."""
-        self._facts_shown = not self._facts_shown
-        self._show_halves()
+        """Give the room to the charts, to the facts, or to both."""
+        self._turn = (self._turn + 1) % 3
+        self.set_class(self._turn == 1, "-charts")
+        self.set_class(self._turn == 2, "-facts")
+        self._share_room()
         self.show_keys()
 
     def ask_interval(self) -> None:

@@ -48,8 +48,8 @@ class Offer(Confirm):
             lambda: _(N_("This cloud is empty")),
             lambda: _(
                 N_(
-                    "Shall this machine become a cloud of one host? A project with its administrator, a storage pool, and"
-                    " if you like a sample instance that boots at once are made in one go; you see every name first"
+                    "Shall this machine become a cloud of one host? A project with its administrator, a storage pool,"
+                    " and if you like a sample instance that boots at once are made in one go; you see every name first"
                     " and can change it.\n\nYou can also do this later: press : and type prepare."
                 )
             ),
@@ -60,10 +60,9 @@ class Offer(Confirm):
         """Later, and yes."""
         return [PushButton(_(N_("Later")), "no", id="no"), PushButton(_("Yes, show me"), "yes", id="yes")]
 
-    def on_mount(self) -> None:
-        """The focus rests on yes."""
-        super().on_mount()
-        self.query_one("#yes").focus()
+    def rests_on(self) -> str:
+        """On yes: nothing is harmed by it."""
+        return "#yes"
 
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""
@@ -94,7 +93,7 @@ class FirstRun(FormDialog):
     def open(cls, context: Context) -> None:
         """Show the form, and then what becomes of it."""
         form = cls(context, registry.resource("cloud"))
-        context.desk.show(form, lambda result: form.made(result))
+        context.desk.show(form, form.made)
 
     def made(self, result: Mapping[str, Any] | None) -> None:
         """Show the progress and what to do next."""
@@ -130,7 +129,7 @@ class WhatNext(BaseDialog[None]):
         """
         super().__init__(context)
         self._typed = typed
-        self._task = task
+        self._followed = task
 
     def title_text(self) -> str:
         """See :class:`widgets.dialog.Dialog`."""
@@ -139,7 +138,7 @@ class WhatNext(BaseDialog[None]):
     def body(self) -> ComposeResult:
         """What was made, the progress, what next."""
         yield Paragraph(self._made(), id="made")
-        if self._task:
+        if self._followed:
             yield Gauge(26, 20)
             yield Paragraph("", id="state")
         yield Paragraph(self._next(), id="next", classes="-strong")
@@ -165,13 +164,12 @@ class WhatNext(BaseDialog[None]):
 
     def on_mount(self) -> None:
         """Follow the task."""
-        super().on_mount()
         self.tasks_changed()
         self.query_one("#go").focus()
 
     def tasks_changed(self) -> None:
         """There are news of the task."""
-        task = next((task for task in self.context.tasks.all if task.uuid == self._task), None)
+        task = next((task for task in self.context.tasks.all if task.uuid == self._followed), None)
         if task is None or not self.query(Gauge):
             return
         progress = 100.0 if task.state == "done" else task.progress

@@ -187,7 +187,6 @@ class Login(_Gate):
 
     def on_mount(self) -> None:
         """The focus is where something must be typed."""
-        super().on_mount()
         if self._account:
             self.call_after_refresh(lambda: self.query_one(Form).focus_field("password"))
 

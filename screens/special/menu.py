@@ -17,8 +17,8 @@ class Menu(BaseDialog[str]):
     """Sections and their lists; Enter opens one. Its result is the resource's name."""
 
     DEFAULT_CSS = """
-    Menu Box { width: 50; height: 18; max-height: 95%; }
-    Menu VirtualTable { background: $panel; }
+    Menu Box { width: 50; max-height: 95%; }
+    Menu VirtualTable { background: $panel; height: auto; max-height: 1fr; }
     """
 
     def __init__(self, context: Context, present: str) -> None:
@@ -42,9 +42,9 @@ class Menu(BaseDialog[str]):
 
     def on_mount(self) -> None:
         """Show the entries; the cursor is on the one that is open."""
-        super().on_mount()
         entries = [(section.title, name) for section in registry.menu(self.context.role) for name in section.resources]
         table = self.query_one(VirtualTable)
+        table.styles.height = len(entries) + 1
         table.deliver(Want(0, 0, len(entries)), entries, len(entries))
         table.go_to(self._present)
         table.focus()

@@ -20,7 +20,7 @@ GIB = 1024**3
 MIB = 1024**2
 BORN = "2026-11-24T09:00:00"
 #: Names that are only names.
-NASTY = ("[red]x", "'; DROP TABLE vm", "云" * 64, "👩‍👩‍👧 family", "[/]", "a\tb", "‮evil")
+NASTY = ("[red]x", "'; DROP TABLE vm", "云" * 64, "👩‍👩‍👧 family", "[/]", "a\tb", "\u202eevil")
 
 
 def uuid_of(name: str) -> str:
@@ -357,6 +357,7 @@ class FakeBackend:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.passwords = {"sysadm": "Adm1n-secret-9", "zhao": "Zha0-secret-9"}
         self.must_change: set[str] = set()
+        self.samples_end: float | None = None
         self.account = ""
         self.session = False
         self.in_flight = 0
@@ -477,7 +478,7 @@ class FakeBackend:
             self.must_change.discard(self.account)
             return {}
         if verb == "samples":
-            return {"samples": samples()}
+            return {"samples": samples(end=self.samples_end)}
         if verb == "list":
             return self._list(resource, **arguments)
         if verb == "show":
@@ -519,7 +520,10 @@ class FakeBackend:
             row = {"uuid": uuid_of(str(arguments)), "name": arguments.get("name") or arguments.get("account")}
             self.rows[resource] = [*self.rows[resource], {**row, **arguments}]
             self.ring()
-            return {**row, **({"task": self.start_task(f"{resource}.create", row["name"])} if resource == "volume" else {})}
+            return {
+                **row,
+                **({"task": self.start_task(f"{resource}.create", row["name"])} if resource == "volume" else {}),
+            }
         row = self._find(resource, arguments[key])
         if resource == "vm" and verb in ("start", "stop", "reboot", "reset", "suspend", "resume"):
             return {"task": self.start_task(f"machine.{verb}", row["name"]), "host": "server185"}
