@@ -1,4 +1,4 @@
-"""Fixtures of the engine tests: one private libvirtd for the session."""
+"""Fixtures of the engine tests: one private libvirtd for the session, and one hostd beside it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.hostd import Hostd
 from tests.engine.libvirt import PrivateLibvirt
 
 
@@ -21,3 +22,28 @@ def private_libvirt() -> Iterator[PrivateLibvirt]:
     yield server
     server.close()
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _hostd(private_libvirt: PrivateLibvirt) -> Iterator[Hostd]:
+    home = Path(tempfile.mkdtemp(prefix="dosvm-home-"))
+    daemon = Hostd(private_libvirt, home)
+    daemon.start()
+    daemon.furnish()
+    yield daemon
+    if daemon.running:
+        daemon.clean()
+        daemon.stop()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def hostd(_hostd: Hostd) -> Iterator[Hostd]:
+    """A hostd that runs, with a project and a pool; what a test makes is removed after it."""
+    if not _hostd.running:
+        _hostd.start()
+    yield _hostd
+    if not _hostd.running:
+        _hostd.start()
+        _hostd.wait()
+    _hostd.clean()

@@ -1,0 +1,140 @@
+"""Pools, volumes and images on a real libvirt: whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.engine.hostd import Hostd, until
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
+MIB = 1024**2
+
+
+def img(*arguments: str) -> str:
+    return subprocess.run(["qemu-img", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def host(hostd: Hostd) -> str:
+    return str(hostd.admin("host.list")["rows"][0]["name"])
+
+
+@pytest.mark.parametrize("kind", ["qcow2", "raw"])
+def test_a_volume_is_made_grown_and_deleted(hostd: Hostd, kind: str) -> None:
+    file = hostd.home / "pool" / "disk"
+    hostd.done("volume.add", name="disk", pool="local", capacity=64 * MIB, format=kind)
+    row = hostd.zhao("volume.show", volume="local/disk")
+    assert (row["state"], row["capacity"]) == ("present", 64 * MIB)
+    assert json.loads(img("info", "--output=json", "-f", kind, str(file)))["virtual-size"] == 64 * MIB
+    hostd.done("volume.grow", volume="local/disk", capacity=128 * MIB)
+    assert json.loads(img("info", "--output=json", "-f", kind, str(file)))["virtual-size"] == 128 * MIB
+    assert hostd.zhao("volume.show", volume="local/disk")["capacity"] == 128 * MIB
+    hostd.done("volume.delete", volume="local/disk")
+    assert not file.exists()
+    assert hostd.zhao("volume.list")["rows"] == []
+
+
+def test_somebodys_file_is_not_overwritten_and_nothing_stays(hostd: Hostd) -> None:
+    file = hostd.home / "pool" / "theirs"
+    file.write_text("precious")
+    row = hostd.task(hostd.zhao("volume.add", name="theirs", pool="local", capacity=64 * MIB, format="raw"))
+    assert row["state"] == "failed"
+    assert str(file) in hostd.error(row)
+    assert file.read_text() == "precious"
+    assert hostd.zhao("volume.list")["rows"] == []
+    file.unlink()
+
+
+def test_a_failed_growth_gives_the_capacity_back(hostd: Hostd) -> None:
+    hostd.done("volume.add", name="disk", pool="local", capacity=64 * MIB, format="qcow2")
+    file = hostd.home / "pool" / "disk"
+    aside = file.rename(file.with_name("aside"))
+    row = hostd.task(hostd.zhao("volume.grow", volume="local/disk", capacity=128 * MIB))
+    assert row["state"] == "failed"
+    assert hostd.zhao("volume.show", volume="local/disk")["capacity"] == 64 * MIB
+    aside.rename(file)
+    hostd.done("volume.delete", volume="local/disk")
+
+
+def test_a_volume_whose_file_is_gone_can_be_deleted(hostd: Hostd) -> None:
+    hostd.done("volume.add", name="disk", pool="local", capacity=64 * MIB, format="raw")
+    (hostd.home / "pool" / "disk").unlink()
+    hostd.done("volume.delete", volume="local/disk")
+
+
+def test_a_pool_that_cannot_be_made_leaves_nothing(hostd: Hostd) -> None:
+    blocked = hostd.home / "file"
+    blocked.touch()
+    answer = hostd.admin(
+        "pool.add", name="bad", type="dir", host=host(hostd), path=str(blocked / "below"), capacity=1 << 30
+    )
+    assert hostd.task(answer, "sysadm")["state"] == "failed"
+    assert [row["name"] for row in hostd.admin("pool.list")["rows"]] == ["local"]
+    blocked.unlink()
+
+
+def test_a_released_pool_keeps_its_directory(hostd: Hostd) -> None:
+    place = hostd.home / "second"
+    hostd.done("pool.add", "sysadm", name="second", type="dir", host=host(hostd), path=str(place), capacity=1 << 30)
+    assert place.is_dir()
+    hostd.done("pool.delete", "sysadm", pool="second")
+    assert place.is_dir()
+    place.rmdir()
+
+
+def test_a_pool_that_libvirt_forgot_is_active_again(hostd: Hostd) -> None:
+    import libvirt
+
+    connection = libvirt.open(hostd.libvirt.url)
+    connection.storagePoolLookupByName("local").destroy()
+    hostd.done("volume.add", name="disk", pool="local", capacity=16 * MIB, format="raw")
+    hostd.done("volume.delete", volume="local/disk")
+    connection.storagePoolLookupByName("local").destroy()
+    hostd.kill()
+    hostd.start()
+    until(lambda: any(p.name() == "local" for p in connection.listAllStoragePools()), 10, hostd.log_tail())
+
+
+def _steal(path: Path) -> None:
+    img("create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b", "/etc/shadow", str(path), "1M")
+
+
+def _link(path: Path) -> None:
+    path.symlink_to("/etc/shadow")
+
+
+def _huge(path: Path) -> None:
+    img("create", "-q", "-f", "qcow2", "-o", "cluster_size=2M", str(path), "100T")
+
+
+def _raw(path: Path) -> None:
+    path.write_bytes(b"\0" * MIB)
+
+
+@pytest.mark.parametrize("make", [_steal, _link, _huge, _raw, None])
+def test_an_image_that_is_not_what_is_claimed_is_refused_and_leaves_no_row(hostd: Hostd, make: object) -> None:
+    path = hostd.home / "acme" / "bad.qcow2"
+    if callable(make):
+        make(path)
+    row = hostd.task(hostd.zhao("image.add", name="bad", file="bad.qcow2", format="qcow2"))
+    assert row["state"] == "failed"
+    assert hostd.error(row)
+    assert hostd.zhao("image.list")["rows"] == []
+    path.unlink(missing_ok=True)
+
+
+def test_an_image_changed_after_it_was_registered_does_not_start(hostd: Hostd) -> None:
+    path = hostd.home / "acme" / "later.qcow2"
+    img("create", "-q", "-f", "qcow2", str(path), "16M")
+    hostd.done("image.add", name="later", file="later.qcow2", format="qcow2")
+    path.unlink()
+    _steal(path)
+    hostd.machine("one", disks=[{"image": "later"}])
+    row = hostd.task(hostd.zhao("vm.start", vm="one"))
+    assert row["state"] == "failed"
+    assert "/etc/shadow" in hostd.error(row)
+    hostd.clean()
+    hostd.done("image.delete", image="later")
