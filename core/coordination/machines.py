@@ -46,7 +46,7 @@ def load(session: Session, uuid: str, vault: Vault) -> MachineOrder | None:
         vault: opens the passwords of its screens.
 
     Raises:
-        Refused: a volume or image is gone, or a password cannot be opened.
+        Refused: a volume or image is not there, or a password cannot be opened.
     """
     rows = session.execute(union_all(_with_volumes(uuid), _with_images(uuid))).all()
     if not rows:
@@ -113,6 +113,7 @@ def _with_volumes(uuid: str) -> Select[Any]:
             Pool.uuid.label("pool"),
             Pool.name.label("place"),
             literal(0).label("read_only"),
+            Volume.state.label("file_state"),
         )
         .outerjoin(instance_volume, instance_volume.c.instance_id == Instance.id)
         .outerjoin(Volume, Volume.id == instance_volume.c.volume_id)
@@ -132,6 +133,7 @@ def _with_images(uuid: str) -> Select[Any]:
             literal("").label("pool"),
             Image.name.label("place"),
             Image.read_only.label("read_only"),
+            Image.state.label("file_state"),
         )
         .join(instance_image, instance_image.c.instance_id == Instance.id)
         .join(Image, Image.id == instance_image.c.image_id)
@@ -147,11 +149,21 @@ def _order(disk: DiskSpec, files: dict[str, Any]) -> DiskOrder:
             N_("A volume or image of the VM is gone from the database."),
             remedy=N_("Edit its instance and choose another one."),
         )
+    name = f"{row.place}/{row.file}" if disk.volume else row.place
+    if row.file_state == "creating":
+        raise Refused(N_("{name} is still being made."), remedy=N_("Wait for its task to end."), name=name)
+    if row.file_state != "present":
+        raise Refused(
+            N_("{name} cannot be used: it is {state}."),
+            remedy=N_("Edit the instance and choose another one."),
+            name=name,
+            state=row.file_state,
+        )
     if disk.volume:
         return DiskOrder(
             kind="volume",
             uuid=row.file_uuid,
-            name=f"{row.place}/{row.file}",
+            name=name,
             path=volume_path(row.root, row.file),
             format=row.format,
             overlay=False,

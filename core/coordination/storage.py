@@ -10,10 +10,10 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from core.model import Image, Pool, ProjectGroup, Volume
+from core.model import Image, Pool, ProjectGroup, Volume, instance_image, instance_volume
 
 
 @dataclass(frozen=True)
@@ -161,13 +161,21 @@ def remove_pool(session: Session, uuid: str) -> bool:
 
 
 def remove_volume(session: Session, uuid: str) -> bool:
-    """Remove a volume's row: it was deleted, or could not be made."""
-    return _changed(session, delete(Volume).where(Volume.uuid == uuid))
+    """Remove a volume's row: it was deleted, or could not be made; one that an instance names already has failed."""
+    used = exists().where(instance_volume.c.volume_id == Volume.id).correlate(Volume)
+    return _removed(session, Volume, uuid, used)
 
 
 def remove_image(session: Session, uuid: str) -> bool:
-    """Remove an image's row: it was deleted, or its file is not what was said of it."""
-    return _changed(session, delete(Image).where(Image.uuid == uuid))
+    """Remove an image's row: it was deleted, or is not what was said of it; one that an instance names has failed."""
+    used = exists().where(instance_image.c.image_id == Image.id).correlate(Image)
+    return _removed(session, Image, uuid, used)
+
+
+def _removed(session: Session, model: type[Volume] | type[Image], uuid: str, used: Any) -> bool:
+    if _changed(session, delete(model).where(model.uuid == uuid, ~used)):
+        return True
+    return _changed(session, update(model).where(model.uuid == uuid).values(state="failed"))
 
 
 def restore_capacity(session: Session, uuid: str, grown: int, before: int) -> bool:

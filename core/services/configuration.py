@@ -34,8 +34,8 @@ from core.services.operation import Call
 from core.services.relations import relink
 from core.specs.instance import DiskSpec, GraphicsSpec, InstanceSpec, parse_instance
 
-#: States in which a volume or image may be used.
-_USABLE = "present"
+#: States in which a volume or image may be named; a VM starts when all are there.
+_USABLE = ("present", "creating")
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def book(call: Call, instance: Instance, resolved: Resolved) -> None:
             continue
         found: Any = model
         for name, state in call.session.execute(select(found.name, found.state).where(found.id.in_(ids))):
-            if state != _USABLE:
+            if state not in _USABLE:
                 raise Refused(N_("{name} cannot be used now: it is {state}."), field="disks", name=name, state=state)
     _refuse_shared(call, instance, resolved)
 
