@@ -25,7 +25,7 @@ SPEC = ResourceSpec(
         Column("address", N_("Address"), 16, from_width=120),
         Column("accelerator", N_("Accelerator"), 11, Kind.CHOICE, from_width=140, words={"kvm": "KVM", "tcg": "TCG"}),
         Column("accelerator_reason", N_("Why this accelerator"), details_only=True),
-        Column("age", N_("Last heard of, seconds ago"), 8, Kind.DURATION, details_only=True, sort=False),
+        Column("age", N_("Silent for"), 8, Kind.DURATION, details_only=True, sort=False),
         Column("hypervisor_error", N_("Hypervisor error"), kind=Kind.MULTILINE, details_only=True),
         Column("cpu_model", N_("CPU model"), details_only=True),
         Column("architecture", N_("Architecture"), details_only=True),

@@ -11,6 +11,32 @@ TIME_FILTERS = (
     Filter("until", N_("Until"), Kind.TIME),
 )
 
+#: What operations call what they do (a test compares them).
+ACTIONS = {
+    "Activate": N_("Activate"),
+    "Add": N_("Add"),
+    "Add project": N_("Add project"),
+    "Change password": N_("Change password"),
+    "Configure": N_("Configure"),
+    "Deactivate": N_("Deactivate"),
+    "Delete": N_("Delete"),
+    "Disable": N_("Disable"),
+    "Edit": N_("Edit"),
+    "Edit description": N_("Edit description"),
+    "Enable": N_("Enable"),
+    "Freeze": N_("Freeze"),
+    "Grow": N_("Grow"),
+    "Power off": N_("Power off"),
+    "Power on": N_("Power on"),
+    "Prepare": N_("Prepare"),
+    "Reboot": N_("Reboot"),
+    "Remove project": N_("Remove project"),
+    "Reset": N_("Reset"),
+    "Resume": N_("Resume"),
+    "Suspend": N_("Suspend"),
+    "Unfreeze": N_("Unfreeze"),
+}
+
 SPEC = ResourceSpec(
     name="log",
     title=N_("Operation log"),
@@ -22,7 +48,7 @@ SPEC = ResourceSpec(
         Column("at", N_("Time"), 16, Kind.TIME),
         Column("account", N_("Account"), 14),
         Column("address", N_("From"), 15),
-        Column("action", N_("Action"), 16, Kind.CHOICE),
+        Column("action", N_("Action"), 16, Kind.CHOICE, words=ACTIONS),
         Column("operation", N_("Operation"), 24, from_width=110),
         Column("detail", N_("Detail"), 30, sort=False, from_width=140),
     ),

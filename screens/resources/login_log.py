@@ -6,6 +6,14 @@ from core.i18n import N_
 from screens.resources.log import TIME_FILTERS
 from screens.spec import SYSADM, Column, Kind, ResourceSpec
 
+OUTCOMES = {
+    "right": N_("logged in"),
+    "wrong": N_("wrong account or password"),
+    "frozen": N_("the account is frozen"),
+    "early": N_("too soon after a wrong password"),
+    "own-wrong": N_("own password, asked again, was wrong"),
+}
+
 SPEC = ResourceSpec(
     name="login-log",
     title=N_("Login log"),
@@ -16,7 +24,7 @@ SPEC = ResourceSpec(
         Column("account", N_("Account"), 20),
         Column("at", N_("Time"), 19, Kind.TIME),
         Column("address", N_("From"), 20),
-        Column("outcome", N_("Outcome"), 24, Kind.CHOICE),
+        Column("outcome", N_("Outcome"), 24, Kind.CHOICE, words=OUTCOMES),
     ),
     filters=TIME_FILTERS,
     show_operation="-",

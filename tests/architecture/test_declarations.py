@@ -10,10 +10,13 @@ import pytest
 
 import core.services.registry  # noqa: F401  (declares all operations)
 from core.database import Database
+from core.model import State, TaskState
 from core.rules import RULES
 from core.services.operation import OPERATIONS
+from core.services.slowing import Outcome
 from screens import registry
-from screens.spec import PROJECT, SYSADM, Action, Field, Kind, ResourceSpec, Target
+from screens.resources import log, login_log, task, vm
+from screens.spec import PROJECT, STATE_SIGNS, STATE_WORDS, SYSADM, Action, Field, Kind, ResourceSpec, Target
 from tests.fakes.office import Office, Person
 
 SPECS = list(registry.resources())
@@ -143,3 +146,11 @@ def test_lists_know_their_columns_and_filters(spec: ResourceSpec, office: Office
                 person(spec.lists_by, sort=column.key, descending=True)
         for known in spec.filters:
             person(spec.lists_by, filters={known.key: values.get(known.kind, "x")})
+
+
+def test_words_of_the_database_are_words_for_people() -> None:
+    assert set(log.ACTIONS) == {operation.action for operation in OPERATIONS.values() if operation.writes}
+    assert set(login_log.OUTCOMES) == {outcome.value for outcome in Outcome}
+    assert set(task.STATES) == {state.value for state in TaskState}
+    assert set(vm.STATES) <= {state.value for state in State} <= set(STATE_WORDS)
+    assert set(STATE_WORDS) == set(STATE_SIGNS)
