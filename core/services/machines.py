@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, case, delete, func, or_, select
 
 from core.coordination.charges import charge
 from core.errors import InUse, Refused
@@ -31,6 +31,20 @@ _FRESH = 15.0
 _PLACED = or_(Machine.power == Power.ON.value, Machine.state.not_in(NOWHERE))
 
 
+def _silent(call: Call) -> set[int]:
+    """The ids of hosts that are down: nobody can say what their VMs do."""
+    return {view.id for view in call.cloud.hosts() if view.state == "down"}
+
+
+def _state(call: Call) -> Any:
+    """The state as it is shown, in SQL: what was last heard, unless the host has fallen silent since."""
+    silent = _silent(call)
+    if not silent:
+        return Machine.state
+    lost = and_(Machine.host_id.in_(silent), Machine.state.not_in(NOWHERE))
+    return case((lost, State.UNKNOWN.value), else_=Machine.state)
+
+
 def _of(column: Any, condition: Any) -> Any:
     return select(column).where(condition).correlate(Machine).scalar_subquery()
 
@@ -43,6 +57,7 @@ def _rows(call: Call, condition: Any) -> list[dict[str, Any]]:
     found = call.session.execute(
         select(
             Machine,
+            _state(call).label("state"),
             Instance.name.label("instance"),
             Instance.vcpus,
             Instance.memory,
@@ -72,7 +87,7 @@ def _row(call: Call, found: Any) -> dict[str, Any]:
         "host": found.host or "",
         "address": found.address or "",
         "power": machine.power,
-        "state": machine.state,
+        "state": found.state,
         "vnc_port": machine.vnc_port,
         "spice_port": machine.spice_port,
         "screen": _screen(machine, found.address or found.host or ""),
@@ -130,6 +145,7 @@ def _named(model: Any, value: Any) -> Any:
 @operation("vm.list", roles=EVERYBODY)
 def list_(call: Call, *, query: Query) -> Answer:
     """All VMs, or the project's; those that are on come first, then by name."""
+    state = _state(call)
     page, total = listing(
         call,
         # Only the ids are sorted and counted, by indexes; what the rows show is read for the page alone.
@@ -138,7 +154,7 @@ def list_(call: Call, *, query: Query) -> Answer:
         columns={
             "power": Machine.power,
             "name": Machine.name,
-            "state": Machine.state,
+            "state": state,
             "host": _of(Host.name, and_(Host.id == Machine.host_id, _PLACED)),
             "instance": _of_instance(Instance.name),
             "project": _of(Project.name, Project.id == Machine.project_id),
@@ -154,7 +170,7 @@ def list_(call: Call, *, query: Query) -> Answer:
             "instance": lambda value: Machine.instance_id.in_(_named(Instance, value)),
             "project": lambda value: Machine.project_id.in_(_named(Project, value)),
             "host": lambda value: and_(Machine.host_id.in_(_named(Host, value)), _PLACED),
-            "state": lambda value: Machine.state == value,
+            "state": lambda value: state == value,
             "power": lambda value: Machine.power == value,
         },
         default=(Machine.power.desc(), Machine.name, Machine.id),
