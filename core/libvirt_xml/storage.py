@@ -37,8 +37,11 @@ class Volume(Node):
 
 
 def pool_xml(*, name: str, uuid: str, path: str, vendor: str = "", product: str = "") -> str:
-    """The description of a host-directory pool (manual 9.3.2.4)."""
-    pool = Pool(type="dir", name=name, uuid=uuid, path=path)
+    """The description of a host-directory pool (manual 9.3.2.4).
+
+    Its name in libvirt ends in the start of its UUID: a host may have a pool of the same name that is not ours.
+    """
+    pool = Pool(type="dir", name=f"{name}-{uuid[:8]}", uuid=uuid, path=path)
     pool.vendor = vendor or None
     pool.product = product or None
     return pool.xml()
