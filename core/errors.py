@@ -60,7 +60,7 @@ class DosvmError(Exception):
             "message": self.message,
             "field": self.field,
             "remedy": self.remedy,
-            "parameters": {k: v for k, v in self.parameters.items()},
+            "parameters": dict(self.parameters),
         }
 
 

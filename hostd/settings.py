@@ -133,7 +133,7 @@ def load(directory: Path) -> Settings:
         host_uuid=host_uuid,
         host_name=text("config", "host_name") or socket.gethostname()[:64],
         libvirt_url=text("config", "libvirt_url", "qemu:///system"),
-        sample_image=place("config", "sample_image", Path("/usr/share/dosvm/sample.qcow2")),
+        sample_image=place("config", "sample_image", Path("/usr/share/dosvm/sample.iso")),
         log=directory / log if log else None,
     )
 
