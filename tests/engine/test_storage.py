@@ -89,13 +89,17 @@ def test_a_pool_that_libvirt_forgot_is_active_again(hostd: Hostd) -> None:
     import libvirt
 
     connection = libvirt.open(hostd.libvirt.url)
-    connection.storagePoolLookupByName("local").destroy()
+
+    def pools() -> list[libvirt.virStoragePool]:
+        return [pool for pool in connection.listAllStoragePools() if pool.name().startswith("local-")]
+
+    pools()[0].destroy()
     hostd.done("volume.add", name="disk", pool="local", capacity=16 * MIB, format="raw")
     hostd.done("volume.delete", volume="local/disk")
-    connection.storagePoolLookupByName("local").destroy()
+    pools()[0].destroy()
     hostd.kill()
     hostd.start()
-    until(lambda: any(p.name() == "local" for p in connection.listAllStoragePools()), 10, hostd.log_tail())
+    until(lambda: bool(pools()), 10, hostd.log_tail())
 
 
 def _steal(path: Path) -> None:
