@@ -6,11 +6,11 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.i18n import _
-from screens.spec import Column, Kind
+from screens.spec import Column, Field, Kind
 from screens.values import NOTHING, show
 
 FORMATS = ("table", "json", "yaml")
@@ -45,11 +45,19 @@ def write_samples(samples: Sequence[Mapping[str, Any]]) -> None:
     _print_table(cells, [False] * len(keys), terminal_width())
 
 
-def write_details(row: Mapping[str, Any], columns: Iterable[Column]) -> None:
-    """Print one row as lines of label and value; keys without a column follow as they are."""
+def write_details(row: Mapping[str, Any], columns: Sequence[Column], fields: Sequence[Field] = ()) -> None:
+    """Print one row as lines of label and value: its columns, then what only its form has, then the rest as it is."""
     lines = [(_(c.title), show(row[c.key], c.kind, c.words)) for c in columns if c.key in row]
-    declared = {c.key for c in columns}
-    lines += [(key, _plain(value)) for key, value in row.items() if key not in declared]
+    told = {c.key for c in columns}
+    for field in fields:
+        if field.key in row and field.key not in told:
+            told.add(field.key)
+            lines.append((_(field.label), _of_field(field, row[field.key])))
+    lines += [
+        (key, show(value, Kind.BOOLEAN if isinstance(value, bool) else Kind.TEXT))
+        for key, value in row.items()
+        if key not in told
+    ]
     widest = max((cells_of(label) for label, _value in lines), default=0)
     for label, value in lines:
         first, *more = value.splitlines() or [""]
@@ -58,15 +66,20 @@ def write_details(row: Mapping[str, Any], columns: Iterable[Column]) -> None:
             print(f"{' ' * widest}{_GAP}{printable(line)}")
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], Mapping):
-        return "\n".join(_short(row) for row in value)
-    return show(value, Kind.BOOLEAN if isinstance(value, bool) else Kind.TEXT)
+def _of_field(field: Field, value: Any) -> str:
+    if field.kind is Kind.ROWS:
+        return "\n".join(_short(row, field.fields) for row in value or []) or NOTHING
+    return show(value, field.kind, dict(field.choices))
 
 
-def _short(row: Mapping[str, Any]) -> str:
-    """A row within a row, in the form that options take."""
-    return ",".join(f"{key}={value}" for key, value in row.items() if value not in (None, "", []))
+def _short(row: Mapping[str, Any], fields: Sequence[Field]) -> str:
+    """A row within a row as options write it, without what is so anyhow."""
+    usual = {field.key: field.default for field in fields}
+    return ",".join(
+        f"{key}={show(value, Kind.BOOLEAN if isinstance(value, bool) else Kind.TEXT)}"
+        for key, value in row.items()
+        if value not in (None, "", [], usual.get(key)) or key == "type"
+    )
 
 
 def terminal_width() -> int | None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.errors import DosvmError, Refused, UsageError
+from core.errors import DosvmError, InvalidInput, Refused, UsageError
 from core.i18n import N_, _
 from core.rpc.backend import HostdBackend
 from dosvm_tui import wiring
@@ -123,14 +123,20 @@ def _limit(words: Words) -> int | None:
 
 def _show(spec: ResourceSpec, words: Words) -> int:
     form = _format(words)
-    arguments = {}
-    if not spec.single:
-        arguments = {_argument(spec): _reference(spec, words)}
-    elif words.bare:
-        raise UsageError(N_("{word} is too much."), word=words.bare[0])
-    row = _backend(credentials(words)).call(spec.shows_by, **arguments)
+    most = 0 if spec.single else 1
+    if len(words.bare) > most:
+        raise UsageError(N_("{word} is too much."), word=words.bare[most])
+    argument = _argument(spec)
+    try:
+        # Whether there is one to show when none is named (a project admin's own usage) is the service's to say.
+        row = _backend(credentials(words)).call(spec.shows_by, **({argument: words.bare[0]} if words.bare else {}))
+    except InvalidInput as error:
+        if words.bare or error.field != argument:
+            raise
+        raise UsageError(N_("{option} is missing."), option=spec.name.upper()) from error
     if form == "table":
-        output.write_details(row, spec.columns)
+        forms = [action.fields for action in spec.actions if action.prefill]
+        output.write_details(row, spec.columns, forms[0] if forms else ())
     else:
         output.write(row, form)
     return 0
@@ -138,14 +144,6 @@ def _show(spec: ResourceSpec, words: Words) -> int:
 
 def _argument(spec: ResourceSpec) -> str:
     return spec.name.replace("-", "_")
-
-
-def _reference(spec: ResourceSpec, words: Words) -> str:
-    if not words.bare:
-        raise UsageError(N_("{option} is missing."), option=spec.name.upper())
-    if len(words.bare) > 1:
-        raise UsageError(N_("{word} is too much."), word=words.bare[1])
-    return words.bare[0]
 
 
 # -- actions
