@@ -20,10 +20,10 @@ from sqlalchemy.orm import Session
 
 from core.clock import Clock
 from core.coordination import machines as orders
-from core.coordination import states
+from core.coordination import states, tasks
 from core.coordination.states import MachineState
 from core.database import Database
-from core.errors import DosvmError, EngineError, Refused
+from core.errors import DatabaseUnavailable, DosvmError, EngineError, Refused
 from core.i18n import N_
 from core.libvirt_xml.domain import domain_xml
 from core.model import Power, State
@@ -315,9 +315,18 @@ class Machines:
             except DosvmError as error:
                 logger.info("cannot ask the guest to stop %s", fields(vm=domain.uuid, reason=error.text()))
                 return False
-            if self._gone(domain.uuid, min(left, _PRESS_AGAIN), closing):
+            if self._gone(domain.uuid, min(left, _PRESS_AGAIN), closing, gently=True):
                 return True
+            if self._forced(domain.uuid):
+                return False
         return False
+
+    def _forced(self, uuid: str) -> bool:
+        """Whether somebody lost patience meanwhile and asked to force it."""
+        try:
+            return self._database.read(lambda session: tasks.force_waits(session, uuid))
+        except DatabaseUnavailable:
+            return False
 
     def _destroy(self, uuid: str) -> None:
         try:
@@ -327,8 +336,11 @@ class Machines:
         if not self._gone(uuid, intervals.LIBVIRT_NORMAL, None):
             raise EngineError(N_("libvirt switched the VM off, but it still runs."))
 
-    def _gone(self, uuid: str, seconds: float, closing: threading.Event | None) -> bool:
-        """Wait by libvirt's events until a domain does not run; whether it does not."""
+    def _gone(self, uuid: str, seconds: float, closing: threading.Event | None, *, gently: bool = False) -> bool:
+        """Wait by libvirt's events until a domain does not run; whether it does not.
+
+        ``gently`` gives up as soon as a forced stop waits.
+        """
         give_up = time.monotonic() + seconds
         with self._events.watch(uuid) as news:
             while self._domains.find(uuid) is not None:
@@ -337,6 +349,8 @@ class Machines:
                     return False
                 if closing is not None and closing.is_set():
                     raise Interrupted
+                if gently and self._forced(uuid):
+                    return False
                 # Events may be lost with a connection: look by oneself from time to time.
                 news.wait(min(left, 1.0))
                 news.clear()

@@ -195,6 +195,14 @@ def finish(
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
 
 
+def force_waits(session: Session, target: str) -> bool:
+    """Whether a forced stop of a VM waits for its turn: who stops it gently now need not wait any longer."""
+    statement = select(Task.payload).where(
+        Task.target == target, Task.state == TaskState.QUEUED.value, Task.kind == "machine.stop"
+    )
+    return any(json.loads(payload or "{}").get("force") for payload in session.scalars(statement))
+
+
 def targets_with_tasks(session: Session, targets: Collection[str]) -> set[str]:
     """Which of these objects have a task that has not ended."""
     if not targets:

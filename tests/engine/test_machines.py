@@ -102,8 +102,20 @@ def test_a_vm_that_should_be_off_and_is_started_by_hand_is_stopped(
     hostd.done("vm.stop", vm="one", force=True)
     connection = libvirt.open(hostd.libvirt.url)
     connection.createXML(description)
-    # It has nothing to boot, so it does not hear the power button: pausing makes no difference to that.
+    # It has nothing to boot and does not hear the power button, so it is asked for a minute.
     hostd.wait_for("one", "stopping", 8)
+
+
+def test_who_forces_a_stop_does_not_wait_for_a_gentle_one(hostd: Hostd, domain: Callable[[str], Any]) -> None:
+    uuid = hostd.machine("one")
+    hostd.done("vm.start", vm="one")
+    gentle = hostd.zhao("vm.stop", vm="one")
+    hostd.wait_for("one", "stopping", 3)
+    begin = time.monotonic()
+    hostd.done("vm.stop", vm="one", force=True)
+    assert time.monotonic() - begin < 8
+    assert hostd.task(gentle)["state"] == "done"
+    assert domain(uuid) is None
 
 
 def test_kill_9_of_hostd_touches_no_vm_and_it_finds_them_again(hostd: Hostd, domain: Callable[[str], Any]) -> None:
