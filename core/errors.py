@@ -45,9 +45,10 @@ class DosvmError(Exception):
 
     def text(self) -> str:
         """The whole sentence, remedy included, in the language now set."""
-        parts = [_format(self.message, self.parameters)]
+        known = {"field": self.field or "", **self.parameters}
+        parts = [_format(self.message, known)]
         if self.remedy:
-            parts.append(_format(self.remedy, self.parameters))
+            parts.append(_format(self.remedy, known))
         return " ".join(parts)
 
     def __str__(self) -> str:

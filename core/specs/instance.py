@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -23,7 +24,13 @@ MAX_DISKS = 16
 BUS_SLOTS = {"ide": 4, "sata": 6, "scsi": 16, "virtio": 16, "usb": 4}
 #: Prefix of the device names on each bus.
 BUS_PREFIX = {"ide": "hd", "sata": "sd", "scsi": "sd", "usb": "sd", "virtio": "vd"}
-_TARGET = re.compile(r"(hd|sd|vd)[a-z]")
+#: The device names of each bus: there is one IDE controller, and it takes four.
+_TARGET = {"ide": re.compile("hd[a-d]"), "virtio": re.compile("vd[a-z]")}
+_TARGET |= dict.fromkeys(("sata", "scsi", "usb"), re.compile("sd[a-z]"))
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
+#: Bytes of a password that QEMU takes: DES keys are 8 bytes, SPICE's tickets 60.
+_PASSWORD_BYTES = {"vnc": 8, "spice": 60}
+_FIRST_PORT = 5900
 
 Bytes = Annotated[int, BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value)]
 
@@ -141,6 +148,7 @@ def parse_instance(values: Mapping[str, Any]) -> InstanceSpec:
     _check_disks(spec)
     for index, graphics in enumerate(spec.graphics):
         _check_graphics(f"graphics.{index}", graphics)
+    _check_ports(spec)
     if len({graphics.type for graphics in spec.graphics}) < len(spec.graphics):
         raise InvalidInput(N_("There is one screen of each type at most."), field="graphics")
     if len(set(spec.boot)) < len(spec.boot):
@@ -185,11 +193,17 @@ def _check_bus(spec: InstanceSpec, disk: DiskSpec, where: str) -> None:
         raise InvalidInput(N_("The machine type q35 has no IDE bus; take sata."), field=f"{where}.bus")
     if disk.device == "disk" and disk.read_only and bus in ("ide", "sata"):
         raise InvalidInput(N_("Disks on the bus {bus} cannot be read-only."), field=f"{where}.read_only", bus=bus)
-    if disk.read_only and disk.copy_on_read:
+    if disk.copy_on_read and (disk.read_only or disk.device == "cdrom"):
         raise InvalidInput(N_("Copying on read needs a writable disk."), field=f"{where}.copy_on_read")
+    if disk.device != "cdrom":
+        # libvirt takes neither for a disk (manual table 11-2, rows 7 and 12)
+        if disk.tray == "open":
+            raise InvalidInput(N_("Only a CD drive has a tray."), field=f"{where}.tray")
+        if disk.startup_policy != "mandatory":
+            raise InvalidInput(N_("Only a CD drive may start without its file."), field=f"{where}.startup_policy")
     if disk.removable and bus != "usb":
         raise InvalidInput(N_("Only disks on the usb bus are removable."), field=f"{where}.removable")
-    if disk.target and (not _TARGET.fullmatch(disk.target) or not disk.target.startswith(BUS_PREFIX[bus])):
+    if disk.target and not _TARGET[bus].fullmatch(disk.target):
         raise InvalidInput(
             N_("On the bus {bus} a device name is like {example}."),
             field=f"{where}.target",
@@ -199,24 +213,54 @@ def _check_bus(spec: InstanceSpec, disk: DiskSpec, where: str) -> None:
 
 
 def _check_graphics(where: str, graphics: GraphicsSpec) -> None:
-    if graphics.port and graphics.port < 5900:
-        raise InvalidInput(N_("Screens use ports from {limit}."), field=f"{where}.port", limit=5900)
+    for name, port in (("port", graphics.port), ("tls_port", graphics.tls_port)):
+        if port and port < _FIRST_PORT:
+            raise InvalidInput(N_("Screens use ports from {limit}."), field=f"{where}.{name}", limit=_FIRST_PORT)
     if graphics.listen:
         try:
+            # A zone (fe80::1%eth0) may be any text; QEMU listens on addresses only.
+            if "%" in graphics.listen:
+                raise ValueError
             ipaddress.ip_address(graphics.listen)
         except ValueError:
             raise InvalidInput(N_("An IP address is needed, such as 0.0.0.0."), field=f"{where}.listen") from None
+    _check_screen_password(where, graphics)
     if graphics.type == "vnc":
-        if len(graphics.password) > 8 and not graphics.password.startswith("sealed:"):
-            raise InvalidInput(N_("VNC uses 8 characters of a password at most."), field=f"{where}.password")
         spice_only = ("tls_port", "channels", "image_compression", "jpeg", "zlib", "streaming")
         for name in spice_only:
             if getattr(graphics, name):
                 raise InvalidInput(N_("Only SPICE has this."), field=f"{where}.{name}")
-    if graphics.password_valid_to and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", graphics.password_valid_to):
-        raise InvalidInput(
-            N_("A time in UTC is needed, such as 2030-01-31T12:00:00."), field=f"{where}.password_valid_to"
-        )
+    if len({channel.name for channel in graphics.channels}) < len(graphics.channels):
+        raise InvalidInput(N_("Each channel is named once."), field=f"{where}.channels")
+
+
+def _check_screen_password(where: str, graphics: GraphicsSpec) -> None:
+    if not graphics.password.startswith("sealed:"):
+        limit = _PASSWORD_BYTES[graphics.type]
+        if not graphics.password.isprintable():
+            raise InvalidInput(N_("Printable characters only."), field=f"{where}.password")
+        if len(graphics.password.encode()) > limit:
+            raise InvalidInput(
+                N_("A password of this screen has at most {limit} bytes."), field=f"{where}.password", limit=limit
+            )
+    if graphics.password_valid_to:
+        try:
+            if not _TIME.fullmatch(graphics.password_valid_to):
+                raise ValueError
+            datetime.fromisoformat(graphics.password_valid_to)
+        except ValueError:
+            raise InvalidInput(
+                N_("A time in UTC is needed, such as 2030-01-31T12:00:00."), field=f"{where}.password_valid_to"
+            ) from None
+
+
+def _check_ports(spec: InstanceSpec) -> None:
+    taken: set[int] = set()
+    for index, graphics in enumerate(spec.graphics):
+        for name, port in (("port", graphics.port), ("tls_port", graphics.tls_port)):
+            if port and port in taken:
+                raise InvalidInput(N_("Each port is used once."), field=f"graphics.{index}.{name}")
+            taken.add(port)
 
 
 def _check_custom(spec: InstanceSpec) -> None:
