@@ -72,7 +72,7 @@ $(CACHE)/packages-test: packaging/packages-test.txt
 	@packaging/install-packages.sh $<
 	@mkdir -p $(CACHE) && touch $@
 
-$(BIN)/dosvm: pyproject.toml uv.lock packaging/make-venv.sh $(CACHE)/packages
+$(BIN)/dosvm: uv.lock packaging/make-venv.sh $(CACHE)/packages
 	@packaging/make-venv.sh
 	@touch $@
 

@@ -10,5 +10,10 @@ if [ -z "$uv" ]; then
 		.cache/uv/bin/pip --quiet --disable-pip-version-check install 'uv>=0.9'
 	fi
 fi
-# Debian's own python3 (3.11 or later) is enough; uv must not fetch another.
-"$uv" sync --quiet --frozen --python "$(command -v python3)" --no-python-downloads
+# Debian's own python3 (3.11 or later) is enough; uv must not fetch another. An environment that is there stays.
+if [ -x .venv/bin/python ]; then
+	python=.venv/bin/python
+else
+	python=$(command -v python3)
+fi
+"$uv" sync --quiet --frozen --python "$python" --no-python-downloads
