@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 refused or failed (one line on standard error), 2 the comm
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -146,6 +147,8 @@ def _console() -> int:
         raise UsageError(
             N_("This terminal cannot show the console (TERM is dumb)."), remedy=N_("See `dosvm --help` for commands.")
         )
+    # What the start makes stays; looking for garbage among it would take a third of the start.
+    gc.disable()
     from dosvm_tui.app import run
 
     return run() or DONE

@@ -15,8 +15,9 @@ from core.i18n import N_, _
 from screens import registry
 from screens.base import BaseDialog, BaseScreen
 from screens.context import Context
-from screens.generic.actions import ActionRun, actions_of, is_allowed
+from screens.generic.actions import ActionRun
 from screens.generic.cells import label_of
+from screens.generic.offers import actions_of, is_allowed
 from screens.generic.resource_detail import ResourceDetail
 from screens.generic.resource_list import ResourceList
 from screens.spec import Action, ResourceSpec, Row, Target
