@@ -77,7 +77,8 @@ class Daemon:
         self.database = Database(settings.database_url, max_connections=settings.max_connections, clock=clock)
         # An SQLite database serves one host: nobody else has a reason to call.
         self.listens = bool(settings.address) and not self.database.is_sqlite
-        self.connection = Connection(settings.libvirt_url)
+        # Tasks and the reconciler may all wait for libvirt, and the API still has something to ask.
+        self.connection = Connection(settings.libvirt_url, size=settings.threads + 6)
         # What can hang on a VM's monitor has a connection of its own, so that it delays nothing else.
         self.sampling = Connection(settings.libvirt_url, name="libvirt-sampling", size=4)
         self.events = Events(self.connection)
