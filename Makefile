@@ -17,9 +17,11 @@ help: ## this list
 
 .PHONY: setup
 setup: $(CACHE)/packages $(BIN)/dosvm $(CACHE)/catalogues $(SAMPLE) ## install what running needs: Debian packages, virtual environment, catalogues, sample guest
+	@:
 
 .PHONY: setup-test
 setup-test: setup $(CACHE)/packages-test ## install what testing needs on top
+	@:
 
 .PHONY: services
 services: setup ## start libvirtd and virtlogd if nobody did

@@ -2,6 +2,8 @@
 # Makes .venv exactly as uv.lock says. uv itself comes from PyPI when it is not there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# The machine's own certificates: behind a company's proxy only those are right.
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
 uv=$(command -v uv || true)
 if [ -z "$uv" ]; then
 	uv=.cache/uv/bin/uv

@@ -19,7 +19,7 @@ def overview(built_in: Mapping[str, str]) -> str:
     lines = [
         _(N_("dosvm: a private cloud of virtual machines. Without words it opens the console.")),
         "",
-        f"{_(N_('Usage'))}: dosvm [AREA VERB ...]",
+        _("Usage: {words}").format(words="dosvm [AREA VERB ...]"),
         "",
         *_table(
             [(name, _(text)) for name, text in built_in.items()]
@@ -35,7 +35,7 @@ def overview(built_in: Mapping[str, str]) -> str:
 
 def usage(command: str, options: Sequence[Option]) -> str:
     """The help of a command that is no resource's."""
-    lines = [f"{_(N_('Usage'))}: dosvm {command} [OPTIONS]", ""]
+    lines = [_("Usage: {words}").format(words=f"dosvm {command} [OPTIONS]"), ""]
     return "\n".join([*lines, *_options(options), *([""] if options else []), *_options(EVERYWHERE)])
 
 
@@ -62,7 +62,7 @@ def _help_for_verb(spec: ResourceSpec, verb: str) -> str:
         words += [shown_name(f) for f in fields if f.positional]
     elif verb == "show" and not spec.single:
         words.append(spec.name.upper())
-    lines = [f"{_(N_('Usage'))}: {' '.join(words)} [OPTIONS]", ""]
+    lines = [_("Usage: {words}").format(words=" ".join([*words, "[OPTIONS]"])), ""]
     lines += _table([(_left(option), _field_text(field)) for option, field in _own(fields)])
     if verb == "list":
         lines += _options(LIST_OPTIONS)
