@@ -16,6 +16,13 @@ answers() { timeout 5 virsh -q -c qemu:///system uri >/dev/null 2>&1; }
 # Whether the pid remembered for a program is still that program.
 ours() { [ -s "$pids/$1.pid" ] && grep -q "^tini" "/proc/$(cat "$pids/$1.pid")/comm" 2>/dev/null; }
 
+# Debian's udev gives /dev/kvm to the group kvm, which QEMU's user is in. Where no udev ran it is root's alone: then
+# libvirtd finds KVM with one eye and not with the other, and asks every QEMU anew what it can at every start (15 s).
+open_kvm() {
+	[ -c /dev/kvm ] && [ "$(stat -c %G%a /dev/kvm)" = root600 ] && getent group kvm >/dev/null || return 0
+	chgrp kvm /dev/kvm && chmod 660 /dev/kvm
+}
+
 launch() {
 	local name=$1
 	ours "$name" && return
@@ -29,6 +36,7 @@ start() {
 		systemctl start virtlogd.socket libvirtd.socket libvirtd
 	else
 		mkdir -p "$pids"
+		open_kvm
 		pgrep -x virtlogd >/dev/null || launch virtlogd
 		launch libvirtd
 	fi
