@@ -107,7 +107,7 @@ class BaseScreen(Asking, Screen[None]):
     BaseScreen #banner { background: $error; color: $background; display: none; text-style: bold; }
     BaseScreen #banner.-shown { display: block; }
     BaseScreen #side { display: none; }
-    BaseScreen.-wide #side.-full { display: block; }
+    BaseScreen #side.-shown { display: block; }
     BaseScreen #middle { height: 1fr; }
     BaseScreen #body { width: 1fr; height: 1fr; }
     """
@@ -166,9 +166,9 @@ class BaseScreen(Asking, Screen[None]):
         self.show_frame()
         self.look_again()
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Fold the second-level menu away where there is no room."""
-        self.set_class(event.size.width >= FOLD_BELOW, "-wide")
+        self._show_side()
 
     def show_frame(self) -> None:
         """Fill the frame's lines with what is now so."""
@@ -201,10 +201,17 @@ class BaseScreen(Asking, Screen[None]):
         project = self.context.user.get("project")
         who = f"{self.context.account}@{project}" if project else self.context.account
         self.query_one("#menu", Bar).set(pieces, [Piece(f" {who} ", "muted")])
-        entries = present.resources if present else ()
+        self._show_side()
+
+    def _show_side(self) -> None:
+        """The second level as a column, where there is room and something to choose."""
+        section = self.section
+        entries = section.resources if section else ()
         side = self.query_one("#side", SideMenu)
-        side.set([(name, _(registry.resource(name).title)) for name in entries], self.resource_name)
-        side.set_class(len(entries) > 1, "-full")
+        wide = self.app.size.width >= FOLD_BELOW and len(entries) > 1
+        side.set_class(wide, "-shown")
+        if wide:
+            side.set([(name, _(registry.resource(name).title)) for name in entries], self.resource_name)
 
     def show_path(self) -> None:
         """Where one is, the time with its zone, the tasks that run."""

@@ -81,7 +81,7 @@ class Bar(Widget):
         width, base = self.size.width, self.rich_style
         if y:
             return Strip.blank(width, base)
-        right = sum(cell_len(one_line(p.text)) for p in self._right)
+        right = _cells(self._right)
         room = max(0, width - right)
         pieces, used = self._place(self._left, room, 0)
         if used < room:
@@ -113,6 +113,10 @@ class Bar(Widget):
                 event.stop()
                 self.post_message(self.Pressed(press))
                 return
+
+
+def _cells(pieces: Sequence[Piece]) -> int:
+    return sum(cell_len(one_line(piece.text)) for piece in pieces)
 
 
 class KeyHint(NamedTuple):

@@ -11,30 +11,12 @@ from screens.generic.cells import label_of, reference_of
 from screens.generic.confirm import Confirm, names_of
 from screens.generic.fields import offered, sent
 from screens.generic.form_dialog import FormDialog
+from screens.generic.offers import is_allowed
 from screens.generic.report import BulkReport
 from screens.spec import Action, Danger, Field, Kind, ResourceSpec, Row, Target
 
 #: Called when something was changed, so that the screen looks again.
 Done = Callable[[], None]
-
-
-def actions_of(spec: ResourceSpec, role: str) -> list[Action]:
-    """The actions that the console offers to a role."""
-    return [action for action in spec.actions if action.console and role in action.roles]
-
-
-def is_allowed(action: Action, row: Row | None) -> bool:
-    """Whether an action makes sense for a row now; a row of a shape it does not know is left to the service."""
-    if action.target is Target.NOTHING:
-        return True
-    if row is None:
-        return False
-    if action.allowed is None:
-        return True
-    try:
-        return action.allowed(row)
-    except (KeyError, TypeError):
-        return True
 
 
 class ActionRun:

@@ -11,8 +11,9 @@ from core.errors import DosvmError, NotFound
 from core.i18n import N_, _
 from screens.base import BaseScreen
 from screens.context import Context
-from screens.generic.actions import ActionRun, actions_of, is_allowed
+from screens.generic.actions import ActionRun
 from screens.generic.cells import facts, label_of
+from screens.generic.offers import actions_of, is_allowed
 from screens.generic.views import show_yaml, shown_again
 from screens.spec import Action, Related, ResourceSpec, Row, Target
 from widgets.bar import KeyHint

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widgets import Input
 
 from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired, Unavailable
 from core.i18n import N_, _
 from screens.base import BaseScreen
 from screens.context import Context
-from screens.generic.actions import ActionRun, actions_of, is_allowed
 from screens.generic.cells import listed, reference_of, row_cells, table_columns
+from screens.generic.offers import actions_of, is_allowed
 from screens.spec import Action, Field, Kind, Related, ResourceSpec, Row, Target
 from screens.values import show
 from widgets.bar import Bar, KeyHint, Piece
-from widgets.inputs import LineInput
 from widgets.pages import Want
 from widgets.virtual_table import VirtualTable
 
+if TYPE_CHECKING:
+    from textual.widgets import Input
+
 #: Seconds between two looks that news asked for: a storm of news must not be a storm of questions.
 CALM = 0.25
+#: Seconds after a move until the count follows, and until the keys do: their line is the longest to paint.
+COUNT_AFTER, KEYS_AFTER = 0.06, 0.25
 #: The longest pause, in seconds, between tries when the cloud refuses to answer this list.
 LONGEST = 60.0
 
@@ -43,6 +46,7 @@ class ResourceList(BaseScreen):
     ResourceList #slash { width: 2; display: none; }
     ResourceList #slash.-open { display: block; }
     ResourceList #chosen { width: 1fr; }
+    ResourceList #count { width: 26; }
     """
 
     def __init__(
@@ -71,15 +75,15 @@ class ResourceList(BaseScreen):
         self._looked_at = -1e9
         self._refused = 0
         self._allowed_now: tuple[bool, ...] = ()
+        self._around_waits = False
 
     # -- made
 
     def content(self) -> ComposeResult:
         """The filter line and the table."""
         with Horizontal(id="filter"):
-            yield Bar(id="slash")
-            yield LineInput(id="search")
             yield Bar(id="chosen")
+            yield Bar(id="count")
         yield VirtualTable(
             table_columns(self.spec, self._columns),
             row_cells(self._columns),
@@ -104,13 +108,12 @@ class ResourceList(BaseScreen):
     def on_mount(self) -> None:
         """Ask for the first page at once."""
         self._fit_columns()
-        self.query_one("#slash", Bar).set([Piece(" /", "key")])
         self.table.set_sort(self._sort, self._descending)
         self.table.focus()
         self._pump()
         self.set_interval(self.spec.interval, self._tick)
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Show as many columns as there is room for."""
         self._fit_columns()
 
@@ -198,13 +201,13 @@ class ResourceList(BaseScreen):
 
     def _show_chosen(self) -> None:
         pieces: list[Piece] = []
-        if self._search and not self.query_one("#search").has_class("-open"):
+        if self._search and not self._searching:
             pieces.append(Piece(f" /{self._search} ", "chosen"))
         for filter_ in self.spec.filters:
             if filter_.key in self._filters:
                 value = show(self._filters[filter_.key], filter_.kind, dict(filter_.choices))
                 pieces.append(Piece(f" {_(filter_.label)}: {value} ", "strong"))
-        if not pieces and not self.query_one("#search").has_class("-open"):
+        if not pieces and not self._searching:
             pieces.append(Piece(_(N_(" / searches")) + (_(N_(", f filters")) if self.spec.filters else ""), "muted"))
         right = []
         marked = len(self.table.marked)
@@ -212,12 +215,24 @@ class ResourceList(BaseScreen):
             right.append(Piece(_(N_("{count} marked")).format(count=marked) + "  ", "strong"))
         if self.table.loaded:
             total = self.table.total
-            at = f"{self.table.cursor + 1}/" if total else ""
+            at = f"{self.table.cursor + 1:>{len(str(total))}}/" if total else ""
             right.append(Piece(f"{at}{total} ", "muted"))
-        self.query_one("#chosen", Bar).set(pieces, right)
+        self.query_one("#chosen", Bar).set(pieces)
+        # A widget of its own: moving on repaints the count alone.
+        self.query_one("#count", Bar).set((), right)
 
     def on_virtual_table_highlighted(self) -> None:
-        """Other keys may make sense for this row."""
+        """Other keys may make sense for this row; while one moves on quickly, the lines around the table wait."""
+        if not self._around_waits:
+            self._around_waits = True
+            self.set_timer(COUNT_AFTER, self._show_count)
+            self.set_timer(KEYS_AFTER, self._show_allowed)
+
+    def _show_count(self) -> None:
+        self._show_chosen()
+
+    def _show_allowed(self) -> None:
+        self._around_waits = False
         self._show_chosen()
         allowed = self._allowed()
         if allowed != self._allowed_now:
@@ -303,7 +318,7 @@ class ResourceList(BaseScreen):
         if self.table.marked:
             self.table.unmark()
         elif self._search:
-            self.query_one("#search", LineInput).value = ""
+            self._search_line.value = ""
             self._set_search("")
         elif self._filters:
             self._set_filters({})
@@ -321,6 +336,8 @@ class ResourceList(BaseScreen):
                 rows = self.table.marked
             if not rows:
                 return
+        from screens.generic.actions import ActionRun
+
         ActionRun(self.context, self.spec, action, rows, self.ask, self._acted).start()
 
     def _acted(self) -> None:
@@ -344,16 +361,33 @@ class ResourceList(BaseScreen):
 
     def open_search(self) -> None:
         """Begin to type what is looked for."""
-        for name in ("#search", "#slash"):
-            self.query_one(name).add_class("-open")
+        line = self._search_line
+        self._show_search(shown=True)
+        line.focus()
+
+    @property
+    def _search_line(self) -> Input:
+        """The line, made when it is first needed: a list is on screen sooner without it."""
+        if not self.query("#search"):
+            from widgets.inputs import LineInput
+
+            slash = Bar(id="slash")
+            slash.set([Piece(" /", "key")])
+            self.query_one("#filter").mount(slash, LineInput(self._search, id="search"), before="#chosen")
+        line: Input = self.query_one("#search")  # type: ignore[assignment]
+        return line
+
+    @property
+    def _searching(self) -> bool:
+        return bool(self.query("#search.-open"))
+
+    def _show_search(self, *, shown: bool) -> None:
+        self.query("#search, #slash").set_class(shown, "-open")
         self._show_chosen()
-        self.query_one("#search", LineInput).focus()
 
     def _close_search(self) -> None:
-        for name in ("#search", "#slash"):
-            self.query_one(name).remove_class("-open")
         self.table.focus()
-        self._show_chosen()
+        self._show_search(shown=False)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search while one types."""
@@ -367,11 +401,11 @@ class ResourceList(BaseScreen):
 
     def on_key(self, event: events.Key) -> None:
         """In the search line Esc clears it, and arrows go to the rows."""
-        if self.query_one("#search").has_focus and event.key in ("escape", "down", "up"):
+        if self._searching and self._search_line.has_focus and event.key in ("escape", "down", "up"):
             event.stop()
             event.prevent_default()
             if event.key == "escape":
-                self.query_one("#search", LineInput).value = ""
+                self._search_line.value = ""
             self._close_search()
 
     def _set_search(self, text: str) -> None:

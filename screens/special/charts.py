@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid, Vertical
@@ -137,7 +136,7 @@ class ChartDetail(ResourceDetail):
         super().show_row()
         self.call_after_refresh(self._share_room)
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Share the room anew."""
         self.call_after_refresh(self._share_room)
 

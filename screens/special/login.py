@@ -50,7 +50,7 @@ class _Gate(Asking, Screen[Any]):
 
     def __init__(self, context: Context) -> None:
         """Bind it to the context."""
-        super().__init__()
+        super().__init__(classes="gate")
         self.context = context
         self._under_way = False
         self._error: DosvmError | None = None
