@@ -44,9 +44,8 @@ def run(argv: Sequence[str]) -> int:
     made_up = initialise(database, home, password)
     print(_(N_("The cloud is made in {home}.")).format(home=home))
     if made_up is not None:
-        print(
-            _(N_("Log in as sysadm with this password, which is shown only now: {password}")).format(password=made_up)
-        )
+        print(_(N_("Log in as sysadm with this password, which is shown only now:")))
+        print(f"\n    {made_up}\n")
     print(_(N_("Next: `dosvm hostd run` on this host, then `dosvm` for the console.")))
     return 0
 

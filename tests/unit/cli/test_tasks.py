@@ -1,0 +1,102 @@
+"""Commands whose work a host does: waited for, or not; ended well, or not; hostd away meanwhile."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from core.errors import EngineError
+from core.i18n import N_
+from core.model import Task, TaskState
+from tests.fakes.office import Office
+from tests.unit.cli.conftest import Dosvm
+
+
+@pytest.fixture
+def shop(office: Office) -> Office:
+    """A cloud with a host and a pool, where volumes can be asked for."""
+    office.project("web", admin="zhao")
+    host = office.host("server1")
+    office.sysadm(
+        "pool.add", name="local", type="dir", host="server1", path="/srv/pool", capacity=2**40, projects=["web"]
+    )
+    _end_tasks(office, TaskState.DONE)
+    assert host
+    return office
+
+
+def _end_tasks(office: Office, state: TaskState, error: str = "") -> None:
+    def end(session: Session) -> None:
+        session.execute(update(Task).values(state=state.value, error=error, progress=100))
+
+    office.services.database.write(end)
+    office.services._after_commit(set(), {"task"})
+
+
+@contextmanager
+def _host_works(office: Office, state: TaskState, error: str = "") -> Iterator[None]:
+    """A host that ends every task after a moment, as an executor would."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.1):
+            _end_tasks(office, state, error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+ADD = ("volume", "add", "disk1", "--pool", "local", "--capacity", "1GiB")
+
+
+def test_a_command_waits_until_the_host_is_done(dosvm: Dosvm, shop: Office) -> None:
+    with _host_works(shop, TaskState.DONE):
+        begin = time.monotonic()
+        done = dosvm(*ADD, who="zhao")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "Add disk1: done\n"
+    assert time.monotonic() - begin > 0.05
+
+
+def test_what_the_host_says_went_wrong_is_told(dosvm: Dosvm, shop: Office) -> None:
+    error = EngineError(N_("libvirt: {reason}."), remedy=N_("Try again in a moment."), reason="no space left")
+    with _host_works(shop, TaskState.FAILED, json.dumps(error.to_wire())):
+        done = dosvm(*ADD, who="zhao")
+    assert done.code == 1
+    assert done.err == "dosvm: libvirt: no space left. Try again in a moment.\n"
+
+
+def test_a_cancelled_task_failed(dosvm: Dosvm, shop: Office) -> None:
+    with _host_works(shop, TaskState.CANCELLED):
+        done = dosvm(*ADD, who="zhao")
+    assert done.code == 1
+    assert "cancelled" in done.err
+
+
+def test_no_wait_returns_at_once_with_the_task(dosvm: Dosvm, shop: Office) -> None:
+    done = dosvm(*ADD, "--no-wait", "-o", "json", who="zhao")
+    assert done.code == 0
+    task = json.loads(done.out)["task"]
+    assert json.loads(dosvm("task", "show", task, "-o", "json", who="zhao").out)["state"] == "queued"
+    assert "queued" in dosvm("task", "list", "--filter", "state=queued", who="zhao").out
+
+
+def test_progress_is_shown_where_somebody_looks(dosvm: Dosvm, shop: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with _host_works(shop, TaskState.DONE):
+        done = dosvm(*ADD, who="zhao")
+    assert done.code == 0
+    assert "Add disk1: queued" in done.err
+    assert done.err.endswith("\r\x1b[K")
