@@ -71,6 +71,8 @@ def _rows(call: Call, condition: Any) -> list[dict[str, Any]]:
         .join(Project, Project.id == Machine.project_id)
         .outerjoin(Host, and_(Host.id == Machine.host_id, _PLACED))
         .where(condition)
+        # What was just changed by a statement of its own is not what the session remembers.
+        .execution_options(populate_existing=True)
     )
     return [_row(call, row) for row in found]
 

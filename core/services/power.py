@@ -82,7 +82,8 @@ def power_on(call: Call, vm: str, project_id: int, *, wanted: Host | None = None
         Conflict: somebody else was faster.
     """
     charge(call.session, Project, project_id)
-    rows = call.session.execute(_surroundings().where(*meant(call, Machine, vm))).all()
+    around = _surroundings().where(*meant(call, Machine, vm)).execution_options(populate_existing=True)
+    rows = call.session.execute(around).all()
     machines = {row.Machine.id for row in rows}
     if len(machines) != 1:
         raise not_one(Machine, vm, len(machines), field="vm")
