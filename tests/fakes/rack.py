@@ -15,7 +15,7 @@ MIB = 1024**2
 _BOOT = "boot"
 
 
-def web(office: Office, *, hosts: int = 1, cores: int = 16, memory: int = 64 * GIB, **quotas: int) -> Person:
+def web(office: Office, *, hosts: int = 1, cores: int = 16, memory: int = 64 * GIB, **quotas: Any) -> Person:
     """The admin of project ``web``, which may use hosts ``h1`` ... and, when there is one host, a pool ``local``."""
     admin = office.project("web", **quotas)
     names = [f"h{number + 1}" for number in range(hosts)]

@@ -75,7 +75,7 @@ def test_the_least_that_must_be_said(web: Person) -> None:
 def test_what_is_shown_may_be_given_again(office: Office, web: Person) -> None:
     image(office, "cd", file="cd.iso")
     volume = rack.disk(office, web, "disk1")
-    given = {
+    given: dict[str, Any] = {
         "vcpus": 3,
         "memory": "300MiB",
         "machine": "q35",
