@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import delete
 
 from core.database import Database
+from core.i18n import set_language
 from core.model import Base
 from core.security.passwords import Passwords
 from core.security.vault import Vault
@@ -20,6 +21,12 @@ from tests.fakes.clock import StillClock
 from tests.fakes.cloud import StillCloud
 from tests.fakes.mariadb import MariaDB
 from tests.fakes.office import Office
+
+
+@pytest.fixture(autouse=True)
+def _english() -> None:
+    """Each test begins in English, whatever language the one before was left in."""
+    set_language("en")
 
 
 @pytest.fixture(scope="session")
