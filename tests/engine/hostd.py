@@ -83,8 +83,9 @@ class Hostd:
         assert self._process is not None
         # nsenter forks into the namespace of process ids: hostd is its child.
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        for pid in [*map(int, children), self.pid]:
+        for pid in map(int, children):
             os.kill(pid, signal.SIGKILL)
+            # nsenter ends when its child has ended, and with it all that the child held.
         self._process.wait(10)
 
     def stop(self) -> int:

@@ -93,9 +93,7 @@ def test_a_vm_that_was_stopped_stays_off(hostd: Hostd, domain: Callable[[str], A
     assert hostd.vm("one")["state"] == "off"
 
 
-def test_a_vm_that_should_be_off_and_is_started_by_hand_is_stopped(
-    hostd: Hostd, domain: Callable[[str], Any]
-) -> None:
+def test_a_vm_that_should_be_off_and_is_started_by_hand_is_stopped(hostd: Hostd, domain: Callable[[str], Any]) -> None:
     uuid = hostd.machine("one")
     hostd.done("vm.start", vm="one")
     description = domain(uuid).XMLDesc()
