@@ -55,13 +55,17 @@ _LOCK_WAIT = 10
 
 
 class FairLock:
-    """A lock that serves waiters in the order they came, inside the process and, by flock, across them.
+    """A lock that serves waiters in the order they came, inside the process and across processes.
 
-    SQLite's own busy handler sleeps and tries again, so one of four writers may starve for seconds.
+    SQLite's own busy handler sleeps and tries again, so one of four writers may starve for seconds. Between
+    processes two file locks make the order: who waits for the work holds the place at the head of the queue,
+    so that who has just worked cannot come again before.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        """``path`` is the file whose lock is the work's; beside it is that of the queue's head."""
+        self._work = path
+        self._head = path.with_name(f"{path.name}-queue")
         self._guard = threading.Lock()
         self._waiting: deque[threading.Event] = deque()
         self._held = False
@@ -71,24 +75,23 @@ class FairLock:
         """Hold the lock.
 
         Raises:
-            DatabaseUnavailable: the file to lock cannot be opened.
+            DatabaseUnavailable: a file to lock cannot be opened.
         """
         self._await_turn()
         try:
-            descriptor = self._open()
+            work = _open(self._work)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                head = _open(self._head)
+                try:
+                    fcntl.flock(head, fcntl.LOCK_EX)
+                    fcntl.flock(work, fcntl.LOCK_EX)
+                finally:
+                    os.close(head)
                 yield
             finally:
-                os.close(descriptor)
+                os.close(work)
         finally:
             self._pass_on()
-
-    def _open(self) -> int:
-        try:
-            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise DatabaseUnavailable(f"{self._path}: {error.strerror}") from error
 
     def _await_turn(self) -> None:
         with self._guard:
@@ -115,6 +118,13 @@ class FairLock:
                 self._waiting.popleft().set()
             else:
                 self._held = False
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DatabaseUnavailable(f"{path}: {error.strerror}") from error
 
 
 class Database:

@@ -265,7 +265,7 @@ def _make_sqlite(url: URL, admin: Admin, undo: Undo) -> Callable[[], None]:
 
 
 def _remove_sqlite(file: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-lock"):
+    for suffix in ("", "-wal", "-shm", "-lock", "-lock-queue"):
         file.with_name(file.name + suffix).unlink(missing_ok=True)
 
 
