@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import pytest
 
 from core.database import Database
+from core.i18n import set_language
 from core.rpc.signature import Signer, create_key
 from core.security.passwords import Passwords
 from core.security.vault import Vault
@@ -89,7 +90,10 @@ def dosvm(home: Path, capsys: pytest.CaptureFixture[str]) -> Dosvm:
     secret.write_text(PASSWORD + "\n")
 
     def run(*words: str, who: str = "sysadm") -> Result:
-        code = cli.main(["--as", who, "--password-file", str(secret), *words] if who else list(words))
+        try:
+            code = cli.main(["--as", who, "--password-file", str(secret), *words] if who else list(words))
+        finally:
+            set_language("en")  # it is the process's, and other tests speak English
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)
 
