@@ -19,9 +19,10 @@ from core.services.fields import ruled
 from core.services.listing import Query, answer, flag, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
-from core.services.power import NOWHERE, order_stop, switch_off
+from core.services.power import order_stop, switch_off
 from core.services.quota import fit_instance
 from core.services.relations import some
+from core.services.starting import NOWHERE
 
 _VMS = (
     select(func.count())

@@ -1,4 +1,4 @@
-"""VMs: made from instances, listed, and deleted when they are off (manual 11.4.4, 7.2.1.4); see also ``power``."""
+"""VMs: made from instances, listed, deleted when off (manual 11.4.4, 7.2.1.4); see ``power`` and ``starting``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import idle
-from core.services.power import NOWHERE, power_on
+from core.services.starting import NOWHERE, power_on
 
 #: Addresses to listen on that mean all of the host's.
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (compared with, not listened on)

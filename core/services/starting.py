@@ -1,0 +1,328 @@
+"""A VM is powered on: placed on a host that may and can run it, within what its project may run (manual 11.4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, ScalarSelect, exists, func, select, update
+from sqlalchemy.orm import aliased
+
+from core.coordination.charges import charge
+from core.errors import Conflict, DosvmError, Refused
+from core.i18n import N_
+from core.model import (
+    Host,
+    Instance,
+    Machine,
+    Pool,
+    Power,
+    Project,
+    State,
+    Task,
+    TaskState,
+    Volume,
+    host_group_of_project,
+    host_in_group,
+    instance_volume,
+)
+from core.planning.placement import HostState, Obstacle, Placement, Request, nearest, obstacle_of, place
+from core.rules.sizes import format_size
+from core.services.lookup import meant, not_one
+from core.services.operation import Answer, Call
+from core.services.orders import order
+from core.services.quota import fit_memory, fit_vcpus
+from core.services.usage import USED
+
+_OPEN = (TaskState.QUEUED.value, TaskState.RUNNING.value)
+#: States of a VM that nothing is left of on any host: it may be started on another one.
+NOWHERE = (State.OFF.value, State.FAILED.value)
+
+#: What stands against a host, said of it.
+_SENTENCES = {
+    Obstacle.FOREIGN: N_("Host {host} is in no host group of project {project}."),
+    Obstacle.UNBOUND: N_("The instance of VM {name} is bound to other hosts than {host}."),
+    Obstacle.DISK_ELSEWHERE: N_("A disk of VM {name} is not on host {host}."),
+    Obstacle.UNWANTED: N_("VM {name} may still run on another host than {host}."),
+    Obstacle.DOWN: N_("Host {host} is not known to be up."),
+    Obstacle.HYPERVISOR: N_("libvirtd does not answer on host {host}."),
+    Obstacle.NO_KVM: N_("VM {name} asks for KVM, which host {host} does not have."),
+    Obstacle.VCPUS: N_("Host {host} runs {used_vcpus} of {max_vcpus} VCPUs; VM {name} needs {vcpus}."),
+    Obstacle.MEMORY: N_("Host {host} runs {used_memory} of {max_memory} of memory; VM {name} needs {memory}."),
+}
+
+
+def power_on(call: Call, vm: str, project_id: int, *, wanted: Host | None = None) -> Answer:
+    """Place a VM on a host and order its start there.
+
+    Everything that decides is read after the project was charged, and written only if the chosen host, charged
+    too, still has room: however many VMs are started at once, no limit is passed.
+
+    Args:
+        call: the operation's call.
+        vm: the VM.
+        project_id: its project.
+        wanted: the host that was asked for.
+
+    Returns:
+        ``task``, ``uuid``, ``name`` and ``host``.
+
+    Raises:
+        Refused: it is on, its instance is disabled, or no host can run it.
+        QuotaExceeded: the project may not run as much.
+        Conflict: somebody else was faster.
+    """
+    charge(call.session, Project, project_id)
+    around = _surroundings().where(*meant(call, Machine, vm)).execution_options(populate_existing=True)
+    rows = call.session.execute(around).all()
+    machines = {row.Machine.id for row in rows}
+    if len(machines) != 1:
+        raise not_one(Machine, vm, len(machines), field="vm")
+    row = rows[0]
+    machine: Machine = row.Machine
+    _refuse_start(row)
+    more = (0, 0) if machine.power == Power.ON.value else (row.vcpus, row.memory)
+    fit_vcpus(row.project, row.max_vcpus, int(row.used_vcpus), more[0])
+    fit_memory(row.project, row.max_memory, int(row.used_memory), more[1])
+    chosen = _choose(call, rows, wanted)
+    charge(call.session, Host, chosen.id)
+    _switch_on(call, row, chosen)
+    call.note(machine.name, object=machine.uuid, host=chosen.name, epoch=machine.epoch + 1)
+    call.changed("vm", "host")
+    payload = {"epoch": machine.epoch + 1}
+    done = order(call, "machine.start", machine, chosen.id, project_id=machine.project_id, payload=payload)
+    return {**done, "host": chosen.name}
+
+
+def _surroundings() -> Any:
+    """A VM, what it needs, what its project may use and uses; one row per host and group it may run in."""
+    running, shape = aliased(Machine), aliased(Instance)
+    promised = (
+        select(
+            running.host_id.label("host_id"),
+            func.sum(shape.vcpus).label("vcpus"),
+            func.sum(shape.memory).label("memory"),
+        )
+        .join(shape, shape.id == running.instance_id)
+        .where(running.power == Power.ON.value)
+        .group_by(running.host_id)
+        .subquery()
+    )
+    groups = host_group_of_project.alias()
+    return (
+        select(
+            Machine,
+            Instance.name.label("instance"),
+            Instance.enabled,
+            Instance.vcpus,
+            Instance.memory,
+            Instance.host_id.label("bound_host"),
+            Instance.host_group_id.label("bound_group"),
+            func.json_extract(Instance.spec, "$.accelerator").label("accelerator"),
+            Project.name.label("project"),
+            Project.max_vcpus,
+            Project.max_memory,
+            USED["vcpus"].label("used_vcpus"),
+            USED["memory"].label("used_memory"),
+            exists().where(Task.target == Machine.uuid, Task.state.in_(_OPEN)).correlate(Machine).label("busy"),
+            _disk_host(func.min).label("first_disk_host"),
+            _disk_host(func.max).label("last_disk_host"),
+            Host.id.label("host_id"),
+            Host.name.label("host"),
+            Host.accelerator.label("host_accelerator"),
+            Host.max_vcpus.label("host_vcpus"),
+            Host.max_memory.label("host_memory"),
+            groups.c.group_id,
+            promised.c.vcpus.label("promised_vcpus"),
+            promised.c.memory.label("promised_memory"),
+        )
+        .join(Instance, Instance.id == Machine.instance_id)
+        .join(Project, Project.id == Machine.project_id)
+        .outerjoin(groups, groups.c.project_id == Machine.project_id)
+        .outerjoin(host_in_group, host_in_group.c.group_id == groups.c.group_id)
+        .outerjoin(Host, Host.id == host_in_group.c.host_id)
+        .outerjoin(promised, promised.c.host_id == Host.id)
+    )
+
+
+def _disk_host(which: Any) -> ScalarSelect[Any]:
+    return (
+        select(which(Pool.host_id))
+        .select_from(instance_volume)
+        .join(Volume, Volume.id == instance_volume.c.volume_id)
+        .join(Pool, Pool.id == Volume.pool_id)
+        .where(instance_volume.c.instance_id == Instance.id)
+        .correlate(Instance)
+        .scalar_subquery()
+    )
+
+
+def _refuse_start(row: Row[Any]) -> None:
+    machine: Machine = row.Machine
+    if not row.enabled:
+        raise Refused(
+            N_("The instance {instance} of VM {name} is disabled."),
+            remedy=N_("Enable the instance first."),
+            field="vm",
+            name=machine.name,
+            instance=row.instance,
+        )
+    if machine.power != Power.ON.value:
+        return
+    if machine.state not in (*NOWHERE, State.UNKNOWN.value, State.STARTING.value):
+        raise Refused(N_("VM {name} is on already."), field="vm", name=machine.name)
+    if row.busy:
+        raise Refused(
+            N_("VM {name} is being started already."),
+            remedy=N_("Wait for its task to end."),
+            field="vm",
+            name=machine.name,
+        )
+
+
+def _choose(call: Call, rows: Sequence[Row[Any]], wanted: Host | None) -> HostState:
+    row = rows[0]
+    machine: Machine = row.Machine
+    hosts = _hosts(call, rows)
+    stays = machine.host_id if machine.state not in NOWHERE else None
+    request = Request(
+        vcpus=row.vcpus,
+        memory=row.memory,
+        groups=frozenset(found.group_id for found in rows if found.group_id is not None),
+        accelerator=str(row.accelerator or "").strip('"'),
+        host=row.bound_host,
+        group=row.bound_group,
+        disks=frozenset({row.first_disk_host, row.last_disk_host} - {None}),
+        only=stays if stays is not None else (wanted.id if wanted is not None else None),
+    )
+    if wanted is not None:
+        one = next((host for host in hosts if host.id == wanted.id), _foreign(wanted))
+        obstacle = obstacle_of(one, request)
+        if obstacle is not None:
+            raise _refusal(_SENTENCES[obstacle], row, one, field="host")
+        return one
+    placement = place(hosts, request)
+    if placement.host is None:
+        raise _nowhere(row, hosts, placement)
+    return placement.host
+
+
+def _hosts(call: Call, rows: Sequence[Row[Any]]) -> list[HostState]:
+    """The hosts that the project may use: limits and promises from the database, life from the living cloud."""
+    machine: Machine = rows[0].Machine
+    groups: dict[int, set[int]] = {}
+    for row in rows:
+        if row.host_id is not None:
+            groups.setdefault(row.host_id, set()).add(row.group_id)
+    found = []
+    for row in {row.host_id: row for row in rows if row.host_id is not None}.values():
+        view = call.cloud.host(row.host_id)
+        own = machine.power == Power.ON.value and machine.host_id == row.host_id
+        found.append(
+            HostState(
+                id=row.host_id,
+                name=row.host,
+                up=view is not None and view.state == "up",
+                hypervisor_error=view.hypervisor_error if view is not None else "",
+                accelerator=row.host_accelerator,
+                max_vcpus=row.host_vcpus,
+                max_memory=row.host_memory,
+                used_vcpus=int(row.promised_vcpus or 0) - (row.vcpus if own else 0),
+                used_memory=int(row.promised_memory or 0) - (row.memory if own else 0),
+                load=view.cpu_percent if view is not None else 0.0,
+                groups=frozenset(groups[row.host_id]),
+            )
+        )
+    return found
+
+
+def _foreign(host: Host) -> HostState:
+    return HostState(
+        id=host.id,
+        name=host.name,
+        up=False,
+        hypervisor_error="",
+        accelerator=host.accelerator,
+        max_vcpus=host.max_vcpus,
+        max_memory=host.max_memory,
+    )
+
+
+def _refusal(sentence: str, row: Row[Any], host: HostState, *, field: str, why: str | None = None) -> DosvmError:
+    return Refused(
+        sentence,
+        remedy=why,
+        field=field,
+        name=row.Machine.name,
+        project=row.project,
+        host=host.name,
+        vcpus=row.vcpus,
+        used_vcpus=host.used_vcpus,
+        max_vcpus=host.max_vcpus,
+        memory=format_size(row.memory),
+        used_memory=format_size(host.used_memory),
+        max_memory=format_size(host.max_memory),
+    )
+
+
+def _nowhere(row: Row[Any], hosts: list[HostState], placement: Placement) -> DosvmError:
+    """Why no host can run it, told of the one that comes nearest to it."""
+    best = nearest(hosts, placement)
+    if best is None:
+        return Refused(
+            N_("Project {project} may use no host."),
+            remedy=N_("Ask the system administrator for a host group with hosts."),
+            field="vm",
+            project=row.project,
+        )
+    host, obstacle = best
+    if len(hosts) == 1:
+        return _refusal(_SENTENCES[obstacle], row, host, field="vm")
+    return _refusal(N_("No host can run VM {name} now."), row, host, field="vm", why=_SENTENCES[obstacle])
+
+
+def _switch_on(call: Call, row: Row[Any], host: HostState) -> None:
+    """Place the VM under a new epoch, if nobody changed it and the host has room at this very moment."""
+    machine: Machine = row.Machine
+    done = call.session.execute(
+        update(Machine)
+        .where(
+            Machine.id == machine.id,
+            Machine.epoch == machine.epoch,
+            Machine.power == machine.power,
+            _promised(Instance.vcpus, host.id, machine.id) + row.vcpus <= host.max_vcpus,
+            _promised(Instance.memory, host.id, machine.id) + row.memory <= host.max_memory,
+        )
+        .values(
+            power=Power.ON.value,
+            state=State.STARTING.value,
+            host_id=host.id,
+            epoch=machine.epoch + 1,
+            accelerator="",
+            vnc_port=None,
+            spice_port=None,
+            screen_address="",
+            start_error="",
+            started=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise overtaken()
+
+
+def overtaken() -> Conflict:
+    """What to raise when another transaction was faster."""
+    return Conflict(N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it."))
+
+
+def _promised(column: Any, host_id: int, but: int) -> ScalarSelect[Any]:
+    """What a host has promised to VMs other than one."""
+    running = aliased(Machine)
+    return (
+        select(func.coalesce(func.sum(column), 0))
+        .select_from(running)
+        .join(Instance, Instance.id == running.instance_id)
+        .where(running.host_id == host_id, running.power == Power.ON.value, running.id != but)
+        .scalar_subquery()
+    )
