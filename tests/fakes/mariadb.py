@@ -30,7 +30,7 @@ class MariaDB:
     def install(self) -> None:
         """Make the empty data directory."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
+        done = subprocess.run(
             [
                 "mariadb-install-db",
                 "--no-defaults",
@@ -39,10 +39,12 @@ class MariaDB:
                 "--skip-test-db",
                 *self._user(),
             ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
+            text=True,
+            check=False,
         )
+        if done.returncode != 0:
+            pytest.fail(f"mariadb-install-db: {done.returncode}\n{done.stdout}{done.stderr}")
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -73,6 +75,11 @@ class MariaDB:
             "--sync-binlog=0",
             *self._user(),
         ]
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and lives."""
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
         """Stop the server and wait for its end."""

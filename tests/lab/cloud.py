@@ -69,7 +69,7 @@ class Cloud:
         """Register the sample image and add the instance ``sample``."""
         for host in self.lab.hosts:
             shutil.copy(SAMPLE, host.srv / "acme/sample.iso")
-        self.zhao("image", "add", "sample", "--file", "sample.iso", "--format", "iso")
+        self.zhao("image", "add", "sample", "--file", "sample.iso", "--format", "raw")
         disk = ["--disk", "device=cdrom,image=sample,bus=sata", "--graphics", "vnc"]
         self.zhao("instance", "add", "sample", "--vcpus", "1", "--memory", "128MiB", "--boot", "cdrom", *disk)
 

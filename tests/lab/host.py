@@ -27,7 +27,7 @@ libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
 #: What a host's own programs see: fresh /run, /dev without kvm, and its own directories in these places.
 _PRIVATE = {
-    "var": "/var/lib/libvirt",
+    "var": "/var/lib",
     "cache": "/var/cache/libvirt",
     "log": "/var/log/libvirt",
     "etc": "/etc/libvirt",
@@ -54,6 +54,7 @@ mount --bind {root}/hosts /etc/hosts
 ip link set lo up
 ip address add {address}/24 dev eth0
 ip link set eth0 up
+touch {root}/mounted
 virtlogd -d
 while :; do [ -e {root}/hold ] || libvirtd </dev/null || true; sleep 0.2; done &
 exec cat >/dev/null
@@ -107,10 +108,10 @@ class LabHost:
         self._lab = lab
         self._world: World | None = None
         self._cable = f"v-{name}"
-        for directory in (*_PRIVATE, "home", "state"):
+        for directory in (*_PRIVATE, "home", "people"):
             (root / directory).mkdir(parents=True)
         for directory in ("qemu", "images", "dnsmasq", "network", "boot"):
-            (root / "var" / directory).mkdir()
+            (root / "var/libvirt" / directory).mkdir(parents=True)
         shutil.copytree("/etc/libvirt", root / "etc", dirs_exist_ok=True, symlinks=True)
         shutil.rmtree(root / "etc/qemu/networks/autostart", ignore_errors=True)
         (root / "etc/libvirtd.conf").write_text(_LIBVIRTD.format(uuid=uuid))
@@ -121,7 +122,8 @@ class LabHost:
 
     def boot(self) -> None:
         """Switch it on, and wait until its libvirtd answers."""
-        (self.root / "hold").unlink(missing_ok=True)
+        for mark in ("hold", "mounted"):
+            (self.root / mark).unlink(missing_ok=True)
         binds = "\n".join(f"mount --bind {self.root}/{name} {place}" for name, place in _PRIVATE.items())
         script = _BOOT.format(name=self.name, root=self.root, binds=binds, address=self.address)
         self._world = World(["-n", *HOST], script, self.root / "boot.log", within=self._lab)
@@ -176,7 +178,8 @@ class LabHost:
         """What programs on the host find in their environment."""
         return {
             "PATH": f"{DOSVM.parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": "/root", "LANG": "C.UTF-8", "TERM": "xterm-256color", "DOSVM_HOME": str(self.home),
+            "DOSVM_HOME": str(self.home), "HOME": str(self.root / "people"),
+            "LANG": "C.UTF-8", "TERM": "xterm-256color",
             **(extra or {}),
         }  # fmt: skip
 
@@ -214,10 +217,16 @@ class LabHost:
 
     def libvirt(self) -> libvirt.virConnect:
         """A fresh connection to its libvirtd."""
-        return libvirt.open(self.libvirt_url)
+        # Until the host has mounted its own /run, the machine's own libvirtd is found at the socket's path.
+        if not (self.root / "mounted").exists():
+            raise libvirt.libvirtError(f"{self.name} is booting")
+        connection = libvirt.open(self.libvirt_url)
+        assert f"<uuid>{self.uuid}</uuid>" in connection.getCapabilities(), "this is not the host's own libvirtd"
+        return connection
 
     def serial(self, uuid: str) -> Serial:
         """The serial console of a VM that runs here."""
+        assert (self.root / "mounted").exists()
         return Serial(self.libvirt_url, uuid)
 
     def wait_for_libvirt(self, seconds: float = 30.0) -> None:

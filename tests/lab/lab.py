@@ -20,9 +20,10 @@ from tests.lab.namespaces import World, processes, wait_until
 _SUBNET = "10.77.0"
 _GATEWAY = f"{_SUBNET}.254"
 _NAMES = "abcdefgh"
+# A bridge without an address of its own takes one of its ports', and changes it when that host goes.
 _LAB = f"""\
 ip link set lo up
-ip link add br0 type bridge
+ip link add br0 address 02:00:00:00:77:fe type bridge
 ip address add {_GATEWAY}/24 dev br0
 ip link set br0 up
 exec cat >/dev/null
@@ -131,9 +132,9 @@ class Lab:
             if host.hostd is not None:
                 host.kill_hostd()
             _destroy_all(host)
-            for directory in (host.home, host.srv):
-                shutil.rmtree(directory)
-                directory.mkdir()
+            # The directories themselves stay: they are mounted in the host.
+            for entry in (*host.home.iterdir(), *host.srv.iterdir()):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         first = self.hosts[0]
         secret = self.root / "sysadm.pw"
         secret.write_text(password + "\n")
@@ -156,6 +157,18 @@ class Lab:
             host.start_hostd(wait=False)
         for host in chosen:
             host.wait_for_hostd()
+
+    def mend(self) -> None:
+        """Bring everything back that a test may have left broken."""
+        if self.mariadb is not None and not self.mariadb.running:
+            self.mariadb.start()
+        for host in self.hosts:
+            if not host.running:
+                host.boot()
+            host.heal()
+            host.start_libvirtd()
+            if host.hostd is None or not host.hostd.running:
+                host.start_hostd()
 
     def close(self) -> None:
         """End all of it.

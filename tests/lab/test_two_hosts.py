@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import libvirt
 import pytest
@@ -19,12 +18,24 @@ DOWN = 15.0
 
 
 @pytest.fixture
-def cloud(wide_cloud: Cloud) -> Iterator[Cloud]:
-    """The cloud with a VM running on each host: web-a and web-b."""
+def cloud(wide_cloud: Cloud) -> Cloud:
+    """The cloud with all its parts up and a VM running on each host: web-a and web-b."""
+    wide_cloud.lab.mend()
+    wide_cloud.wait_for_hosts()
+    shown = wide_cloud.vms()
     for host in wide_cloud.lab.hosts:
-        wide_cloud.add_vm(f"web-{host.name}", host=host)
-    yield wide_cloud
-    wide_cloud.remove_vms()
+        name = f"web-{host.name}"
+        row = shown.pop(name, None)
+        if row is None:
+            wide_cloud.add_vm(name, host=host)
+        elif row["power"] == "off":
+            wide_cloud.zhao("vm", "start", name, "--host", host.name, "--wait")
+        elif row["state"] == "paused":
+            wide_cloud.zhao("vm", "resume", name, "--wait")
+        wide_cloud.wait_for_state(name, "running", 30)
+    for name in shown:
+        wide_cloud.zhao("vm", "delete", name, "--yes")
+    return wide_cloud
 
 
 def _outside(cloud: Cloud, host: int, uuid: str, what: str) -> None:
@@ -142,8 +153,8 @@ def test_a_host_that_lost_its_power_is_down_and_starts_its_vms_when_it_returns(c
     b.boot()
     b.start_hostd()
     _wait_for_host(cloud, "b", "up")
-    cloud.wait_for_state("web-b", "running", 20)
-    assert len(b.qemu_pids(uuid)) == 1
+    wait_until(lambda: len(b.qemu_pids(uuid)) == 1, "the VM's return", 20, b.logs)
+    cloud.wait_for_state("web-b", "running", 5)
 
 
 def test_a_host_whose_libvirtd_is_dead_says_so(cloud: Cloud) -> None:
