@@ -117,11 +117,13 @@ class Executor:
         self._guard = threading.Lock()
         self._mine: set[int] = set()
         self._uncertain = False
+        self._left_waiting = True
+        self._rings = 2
         self._prune_due = time.monotonic() + intervals.PRUNE / 10
         self._resumed = False
         self._throttled = Throttled(logger)
         self._thread = threading.Thread(target=self._run, name="executor", daemon=True)
-        targets.on_release(lambda _uuid: self.ring())
+        targets.on_release(lambda _uuid: self._freed())
 
     def start(self) -> None:
         """Begin."""
@@ -129,7 +131,14 @@ class Executor:
 
     def ring(self) -> None:
         """Look for work now."""
+        with self._guard:
+            self._rings += 1
         self._wake.set()
+
+    def _freed(self) -> None:
+        """A thread or a target is free again: look whether a task was waiting for it."""
+        if self._left_waiting:
+            self.ring()
 
     def close(self, seconds: float = 10.0) -> None:
         """Claim nothing more, and give running tasks some time to end; the next hostd takes up the rest."""
@@ -143,8 +152,11 @@ class Executor:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._wake.wait(intervals.TASK_POLL)
+            rung = self._wake.wait(intervals.TASK_POLL)
             self._wake.clear()
+            if not rung:
+                # Whoever entered a task could not tell: nobody knows how many there are.
+                self._rings = 2
             if self._closing.is_set():
                 return
             try:
@@ -191,17 +203,20 @@ class Executor:
             if lost:
                 return lost, True
         busy = self._targets.busy()
-        waiting = self._database.read(lambda session: tasks.waiting(session, host_id, busy=busy, limit=free))
-        if not waiting:
-            return [], False
+        # A task is left waiting for another's end when its target is worked on, or two came for one target.
+        with self._guard:
+            self._left_waiting = bool(busy or self._mine or self._rings > 1)
+            self._rings = 0
         now = self._clock.now()
         try:
-            claimed = self._database.write(lambda session: tasks.claim(session, waiting, self._boot, now))
+            claimed = self._database.write(
+                lambda session: tasks.take(session, host_id, self._boot, now, busy=busy, limit=free)
+            )
         except DatabaseUnavailable:
             # The connection may have broken after the commit: then they are claimed, and nobody knows.
             self._uncertain = True
             raise
-        return claimed, len(waiting) == free
+        return claimed, len(claimed) == free
 
     def _begin(self, task: Claimed) -> None:
         with self._guard:
@@ -225,7 +240,7 @@ class Executor:
         finally:
             with self._guard:
                 self._mine.discard(task.id)
-            self.ring()
+            self._freed()
 
     def _do(self, task: Claimed) -> None:
         begin = time.monotonic()

@@ -43,6 +43,8 @@ logger = logging.getLogger("hostd.machines")
 
 #: Seconds a start waits for the probe that decides between KVM and TCG.
 _PROBE_PATIENCE = 20.0
+#: Seconds for which an order counts as just read; preparing disks may take longer than that.
+_FRESH = 0.5
 #: A guest may overlook the first press of its power button while it boots: it is pressed again.
 _PRESS_AGAIN = 15.0
 
@@ -140,12 +142,13 @@ class Machines:
             DosvmError: it cannot be started; nothing is left behind.
         """
         order = self._load(uuid, epoch)
+        loaded = time.monotonic()
         point("loaded")
         domain = self._domains.find(uuid)
         if domain is not None:
             domain = self._take_over(domain, order)
         if domain is None:
-            domain = self._create(order)
+            domain = self._create(order, loaded)
         values = self.observe(domain)
         host_id = order.host_id
         assert host_id is not None
@@ -173,14 +176,15 @@ class Machines:
         self._gone(domain.uuid, intervals.LIBVIRT_NORMAL, None)
         return None
 
-    def _create(self, order: MachineOrder) -> Domain:
+    def _create(self, order: MachineOrder, loaded: float) -> Domain:
         accelerator = self._accelerator(order)
         with contextlib.ExitStack() as undo:
             undo.callback(self.remove_overlays, order.uuid)
             ready, overlays = self._prepare_all(order)
             point("prepared")
             xml = domain_xml(ready, accelerator=accelerator, overlays=overlays)
-            self._still_placed(order)
+            if time.monotonic() - loaded > _FRESH:
+                self._still_placed(order)
             point("before_create")
             try:
                 domain = self._domains.create(xml, order.uuid)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import Select, delete, exists, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from core.model import Task, TaskState, new_uuid, utc_now
@@ -95,6 +95,10 @@ def prune(session: Session, host_id: int, before: datetime, *, limit: int = 1000
 
 def waiting(session: Session, host_id: int, *, busy: Collection[str] = (), limit: int = 10) -> list[Claimed]:
     """The tasks that may begin now: the oldest of each target that nothing works on. One statement."""
+    return [_claimed(task) for task in session.scalars(_may_begin(host_id, busy).order_by(Task.id).limit(limit))]
+
+
+def _may_begin(host_id: int, busy: Collection[str]) -> Select[Any]:
     before = aliased(Task)
     earlier = exists().where(
         before.target == Task.target,
@@ -104,7 +108,7 @@ def waiting(session: Session, host_id: int, *, busy: Collection[str] = (), limit
     statement = select(Task).where(Task.host_id == host_id, Task.state == TaskState.QUEUED.value, ~earlier)
     if busy:
         statement = statement.where(Task.target.not_in(list(busy)))
-    return [_claimed(task) for task in session.scalars(statement.order_by(Task.id).limit(limit))]
+    return statement
 
 
 def claim(session: Session, tasks: Collection[Claimed], boot: str, now: datetime) -> list[Claimed]:
@@ -120,6 +124,26 @@ def claim(session: Session, tasks: Collection[Claimed], boot: str, now: datetime
         if done.rowcount == 1:  # type: ignore[attr-defined]
             taken.append(replace(task, attempts=task.attempts + 1))
     return taken
+
+
+def take(
+    session: Session, host_id: int, boot: str, now: datetime, *, busy: Collection[str] = (), limit: int = 10
+) -> list[Claimed]:
+    """Claim what may begin now (see :func:`waiting`) for this run of hostd.
+
+    One statement on SQLite; on MariaDB, whose UPDATE returns nothing, one to look and one per task.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        return claim(session, waiting(session, host_id, busy=busy, limit=limit), boot, now)
+    first = _may_begin(host_id, busy).with_only_columns(Task.id).order_by(Task.id).limit(limit)
+    taken: Any = session.scalars(
+        update(Task)
+        .where(Task.id.in_(first))
+        .values(state=TaskState.RUNNING.value, claim=boot, attempts=Task.attempts + 1, started=now)
+        .returning(Task)
+        .execution_options(synchronize_session=False)
+    )
+    return sorted((_claimed(task) for task in taken), key=lambda task: task.id)
 
 
 def claimed_by(session: Session, host_id: int, boot: str) -> list[Claimed]:

@@ -76,8 +76,7 @@ def work(office: Office, host: str = "h1", *, running: bool = True) -> list[str]
     """What hostd does with a host's tasks of VMs, without libvirt; the kinds it did."""
     database, clock, number = office.services.database, office.services.clock, host_id(office, host)
     kinds = []
-    waiting = database.read(lambda s: tasks.waiting(s, number))
-    for task in database.write(lambda s: tasks.claim(s, waiting, _BOOT, clock.now())):
+    for task in database.write(lambda s: tasks.take(s, number, _BOOT, clock.now())):
         order = database.read(lambda s, t=task: machines.load(s, t.target, office.services.vault))  # type: ignore[misc]
         assert order is not None
         values = _outcome(task.kind, running)

@@ -19,8 +19,9 @@ from tests.fakes.rack import MIB
 from tests.unit.services.test_limits_race import at_once
 
 #: Statements from the request to start a VM to the end of its task, without BEGIN, COMMIT and authentication.
-#: Of these six are the operation's: two bookings, the look, the switch, the task, the log; five the host's.
-STATEMENTS = 11
+#: The operation's: the look, the switch, the task, the log. The host's: claim, load, end, record. MariaDB needs
+#: two bookings more, because writers do not wait for each other there, and a look before the claim.
+STATEMENTS = {"sqlite": 8, "mysql": 11}
 
 
 @pytest.fixture
@@ -314,7 +315,8 @@ def test_few_statements_from_request_to_running(office: Office) -> None:
         rack.work(office)
     needed = [statement for statement in seen if not statement.startswith("SELECT host.id")]  # hostd knows its id
     assert show(web)["state"] == "running"
-    assert len(needed) == STATEMENTS, "\n".join(needed)
+    engine = office.services.database.engine.dialect.name
+    assert len(needed) == STATEMENTS["sqlite" if engine == "sqlite" else "mysql"], "\n".join(needed)
 
 
 def _starts(people: dict[str, Person], number: int) -> list[Callable[[], Any]]:
