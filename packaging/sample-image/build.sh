@@ -10,8 +10,14 @@ cd "$work"
 
 # As root, apt would drop to a user who cannot write here, and only warns.
 get() { apt-get -o APT::Sandbox::User=root -qq download "$@"; }
-kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | head -n 1)
-[ -n "$kernel" ] || { echo "build.sh: apt knows no linux-image-cloud-amd64; run apt-get update" >&2; exit 1; }
+kernel() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | head -n 1; }
+if [ -z "$(kernel)" ]; then # apt's lists are not there yet
+	as_root=()
+	[ "$(id -u)" = 0 ] || as_root=(sudo)
+	"${as_root[@]}" apt-get -qq update
+fi
+kernel=$(kernel)
+[ -n "$kernel" ] || { echo "build.sh: apt knows no linux-image-cloud-amd64" >&2; exit 1; }
 get "$kernel" isolinux syslinux-common
 for package in *.deb; do dpkg -x "$package" unpacked; done
 
