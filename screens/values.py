@@ -13,6 +13,8 @@ from screens.spec import STATE_WORDS, Field, Kind
 
 #: What stands where there is no value.
 NOTHING = "-"
+#: Kinds whose values stand at the right of their column.
+RIGHT = frozenset({Kind.INTEGER, Kind.SIZE, Kind.RATE, Kind.PERCENT, Kind.DURATION})
 
 _TRUE = frozenset({"yes", "true", "on", "1"})
 _FALSE = frozenset({"no", "false", "off", "0"})

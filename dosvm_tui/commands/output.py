@@ -11,11 +11,10 @@ from typing import Any
 
 from core.i18n import _
 from screens.spec import Column, Field, Kind
-from screens.values import NOTHING, show
+from screens.values import NOTHING, RIGHT, show
 
 FORMATS = ("table", "json", "yaml")
 _GAP = "  "
-_RIGHT = frozenset({Kind.INTEGER, Kind.SIZE, Kind.RATE, Kind.PERCENT, Kind.DURATION})
 
 
 def write(data: Any, form: str) -> None:
@@ -35,7 +34,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> 
     shown = [c for c in shown if not rows or any(c.key in row for row in rows)]
     cells = [[_(column.title) for column in shown]]
     cells += [[printable(show(row.get(c.key), c.kind, c.words)) for c in shown] for row in rows]
-    _print_table(cells, [c.kind in _RIGHT for c in shown], width)
+    _print_table(cells, [c.kind in RIGHT for c in shown], width)
 
 
 def write_samples(samples: Sequence[Mapping[str, Any]]) -> None:

@@ -13,10 +13,8 @@ from widgets.field_list import Fact
 from widgets.glyphs import glyphs
 from widgets.virtual_table import Cell
 
-#: Kinds whose values stand at the right.
-_RIGHT = frozenset({Kind.INTEGER, Kind.SIZE, Kind.RATE, Kind.PERCENT, Kind.DURATION})
 #: Kinds that make no sense when cut.
-_WHOLE = _RIGHT | {Kind.STATE, Kind.BOOLEAN, Kind.TIME}
+_WHOLE = values.RIGHT | {Kind.STATE, Kind.BOOLEAN, Kind.TIME}
 #: Kinds that need lines of their own in the details.
 _LONG = frozenset({Kind.MULTILINE, Kind.XML})
 #: Signs of states for fonts that have ASCII only.
@@ -71,7 +69,7 @@ def table_columns(spec: ResourceSpec, columns: Sequence[Column]) -> list[TableCo
             key=column.key,
             title=_(column.title),
             width=column.width,
-            right=column.kind in _RIGHT,
+            right=column.kind in values.RIGHT,
             sortable=column.sort,
             flexible=column.key == named,
             shrinks=column.kind not in _WHOLE,
@@ -111,7 +109,7 @@ def facts(spec: ResourceSpec, role: str, row: Row) -> list[Fact]:
 
 def reference_of(spec: ResourceSpec, row: Row) -> Any:
     """What operations take to mean this row."""
-    return row[spec.reference]
+    return row[spec.reference] if spec.reference in row else row.get("uuid")
 
 
 def label_of(spec: ResourceSpec, row: Row) -> str:
