@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
@@ -52,7 +53,7 @@ class Console(OrderedKeys):
         Binding("f1", "help", show=False),
         Binding("f2", "menu", show=False),
         Binding("f3", "tasks", show=False),
-        Binding("f6", "language", show=False),
+        Binding("f6", "language", priority=True, show=False),
         Binding("f7", "theme", show=False),
         Binding("question_mark", "keys", show=False),
         Binding("colon", "goto", show=False),
@@ -347,6 +348,14 @@ class Console(OrderedKeys):
         self.context.user = {}
         self._become(self._login(self._logged_in))
 
+    def _fatal_error(self) -> None:
+        """A fault of the console itself: a sentence for the person, the traceback into a file."""
+        if os.environ.get("DOSVM_DEBUG"):
+            super()._fatal_error()
+            return
+        self._exit_renderables.append(Text(crash_sentence()))
+        self._close_messages_no_wait()
+
     # What screens ask for: tasks followed.
 
     def follow(self, task: str, what: str, name: str) -> None:
@@ -493,6 +502,27 @@ class Console(OrderedKeys):
         if self.context.user:
             self.context.courier.send(self.context.backend.logout, self, lambda _done: None, lambda _error: None)
         self.exit(running)
+
+
+def crash_sentence() -> str:
+    """Write the traceback of the exception now handled to a file, and say so."""
+    import traceback
+
+    kind = type(sys.exc_info()[1]).__name__
+    path = crash_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(traceback.format_exc(), encoding="utf-8")
+    except OSError:
+        return _(N_("The console had to stop because of an error of its own ({kind}).")).format(kind=kind)
+    text = _(N_("The console had to stop because of an error of its own ({kind}); {path} says where."))
+    return text.format(kind=kind, path=path)
+
+
+def crash_path() -> Path:
+    """Where the traceback of a fault of the console is kept (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "dosvm" / "console-crash.log"
 
 
 def settle() -> None:

@@ -34,12 +34,13 @@ OBJECTS = 6
 
 @dataclass(frozen=True)
 class Entry:
-    """Something the palette offers: its words, what kind of thing it is, and what it does."""
+    """Something the palette offers: its words, what kind of thing it is, what it does; ``also`` finds it too."""
 
     key: str
     text: str
     kind: str
     run: Callable[[], None]
+    also: str = ""
 
 
 def score(words: str, text: str) -> int | None:
@@ -59,6 +60,12 @@ def score(words: str, text: str) -> int | None:
         total += found - place - 1
         place = found
     return total
+
+
+def _also(words: str, entry: Entry) -> int | None:
+    """What an entry is called on the command line finds it as well, after what fits its words."""
+    points = score(words, entry.also) if entry.also else None
+    return None if points is None or points >= 100 else points + 100
 
 
 class Palette(BaseDialog[None]):
@@ -160,7 +167,8 @@ class Palette(BaseDialog[None]):
             rows = [row] if row is not None else []
             ActionRun(self.context, spec, action, rows, over.ask, over.look_again).start()
 
-        return Entry(f"do:{spec.name}:{action.verb}:{name}", f"{_(action.label)}: {name}", _(N_("action")), run)
+        key = f"do:{spec.name}:{action.verb}:{name}"
+        return Entry(key, f"{_(action.label)}: {name}", _(N_("action")), run, f"{action.verb} {spec.name}")
 
     def _own(self) -> list[Entry]:
         return [Entry(f"own:{key}", text, _(N_("console")), run) for key, text, run in self._commands]
@@ -173,7 +181,9 @@ class Palette(BaseDialog[None]):
     def _show(self) -> None:
         found = []
         for number, entry in enumerate([*self._everything(), *self._objects]):
-            points = score(self._typed, entry.text)
+            points = min(
+                (p for p in (score(self._typed, entry.text), _also(self._typed, entry)) if p is not None), default=None
+            )
             if points is not None:
                 found.append((points, number, entry))
         found.sort(key=lambda item: item[:2])

@@ -225,6 +225,9 @@ class Form(Widget):
 
         hint: str
 
+    class Completed(Message):
+        """Enter was pressed in the last field."""
+
     def __init__(self, fields: Sequence[FormField], texts: FormTexts, *, id: str | None = None) -> None:
         """Make a form.
 
@@ -395,7 +398,7 @@ class Form(Widget):
         elif self._panel + 1 < len(self.panels):
             self.next_panel(1)
         else:
-            self.screen.focus_next()
+            self.post_message(self.Completed())
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Show the rule of the field that has the focus now."""

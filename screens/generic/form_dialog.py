@@ -156,6 +156,10 @@ class FormDialog(BaseDialog[Any]):
 
         self.context.desk.show(question, answered)
 
+    def on_form_completed(self) -> None:
+        """After the last field come the buttons."""
+        self.query_one("#send").focus()
+
     def on_form_hint_changed(self, event: Form.HintChanged) -> None:
         """Say the rule of the field one is at."""
         event.stop()

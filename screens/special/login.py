@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
@@ -19,7 +18,6 @@ from screens.spec import Field, Kind
 from widgets.bar import Bar, Piece
 from widgets.form import Form
 from widgets.glyphs import glyphs
-from widgets.inputs import LineInput
 from widgets.paragraph import Paragraph
 from widgets.push_button import PushButton
 
@@ -108,6 +106,10 @@ class _Gate(Asking, Screen[Any]):
         """Send it."""
         self.send()
 
+    def on_form_completed(self) -> None:
+        """Enter in the last field sends it."""
+        self.send()
+
     def send(self) -> None:
         """Check, and send what is right."""
         form = self.query_one(Form)
@@ -189,16 +191,6 @@ class Login(_Gate):
         """The focus is where something must be typed."""
         if self._account:
             self.call_after_refresh(lambda: self.query_one(Form).focus_field("password"))
-
-    def on_next_wanted(self) -> None:
-        """Enter after the password logs in; the form itself goes on from one field to the next."""
-
-    def on_key(self, event: events.Key) -> None:
-        """Enter in the password sends it."""
-        focused = self.focused
-        if event.key == "enter" and isinstance(focused, LineInput) and focused.password:
-            event.stop()
-            self.send()
 
     def begin(self, typed: Mapping[str, Any]) -> None:
         """See the base."""

@@ -496,7 +496,7 @@ class FakeBackend:
         limit: int = 200,
     ) -> Row:
         rows = self.rows[resource]
-        chosen = {key: value for key, value in (filters or {}).items() if value not in (None, "")}
+        chosen = {key: self._name(value) for key, value in (filters or {}).items() if value not in (None, "")}
         if search or chosen or (sort and not isinstance(rows, ManyVms)):
             rows = [
                 row
@@ -508,6 +508,11 @@ class FakeBackend:
             rows = sorted(rows, key=lambda row: (row.get(sort) is not None, row.get(sort)), reverse=descending)
         return {"rows": [dict(row) for row in rows[offset : offset + limit]], "total": len(rows)}
 
+    def _name(self, reference: Any) -> Any:
+        """The name that a reference stands for; other values as they are."""
+        others = (row for name, rows in self.rows.items() if name != "vm" for row in rows)
+        return next((row["name"] for row in others if row["uuid"] == reference), reference)
+
     def _find(self, resource: str, reference: str) -> Row:
         for row in self.rows[resource]:
             if reference in (row["uuid"], row["name"], row.get("reference")):
@@ -517,7 +522,8 @@ class FakeBackend:
     def _change(self, resource: str, verb: str, arguments: dict[str, Any]) -> Any:
         key = resource.replace("-", "_")
         if verb == "add":
-            row = {"uuid": uuid_of(str(arguments)), "name": arguments.get("name") or arguments.get("account")}
+            name = arguments.get("name") or arguments.get("account")
+            row = {"uuid": uuid_of(str(arguments)), "name": name, "reference": f"{arguments.get('pool')}/{name}"}
             self.rows[resource] = [*self.rows[resource], {**row, **arguments}]
             self.ring()
             return {

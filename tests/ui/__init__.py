@@ -1,0 +1,1 @@
+"""The console, driven by keys over a cloud in memory."""

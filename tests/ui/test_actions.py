@@ -1,0 +1,315 @@
+"""A person acts: by key, on one row or many, asked before harm, told how it went."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from core.errors import AlreadyExists, Conflict, QuotaExceeded, Refused
+from tests.fakes.backend import FakeBackend
+from tests.ui.conftest import notices, opened, rows_are_there, screen_text, table, typed, until
+
+pytestmark = pytest.mark.ui
+
+
+async def test_power_on_takes_two_keys_and_is_followed(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("down", "down", "down", "p", "enter")
+        await until(pilot, lambda: cloud.called("vm.start"))
+        (task,) = cloud.tasks
+        await until(pilot, lambda: "1 task" in screen_text(pilot.app))
+        cloud.end_task(task)
+        await until(pilot, lambda: "Power on web-front-04: done." in notices(pilot))
+        await until(pilot, lambda: "1 task" not in screen_text(pilot.app).splitlines()[1])
+
+
+async def test_a_failed_task_says_why_and_stays_in_the_tray(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("down", "down", "down", "p", "enter")
+        await until(pilot, lambda: cloud.called("vm.start"))
+        (task,) = cloud.tasks
+        cloud.end_task(task, error={"code": "engine", "message": "QEMU said [no].", "parameters": {}})
+        await until(pilot, lambda: any("QEMU said [no]." in text for text in notices(pilot)))
+        await pilot.press("f3")
+        await pilot.pause(0.1)
+        assert "✗ failed: QEMU said [no]." in screen_text(pilot.app)
+
+
+async def test_harm_is_asked_about_and_the_focus_rests_on_no(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("b")
+        await pilot.pause(0.2)
+        text = screen_text(pilot.app)
+        assert "The guest of web-front-01 is asked to reboot" in text
+        assert "> No <" in text
+        await pilot.press("enter")
+        assert not cloud.called("vm.reboot")
+        await pilot.press("b", "right", "enter")
+        await until(pilot, lambda: len(cloud.called("vm.reboot")) == 1)
+
+
+async def test_the_gravest_need_the_name_typed(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await pilot.press("end", "d")
+        await pilot.pause(0.1)
+        await typed(pilot, "disk")
+        await pilot.press("enter", "enter")
+        await pilot.pause(0.1)
+        assert not cloud.called("volume.delete")
+        await pilot.press("d")
+        await pilot.pause(0.1)
+        await typed(pilot, "disk6")
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: cloud.called("volume.delete") == [{"volume": "local/disk6"}])
+
+
+async def test_what_makes_no_sense_now_is_grey_and_says_so(cloud: FakeBackend) -> None:
+    async with opened(cloud, size=(160, 48)) as pilot:
+        await pilot.press("u")
+        assert notices(pilot) == ["Resume makes no sense for web-front-01 now."]
+        assert not cloud.called("vm.resume")
+
+
+async def test_marked_rows_are_acted_on_together_with_a_report_for_each(cloud: FakeBackend) -> None:
+    refused = Refused("The VM {name} is busy.", name="x")
+    answers = iter([None, refused, None])
+
+    def reboot(vm: str) -> dict[str, str]:
+        error = next(answers)
+        if error is not None:
+            raise error
+        return {"task": cloud.start_task("machine.reboot", vm)}
+
+    cloud.answers["vm.reboot"] = reboot
+    async with opened(cloud) as pilot:
+        await pilot.press("space", "space", "down", "down", "space")
+        assert "3 marked" in screen_text(pilot.app)
+        await pilot.press("b")
+        await pilot.pause(0.1)
+        assert "web-front-01, web-front-02, web-front-05" in screen_text(pilot.app)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: "2 of 3 done, 1 refused" in screen_text(pilot.app))
+        text = screen_text(pilot.app)
+        assert "The VM x is busy." in text
+        assert text.count("asked for") == 2
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert not table(pilot).marked
+        assert len(pilot.app.context.tasks.running) == 2
+
+
+async def test_a_bulk_of_which_some_make_no_sense_takes_the_others(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("space", "down", "down", "space")  # running, off
+        await pilot.press("z")
+        await until(pilot, lambda: len(cloud.called("vm.suspend")) == 1)
+
+
+async def test_a_service_error_appears_at_its_field_and_the_form_stays(cloud: FakeBackend) -> None:
+    cloud.refuse["volume.add"] = AlreadyExists("{name} is taken.", name="disk1", field="name")
+    async with opened(cloud) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        await typed(pilot, "disk1")
+        form = pilot.app.screen.form
+        form.rows["pool"].input.put("local")
+        form.rows["capacity"].input.put("10GiB")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "disk1 is taken." in screen_text(pilot.app))
+        assert form.rows["name"].input.value == "disk1"
+        assert pilot.app.focused is form.rows["name"].input
+        cloud.refuse["volume.add"] = QuotaExceeded("Disk space: {left} are left.", left="3 GiB")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Disk space: 3 GiB are left." in screen_text(pilot.app))
+        del cloud.refuse["volume.add"]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: rows_are_there(pilot.app))
+        assert cloud.called("volume.add")[-1]["capacity"] == 10 * 1024**3
+
+
+async def test_a_form_checks_as_one_types(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        assert "also the file's name" in screen_text(pilot.app)
+        await typed(pilot, "../etc")
+        assert "beginning with a letter or digit" in screen_text(pilot.app).replace("\n", "")
+        await pilot.press("ctrl+s")
+        assert not cloud.called("volume.add")
+
+
+async def test_esc_never_loses_a_form_without_asking(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        await typed(pilot, "abc")
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert "Throw it away?" in screen_text(pilot.app)
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        assert pilot.app.screen.form.rows["name"].input.value == "abc"
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        await pilot.press("right", "enter")
+        await pilot.pause(0.1)
+        assert len(pilot.app.screen_stack) == 2
+
+
+async def test_an_edit_sends_only_what_was_changed_and_the_version(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
+        await pilot.press("end", "e")
+        await until(pilot, lambda: "Edit: web" in screen_text(pilot.app))
+        form = pilot.app.screen.form
+        form.focus_field("description")
+        await pilot.pause(0.05)
+        await typed(pilot, "!")
+        cloud.refuse["project.edit"] = Conflict("zhao changed it meanwhile.", remedy="Look again.", field="version")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "zhao changed it meanwhile. Look again." in screen_text(pilot.app))
+        del cloud.refuse["project.edit"]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+        sent = cloud.called("project.edit")[-1]
+        assert sent["version"] == 3
+        assert set(sent) == {"project", "description", "version"}
+        assert "Web shop" in sent["description"]
+
+
+async def test_a_reference_is_picked_from_its_list(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        await pilot.press("tab", "f4")
+        await until(pilot, lambda: rows_are_there(pilot.app) and table(pilot).total == 2)
+        await pilot.press("down", "enter")
+        await pilot.pause(0.1)
+        assert pilot.app.screen.form.rows["instance"].input.value
+        await pilot.press("down")
+        await until(pilot, lambda: rows_are_there(pilot.app))
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert pilot.app.focused is pilot.app.screen.form.rows["instance"].input
+
+
+async def test_several_references_are_marked(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("4", "]")
+        await until(pilot, lambda: "server185" in screen_text(pilot.app) and "all" in screen_text(pilot.app))
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        await typed(pilot, "g1")
+        pilot.app.screen.form.focus_field("hosts")
+        await pilot.press("f4")
+        await until(pilot, lambda: bool(pilot.app.screen.query("VirtualTable")) and rows_are_there(pilot.app))
+        await pilot.press("space", "space", "enter")
+        await pilot.pause(0.1)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: cloud.called("host-group.add"))
+        assert len(cloud.called("host-group.add")[0]["hosts"]) == 2
+
+
+async def test_a_table_inside_a_form(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("]")
+        await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        await typed(pilot, "web")
+        await pilot.press("f8")
+        await pilot.pause(0.1)
+        assert "[Disks]" in screen_text(pilot.app)
+        assert "+ add (a)" in screen_text(pilot.app)
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        inner = pilot.app.screen.form
+        inner.rows["volume"].input.put("local/disk1")
+        await pilot.press("ctrl+s")
+        await pilot.pause(0.1)
+        assert "local/disk1" in screen_text(pilot.app)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: cloud.called("instance.add"))
+        disks = next(value for key, value in cloud.called("instance.add")[0].items() if key.startswith("disk"))
+        assert disks[0]["volume"] == "local/disk1"
+
+
+async def test_fields_that_do_not_apply_are_not_there(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        assert "Compatibility" in screen_text(pilot.app)
+        pilot.app.screen.form.focus_field("format")
+        await pilot.press("right")
+        await pilot.pause(0.1)
+        assert "Compatibility" not in screen_text(pilot.app)
+
+
+async def test_secrets_are_typed_twice_and_shown_never(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: "赵小明" in screen_text(pilot.app))
+        await pilot.press("p")
+        await pilot.pause(0.1)
+        await typed(pilot, "Zha0-secret-9")
+        await pilot.press("tab")
+        await typed(pilot, "newsecret1")
+        await pilot.press("tab")
+        await typed(pilot, "newsecret2")
+        assert "The two are not the same." in screen_text(pilot.app)
+        assert "secret" not in screen_text(pilot.app)
+        await pilot.press("backspace", "1", "ctrl+s")
+        await until(pilot, lambda: cloud.passwords["zhao"] == "newsecret1")
+
+
+async def test_rows_are_written_to_a_file(cloud: FakeBackend) -> None:
+    cloud.rows["vm"][0]["name"] = "=cmd()"
+    async with opened(cloud) as pilot:
+        await pilot.press("x")
+        await pilot.pause(0.1)
+        form = pilot.app.screen.form
+        form.rows["file"].input.put("../../etc/x")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "must be inside your home directory" in screen_text(pilot.app))
+        form.rows["file"].input.put("vms")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: any("40 rows written to" in text for text in notices(pilot)))
+        with (Path.home() / "vms.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == 40
+        assert rows[0]["name"] == "'=cmd()"
+        assert rows[1]["state"] == "running"
+        await pilot.press("x")
+        await pilot.pause(0.1)
+        form = pilot.app.screen.form
+        form.rows["format"].input.put("json")
+        form.rows["file"].input.put("vms")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: (Path.home() / "vms.json").exists())
+        assert json.loads((Path.home() / "vms.json").read_text())[0]["name"] == "=cmd()"
+
+
+async def test_yaml_help_and_all_keys(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("y")
+        await until(pilot, lambda: "uuid: " in screen_text(pilot.app))
+        await pilot.press("escape", "f1")
+        await pilot.pause(0.1)
+        assert "A VM is one machine made from an instance." in screen_text(pilot.app)
+        await pilot.press("escape", "?")
+        await pilot.pause(0.1)
+        text = screen_text(pilot.app)
+        assert "Power on" in text
+        assert "sort by the next column" in text

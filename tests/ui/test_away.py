@@ -1,0 +1,87 @@
+"""hostd or the database goes away, and comes back: a banner, no crash, nothing on screen lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import DatabaseUnavailable, DosvmError, HostdUnavailable, Refused
+from tests.fakes.backend import FakeBackend
+from tests.ui.conftest import notices, opened, rows_are_there, screen_text, table, typed, until
+
+pytestmark = pytest.mark.ui
+
+
+@pytest.mark.parametrize("error", [HostdUnavailable("/run/hostd.sock"), DatabaseUnavailable("gone away")])
+async def test_a_banner_with_a_clock_and_then_all_is_well(cloud: FakeBackend, error: DosvmError) -> None:
+    async with opened(cloud) as pilot:
+        cloud.away = error
+        await until(pilot, lambda: "does not answer" in screen_text(pilot.app))
+        await until(pilot, lambda: "again" in screen_text(pilot.app))
+        assert "web-front-01" in screen_text(pilot.app)
+        await pilot.press("down", "down")
+        cloud.rows["vm"] = [{**row, "state": "paused"} for row in cloud.rows["vm"]]
+        cloud.away = None
+        await until(pilot, lambda: "does not answer" not in screen_text(pilot.app), 20)
+        await until(pilot, lambda: "running" not in screen_text(pilot.app))
+        assert table(pilot).cursor_row["name"] == "web-front-03"
+
+
+async def test_the_console_starts_while_hostd_is_away(cloud: FakeBackend) -> None:
+    cloud.away = HostdUnavailable("/run/hostd.sock")
+    async with opened(cloud, account=None) as pilot:
+        await typed(pilot, "zhao")
+        await pilot.press("enter")
+        await typed(pilot, "Zha0-secret-9")
+        await pilot.press("enter")
+        await until(pilot, lambda: "hostd does not answer at" in screen_text(pilot.app))
+        cloud.away = None
+        await typed(pilot, "Zha0-secret-9")
+        await pilot.press("enter")
+        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+
+
+async def test_a_form_survives_the_absence(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        await typed(pilot, "new-one")
+        pilot.app.screen.form.rows["instance"].input.put("web-front")
+        cloud.away = HostdUnavailable("/run/hostd.sock")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "hostd does not answer" in screen_text(pilot.app))
+        assert pilot.app.screen.form.rows["name"].input.value == "new-one"
+        cloud.away = None
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: cloud.called("vm.add") and rows_are_there(pilot.app), 20)
+
+
+async def test_a_list_that_is_refused_says_why_and_goes_on(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        cloud.refuse["volume.list"] = Refused("The project is deactivated.", remedy="Ask the system administrator.")
+        await pilot.press("2")
+        await until(pilot, lambda: "The project is deactivated. Ask the system" in screen_text(pilot.app))
+        del cloud.refuse["volume.list"]
+        await pilot.press("r")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+
+
+async def test_an_error_nobody_thought_of_is_a_sentence_too(cloud: FakeBackend) -> None:
+    def broken(**_arguments: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    cloud.answers["vm.suspend"] = broken
+    async with opened(cloud) as pilot:
+        await pilot.press("z")
+        await until(pilot, lambda: any("ZeroDivisionError: oops" in text for text in notices(pilot)))
+        await pilot.press("down")
+        assert table(pilot).cursor == 1
+
+
+async def test_what_vanished_meanwhile_is_said_in_its_details(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("enter")
+        await pilot.pause(0.2)
+        cloud.rows["vm"] = cloud.rows["vm"][1:]
+        cloud.ring()
+        await until(pilot, lambda: "It does not exist any more" in screen_text(pilot.app))
+        assert "web-front-01" in screen_text(pilot.app)

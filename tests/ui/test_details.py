@@ -1,0 +1,97 @@
+"""Details of hosts and VMs: facts and four charts; usage as bars."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fakes.backend import FakeBackend
+from tests.ui.conftest import notices, opened, screen_text, typed, until
+from widgets.chart import LineChart
+
+pytestmark = pytest.mark.ui
+
+
+async def test_a_host_shows_facts_and_four_charts_at_80x24(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: "server185" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "no samples yet" not in screen_text(pilot.app) and cloud.called("host.samples"))
+        text = screen_text(pilot.app)
+        for words in ("Processor", "Memory", "Disk", "Network", "71%", "MiB/s", "server185"):
+            assert words in text
+        assert any("⠁" <= character <= "⣿" for character in text)
+        assert len(list(pilot.app.screen.query(LineChart))) == 4
+
+
+async def test_tab_gives_the_room_to_charts_then_to_facts(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("enter")
+        await pilot.pause(0.2)
+        await pilot.press("tab")
+        await pilot.pause(0.1)
+        assert "Instance" not in screen_text(pilot.app)
+        await pilot.press("tab")
+        await pilot.pause(0.1)
+        assert "Processor" not in screen_text(pilot.app)
+        assert "Accelerator" in screen_text(pilot.app)
+
+
+async def test_a_short_interval_is_warned_about_and_kept(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("enter")
+        await pilot.pause(0.2)
+        await pilot.press("i")
+        await pilot.pause(0.1)
+        await typed(pilot, "2")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: any("load the host" in text for text in notices(pilot)))
+        assert pilot.app.context.settings.chart_interval == 2.0
+        before = len(cloud.called("vm.samples"))
+        await until(pilot, lambda: len(cloud.called("vm.samples")) >= before + 2)
+        assert cloud.called("vm.samples")[-1]["since"] > cloud.called("vm.samples")[0]["since"]
+
+
+async def test_charts_say_when_there_is_nothing(cloud: FakeBackend) -> None:
+    from core.errors import HostdUnavailable
+
+    cloud.answers["vm.samples"] = lambda **_arguments: {"samples": []}
+    async with opened(cloud) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: screen_text(pilot.app).count("no samples yet") == 4)
+
+        def silent(**_arguments: object) -> None:
+            raise HostdUnavailable("server9")
+
+        cloud.answers["vm.samples"] = silent
+        pilot.app.screen._ask_samples()
+        await until(pilot, lambda: "hostd does not answer" in screen_text(pilot.app))
+        assert "does not answer" not in screen_text(pilot.app).splitlines()[2], "another host's silence is no banner"
+
+
+async def test_usage_is_shown_as_bars(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: "Instances" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "60 of 64" in screen_text(pilot.app))
+        assert "100%" in screen_text(pilot.app)
+        assert "█" in screen_text(pilot.app)
+
+
+async def test_actions_work_in_the_details_too(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("enter")
+        await pilot.pause(0.2)
+        await pilot.press("z")
+        await until(pilot, lambda: len(cloud.called("vm.suspend")) == 1)
+        cloud.change("vm", "web-front-01", state="paused")
+        await until(pilot, lambda: "‖ paused" in screen_text(pilot.app))
+
+
+async def test_plain_draws_with_ascii_only(cloud: FakeBackend) -> None:
+    async with opened(cloud, theme="plain") as pilot:
+        for keys in ((), ("enter",), ("escape", "b"), ("escape", "a"), ("escape", "ctrl+p"), ("escape", "f3")):
+            await pilot.press(*keys)
+            await pilot.pause(0.15)
+            assert screen_text(pilot.app).isascii(), [c for c in screen_text(pilot.app) if not c.isascii()]

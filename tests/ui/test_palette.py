@@ -1,0 +1,70 @@
+"""Anything by a few letters."""
+
+from __future__ import annotations
+
+import pytest
+
+from dosvm_tui.palette import score
+from tests.fakes.backend import FakeBackend
+from tests.ui.conftest import opened, rows_are_there, screen_text, table, typed, until
+
+pytestmark = pytest.mark.ui
+
+
+async def test_an_action_on_the_row_under_the_cursor(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("down", "ctrl+p")
+        await pilot.pause(0.1)
+        await typed(pilot, "suspend")
+        await pilot.pause(0.1)
+        assert "Suspend: web-front-02" in screen_text(pilot.app)
+        await pilot.press("enter")
+        await until(pilot, lambda: len(cloud.called("vm.suspend")) == 1)
+
+
+async def test_an_object_by_its_name_from_anywhere(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press(":")
+        await pilot.pause(0.1)
+        await typed(pilot, "disk5")
+        await until(pilot, lambda: table(pilot).cursor_row is not None and table(pilot).cursor_row.kind == "volume")
+        await pilot.press("enter")
+        await until(pilot, lambda: "/srv/dosvm/volumes/disk5" in screen_text(pilot.app))
+
+
+async def test_a_screen_by_its_name_typed_ahead(cloud: FakeBackend) -> None:
+    from textual import events
+
+    async with opened(cloud) as pilot:
+        for key in ("colon", "i", "m", "a", "g", "e", "s", "enter"):
+            pilot.app.post_message(events.Key(key, ":" if key == "colon" else "\r" if key == "enter" else key))
+        await until(pilot, lambda: "debian-12.iso" in screen_text(pilot.app))
+
+
+async def test_colours_and_language(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("ctrl+p")
+        await typed(pilot, "high contrast")
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.theme == "high-contrast")
+
+
+async def test_arrows_choose_while_one_types(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press(":")
+        await typed(pilot, "vol")
+        await pilot.press("down")
+        await pilot.pause(0.1)
+        assert table(pilot).cursor == 1
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: rows_are_there(pilot.app) and "disk6" in screen_text(pilot.app))
+
+
+@pytest.mark.parametrize(
+    ("words", "better", "worse"),
+    [("vm", "VMs", "Virtual machine"), ("st", "Start: web", "first"), ("wbf", "web-front", "web and beef")],
+)
+def test_what_fits_best_comes_first(words: str, better: str, worse: str) -> None:
+    first, second = score(words, better), score(words, worse)
+    assert first is not None
+    assert second is None or first < second
