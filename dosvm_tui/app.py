@@ -273,7 +273,7 @@ class Console(OrderedKeys):
 
     def _show_banners(self) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, BaseScreen) and screen.is_mounted:
+            if isinstance(screen, BaseScreen):
                 screen.show_banner()
 
     def _look_again(self) -> None:
@@ -284,7 +284,7 @@ class Console(OrderedKeys):
         """Once a second: the clock, and the tries to reach what is away."""
         link = self.context.link
         front = self._front
-        if front is not None and front.is_mounted:
+        if front is not None:
             front.show_path()
         if not link.lost:
             return
@@ -365,7 +365,7 @@ class Console(OrderedKeys):
 
     def _tell_tasks(self, ended: Sequence[Followed]) -> None:
         front = self._front
-        if front is not None and front.is_mounted:
+        if front is not None:
             front.show_path()
         top = self.screen
         if hasattr(top, "tasks_changed"):

@@ -178,7 +178,7 @@ class Palette(BaseDialog[None]):
             return [*self._screens(), *[e for e in self._actions() if e.key.startswith("do:cloud")]]
         return [*self._actions(), *self._screens(), *self._own()]
 
-    def _show(self) -> None:
+    def _show(self, *, to_top: bool = True) -> None:
         found = []
         for number, entry in enumerate([*self._everything(), *self._objects]):
             points = min(
@@ -190,7 +190,7 @@ class Palette(BaseDialog[None]):
         entries = [entry for _points, _number, entry in found]
         table = self.query_one(VirtualTable)
         self._generation += 1
-        table.restart(to_top=True)
+        table.restart(to_top=to_top)
         table.set_placeholder(_(N_("Nothing found.")))
         table.deliver(Want(self._generation, 0, len(entries)), entries, len(entries))
 
@@ -229,7 +229,7 @@ class Palette(BaseDialog[None]):
             )
             for spec, row in found
         ]
-        self._show()
+        self._show(to_top=False)
 
     # -- the hand
 

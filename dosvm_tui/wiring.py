@@ -41,6 +41,19 @@ def connect() -> HostdBackend:
     return HostdBackend(Client(str(socket_path()), Signer(load_key(home() / "cluster.key"))))
 
 
+def backend_for(account: str, password: str) -> HostdBackend:
+    """A backend that proves who it is with each call, once somebody listens on hostd's socket.
+
+    Raises:
+        HostdUnavailable: nobody did for :data:`PATIENCE` seconds.
+        InvalidInput: the cluster key cannot be used.
+    """
+    backend = connect()
+    await_hostd()
+    backend.use_password(account, password)
+    return backend
+
+
 def await_hostd(patience: float | None = None) -> None:
     """Return as soon as somebody listens on hostd's socket, for :data:`PATIENCE` seconds unless told otherwise.
 

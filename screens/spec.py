@@ -208,7 +208,7 @@ class Action:
         danger: what is asked first.
         warning: msgid; what will happen, may use ``{name}`` and other keys of the row.
         allowed: whether it makes sense for this row now; greyed otherwise.
-        task: whether the operation returns ``{"task": uuid}`` to follow.
+        task: whether the operation returns ``{"task": uuid}``, or ``tasks`` with several, to follow.
         screen: name of a special screen to open instead (``screens.special``).
         roles: who is offered it (the service decides by itself).
         console, command_line: whether it is offered there.

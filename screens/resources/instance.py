@@ -66,6 +66,7 @@ SPEC = ResourceSpec(
             "instance.disable",
             key="z",
             target=Target.ROWS,
+            task=True,
             danger=Danger.CONFIRM,
             warning=N_("{name} can no longer be used; its VMs that run are forced off."),
             allowed=lambda row: bool(row["enabled"]),

@@ -205,6 +205,8 @@ def test_several_at_once_report_each(dosvm: Dosvm, office: Office) -> None:
     assert done.code == 1
     assert done.err == "dosvm: nobody: There is no user nobody.\n"
     assert done.out == "Freeze zhao: done\nFreeze qian: done\n"
+    restored = dosvm("user", "unfreeze", "zhao", "qian", "-o", "json")
+    assert [row["frozen"] for row in json.loads(restored.out)] == [False, False]
 
 
 def test_help_is_made_from_the_declarations(dosvm: Dosvm) -> None:

@@ -1,0 +1,141 @@
+"""`dosvm AREA VERB ...` for what an area's declaration calls an action."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import DosvmError, Refused, UsageError
+from core.i18n import N_, _
+from core.rpc.backend import HostdBackend
+from dosvm_tui import wiring
+from dosvm_tui.commands import output
+from dosvm_tui.commands.credentials import credentials
+from dosvm_tui.commands.options import read_value, values_from_file, values_of
+from dosvm_tui.commands.report import report
+from dosvm_tui.commands.waiting import wait_for
+from dosvm_tui.commands.words import Words
+from screens.spec import Action, Danger, ResourceSpec, Target
+
+#: Keys that rows have and forms do not; passed over when a row comes back from a file.
+_ROW_KEYS = frozenset({"uuid", "name", "version", "created", "reference"})
+
+
+@dataclass(frozen=True)
+class _Done:
+    """An answer to one call: on what, what it was, and the tasks that it left to hosts."""
+
+    target: str | None
+    label: str
+    answer: dict[str, Any]
+    tasks: tuple[str, ...]
+
+
+def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
+    """Do an action to each of the targets named, and return the exit code.
+
+    Everything is asked for first and waited for then, so that many targets take as long as the slowest. With
+    several targets each failure is a line of its own, and the others go on.
+
+    Raises:
+        DosvmError: it makes no sense, or with one target: it was refused or failed.
+    """
+    targets, arguments = _arguments(spec, action, words)
+    if asks_first(action) and not words.flags.get("yes"):
+        _confirm(action, targets)
+    who = credentials(words)
+    arguments |= {f.key: who.password for f in action.fields if f.own_password}
+    backend = wiring.backend_for(who.account, who.password)
+    wait = words.flags.get("wait", True)
+    failed = False
+    each: Sequence[str | None] = targets or [None]
+    asked: list[_Done] = []
+    for target in each:
+        try:
+            asked.append(_ask(backend, spec, action, target, arguments))
+        except DosvmError as error:
+            failed = _tell(error, action, target, alone=len(each) == 1)
+    ended: list[_Done] = []
+    for done in asked:
+        try:
+            for task in done.tasks if wait else ():
+                wait_for(backend, task, done.label)
+            ended.append(done)
+        except DosvmError as error:
+            failed = _tell(error, action, done.target, alone=len(each) == 1)
+    _write(spec, action, ended, form=form, wait=wait, alone=len(each) == 1)
+    return 1 if failed else 0
+
+
+def _tell(error: DosvmError, action: Action, target: str | None, *, alone: bool) -> bool:
+    if alone:
+        raise error
+    report(error, action.fields, about=target)
+    return True
+
+
+def _ask(
+    backend: HostdBackend, spec: ResourceSpec, action: Action, target: str | None, arguments: Mapping[str, Any]
+) -> _Done:
+    on = {} if target is None else {action.argument or spec.name.replace("-", "_"): target}
+    answer = backend.call(action.operation, **on, **arguments)
+    name = target or str(arguments.get("name") or answer.get("name") or "")
+    tasks = answer.get("tasks") or [answer.get("task")]
+    return _Done(
+        target, f"{_(action.label)} {name}".strip(), answer, tuple(t for t in tasks if t) if action.task else ()
+    )
+
+
+def _write(spec: ResourceSpec, action: Action, ended: Sequence[_Done], *, form: str, wait: bool, alone: bool) -> None:
+    if form != "table":
+        answers = [done.answer.get("samples", done.answer) for done in ended]
+        output.write(answers[0] if alone else answers, form)
+        return
+    for done in ended:
+        if "samples" in done.answer:
+            output.write_samples(done.answer["samples"])
+        elif action.target is Target.NOTHING and not action.fields:
+            output.write_details(done.answer, spec.columns)
+        elif done.tasks and not wait:
+            for task in done.tasks:
+                print(_("{what}: task {task}").format(what=output.printable(done.label), task=task))
+        else:
+            print(_("{what}: done").format(what=output.printable(done.label)))
+
+
+def _arguments(spec: ResourceSpec, action: Action, words: Words) -> tuple[list[str], dict[str, Any]]:
+    """What the action acts on, and its other arguments."""
+    bare = list(words.bare)
+    positional = [f for f in action.fields if f.positional and f.command_line]
+    targets: list[str] = []
+    if action.target is not Target.NOTHING and not spec.single:
+        if not bare:
+            raise UsageError(N_("{option} is missing."), option=spec.name.upper())
+        take = len(bare) - len(positional) if action.target is Target.ROWS else 1
+        targets, bare = bare[:take], bare[take:]
+    given: dict[str, Any] = {}
+    path = words.value("from")
+    if path is not None:
+        columns = frozenset(c.key for c in spec.columns)
+        given = values_from_file(path, action.fields, columns | _ROW_KEYS)
+    for field, text in zip(positional, bare, strict=False):
+        given[field.key] = read_value(field, text)
+    if len(bare) > len(positional):
+        raise UsageError(N_("{word} is too much."), word=bare[len(positional)])
+    return targets, values_of(action.fields, words, given)
+
+
+def asks_first(action: Action) -> bool:
+    """Whether the command asks before it acts: a command typed in full means it, unless it destroys something."""
+    return action.danger is Danger.TYPE_NAME or (action.danger is Danger.CONFIRM and action.verb == "delete")
+
+
+def _confirm(action: Action, targets: Sequence[str]) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(N_("This needs --yes when nobody can be asked."))
+    question = _(N_("{what} {names}? Type yes: ")).format(what=_(action.label), names=", ".join(targets))
+    print(output.printable(question), end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("yes", "y", _(N_("yes"))):
+        raise Refused(N_("Nothing was done."))
