@@ -148,7 +148,8 @@ class Machines:
         if domain is not None:
             domain = self._take_over(domain, order)
         if domain is None:
-            domain = self._create(order, loaded)
+            # While its task is open nobody can place the VM anew; without one, somebody may at any moment.
+            domain = self._create(order, loaded if epoch is not None else 0.0)
         values = self.observe(domain)
         host_id = order.host_id
         assert host_id is not None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import stat
 import subprocess
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ MAX_VIRTUAL = 64 * 1024**4
 _MEMORY = 1024**3
 _PROCESSOR_SECONDS = 30
 _SECONDS = 60.0
+#: prlimit's exit status when there is no such program.
+_NOT_FOUND = 127
 
 
 @dataclass(frozen=True)
@@ -36,27 +37,23 @@ class ImageInfo:
     allocation: int
 
 
-def _limits() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (_PROCESSOR_SECONDS, _PROCESSOR_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def _run(*arguments: str, seconds: float = _SECONDS) -> str:
     try:
         done = subprocess.run(
-            ["qemu-img", *arguments],
+            # By prlimit(1): Python code of our own in a forked child of a daemon with threads may deadlock.
+            ["prlimit", f"--as={_MEMORY}", f"--cpu={_PROCESSOR_SECONDS}", "--core=0", "qemu-img", *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=seconds,
-            preexec_fn=_limits,
             env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C.UTF-8"},
             check=False,
         )
     except FileNotFoundError as error:
-        raise EngineError(N_("qemu-img is not installed."), remedy=N_("Install the package qemu-utils.")) from error
+        raise EngineError(N_("prlimit is not installed."), remedy=N_("Install the package util-linux.")) from error
     except subprocess.TimeoutExpired as error:
         raise EngineError(N_("qemu-img did not end within {seconds} s."), seconds=int(seconds)) from error
+    if done.returncode == _NOT_FOUND and b"prlimit" in done.stderr:
+        raise EngineError(N_("qemu-img is not installed."), remedy=N_("Install the package qemu-utils."))
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         reason = said[-1].removeprefix("qemu-img: ") if said else f"exit status {done.returncode}"

@@ -60,7 +60,9 @@ class Connection:
         """
         self.url = url
         self._name = name
-        self._local = threading.local()
+        # Not thread-local data: that is torn down in the child of a fork, which would close the connections
+        # of the parent through the sockets they share.
+        self._own: dict[int, tuple[int, libvirt.virConnect]] = {}
         self._generation = 0
         self._calls = Bounded(name, size=size, cap=size * 3)
         self._guard = threading.Lock()
@@ -138,17 +140,17 @@ class Connection:
 
     def _in_thread(self, function: Callable[[libvirt.virConnect], T], generation: int) -> T:
         """Run a call on this thread's own connection, opened anew whenever libvirtd was away."""
-        local = self._local
-        if getattr(local, "generation", -1) != generation:
-            _close(getattr(local, "connection", None))
-            local.connection = None
-            fresh = _translated_open(self.url)
-            fresh.setKeepAlive(intervals.KEEPALIVE_INTERVAL, intervals.KEEPALIVE_COUNT)
-            local.connection, local.generation = fresh, generation
+        me = threading.get_ident()
+        known, connection = self._own.get(me, (-1, None))
+        if connection is None or known != generation:
+            _close(connection)
+            connection = _translated_open(self.url)
+            connection.setKeepAlive(intervals.KEEPALIVE_INTERVAL, intervals.KEEPALIVE_COUNT)
+            self._own[me] = (generation, connection)
         try:
-            return _translated(function, local.connection)
+            return _translated(function, connection)
         except HypervisorUnavailable:
-            local.generation = -1
+            self._own[me] = (-1, connection)
             raise
 
     def _keep(self) -> None:
