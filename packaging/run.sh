@@ -33,8 +33,12 @@ leave() {
 		kill "$hostd" 2>/dev/null || true
 		wait "$hostd" 2>/dev/null || true
 	fi
+	local running
+	running=$(virsh -q -c qemu:///system list --name 2>/dev/null | grep -c . || true)
 	# Our libvirtd stays when VMs run: they would lose whoever watches over them.
-	if [ -n "$started_services" ] && [ -z "$(virsh -q -c qemu:///system list --name 2>/dev/null)" ]; then
+	if [ "$running" != 0 ]; then
+		echo "Still running: $running VM(s). The next \`make run\` finds them again."
+	elif [ -n "$started_services" ]; then
 		packaging/services.sh stop
 	fi
 }
