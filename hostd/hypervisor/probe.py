@@ -187,7 +187,8 @@ def _boot(emulator: str, accelerator: str, image: str, patience: float) -> _Atte
     # A guest that hangs would outlive a hostd that was killed: it goes when its parent goes.
     command = [
         "setpriv", "--pdeathsig", "KILL", emulator, "-accel", accelerator, "-machine", "pc", "-m", "16",
-        "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
+        "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
         "-drive", f"if=floppy,format=raw,readonly=on,file={image}",
     ]  # fmt: skip
     begin = time.monotonic()
