@@ -183,7 +183,11 @@ class Executor:
         while not self._closing.is_set():
             free = self._threads - len(self._mine)
             if free <= 0:
-                return
+                # Whoever rang meanwhile is heard when a thread is free.
+                self._left_waiting = True
+                if len(self._mine) >= self._threads:
+                    return
+                continue
             claimed, more = self._claim(host_id, free)
             if claimed:
                 point("claimed")
@@ -196,14 +200,19 @@ class Executor:
     def _claim(self, host_id: int, free: int) -> tuple[list[Claimed], bool]:
         """Claim up to ``free`` tasks; and whether there may be more."""
         if self._uncertain:
+            # Only this thread adds to them; one that ends while the database is asked is not lost either.
+            with self._guard:
+                mine = set(self._mine)
             held = self._database.read(lambda session: tasks.claimed_by(session, host_id, self._boot))
             self._uncertain = False
-            with self._guard:
-                lost = [task for task in held if task.id not in self._mine]
+            lost = [task for task in held if task.id not in mine]
             if lost:
+                self._left_waiting = True
                 return lost, True
+        # A task is left waiting for another's end when its target is worked on, or two came for one target. Until
+        # that is known it is taken for granted: what is released at this very moment must not go unheard.
+        self._left_waiting = True
         busy = self._targets.busy()
-        # A task is left waiting for another's end when its target is worked on, or two came for one target.
         with self._guard:
             self._left_waiting = bool(busy or self._mine or self._rings > 1)
             self._rings = 0
@@ -216,6 +225,9 @@ class Executor:
             # The connection may have broken after the commit: then they are claimed, and nobody knows.
             self._uncertain = True
             raise
+        if len(claimed) == free:
+            # There may be more than there are threads, whoever rang how often.
+            self._left_waiting = True
         return claimed, len(claimed) == free
 
     def _begin(self, task: Claimed) -> None:
@@ -260,21 +272,11 @@ class Executor:
             raise
         except Exception:
             logger.exception("handler broke %s", fields(task=task.uuid, kind=task.kind))
-            error = EngineError(
-                N_("Something went wrong inside hostd (id {number})."),
-                remedy=N_("Its log says more under this id."),
-                number=task.uuid[:8],
-            )
-            state = TaskState.FAILED
+            error, state = _inside(task), TaskState.FAILED
         if state is TaskState.FAILED:
-            effect = _failure(handler, task, error)
+            effect = self._failure(handler, task, error)
         point("before_finish")
-        try:
-            self._finish(task, state, effect, error)
-        except DosvmError as reason:
-            # What was to be written is refused: a quota that only shows once the work is done.
-            error, state = reason, TaskState.FAILED
-            self._finish(task, state, _failure(handler, task, reason), reason)
+        state, error = self._end(handler, task, state, effect, error)
         point("finished")
         logger.info(
             "task ended %s",
@@ -305,6 +307,50 @@ class Executor:
                 if not patient or not self._libvirt_back(_LIBVIRT_PATIENCE):
                     raise
                 patient = False
+
+    def _failure(self, handler: Handler | None, task: Claimed, error: DosvmError | None) -> Effect | None:
+        """What is to be written when a task failed. Cleaning up waits for the database; that it breaks ends nothing."""
+        if handler is None or handler.failed is None or error is None:
+            return None
+        pause = 0.2
+        while True:
+            try:
+                return handler.failed(task, error)
+            except DatabaseUnavailable:
+                if self._closing.wait(pause):
+                    raise Interrupted from None
+                pause = min(pause * 2, 5.0)
+            except Exception:
+                logger.exception("cleaning up broke %s", fields(task=task.uuid, kind=task.kind))
+                return None
+
+    def _end(
+        self, handler: Handler | None, task: Claimed, state: TaskState, effect: Effect | None, error: DosvmError | None
+    ) -> tuple[TaskState, DosvmError | None]:
+        """End a task, if need be without what it wanted to write: one that never ends blocks its object for ever."""
+        try:
+            self._finish(task, state, effect, error)
+            return state, error
+        except Interrupted:
+            raise
+        except DosvmError as reason:
+            # What was to be written is refused: a quota that only shows once the work is done.
+            refused: DosvmError = reason
+        except Exception:
+            logger.exception("the end of a task cannot be written %s", fields(task=task.uuid, kind=task.kind))
+            refused = _inside(task)
+        if state is TaskState.DONE:
+            state, error = TaskState.FAILED, refused
+            try:
+                self._finish(task, state, self._failure(handler, task, error), error)
+                return state, error
+            except Interrupted:
+                raise
+            except Exception:
+                logger.exception("what failed cannot be written %s", fields(task=task.uuid, kind=task.kind))
+        # Of its own failure nothing could be written but that it failed: the log has the rest.
+        self._finish(task, state, None, error or refused)
+        return state, error
 
     def _context(self, task: Claimed) -> Context:
         last = [0.0]
@@ -348,10 +394,12 @@ class Executor:
                 pause = min(pause * 2, 5.0)
 
 
-def _failure(handler: Handler | None, task: Claimed, error: DosvmError | None) -> Effect | None:
-    if handler is None or handler.failed is None or error is None:
-        return None
-    return handler.failed(task, error)
+def _inside(task: Claimed) -> DosvmError:
+    return EngineError(
+        N_("Something went wrong inside hostd (id {number})."),
+        remedy=N_("Its log says more under this id."),
+        number=task.uuid[:8],
+    )
 
 
 class _NotMine(Exception):

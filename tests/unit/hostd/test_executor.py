@@ -12,10 +12,12 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.clock import SystemClock
+from core.coordination import tasks
 from core.coordination.tasks import Claimed, enqueue
 from core.database import Database
-from core.errors import DatabaseUnavailable, HypervisorUnavailable, QuotaExceeded, Refused
+from core.errors import DatabaseUnavailable, DosvmError, HypervisorUnavailable, QuotaExceeded, Refused
 from core.model import Host, Task
+from hostd import intervals
 from hostd.bus import Bus
 from hostd.executor import Context, Effect, Executor, Handler, Obsolete
 from hostd.targets import Targets
@@ -60,8 +62,9 @@ class Bench:
     ) -> None:
         self.handlers[kind] = Handler(run, frozenset({"x"}), failed)
 
-    def enter(self, kind: str, target: str = "t1", **payload: object) -> str:
-        uuid = self.database.write(
+    def put(self, kind: str, target: str = "t1", **payload: object) -> str:
+        """Enter a task, and tell nobody."""
+        return self.database.write(
             lambda session: enqueue(
                 session,
                 kind=kind,
@@ -74,6 +77,9 @@ class Bench:
                 origin="o",
             )
         )
+
+    def enter(self, kind: str, target: str = "t1", **payload: object) -> str:
+        uuid = self.put(kind, target, **payload)
         self.executor.ring()
         return uuid
 
@@ -255,3 +261,90 @@ def test_a_thousand_tasks_end_once_each(bench: Bench) -> None:
     for uuid in uuids:
         bench.wait(uuid, seconds=30)
     assert len(done) == len(set(done)) == 300
+
+
+def test_many_tasks_of_one_ring_do_not_wait_for_the_next_look(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One operation orders many tasks and rings once; there are fewer threads than tasks."""
+    monkeypatch.setattr(intervals, "TASK_POLL", 30.0)
+    bench.handle("k", lambda task, context: None)
+    bench.executor.start()
+    time.sleep(0.1)  # the first look, which sees nothing
+    bench.wait(bench.enter("k", "first"))
+    uuids = [bench.put("k", f"t{n}") for n in range(10)]
+    bench.executor.ring()
+    for uuid in uuids:
+        bench.wait(uuid)
+
+
+def test_a_failure_that_cannot_be_cleaned_up_still_ends_the_task(bench: Bench) -> None:
+    def refused(task: Claimed, context: Context) -> None:
+        raise Refused("no")
+
+    def broken(task: Claimed, error: DosvmError) -> Effect:
+        raise RuntimeError("broken")
+
+    bench.handle("k", refused, broken)
+    bench.executor.start()
+    task = bench.wait(bench.enter("k"))
+    assert (task.state, json.loads(task.error)["message"]) == ("failed", "no")
+
+
+def test_cleaning_up_waits_for_the_database(bench: Bench) -> None:
+    away = iter([True, True, False])
+
+    def refused(task: Claimed, context: Context) -> None:
+        raise Refused("no")
+
+    def clean(task: Claimed, error: DosvmError) -> Effect:
+        if next(away):
+            raise DatabaseUnavailable("gone")
+        return lambda session: session.execute(update(Host).values(name="clean"))
+
+    bench.handle("k", refused, clean)
+    bench.executor.start()
+    assert bench.wait(bench.enter("k")).state == "failed"
+    assert bench.database.read(lambda session: session.scalar(select(Host.name))) == "clean"
+
+
+def test_what_cannot_be_written_at_all_fails_the_task(bench: Bench) -> None:
+    """Rows that refer to what is to be removed, a value that the database does not take: never a task for ever."""
+
+    def impossible(session: Session) -> None:
+        session.add(Host(name="other", uuid="h" * 36, heartbeat=0))
+        session.flush()
+
+    bench.handle("k", lambda task, context: impossible, lambda task, error: impossible)
+    bench.executor.start()
+    task = bench.wait(bench.enter("k"))
+    assert task.state == "failed"
+    assert task.uuid[:8] in task.error
+
+
+def test_a_task_that_ends_while_lost_ones_are_looked_for_is_not_done_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a claim of unknown outcome: what was being worked on when the database was asked is not lost."""
+    runs, go = [], threading.Event()
+
+    def work(task: Claimed, context: Context) -> None:
+        runs.append(task.id)
+        go.wait(5)
+
+    bench.handle("k", work)
+    bench.executor.start()
+    uuid = bench.enter("k")
+    bench.wait(uuid, "running")
+    claimed_by = tasks.claimed_by
+
+    def slow(session: Session, host_id: int, boot: str) -> list[Claimed]:
+        held = claimed_by(session, host_id, boot)
+        go.set()
+        time.sleep(0.3)
+        return held
+
+    monkeypatch.setattr(tasks, "claimed_by", slow)
+    bench.executor._uncertain = True
+    bench.executor.ring()
+    bench.wait(uuid)
+    time.sleep(0.5)
+    assert len(runs) == 1
