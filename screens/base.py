@@ -168,11 +168,17 @@ class BaseScreen(Asking, Screen[None]):
 
     def on_resize(self) -> None:
         """Fold the second-level menu away where there is no room."""
-        self._show_side()
+        if self.is_framed:
+            self._show_side()
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether the frame is there: not while the screen is being made or taken away."""
+        return self.is_attached_to_app and bool(self.query("#keys"))
 
     def show_frame(self) -> None:
         """Fill the frame's lines with what is now so."""
-        if not self.query("#keys"):
+        if not self.is_framed:
             return
         self._show_menu()
         self.show_path()
@@ -215,6 +221,8 @@ class BaseScreen(Asking, Screen[None]):
 
     def show_path(self) -> None:
         """Where one is, the time with its zone, the tasks that run."""
+        if not self.is_framed:
+            return
         pieces = []
         running = len(self.context.tasks.running)
         if running:
@@ -226,6 +234,8 @@ class BaseScreen(Asking, Screen[None]):
 
     def show_banner(self) -> None:
         """What is away, and when it is tried again; nothing when all is there."""
+        if not self.is_framed:
+            return
         link = self.context.link
         bar = self.query_one("#banner", Bar)
         bar.set_class(link.lost, "-shown")
@@ -236,6 +246,8 @@ class BaseScreen(Asking, Screen[None]):
 
     def show_keys(self) -> None:
         """The keys that act here now."""
+        if not self.is_framed:
+            return
         self.query_one("#keys", KeyBar).set_keys(self.hints(), (KeyHint("?", _("All keys"), press="?"),))
 
     def on_bar_pressed(self, event: Bar.Pressed) -> None:

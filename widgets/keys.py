@@ -14,13 +14,20 @@ from typing import Any
 from textual import events
 from textual.app import App
 from textual.message import Message
+from textual.message_pump import MessagePump
 
 #: Seconds after which a key counts as done although its end was not heard of: its widget went away meanwhile.
-_LOST = 0.4
+_LOST = 0.25
 
 
 class KeyDone(Message):
-    """Travels behind a key, along the same way, up to the application."""
+    """Travels behind a key, along the same way, up to the application; then once more, behind what the key set off."""
+
+    def __init__(self, target: MessagePump, again: bool = False) -> None:
+        """Make it for the widget that the key went to."""
+        super().__init__()
+        self.target = target
+        self.again = again
 
 
 class ScreenReady(Message):
@@ -42,9 +49,9 @@ class OrderedKeys(App[Any]):
         """Hold keys back while one is under way; everything else as ever."""
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             if self._key_under_way:
+                if not self._waiting_keys:
+                    self._guard()
                 self._waiting_keys.append(event)
-                count = self._key_count
-                self.set_timer(_LOST, lambda: self._give_up_on(count))
             else:
                 await self._take(event)
         else:
@@ -54,13 +61,21 @@ class OrderedKeys(App[Any]):
         self._key_under_way = True
         self._key_count += 1
         self._key_screen = self.screen
+        if self._waiting_keys:
+            self._guard()
         target = self.focused or self.screen
         await super().on_event(event)
-        if not target.post_message(KeyDone()):
-            self.post_message(KeyDone())
+        if not target.post_message(KeyDone(target)):
+            self.post_message(KeyDone(target, again=True))
 
-    def on_key_done(self) -> None:
-        """The key has been everywhere it goes; what it set off may still be on its way to the application."""
+    def on_key_done(self, message: KeyDone) -> None:
+        """The key has been everywhere it goes; what it set off may still be on its way."""
+        if (
+            self._waiting_keys
+            and not message.again
+            and message.target.post_message(KeyDone(message.target, again=True))
+        ):
+            return
         self.call_later(self._after_key)
 
     def _after_key(self) -> None:
@@ -74,6 +89,11 @@ class OrderedKeys(App[Any]):
     def on_screen_ready(self) -> None:
         """The new screen has its focus."""
         self.call_later(self._next_key)
+
+    def _guard(self) -> None:
+        """See to it that keys that wait are not held for ever."""
+        count = self._key_count
+        self.set_timer(_LOST, lambda: self._give_up_on(count))
 
     def _give_up_on(self, count: int) -> None:
         if self._key_under_way and self._key_count == count:

@@ -6,7 +6,7 @@ import pytest
 
 from dosvm_tui.palette import score
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, rows_are_there, screen_text, table, typed, until
+from tests.ui.conftest import opened, screen_text, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -52,12 +52,13 @@ async def test_colours_and_language(cloud: FakeBackend) -> None:
 async def test_arrows_choose_while_one_types(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         await pilot.press(":")
-        await typed(pilot, "vol")
-        await pilot.press("down")
-        await pilot.pause(0.1)
-        assert table(pilot).cursor == 1
+        await typed(pilot, "disk")
+        await until(pilot, lambda: table(pilot).total == 6)
+        await pilot.press("down", "down")
+        await pilot.pause(0.3)
+        assert table(pilot).cursor == 2, "what is found later does not move the cursor"
         await pilot.press("up", "enter")
-        await until(pilot, lambda: rows_are_there(pilot.app) and "disk6" in screen_text(pilot.app))
+        await until(pilot, lambda: "/srv/dosvm/volumes/disk2" in screen_text(pilot.app))
 
 
 @pytest.mark.parametrize(

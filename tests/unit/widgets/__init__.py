@@ -1,0 +1,1 @@
+"""Widgets and what they are made of, without a cloud."""
