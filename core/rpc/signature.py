@@ -74,7 +74,10 @@ class Signer:
 
     def __init__(self, cluster_key: bytes) -> None:
         self._key = derive(cluster_key, "api")
-        self._seen: dict[str, float] = {}
+        # Nonces of this term and of the one before; a term is as long as a request may count as fresh.
+        self._seen: set[str] = set()
+        self._before: set[str] = set()
+        self._term_began = time.monotonic()
         self._guard = threading.Lock()
 
     def _digest(self, *parts: bytes | str) -> str:
@@ -98,17 +101,17 @@ class Signer:
             raise PermissionDenied(N_("The request is not signed with this cloud's key."))
         _version, sent, nonce, signature = parts
         expected = self._digest(method, path, sent, nonce, hashlib.sha256(body).hexdigest())
-        if not hmac.compare_digest(expected, signature):
+        if not hmac.compare_digest(expected.encode(), signature.encode()):
             raise PermissionDenied(N_("The request is not signed with this cloud's key."))
         now = time.time()
         if abs(now - int(sent)) > SKEW:
             raise PermissionDenied(N_("The request is too old; the hosts' clocks differ by minutes."))
         with self._guard:
-            if nonce in self._seen:
+            if time.monotonic() - self._term_began > 2 * SKEW:
+                self._before, self._seen, self._term_began = self._seen, set(), time.monotonic()
+            if nonce in self._seen or nonce in self._before:
                 raise PermissionDenied(N_("The request was sent twice."))
-            if len(self._seen) > 10_000:
-                self._seen = {n: t for n, t in self._seen.items() if now - t < 2 * SKEW}
-            self._seen[nonce] = now
+            self._seen.add(nonce)
         return nonce
 
     def sign_answer(self, nonce: str, body: bytes) -> str:
@@ -117,4 +120,4 @@ class Signer:
 
     def check_answer(self, header: str, nonce: str, body: bytes) -> bool:
         """Whether an answer was made by a holder of the key for this very request."""
-        return hmac.compare_digest(self.sign_answer(nonce, body), header)
+        return hmac.compare_digest(self.sign_answer(nonce, body).encode(), header.encode())
