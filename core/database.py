@@ -153,6 +153,8 @@ class Database:
         if self.is_sqlite:
             engine = create_engine(
                 self.url,
+                # Values may be secrets, and errors of the engine end in logs.
+                hide_parameters=True,
                 pool_size=max(4, max_connections),
                 max_overflow=8,
                 pool_timeout=10,
@@ -163,6 +165,7 @@ class Database:
             return engine
         return create_engine(
             self.url,
+            hide_parameters=True,
             pool_size=max_connections,
             max_overflow=2,
             pool_timeout=10,

@@ -387,3 +387,11 @@ def test_a_password_that_is_wrong_is_told_without_it(mariadb: MariaDB) -> None:
     with pytest.raises(DatabaseUnavailable, match="Access denied") as error:
         database.read(keys)
     assert "Secret-9" not in error.value.text()
+
+
+def test_no_value_stands_in_an_error_of_the_engine(database: Database) -> None:
+    """Such errors end in hostd's log, and values may be the hash of a password or a sealed secret."""
+    database.write(put("a", "s3cret"))
+    with pytest.raises(IntegrityError) as caught:
+        database.write(put("a", "s3cret"))
+    assert "s3cret" not in str(caught.value)
