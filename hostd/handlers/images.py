@@ -102,8 +102,10 @@ class ImageTasks:
             )
         temporary = directory / f".{order.uuid}.part"
         total, done = max(1, self._sample.stat().st_size), 0
+        # Others may write to the directory: what lies there under this name is never written through.
+        temporary.unlink(missing_ok=True)
         try:
-            with self._sample.open("rb") as source, temporary.open("wb") as copy:
+            with self._sample.open("rb") as source, temporary.open("xb") as copy:
                 while chunk := source.read(_CHUNK):
                     copy.write(chunk)
                     done += len(chunk)
