@@ -6,13 +6,20 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from core.errors import Conflict
+from core.i18n import N_
 from core.model import Host, HostSample, host_in_group
 from core.rules.sizes import MIB
 
 #: What a host keeps for itself when nobody has said otherwise, in bytes (manual 6.2.2.4).
 RESERVED = 512 * MIB
+#: VCPUs that a new host takes on for each core: guests seldom all work at once. The administrator may change it.
+VCPUS_PER_CORE = 4
+#: How often a host looks for a free name while others take them at the same moment.
+_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,25 @@ def register(session: Session, uuid: str, name: str, facts: Registration) -> int
 
     Returns:
         Its id.
+
+    Raises:
+        Conflict: others were faster each time.
     """
+    for _ in range(_TRIES):
+        try:
+            with session.begin_nested():
+                return _enter(session, uuid, name, facts)
+        except IntegrityError:
+            # Another host took the name at this moment, or entered itself under this very UUID.
+            continue
+    raise Conflict(N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it."))
+
+
+def _enter(session: Session, uuid: str, name: str, facts: Registration) -> int:
     host = session.scalar(select(Host).where(Host.uuid == uuid))
     if host is None:
         host = Host(uuid=uuid, name=_free_name(session, name), heartbeat=0)
-        host.max_vcpus = facts.cores
+        host.max_vcpus = facts.cores * VCPUS_PER_CORE
         host.max_memory = max(0, facts.memory - RESERVED)
         session.add(host)
     elif facts.memory < host.memory:

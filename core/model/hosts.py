@@ -49,7 +49,7 @@ class Host(Base):
     __tablename__ = "host"
     id: Mapped[Id]
     uuid: Mapped[Uuid]
-    name: Mapped[Name] = mapped_column(index=True)
+    name: Mapped[Name] = mapped_column(unique=True)
     address: Mapped[Title]
     port: Mapped[Count]
     boot: Mapped[str] = mapped_column(String(36), default="")

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.coordination import hosts
@@ -27,7 +28,7 @@ def seen(ground: Ground, number: int) -> HostRow:
 
 def test_a_new_host_keeps_memory_for_itself(ground: Ground) -> None:
     row = seen(ground, ground.write(hosts.register, "u-1", "node", FACTS))
-    assert (row.name, row.cores, row.max_vcpus, row.max_memory) == ("node", 8, 8, 16 * GIB - RESERVED)
+    assert (row.name, row.cores, row.max_vcpus, row.max_memory) == ("node", 8, 32, 16 * GIB - RESERVED)
 
 
 def test_what_the_administrator_set_stays(ground: Ground) -> None:
@@ -91,3 +92,20 @@ def test_history_is_kept_for_its_time(ground: Ground, days: int) -> None:
     )
     mine = [ground.host] * (1 if days else 2)
     assert kept == sorted([*mine, ground.other_host])
+
+
+def test_hosts_that_come_at_once_under_one_name_get_names_of_their_own(ground: Ground) -> None:
+    numbers = ground.at_once([partial(ground.write, hosts.register, f"u-{n}", "same", FACTS) for n in range(6)])
+    names = {seen(ground, number).name for number in numbers}
+    assert names == {"same", *(f"same-{n}" for n in range(2, 7))}
+
+
+def test_a_host_that_enters_itself_twice_at_once_is_one(ground: Ground) -> None:
+    assert len(set(ground.at_once([partial(ground.write, hosts.register, "u-1", "node", FACTS)] * 4))) == 1
+
+
+def test_no_two_hosts_have_one_name(ground: Ground) -> None:
+    for uuid in ("u-1", "u-2"):
+        ground.write(hosts.register, uuid, uuid, FACTS)
+    with pytest.raises(IntegrityError):
+        ground.database.write(lambda session: session.execute(update(Host).values(name="one")))
