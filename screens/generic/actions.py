@@ -143,6 +143,7 @@ class ActionRun:
             button=lambda: _(action.label),
             warning=self.warning if action.danger is not Danger.NONE else None,
             type_name=self._type_name(),
+            quick=action.target is not Target.NOTHING and not self._is_edit,
         )
 
         def closed(result: Any) -> None:
@@ -160,7 +161,7 @@ class ActionRun:
 
     def _sent(self, typed: dict[str, Any], changed: set[str], prefill: Mapping[str, Any] | None) -> dict[str, Any]:
         arguments = sent(self._action.fields, typed, changed, only_changed=self._is_edit)
-        if prefill is not None and self._action.verb == "edit" and isinstance(prefill.get("version"), int):
+        if prefill is not None and self._is_edit and isinstance(prefill.get("version"), int):
             arguments["version"] = prefill["version"]
         return arguments
 

@@ -49,6 +49,7 @@ class FormDialog(BaseDialog[Any]):
         button: Callable[[], str] | None = None,
         warning: Callable[[], str] | None = None,
         type_name: str = "",
+        quick: bool = False,
     ) -> None:
         """Make a form.
 
@@ -61,6 +62,7 @@ class FormDialog(BaseDialog[Any]):
             button: gives the word of the button that sends it.
             warning: gives what will happen, for things that do harm; the focus then rests on No.
             type_name: what must be typed before the button works.
+            quick: where nothing must be typed, the focus rests on the button: one more Enter is enough.
         """
         super().__init__(context)
         self._title = title
@@ -70,6 +72,7 @@ class FormDialog(BaseDialog[Any]):
         self._button = button or (lambda: _(N_("Save")))
         self._warning = warning
         self._type_name = type_name
+        self._quick = quick
         self._under_way = False
         self._error: DosvmError | None = None
         if warning:
@@ -104,8 +107,8 @@ class FormDialog(BaseDialog[Any]):
         ]
 
     def on_mount(self) -> None:
-        """Where nothing must be typed, one more Enter is enough; where harm is done, the focus rests on No."""
-        if not any(field.required for field in self._fields) and self._prefill is None:
+        """Where harm is done, the focus rests on No; see ``quick`` for the rest."""
+        if (self._quick or self._warning) and not any(field.required for field in self._fields):
             self.call_after_refresh(self.query_one("#leave" if self._warning else "#send").focus)
 
     @property

@@ -130,6 +130,7 @@ class WhatNext(BaseDialog[None]):
         super().__init__(context)
         self._typed = typed
         self._followed = task
+        self._failed = False
 
     def title_text(self) -> str:
         """See :class:`widgets.dialog.Dialog`."""
@@ -148,6 +149,13 @@ class WhatNext(BaseDialog[None]):
         return _(N_("Made: {names}.")).format(names=", ".join(names))
 
     def _next(self) -> str:
+        if not self._typed.get("sample") or self._failed:
+            return _(
+                N_(
+                    "Now log out (Ctrl+L), log in as {admin} with the password you just gave, and add a volume, an"
+                    " instance that uses it, and a VM of the instance; press p on the VM to see it run."
+                )
+            ).format(admin=self._typed.get("admin", ""))
         return _(
             N_(
                 "Now log out (Ctrl+L), log in as {admin} with the password you just gave, open VMs, and press p on the"
@@ -183,6 +191,8 @@ class WhatNext(BaseDialog[None]):
         elif task.state in ENDED:
             said = _(N_("The sample image could not be installed: {error}")).format(error=task.error)
         self.query_one("#state", Paragraph).set(said)
+        self._failed = task.state in ENDED and task.state != "done"
+        self.query_one("#next", Paragraph).set(self._next())
 
     def on_push_button_pressed(self, event: PushButton.Pressed) -> None:
         """Go or stay."""
