@@ -55,7 +55,9 @@ class ImageTasks:
         """``image.check``: is it what its admin says, and nothing that refers elsewhere?"""
         order = self._load(task)
         point("before_image")
-        return self._checked(order)
+        effect = self._checked(order)
+        point("after_image")
+        return effect
 
     def not_fit(self, task: Claimed, _error: DosvmError) -> Effect:
         """A new row goes, an edited one is as it was before; the file is its owner's."""
