@@ -134,6 +134,8 @@ def _check_bound(call: Call, project_id: int, host: Host | None, group: HostGrou
 
 
 def _sealed(call: Call, screen: GraphicsSpec, where: str, instance: str, before: Mapping[str, str]) -> GraphicsSpec:
+    if screen.clear_password:
+        return screen.model_copy(update={"clear_password": False})
     if not screen.password:
         return screen.model_copy(update={"password": before.get(screen.type, "")})
     if is_sealed(screen.password) or screen.password.startswith("sealed:"):

@@ -66,13 +66,15 @@ class GraphicsSpec(_Spec):
     """One remote screen (manual table 11-3). ``port`` 0 means chosen by itself.
 
     ``listen`` is empty for: every address of the host when a password is set, 127.0.0.1 when none is, so that
-    no screen is open to the network by accident.
+    no screen is open to the network by accident. An empty ``password`` keeps the one that is set; ``clear_password``
+    removes it, and is itself never stored.
     """
 
     type: Literal["vnc", "spice"]
     port: int = Field(default=0, ge=0, le=65535)
     listen: str = ""
     password: str = Field(default="", max_length=4096)
+    clear_password: bool = Field(default=False, exclude=True)
     password_valid_to: str = ""
     keep_connected: bool = False
     sharing: Literal["allow-exclusive", "force-shared", "ignore"] = "allow-exclusive"
@@ -235,6 +237,8 @@ def _check_graphics(where: str, graphics: GraphicsSpec) -> None:
 
 
 def _check_screen_password(where: str, graphics: GraphicsSpec) -> None:
+    if graphics.clear_password and graphics.password:
+        raise InvalidInput(N_("Give a password or remove it, not both."), field=f"{where}.clear_password")
     if not graphics.password.startswith("sealed:"):
         limit = _PASSWORD_BYTES[graphics.type]
         if not graphics.password.isprintable():
@@ -281,7 +285,9 @@ def _explain(error: ValidationError) -> InvalidInput:
     if kind == "missing":
         return InvalidInput(N_("{field} is missing."), field=field)
     if kind == "literal_error":
-        return InvalidInput(N_("It is one of {choices}."), field=field, choices=str(context.get("expected", "")))
+        # pydantic writes them as 'virtio', 'sata' or ''; that nothing may be given needs not be said.
+        choices = [choice for choice in re.findall("'([^']*)'", str(context.get("expected", ""))) if choice]
+        return InvalidInput(N_("It is one of {choices}."), field=field, choices=", ".join(choices))
     if kind in ("greater_than_equal", "too_short"):
         limit = context.get("ge", context.get("min_length"))
         return InvalidInput(N_("The least is {limit}."), field=field, limit=limit)

@@ -176,6 +176,9 @@ _DISK = (
     Field("removable", N_("Removable"), Kind.BOOLEAN, default=False, when=lambda row: row.get("bus") == "usb"),
 )
 
+_TLS_HINT = N_(
+    "TLS works where spice_tls is on in the hosts' /etc/libvirt/qemu.conf; elsewhere such a VM does not start."
+)
 _MODES = (("any", N_("any")), ("insecure", N_("plain TCP only")), ("secure", N_("TLS only")))
 _CHANNEL = (
     Field(
@@ -185,9 +188,17 @@ _CHANNEL = (
         required=True,
         choices=_same("main", "display", "inputs", "cursor", "playback", "record", "smartcard", "usbredir"),
     ),
-    Field("mode", N_("Security"), Kind.CHOICE, default="any", choices=_MODES),
+    Field("mode", N_("Security"), Kind.CHOICE, default="any", choices=_MODES, hint=_TLS_HINT),
 )
 _USUAL = ("", N_("as QEMU chooses"))
+#: Only where there may be one already.
+_CLEAR = Field(
+    "clear_password",
+    N_("Remove the password"),
+    Kind.BOOLEAN,
+    default=False,
+    hint=N_("Without one the screen is open to whoever reaches it."),
+)
 _GRAPHICS = (
     Field("type", N_("Type"), Kind.CHOICE, required=True, default="vnc", choices=(("vnc", "VNC"), ("spice", "SPICE"))),
     Field(
@@ -205,6 +216,7 @@ _GRAPHICS = (
         Kind.SECRET,
         hint=N_("VNC uses at most 8 characters. Left empty, one that is set stays."),
     ),
+    _CLEAR,
     Field("password_valid_to", N_("Password valid until"), Kind.TIME, hint=N_("UTC, such as 2030-01-31T12:00:00.")),
     Field("keep_connected", N_("Keep viewers when it changes"), Kind.BOOLEAN, default=False),
     Field(
@@ -219,8 +231,16 @@ _GRAPHICS = (
         ),
         when=lambda row: not _spice(row),
     ),
-    Field("tls_port", N_("TLS port"), Kind.INTEGER, default=0, minimum=0, maximum=65535, when=_spice),
-    Field("default_mode", N_("Channel security"), Kind.CHOICE, default="any", choices=_MODES, when=_spice),
+    Field("tls_port", N_("TLS port"), Kind.INTEGER, default=0, minimum=0, maximum=65535, hint=_TLS_HINT, when=_spice),
+    Field(
+        "default_mode",
+        N_("Channel security"),
+        Kind.CHOICE,
+        default="any",
+        choices=_MODES,
+        hint=_TLS_HINT,
+        when=_spice,
+    ),
     Field("channels", N_("Channels"), Kind.ROWS, fields=_CHANNEL, when=_spice),
     Field(
         "image_compression",
@@ -259,7 +279,7 @@ _GRAPHICS = (
 )
 
 
-def _devices() -> tuple[Field, ...]:
+def _devices(*, changed: bool) -> tuple[Field, ...]:
     return (
         Field(
             "disks",
@@ -274,7 +294,7 @@ def _devices() -> tuple[Field, ...]:
             "graphics",
             N_("Screens"),
             Kind.ROWS,
-            fields=_GRAPHICS,
+            fields=_GRAPHICS if changed else tuple(field for field in _GRAPHICS if field is not _CLEAR),
             hint=N_("How the VM's screen is seen: VNC, SPICE, or both."),
             panel=GRAPHICS,
         ),
@@ -322,7 +342,7 @@ NEW = (
     Field("name", N_("Name"), required=True, rule="name", positional=True, hint=_NAME_HINT, panel=BASIC),
     _DISPLAY_NAME,
     *_basic(),
-    *_devices(),
+    *_devices(changed=False),
     *_custom(),
 )
 #: The form of one that is there.
@@ -330,5 +350,5 @@ CHANGED = (
     Field("name", N_("Name"), rule="name", hint=_NAME_HINT, panel=BASIC),
     _DISPLAY_NAME,
     # What an edit leaves out stays as it is; so its fields have no defaults of their own.
-    *(replace(field, default=None) for field in (*_basic(), *_devices(), *_custom())),
+    *(replace(field, default=None) for field in (*_basic(), *_devices(changed=True), *_custom())),
 )

@@ -318,6 +318,25 @@ def test_passwords_are_sealed_kept_and_never_shown(office: Office, web: Person) 
     assert "sealed" not in str(office.sysadm("log.list"))
 
 
+def test_a_screens_password_is_removed_when_that_is_asked_for(office: Office, web: Person) -> None:
+    rack.instance(web, graphics=[{"type": "vnc", "password": "geheim"}, {"type": "spice", "password": "auch"}])
+    shown = web("instance.edit", instance="shop", graphics=[{"type": "vnc", "clear_password": True}, {"type": "spice"}])
+    assert shown["passwords"] == ["spice"]
+    assert all("clear_password" not in screen for screen in shown["graphics"])
+    # What is shown may be given again, and changes nothing.
+    version = shown["version"]
+    assert web("instance.edit", instance="shop", graphics=shown["graphics"])["version"] == version
+    with pytest.raises(InvalidInput, match="not both") as caught:
+        web("instance.edit", instance="shop", graphics=[{"type": "vnc", "password": "neu", "clear_password": True}])
+    assert caught.value.field == "graphics.0.clear_password"
+
+
+def test_choices_are_said_without_the_empty_one(office: Office, web: Person) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        rack.instance(web, disks=[{"device": "cdrom", "bus": "isa"}])
+    assert caught.value.text() == "It is one of virtio, sata, scsi, ide, usb."
+
+
 def test_a_sealed_password_does_not_open_for_another_instance(office: Office, web: Person) -> None:
     rack.instance(web, "one", graphics=[{"type": "vnc", "password": "geheim"}])
     rack.instance(web, "two")
