@@ -21,7 +21,8 @@
     └── EngineError           libvirt, QEMU or the kernel failed at what was asked
 
 A sentence is an English template with named parameters (``"{name} is taken"``) so that it can be
-translated where it is shown; the remedy says what the reader can do about it.
+translated where it is shown; the remedy says what the reader can do about it. A parameter may be a list of
+such sentences, each ``{"message": template, "parameters": {...}}``: they are shown one after the other.
 """
 
 from __future__ import annotations
@@ -69,10 +70,21 @@ def _format(template: str, parameters: dict[str, Any]) -> str:
     shown = dict(parameters)
     if isinstance(shown.get("kind"), str):
         shown["kind"] = _(shown["kind"])  # the one parameter that is a text of ours: what kind of object it is
+    for name, value in parameters.items():
+        if isinstance(value, list):
+            shown[name] = " ".join(_sentence(element) for element in value)
     try:
         return _(template).format(**shown)
     except (KeyError, IndexError, ValueError):
         return template
+
+
+def _sentence(value: Any) -> str:
+    """An element of a parameter that is a list: a sentence ``{"message": template, "parameters": {...}}``."""
+    if not isinstance(value, dict):
+        return str(value)
+    inner = value.get("parameters")
+    return _format(str(value.get("message", "")), inner if isinstance(inner, dict) else {})
 
 
 class InvalidInput(DosvmError):

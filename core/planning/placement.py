@@ -125,12 +125,10 @@ def obstacle_of(host: HostState, request: Request) -> Obstacle | None:
     return None
 
 
-def nearest(hosts: Iterable[HostState], placement: Placement) -> tuple[HostState, Obstacle] | None:
-    """The host that comes nearest to running it, and what stands against it; None when there are no hosts."""
+def nearest_first(hosts: Iterable[HostState], placement: Placement) -> list[tuple[HostState, Obstacle]]:
+    """The hosts that cannot run it, and what stands against each; those that come nearest to it first."""
     known = [(host, placement.obstacles[host.id]) for host in hosts if host.id in placement.obstacles]
-    if not known:
-        return None
-    return min(known, key=lambda pair: (-pair[1], pair[0].name, pair[0].id))
+    return sorted(known, key=lambda pair: (-pair[1], pair[0].name, pair[0].id))
 
 
 def _rank(host: HostState, request: Request) -> tuple[float, float, str, int]:

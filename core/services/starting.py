@@ -26,7 +26,7 @@ from core.model import (
     host_in_group,
     instance_volume,
 )
-from core.planning.placement import HostState, Obstacle, Placement, Request, nearest, obstacle_of, place
+from core.planning.placement import HostState, Obstacle, Placement, Request, nearest_first, obstacle_of, place
 from core.rules.sizes import format_size
 from core.services.lookup import meant, not_one
 from core.services.operation import Answer, Call
@@ -38,6 +38,8 @@ _OPEN = (TaskState.QUEUED.value, TaskState.RUNNING.value)
 #: States of a VM that nothing is left of on any host: it may be started on another one.
 NOWHERE = (State.OFF.value, State.FAILED.value)
 
+#: Of so many hosts a refusal says why each cannot run the VM.
+_MOST_TOLD = 5
 #: What stands against a host, said of it.
 _SENTENCES = {
     Obstacle.FOREIGN: N_("Host {host} is in no host group of project {project}."),
@@ -199,7 +201,7 @@ def _choose(call: Call, rows: Sequence[Row[Any]], wanted: Host | None) -> HostSt
         one = next((host for host in hosts if host.id == wanted.id), _foreign(wanted))
         obstacle = obstacle_of(one, request)
         if obstacle is not None:
-            raise _refusal(_SENTENCES[obstacle], row, one, field="host")
+            raise _refusal(obstacle, row, one, field="host")
         return one
     placement = place(hosts, request)
     if placement.host is None:
@@ -248,37 +250,47 @@ def _foreign(host: Host) -> HostState:
     )
 
 
-def _refusal(sentence: str, row: Row[Any], host: HostState, *, field: str, why: str | None = None) -> DosvmError:
-    return Refused(
-        sentence,
-        remedy=why,
-        field=field,
-        name=row.Machine.name,
-        project=row.project,
-        host=host.name,
-        vcpus=row.vcpus,
-        used_vcpus=host.used_vcpus,
-        max_vcpus=host.max_vcpus,
-        memory=format_size(row.memory),
-        used_memory=format_size(host.used_memory),
-        max_memory=format_size(host.max_memory),
-    )
+def _refusal(obstacle: Obstacle, row: Row[Any], host: HostState, *, field: str) -> DosvmError:
+    return Refused(_SENTENCES[obstacle], field=field, **_parameters(row, host))
+
+
+def _parameters(row: Row[Any], host: HostState) -> dict[str, Any]:
+    return {
+        "name": row.Machine.name,
+        "project": row.project,
+        "host": host.name,
+        "vcpus": row.vcpus,
+        "used_vcpus": host.used_vcpus,
+        "max_vcpus": host.max_vcpus,
+        "memory": format_size(row.memory),
+        "used_memory": format_size(host.used_memory),
+        "max_memory": format_size(host.max_memory),
+    }
 
 
 def _nowhere(row: Row[Any], hosts: list[HostState], placement: Placement) -> DosvmError:
-    """Why no host can run it, told of the one that comes nearest to it."""
-    best = nearest(hosts, placement)
-    if best is None:
+    """Why no host can run it, told of each, nearest to it first; of many hosts told of some."""
+    ranked = nearest_first(hosts, placement)
+    if not ranked:
         return Refused(
             N_("Project {project} may use no host."),
             remedy=N_("Ask the system administrator for a host group with hosts."),
             field="vm",
             project=row.project,
         )
-    host, obstacle = best
-    if len(hosts) == 1:
-        return _refusal(_SENTENCES[obstacle], row, host, field="vm")
-    return _refusal(N_("No host can run VM {name} now."), row, host, field="vm", why=_SENTENCES[obstacle])
+    if len(ranked) == 1:
+        host, obstacle = ranked[0]
+        return _refusal(obstacle, row, host, field="vm")
+    reasons: list[dict[str, Any]] = [
+        {"message": _SENTENCES[obstacle], "parameters": _parameters(row, host)}
+        for host, obstacle in ranked[:_MOST_TOLD]
+    ]
+    if len(ranked) > _MOST_TOLD:
+        more = len(ranked) - _MOST_TOLD
+        reasons.append({"message": N_("Nor can {count} more hosts."), "parameters": {"count": more}})
+    return Refused(
+        N_("No host can run VM {name} now."), remedy="{reasons}", field="vm", name=row.Machine.name, reasons=reasons
+    )
 
 
 def _switch_on(call: Call, row: Row[Any], host: HostState) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.planning.placement import HostState, Obstacle, Request, nearest, obstacle_of, place
+from core.planning.placement import HostState, Obstacle, Request, nearest_first, obstacle_of, place
 
 GIB = 1024**3
 
@@ -71,10 +71,10 @@ def test_of_equals_the_idle_one_then_the_first_by_name() -> None:
     assert place([host(2), host(1)], request()).host == host(1)
 
 
-def test_the_nearest_host_is_told_of() -> None:
+def test_the_nearest_host_is_told_of_first() -> None:
     hosts = [host(1, up=False), host(2, used_memory=8 * GIB), host(3, groups=frozenset())]
-    assert nearest(hosts, place(hosts, request())) == (hosts[1], Obstacle.MEMORY)
-    assert nearest([], place([], request())) is None
+    assert nearest_first(hosts, place(hosts, request()))[0] == (hosts[1], Obstacle.MEMORY)
+    assert nearest_first([], place([], request())) == []
 
 
 IDS = st.integers(1, 4)
@@ -119,7 +119,7 @@ def test_a_choice_is_allowed_best_and_the_same_in_any_order(
     assert set(placement.obstacles) == {one.id for one in hosts} - {one.id for one in able}
     if placement.host is None:
         assert able == []
-        assert (nearest(hosts, placement) is None) == (hosts == [])
+        assert {host.id for host, _why in nearest_first(hosts, placement)} == {host.id for host in hosts}
     else:
         chosen = placement.host
         assert chosen in able

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select, update
 
-from core.errors import Conflict, DosvmError, InUse, NotFound, QuotaExceeded, Refused
+from core.errors import Conflict, DosvmError, InUse, NotFound, QuotaExceeded, Refused, from_wire
+from core.i18n import set_language
 from core.model import Host, Machine, State, Task
 from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
@@ -174,7 +175,7 @@ def test_what_stands_against_the_only_host_is_said(
     assert show(web)["power"] == "off"
 
 
-def test_of_several_hosts_the_nearest_is_told_of(office: Office, cloud: StillCloud) -> None:
+def test_of_several_hosts_each_is_told_of_the_nearest_first(office: Office, cloud: StillCloud) -> None:
     web = rack.web(office, hosts=2, max_memory=100 * GIB)
     cloud.change(rack.host_id(office, "h1"), state="down")
     rack.instance(web, memory=80 * GIB)
@@ -183,7 +184,26 @@ def test_of_several_hosts_the_nearest_is_told_of(office: Office, cloud: StillClo
         web("vm.start", vm="shop-1")
     assert caught.value.text() == (
         "No host can run VM shop-1 now. Host h2 runs 0 B of 63.5 GiB of memory; VM shop-1 needs 80 GiB."
+        " Host h1 is not known to be up."
     )
+    # What a console shows came over the wire, and is put into its own language.
+    set_language("zh_CN")
+    assert from_wire(json.loads(json.dumps(caught.value.to_wire()))).text() == (
+        "现在没有宿主机可以运行虚拟机 shop-1。"
+        " 宿主机 h2 已使用内存 0 B/63.5 GiB；虚拟机 shop-1 需要 80 GiB。 不能确定宿主机 h1 正在运行。"
+    )
+
+
+def test_of_many_hosts_some_are_told_of(office: Office, cloud: StillCloud) -> None:
+    web = rack.web(office, hosts=8)
+    for number in range(1, 9):
+        cloud.change(rack.host_id(office, f"h{number}"), state="down")
+    rack.instance(web)
+    web("vm.add", name="shop-1", instance="shop")
+    with pytest.raises(Refused) as caught:
+        web("vm.start", vm="shop-1")
+    sentences = [f"Host h{number} is not known to be up." for number in range(1, 6)]
+    assert caught.value.text() == " ".join(("No host can run VM shop-1 now.", *sentences, "Nor can 3 more hosts."))
 
 
 def test_a_project_without_hosts_is_told_so(office: Office, web: Person) -> None:
