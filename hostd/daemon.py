@@ -35,6 +35,7 @@ from hostd import settings as settings_module
 from hostd.api import Api
 from hostd.bus import Bus
 from hostd.cloud import LivingCloud
+from hostd.disks import Disks
 from hostd.executor import Executor
 from hostd.handlers import images as image_tasks
 from hostd.handlers import machines as machine_tasks
@@ -108,8 +109,7 @@ class Daemon:
             self.events,
             self.probe,
             vault,
-            temporary=settings.temporary,
-            state=settings.state,
+            Disks(settings.temporary, settings.state),
         )
         pools, volumes = Pools(self.connection), Volumes(self.connection)
         self.executor = Executor(
@@ -181,6 +181,9 @@ class Daemon:
         self.server.listen_unix(self.settings.socket)
         if self.listens:
             self.server.listen_tcp(self.settings.address, self.settings.port)
+        # Tasks and VMs that an earlier run left in the middle are taken up at once.
+        self.heartbeat.on_registered(self.executor.ring)
+        self.heartbeat.on_registered(self.reconciler.look_at_everything)
         self.peers.start()
         self.collector.start()
         self.heartbeat.start()

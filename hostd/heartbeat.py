@@ -54,6 +54,7 @@ class Heartbeat:
         self._listens = listens
         self._host_id: int | None = None
         self._registered = threading.Event()
+        self._on_registered: list[Callable[[], None]] = []
         self._closing = threading.Event()
         self._hypervisor: Callable[[], hosts.Hypervisor] | None = None
         self._written: hosts.Hypervisor | None = None
@@ -64,6 +65,10 @@ class Heartbeat:
     def hypervisor(self, look: Callable[[], hosts.Hypervisor]) -> None:
         """Where to ask what libvirt and QEMU of this host are; must answer at once."""
         self._hypervisor = look
+
+    def on_registered(self, hook: Callable[[], None]) -> None:
+        """Call ``hook()`` when this host has found its row; it must return at once."""
+        self._on_registered.append(hook)
 
     @property
     def host_id(self) -> int | None:
@@ -135,6 +140,8 @@ class Heartbeat:
         self._written = None
         self._history_due = time.monotonic() + intervals.HOST_HISTORY
         self._registered.set()
+        for hook in self._on_registered:
+            hook()
         logger.info("registered %s", fields(host=self._settings.host_name, uuid=self._settings.host_uuid))
         self._bus.changed({"host"})
 
