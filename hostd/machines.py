@@ -7,13 +7,11 @@ that runs already under the same epoch is taken over, an overlay that was left i
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import logging
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -28,9 +26,9 @@ from core.i18n import N_
 from core.libvirt_xml.domain import domain_xml
 from core.model import Power, State
 from core.security.vault import Vault
-from core.specs.order import DiskOrder, MachineOrder
-from hostd import intervals, qemu_img
-from hostd.access import let_pass
+from core.specs.order import MachineOrder
+from hostd import intervals
+from hostd.disks import Disks
 from hostd.executor import Effect, Interrupted, Obsolete, done
 from hostd.faults import point
 from hostd.hypervisor.domains import Domain, Domains
@@ -61,9 +59,7 @@ class Machines:
         events: Events,
         probe: Probe,
         vault: Vault,
-        *,
-        temporary: Path,
-        state: Path,
+        disks: Disks,
     ) -> None:
         """Prepare.
 
@@ -75,8 +71,7 @@ class Machines:
             events: tells when a domain ends.
             probe: tells KVM from TCG.
             vault: opens the passwords of screens.
-            temporary: where overlays are kept while their VMs run.
-            state: hostd's own directory.
+            disks: makes files ready.
         """
         self._database = database
         self._clock = clock
@@ -85,8 +80,7 @@ class Machines:
         self._events = events
         self._probe = probe
         self._vault = vault
-        self._temporary = temporary
-        self._record = state / "access.log"
+        self._disks = disks
 
     def observe(self, domain: Domain | None, before: MachineState | None = None) -> dict[str, Any]:
         """What the database should say of a machine, given its domain (None: it does not run)."""
@@ -180,8 +174,8 @@ class Machines:
     def _create(self, order: MachineOrder, loaded: float) -> Domain:
         accelerator = self._accelerator(order)
         with contextlib.ExitStack() as undo:
-            undo.callback(self.remove_overlays, order.uuid)
-            ready, overlays = self._prepare_all(order)
+            undo.callback(self._disks.remove, order.uuid)
+            ready, overlays = self._disks.prepare(order)
             point("prepared")
             xml = domain_xml(ready, accelerator=accelerator, overlays=overlays)
             if time.monotonic() - loaded > _FRESH:
@@ -216,53 +210,6 @@ class Machines:
             raise Obsolete(N_("The VM has been deleted."))
         self._check(found.host_id, found.epoch, found.power, order.epoch)
 
-    def _prepare_all(self, order: MachineOrder) -> tuple[MachineOrder, dict[int, str]]:
-        """The order with its files' true paths, and the overlays made for it by the index of their disk."""
-        ready, overlays = [], {}
-        filled = [(index, disk) for index, disk in enumerate(order.spec.disks) if disk.volume or disk.image]
-        for (index, spec), disk in zip(filled, order.disks, strict=True):
-            path = self._file(disk, optional=spec.startup_policy == "optional" and spec.device == "cdrom")
-            ready.append(dataclasses.replace(disk, path=str(path or disk.path)))
-            if disk.overlay and path is not None:
-                overlays[index] = str(self._make_overlay(order.uuid, index, path, disk.format))
-        return dataclasses.replace(order, disks=tuple(ready)), overlays
-
-    def _file(self, disk: DiskOrder, *, optional: bool) -> Path | None:
-        """The true path of a disk's file, safe to be used and within QEMU's reach; None when it may be missing."""
-        if optional and not Path(disk.path).exists():
-            return None
-        try:
-            path = qemu_img.resolve(Path(disk.root), str(Path(disk.path).relative_to(disk.root)))
-        except (DosvmError, ValueError) as error:
-            raise Refused(
-                N_("The file of {kind} {name} is missing: {path}."),
-                remedy=N_("Look whether its directory is mounted on this host."),
-                kind=disk.kind,
-                name=disk.name,
-                path=disk.path,
-            ) from error
-        if disk.kind == "image":
-            # Whoever may write to the group's directory may have changed it since it was registered.
-            qemu_img.inspect(path, disk.format)
-        let_pass(path.parent, self._record)
-        return path
-
-    def _make_overlay(self, uuid: str, index: int, path: Path, base_format: str) -> Path:
-        self._temporary.mkdir(parents=True, exist_ok=True)
-        let_pass(self._temporary, self._record)
-        overlay = self._overlay(uuid, index)
-        overlay.unlink(missing_ok=True)
-        qemu_img.create_overlay(overlay, path, base_format)
-        return overlay
-
-    def _overlay(self, uuid: str, index: int) -> Path:
-        return self._temporary / f"{uuid}-{index}.qcow2"
-
-    def remove_overlays(self, uuid: str) -> None:
-        """Remove the overlays of a machine that does not run."""
-        for overlay in self._temporary.glob(f"{uuid}-*.qcow2"):
-            overlay.unlink(missing_ok=True)
-
     def stop(self, uuid: str, *, force: bool, closing: threading.Event) -> Effect:
         """Make a machine not run; returns what to write about it.
 
@@ -291,7 +238,7 @@ class Machines:
             if force:
                 self._destroy(uuid)
             point("after_stop")
-        self.remove_overlays(uuid)
+        self._disks.remove(uuid)
         if found is None or not here:
             return lambda _session: None
         values = self.observe(None) | {"start_error": ""}
@@ -378,8 +325,14 @@ class Machines:
         host_id, values = found.host_id, {"state": after.state}
         return lambda session: done(states.record(session, uuid, host_id, found.epoch, values))
 
-    def start_failed(self, uuid: str, error: DosvmError) -> Effect:
-        """What to write when a start failed: the reason; that it shall be on stays."""
+    def start_failed(self, uuid: str, epoch: int | None, error: DosvmError) -> Effect:
+        """What to write when a start failed: the reason; that it shall be on stays.
+
+        Args:
+            uuid: the machine.
+            epoch: the placement whose start failed: a later one has not failed yet.
+            error: why.
+        """
         host_id = self._host_id()
         values = {
             "state": State.FAILED.value,
@@ -388,7 +341,8 @@ class Machines:
 
         def write(session: Session) -> None:
             found = states.of_uuids(session, [uuid]).get(uuid)
-            if found is not None and found.host_id == host_id and host_id is not None:
-                states.record(session, uuid, host_id, found.epoch, values)
+            if found is None or found.host_id != host_id or host_id is None or epoch not in (None, found.epoch):
+                return
+            states.record(session, uuid, host_id, found.epoch, values)
 
         return write

@@ -8,7 +8,6 @@ is left alone.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -221,6 +220,8 @@ class Reconciler:
     def _submit(self, uuid: str, what: str, work: Callable[[str], None]) -> None:
         with self._guard:
             if uuid in self._submitted:
+                # What is being done may have looked before the news came: look once more after it.
+                self._missed.add(uuid)
                 return
             self._submitted.add(uuid)
         self._pool.submit(self._work, uuid, what, work)
@@ -228,7 +229,9 @@ class Reconciler:
     def _work(self, uuid: str, what: str, work: Callable[[str], None]) -> None:
         try:
             if not self._targets.take(uuid, what):
-                return  # its release will have it looked at again
+                with self._guard:
+                    self._missed.add(uuid)  # its release will have it looked at again
+                return
             try:
                 if not self._has_task(uuid):
                     work(uuid)
@@ -243,6 +246,10 @@ class Reconciler:
         finally:
             with self._guard:
                 self._submitted.discard(uuid)
+                missed = uuid in self._missed
+            # News that came while this ended, after its release: if somebody else is at work, its release tells.
+            if missed and not self._targets.doing(uuid):
+                self._released(uuid)
 
     def _has_task(self, uuid: str) -> bool:
         """Whether a task came meanwhile; looked at while the target is held, so that none can begin now."""
@@ -253,27 +260,25 @@ class Reconciler:
         self._bus.changed(topics)
 
     def _start(self, uuid: str) -> None:
+        row, host_id = self._row(uuid), self._host_id()
+        if row is None or host_id is None:
+            return
+        if not self._database.write(lambda session: states.begin_start(session, uuid, host_id, row.epoch)):
+            return
         pause = self._backoff.tried(uuid)
         logger.info("starting a VM that should run %s", fields(vm=uuid))
         try:
-            effect = self._machines.start(uuid, None)
+            effect = self._machines.start(uuid, row.epoch)
         except Obsolete:
             return
         except Interrupted:
             raise
         except DosvmError as error:
             self._throttled.warning(f"start {uuid}", "a VM does not start", vm=uuid, pause=pause, reason=error.text())
-            self._say_failed(uuid, error)
+            self._write(self._machines.start_failed(uuid, row.epoch, error))
             return
         self._throttled.clear(f"start {uuid}")
         self._write(effect, ("vm", "host"))
-
-    def _say_failed(self, uuid: str, error: DosvmError) -> None:
-        before = self._row(uuid)
-        reason = json.dumps(error.to_wire(), ensure_ascii=False, default=str)
-        if before is None or (before.state == State.FAILED.value and before.start_error == reason):
-            return
-        self._write(self._machines.start_failed(uuid, error))
 
     def _stop(self, uuid: str) -> None:
         logger.info("stopping a VM that should be off %s", fields(vm=uuid))

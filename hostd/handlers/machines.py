@@ -18,7 +18,7 @@ def handlers(machines: Machines, domains: Domains) -> dict[str, Handler]:
         return machines.start(task.target, task.payload.get("epoch"))
 
     def start_failed(task: Claimed, error: DosvmError) -> Effect:
-        return machines.start_failed(task.target, error)
+        return machines.start_failed(task.target, task.payload.get("epoch"), error)
 
     def stop(task: Claimed, context: Context) -> Effect:
         return machines.stop(task.target, force=bool(task.payload.get("force")), closing=context.closing)
