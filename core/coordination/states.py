@@ -67,6 +67,28 @@ def of_uuids(session: Session, uuids: Collection[str]) -> dict[str, MachineState
     return {row.uuid: MachineState(**row._mapping) for row in rows}
 
 
+def begin_start(session: Session, uuid: str, host_id: int, epoch: int) -> bool:
+    """Say that a host begins to start a machine by itself: from here on nobody places it on another host.
+
+    One compare-and-swap against the placement that the host knows.
+
+    Returns:
+        Whether it may: the machine is still on, and this host's under this epoch.
+    """
+    done = session.execute(
+        update(Machine)
+        .where(
+            Machine.uuid == uuid,
+            Machine.host_id == host_id,
+            Machine.epoch == epoch,
+            Machine.power == Power.ON.value,
+        )
+        .values(state=State.STARTING.value)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
 def record(session: Session, uuid: str, host_id: int, epoch: int, values: Mapping[str, Any]) -> bool:
     """Write what libvirt says of a machine, if it still is this host's under this epoch.
 
