@@ -1,0 +1,129 @@
+"""The reconciler between the database and what runs: nothing is started in two places, no news is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from core.clock import SystemClock
+from core.errors import EngineError, Refused
+from hostd.bus import Bus
+from hostd.executor import Effect
+from hostd.machines import Machines
+from hostd.reconciler import Reconciler
+from hostd.targets import Targets
+from tests.fakes import rack
+from tests.fakes.office import Office, Person
+
+Start = Callable[[str, int | None], Effect]
+
+
+class Bench:
+    """A reconciler of host h1, where no domain runs; starting is what the test says."""
+
+    def __init__(self, office: Office, start: Start) -> None:
+        number = rack.host_id(office, "h1")
+        database, clock = office.services.database, SystemClock()
+        still: Any = SimpleNamespace(
+            up=True, all=list, find=lambda _uuid: None, listen=lambda _hook: None, running=lambda _ours: None
+        )
+        self.machines = Machines(
+            database,
+            clock,
+            lambda: number,
+            still,
+            still,
+            still,
+            office.services.vault,
+            still,
+        )
+        self.machines.start = start  # type: ignore[method-assign, assignment]
+        self.targets = Targets()
+        self.reconciler = Reconciler(
+            database,
+            clock,
+            lambda: number,
+            still,
+            still,
+            still,
+            self.machines,
+            still,
+            self.targets,
+            Bus(),
+            threads=2,
+        )
+
+
+@pytest.fixture
+def web(office: Office) -> Person:
+    """The admin of a project with two hosts, whose VM shop-1 did not start on h1."""
+    admin = rack.web(office, hosts=2)
+    rack.instance(admin)
+    admin("vm.add", name="shop-1", instance="shop")
+    admin("vm.start", vm="shop-1", host="h1")
+    rack.work(office, running=False)
+    assert admin("vm.show", vm="shop-1")["state"] == "failed"
+    return admin
+
+
+def test_what_is_being_started_again_is_not_placed_elsewhere(office: Office, web: Person) -> None:
+    """A host tries by itself what failed before: while it does, nobody may start the VM on another one."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(_uuid: str, _epoch: int | None) -> Effect:
+        begun.set()
+        go.wait(5)
+        raise EngineError("no")
+
+    bench = Bench(office, slow)
+    work = threading.Thread(target=bench.reconciler._start, args=(rack.machine(office, "shop-1").uuid,))
+    work.start()
+    assert begun.wait(5)
+    try:
+        with pytest.raises(Refused, match="may still run on another host"):
+            web("vm.start", vm="shop-1", host="h2")
+    finally:
+        go.set()
+        work.join()
+    assert web("vm.show", vm="shop-1")["state"] == "failed"
+    assert web("vm.start", vm="shop-1", host="h2")["host"] == "h2"
+
+
+def test_what_was_placed_elsewhere_meanwhile_is_not_started(office: Office, web: Person) -> None:
+    bench = Bench(office, lambda _uuid, _epoch: pytest.fail("started"))
+    web("vm.start", vm="shop-1", host="h2")
+    bench.reconciler._start(rack.machine(office, "shop-1").uuid)
+    assert web("vm.show", vm="shop-1")["state"] == "starting"
+
+
+def test_a_start_that_fails_says_nothing_of_a_later_one(office: Office, web: Person) -> None:
+    machine = rack.machine(office, "shop-1")
+    bench = Bench(office, lambda _uuid, _epoch: pytest.fail("started"))
+    failed = bench.machines.start_failed(machine.uuid, machine.epoch, EngineError("no"))
+    web("vm.start", vm="shop-1", host="h1")
+    office.services.database.write(failed)
+    row = web("vm.show", vm="shop-1")
+    assert (row["state"], row["start_error"]) == ("starting", "")
+
+
+def test_news_that_come_while_work_ends_are_looked_at(office: Office, web: Person) -> None:
+    bench = Bench(office, lambda _uuid, _epoch: pytest.fail("started"))
+    uuid, done = rack.machine(office, "shop-1").uuid, threading.Event()
+
+    def news(_uuid: str) -> None:
+        # Somebody looks between the release and the end of the work.
+        bench.reconciler._submit(uuid, "observe", lambda _uuid: None)
+        done.set()
+
+    bench.targets.on_release(news)
+    bench.reconciler._submit(uuid, "observe", lambda _uuid: None)
+    assert done.wait(5)
+    give_up = time.monotonic() + 2
+    while uuid not in bench.reconciler._dirty:
+        assert time.monotonic() < give_up, "the news are lost"
+        time.sleep(0.01)
