@@ -24,6 +24,11 @@ class Ledger:
                 f"OR NEW.state IN {_ENDS} BEGIN INSERT INTO lab_end VALUES (NEW.id, OLD.state, NEW.state); END;"
             )
         connection.close()
+        ((self._last,),) = lab.rows("SELECT COALESCE(MAX(id), 0) FROM task")
+
+    def tasks(self) -> list[tuple[object, ...]]:
+        """The kinds and states of the tasks that were asked for since."""
+        return self._lab.rows("SELECT kind, state FROM task WHERE id > ? ORDER BY id", self._last)
 
     def open_tasks(self) -> list[tuple[object, ...]]:
         """The tasks that have not ended."""

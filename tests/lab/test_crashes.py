@@ -6,7 +6,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,22 +31,33 @@ IMAGE = ("before_image", "after_image")
 
 @pytest.fixture(scope="module")
 def cloud(small_cloud: Cloud) -> Cloud:
-    """A cloud with the sample image's file at hand."""
+    """A cloud with a VM ``one``."""
+    small_cloud.add_vm("one")
     return small_cloud
 
 
 @pytest.fixture
-def ledger(cloud: Cloud) -> Iterator[Ledger]:
-    """Counts the ends of tasks; hostd is stopped at first, and runs plainly again at the end."""
+def ledger(cloud: Cloud) -> Ledger:
+    """Counts the ends of tasks; hostd is stopped."""
+    _stop_hostd(cloud.lab[0])
+    return Ledger(cloud.lab)
+
+
+def _stop_hostd(host: LabHost) -> None:
+    if host.hostd is not None:
+        host.kill_hostd()
+
+
+def _bring(cloud: Cloud, verb: str, state: str) -> str:
+    """Bring the VM ``one`` to a state before what is tested; its UUID. hostd is stopped afterwards."""
     host = cloud.lab[0]
-    if host.hostd is not None:
-        host.kill_hostd()
-    yield Ledger(cloud.lab)
-    if host.hostd is not None:
-        host.kill_hostd()
-    host.start_hostd()
-    cloud.wait_for_hosts()
-    cloud.remove_vms()
+    if host.hostd is None:
+        host.start_hostd()
+    row = cloud.vm("one")
+    if row["state"] != state:
+        cloud.zhao("vm", verb, "one", *(["--force"] if verb == "stop" else []), "--wait")
+    host.kill_hostd()
+    return str(row["uuid"])
 
 
 def test_every_point_that_the_code_passes_is_tested_and_the_other_way_round() -> None:
@@ -76,11 +87,10 @@ def _tasks_end(cloud: Cloud, ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("point", [*EVERY, *START])
-def test_a_start_interrupted_anywhere_starts_the_vm_once(cloud: Cloud, ledger: Ledger, point: str) -> None:
+def test_a_start_interrupted_anywhere_starts_the_vm_once(cloud: Cloud, point: str) -> None:
     host = cloud.lab[0]
-    host.start_hostd()
-    uuid = cloud.add_vm("one")
-    host.kill_hostd()
+    uuid = _bring(cloud, "stop", "off")
+    ledger = Ledger(cloud.lab)
     with QemuWatch([host]) as watch:
         _dies(cloud, point, lambda: cloud.zhao("vm", "start", "one", "--no-wait", check=False))
         cloud.wait_for_state("one", "running", 20)
@@ -89,19 +99,16 @@ def test_a_start_interrupted_anywhere_starts_the_vm_once(cloud: Cloud, ledger: L
     assert watch.most == {uuid: 1}
     assert len(watch.seen[uuid]) == 1, "it was started, ended and started again"
     assert host.qemu_pids(uuid) == list(watch.seen[uuid])
-    assert cloud.lab.rows(
-        "SELECT COUNT(*) FROM task WHERE kind = 'machine.start' AND state = 'done' AND target = ?", uuid
-    ) == [(1,)]
+    assert ledger.tasks() == [("machine.start", "done")]
     row = cloud.vm("one")
     assert (row["power"], row["host"], row["start_error"]) == ("on", "a", "")
 
 
 @pytest.mark.parametrize("point", [*EVERY, *STOP])
-def test_a_stop_interrupted_anywhere_leaves_the_vm_off(cloud: Cloud, ledger: Ledger, point: str) -> None:
+def test_a_stop_interrupted_anywhere_leaves_the_vm_off(cloud: Cloud, point: str) -> None:
     host = cloud.lab[0]
-    host.start_hostd()
-    uuid = cloud.add_vm("one", host=host)
-    host.kill_hostd()
+    uuid = _bring(cloud, "start", "running")
+    ledger = Ledger(cloud.lab)
     with QemuWatch([host]) as watch:
         _dies(cloud, point, lambda: cloud.zhao("vm", "stop", "one", "--force", "--no-wait", check=False))
         cloud.wait_for_state("one", "off", 20)
@@ -109,6 +116,7 @@ def test_a_stop_interrupted_anywhere_leaves_the_vm_off(cloud: Cloud, ledger: Led
         watch.settle(2.0)
     assert not host.qemu_pids()
     assert len(watch.seen.get(uuid, ())) == 1
+    assert ledger.tasks() == [("machine.stop", "done")]
     assert cloud.vm("one")["power"] == "off"
 
 
@@ -209,10 +217,10 @@ def test_hostd_killed_twenty_times_at_random_while_people_work(cloud: Cloud, led
         wait_until(lambda: not ledger.open_tasks(), "the end of all tasks", 30, host.logs)
 
         def settled() -> bool:
-            wanted = {name: row["power"] == "on" for name, row in cloud.vms().items()}
+            rows = cloud.vms()
             return all(
-                len(host.qemu_pids(uuids[name])) == on and (row["state"] == "running") == on
-                for (name, on), row in zip(wanted.items(), cloud.vms().values(), strict=True)
+                (rows[name]["state"] == "running") == (rows[name]["power"] == "on") == bool(host.qemu_pids(uuid))
+                for name, uuid in uuids.items()
             )
 
         wait_until(settled, f"VMs as they were asked to be (seed {seed})", 30, lambda: f"{cloud.vms()}\n{host.logs()}")
