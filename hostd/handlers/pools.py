@@ -152,6 +152,10 @@ class Upkeep:
         except DosvmError as error:
             self._throttled.warning(pool.uuid, "a pool cannot be made active", pool=pool.name, reason=error.text())
             return error.text()
+        if self._database.read(lambda session: storage.load_pool(session, pool.uuid)) is None:
+            # It was released between looking and acting: libvirt shall not keep what nobody knows.
+            self._pools.release(pool.uuid)
+            return None
         logger.info("pool active again: %s", pool.name)
         return ""
 

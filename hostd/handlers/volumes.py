@@ -54,6 +54,14 @@ class VolumeTasks:
     def _intent(self, uuid: str) -> Path:
         return self._intents / uuid
 
+    def _remove(self, order: VolumeOrder) -> None:
+        try:
+            self._volumes.delete(order.pool.uuid, order.name)
+        except MissingPool:
+            activate(self._pools, order.pool, self._record)
+            self._volumes.delete(order.pool.uuid, order.name)
+        self._intent(order.uuid).unlink(missing_ok=True)
+
     def create(self, task: Claimed, _context: Context) -> Effect:
         """``volume.create``."""
         order = self._load(task)
@@ -79,14 +87,14 @@ class VolumeTasks:
         return lambda session: done(storage.record_volume(session, order.uuid, state="present", allocation=allocation))
 
     def create_failed(self, task: Claimed, _error: DosvmError) -> Effect:
-        """Leave nothing behind: neither a file of ours nor the row."""
+        """Leave nothing behind, neither a file of ours nor the row; a file that cannot be removed now keeps its row."""
         order = self._database.read(lambda session: storage.load_volume(session, task.target))
         if order is not None and self._intent(order.uuid).exists():
             try:
-                self._volumes.delete(order.pool.uuid, order.name)
-                self._intent(order.uuid).unlink(missing_ok=True)
+                self._remove(order)
             except DosvmError:
-                pass  # the intent stays and says that the file is ours
+                # libvirtd is away: only by its row the file is found again, when somebody deletes the volume.
+                return lambda session: done(storage.record_volume(session, task.target, state="failed"))
         return lambda session: done(storage.remove_volume(session, task.target))
 
     def grow(self, task: Claimed, _context: Context) -> Effect:
@@ -111,13 +119,8 @@ class VolumeTasks:
         """``volume.delete``."""
         order = self._load(task)
         point("before_volume")
-        try:
-            self._volumes.delete(order.pool.uuid, order.name)
-        except MissingPool:
-            activate(self._pools, order.pool, self._record)
-            self._volumes.delete(order.pool.uuid, order.name)
+        self._remove(order)
         point("after_volume")
-        self._intent(order.uuid).unlink(missing_ok=True)
         return lambda session: done(storage.remove_volume(session, order.uuid))
 
     def delete_failed(self, task: Claimed, _error: DosvmError) -> Effect:

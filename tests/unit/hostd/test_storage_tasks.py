@@ -1,0 +1,127 @@
+"""Tasks of storage when libvirtd goes away in their middle: nothing is forgotten that is still there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from core.clock import SystemClock
+from core.coordination import tasks
+from core.errors import HypervisorUnavailable
+from core.model import Pool, TaskState, pool_of_project
+from hostd.bus import Bus
+from hostd.executor import Executor
+from hostd.handlers.pools import Upkeep
+from hostd.handlers.volumes import handlers
+from hostd.hypervisor.errors import MissingPool
+from hostd.targets import Targets
+from tests.fakes import rack
+from tests.fakes.office import GIB, Office, Person
+
+
+class Files:
+    """A pool's directory behind a libvirtd that may be away, or have forgotten the pool."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.away = False
+        self.known = True
+
+    def _ask(self) -> None:
+        if self.away:
+            raise HypervisorUnavailable("gone")
+        if not self.known:
+            raise MissingPool("no pool")
+
+    def find(self, _pool: str, _name: str) -> None:
+        self._ask()
+
+    def create(self, _pool: str, name: str, _xml: str) -> None:
+        self.names.add(name)
+        self.away = True
+        self._ask()
+
+    def delete(self, _pool: str, name: str) -> None:
+        self._ask()
+        self.names.discard(name)
+
+    def ensure(self, _pool: str, _xml: str) -> None:
+        self.known = True
+
+
+@pytest.fixture
+def web(office: Office) -> Person:
+    """The admin of a project with a pool on host h1."""
+    admin = rack.web(office)
+    rack.disk(office, admin, "other")
+    return admin
+
+
+def perform(office: Office, files: Files, state: Path) -> None:
+    """What the executor does with the tasks of h1, once."""
+    database, host = office.services.database, rack.host_id(office, "h1")
+    anything: Any = files
+    executor = Executor(
+        database,
+        SystemClock(),
+        "boot",
+        lambda: host,
+        handlers(database, anything, anything, state),
+        Targets(),
+        Bus(),
+        threads=1,
+        libvirt_back=lambda _seconds: False,
+        ended=lambda _origin: None,
+    )
+    for task in database.write(lambda s: tasks.take(s, host, "boot", SystemClock().now())):
+        executor._do(task)
+
+
+@pytest.fixture(autouse=True)
+def _no_acl(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hostd.handlers.pools.let_pass", lambda *_a: [])
+
+
+def test_a_file_that_cannot_be_removed_keeps_its_row_until_it_is(office: Office, web: Person, tmp_path: Path) -> None:
+    files = Files()
+    task = web("volume.add", name="disk", pool="local", capacity=GIB)["task"]
+    perform(office, files, tmp_path)
+    assert web("task.show", task=task)["state"] == TaskState.FAILED.value
+    assert files.names == {"disk"}
+    assert web("volume.show", volume="local/disk")["state"] == "failed"
+    # libvirtd comes back without its pools, for they are transient.
+    files.away, files.known = False, False
+    web("volume.delete", volume="local/disk")
+    perform(office, files, tmp_path)
+    assert files.names == set()
+    assert "disk" not in web.names("volume.list")
+
+
+def test_a_pool_that_is_released_while_it_is_looked_after_does_not_come_back(office: Office, web: Person) -> None:
+    database, host = office.services.database, rack.host_id(office, "h1")
+    released: list[str] = []
+
+    def release_row(_uuid: str, _xml: str) -> None:
+        def work(session: Session) -> None:
+            session.execute(delete(pool_of_project))
+            session.execute(delete(Pool).where(Pool.uuid == uuid))
+
+        database.write(work)
+
+    office.sysadm("pool.add", name="second", type="dir", host="h1", path="/srv/second", capacity=GIB)
+    uuid = database.read(lambda s: s.scalars(select(Pool.uuid).where(Pool.name == "second")).one())
+    others = set(database.read(lambda s: s.scalars(select(Pool.uuid).where(Pool.name != "second")).all()))
+    pools: Any = SimpleNamespace(active=lambda: others, ensure=release_row, release=released.append)
+    connection: Any = SimpleNamespace(up=True, on_change=_ignore)
+    Upkeep(database, lambda: host, connection, pools, Bus(), Path("/nowhere")).look()
+    assert released == [uuid]
+
+
+def _ignore(_hook: Callable[[bool], None]) -> None:
+    return
