@@ -125,7 +125,11 @@ class Services:
         try:
             answer = self.database.write(work)
         except Unavailable:
-            raise
+            # The connection may have broken during COMMIT: then nobody knows, until the log is asked.
+            known = self._known(operation, actor, request) if calls else None
+            if known is None:
+                raise
+            answer = known
         except (DosvmError, IntegrityError) as error:
             # What cannot be done may have been done already, by this very request: its answer was lost.
             before = self._answered(operation, actor, request)
@@ -174,6 +178,13 @@ class Services:
             request=request,
             result=json.dumps(answer, ensure_ascii=False, default=str),
         )
+
+    def _known(self, operation: Operation, actor: Actor, request: str) -> Answer | None:
+        """As :meth:`_answered`, but None as well while the database cannot tell."""
+        try:
+            return self._answered(operation, actor, request)
+        except Unavailable:
+            return None
 
     def _answered(self, operation: Operation, actor: Actor, request: str) -> Answer | None:
         """The answer that a change under this request key was given before."""
