@@ -19,6 +19,7 @@ from screens.courier import Answered
 from screens.values import local_time
 from widgets.bar import Bar, KeyBar, KeyHint, Piece, crumbs
 from widgets.dialog import Dialog
+from widgets.paragraph import Paragraph
 from widgets.side_menu import SideMenu
 
 Result = TypeVar("Result")
@@ -104,7 +105,7 @@ class BaseScreen(Asking, Screen[None]):
     BaseScreen { layout: vertical; background: $background; }
     BaseScreen #menu { background: $panel; }
     BaseScreen #keys { background: $panel; }
-    BaseScreen #banner { background: $error; color: $background; display: none; text-style: bold; }
+    BaseScreen #banner { padding: 0 1; background: $error; color: $background; display: none; text-style: bold; }
     BaseScreen #banner.-shown { display: block; }
     BaseScreen #side { display: none; }
     BaseScreen #side.-shown { display: block; }
@@ -150,7 +151,7 @@ class BaseScreen(Asking, Screen[None]):
         """The frame around :meth:`content`."""
         yield Bar(id="menu")
         yield Bar(id="path")
-        yield Bar(id="banner")
+        yield Paragraph(id="banner")
         with Horizontal(id="middle"):
             yield SideMenu(id="side")
             with Vertical(id="body"):
@@ -237,12 +238,12 @@ class BaseScreen(Asking, Screen[None]):
         if not self.is_framed:
             return
         link = self.context.link
-        bar = self.query_one("#banner", Bar)
-        bar.set_class(link.lost, "-shown")
+        banner = self.query_one("#banner", Paragraph)
+        banner.set_class(link.lost, "-shown")
         if link.error is not None:
             seconds = max(0, round(link.retry_at - self.context.clock.monotonic()))
             again = _("Tried again in {seconds} s.").format(seconds=seconds) if seconds else _("Trying again ...")
-            bar.set([Piece(f" {link.error.text()} ")], [Piece(f" {again} ")])
+            banner.set(f"{link.error.text()} {again}")
 
     def show_keys(self) -> None:
         """The keys that act here now."""

@@ -105,7 +105,7 @@ def _natural(column: TableColumn, texts: Sequence[str]) -> int:
         return max(min(title, column.width), min(needed, 64))
     if not column.shrinks:
         return max(min(title, 14), needed)
-    return max(min(title, max(column.width, 6)), min(needed, column.width))
+    return max(min(title, max(column.width, 10)), min(needed, column.width))
 
 
 def _used(widths: dict[int, int], gap: int) -> int:

@@ -21,7 +21,7 @@ from widgets.text import fit, one_line, strip_of, wrap
 def _lines(field: FormField) -> FieldInput:
     from widgets.text_input import LinesInput
 
-    return LinesInput(field)
+    return LinesInput(field, field.lines)
 
 
 def _rows(field: FormField) -> FieldInput:
@@ -385,9 +385,19 @@ class Form(Widget):
         self._show()
 
     def on_next_wanted(self, event: NextWanted) -> None:
-        """Enter goes to the next field; from the last of a panel to the first of the next."""
+        """Enter goes to the next field; from the last of a panel to the first of the next. The arrow up goes back."""
         event.stop()
-        self.go_on(event.key)
+        if event.back:
+            self.go_back(event.key)
+        else:
+            self.go_on(event.key)
+
+    def go_back(self, key: str) -> None:
+        """Focus the field before this one, on this panel."""
+        shown = [k for k, row in self.rows.items() if row.display]
+        at = shown.index(key) if key in shown else 0
+        if at:
+            self.rows[shown[at - 1]].input.focus()
 
     def go_on(self, key: str) -> None:
         """Focus the field after this one."""

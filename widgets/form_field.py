@@ -54,6 +54,7 @@ class FormField:
         differ: for SECRET typed twice: what is said when the two differ.
         summary: for ROWS: the line that stands for one row.
         add_row: for ROWS: the text of the line that adds one.
+        lines: for LINES: how many are shown at once.
     """
 
     key: str
@@ -72,6 +73,7 @@ class FormField:
     differ: str = ""
     summary: Callable[[Mapping[str, Any]], str] = str
     add_row: str = ""
+    lines: int = 3
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,14 @@ class PickWanted(Message):
 
 @dataclass
 class NextWanted(Message):
-    """Enter: go on to the next input."""
+    """Go on to the next input, or back to the one before."""
 
     key: str
+    back: bool = False
+
+
+#: Keys that go to another input.
+NEXT = ("enter", "down", "up")
 
 
 class FieldInput(Widget):
@@ -119,8 +124,8 @@ class TextInput(LineInput, FieldInput):
     async def _on_key(self, event: events.Key) -> None:
         if self._picks and event.key in ("f4", "down"):
             self.post_message(PickWanted(self.field.key))
-        elif event.key == "enter":
-            self.post_message(NextWanted(self.field.key))
+        elif event.key in NEXT:
+            self.post_message(NextWanted(self.field.key, back=event.key == "up"))
         else:
             return
         event.stop()
@@ -193,8 +198,8 @@ class Toggle(_OneLine):
     async def _on_key(self, event: events.Key) -> None:
         if event.key in ("space", "left", "right"):
             self._change(not self._value)
-        elif event.key == "enter":
-            self.post_message(NextWanted(self.field.key))
+        elif event.key in NEXT:
+            self.post_message(NextWanted(self.field.key, back=event.key == "up"))
         else:
             return
         event.stop()
@@ -237,10 +242,8 @@ class Choice(_OneLine):
     async def _on_key(self, event: events.Key) -> None:
         if event.key in ("right", "space", "left"):
             self._step(-1 if event.key == "left" else 1)
-        elif event.key == "enter":
-            self.post_message(NextWanted(self.field.key))
-        elif event.key in ("f4", "down"):
-            self.post_message(PickWanted(self.field.key))
+        elif event.key in NEXT:
+            self.post_message(NextWanted(self.field.key, back=event.key == "up"))
         elif event.is_printable and event.character:
             self._jump(event.character.lower())
         else:

@@ -76,6 +76,7 @@ def _form_field(field: Field, prefill: Mapping[str, Any] | None) -> FormField:
         differ=_(N_("The two are not the same.")),
         summary=_summary(field),
         add_row=_(N_("add (a)")),
+        lines=10 if field.kind is Kind.XML else 3,
     )
 
 

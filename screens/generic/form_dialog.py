@@ -102,6 +102,7 @@ class FormDialog(BaseDialog[Any]):
         """The harmless one first."""
         leave = _("No") if self._warning else _(N_("Cancel"))
         return [
+            Paragraph(self._how(), classes="-muted", id="how"),
             PushButton(leave, "leave", id="leave"),
             PushButton(self._button(), "send", id="send", danger=bool(self._warning)),
         ]
@@ -110,6 +111,10 @@ class FormDialog(BaseDialog[Any]):
         """Where harm is done, the focus rests on No; see ``quick`` for the rest."""
         if (self._quick or self._warning) and not any(field.required for field in self._fields):
             self.call_after_refresh(self.query_one("#leave" if self._warning else "#send").focus)
+
+    def _how(self) -> str:
+        how = _(N_("Ctrl+S sends, Esc leaves"))
+        return how + _(N_(", F7 F8 panels")) if any(field.panel for field in self._fields) else how
 
     @property
     def form(self) -> Form:
@@ -255,6 +260,7 @@ class FormDialog(BaseDialog[Any]):
         """See :class:`screens.base.BaseDialog`."""
         super().retranslate()
         self.form.relabel(form_fields(self._fields, self._prefill), form_texts())
+        self.query_one("#how", Paragraph).set(self._how())
         self.query_one("#leave", PushButton).set_label(_("No") if self._warning else _("Cancel"))
         self.query_one("#send", PushButton).set_label(self._button())
         if self._warning:

@@ -13,11 +13,12 @@ from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired
 from core.i18n import N_, _
 from screens.base import BaseScreen
 from screens.context import Context
-from screens.generic.cells import listed, reference_of, row_cells, table_columns
+from screens.generic.cells import facts, listed, reference_of, row_cells, table_columns
 from screens.generic.offers import actions_of, is_allowed
 from screens.spec import Action, Field, Kind, Related, ResourceSpec, Row, Target
 from screens.values import show
 from widgets.bar import Bar, KeyHint, Piece
+from widgets.field_list import FieldList
 from widgets.pages import Want
 from widgets.virtual_table import VirtualTable
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 CALM = 0.25
 #: Seconds after a move until the count follows, and until the keys do: their line is the longest to paint.
 COUNT_AFTER, KEYS_AFTER = 0.06, 0.25
+#: Terminals of so many lines have room for the details of the row under the cursor.
+PANE_FROM = 40
 #: The longest pause, in seconds, between tries when the cloud refuses to answer this list.
 LONGEST = 60.0
 
@@ -47,6 +50,7 @@ class ResourceList(BaseScreen):
     ResourceList #slash.-open { display: block; }
     ResourceList #chosen { width: 1fr; }
     ResourceList #count { width: 26; }
+    ResourceList #pane { height: 8; background: $surface; padding: 0 1; }
     """
 
     def __init__(
@@ -90,6 +94,10 @@ class ResourceList(BaseScreen):
             lambda row: str(reference_of(self.spec, row)),
             id="rows",
         )
+        if self.app.size.height >= PANE_FROM:
+            pane = FieldList(flow=True, id="pane")
+            pane.can_focus = False
+            yield pane
 
     @property
     def table(self) -> VirtualTable:
@@ -234,10 +242,17 @@ class ResourceList(BaseScreen):
     def _show_allowed(self) -> None:
         self._around_waits = False
         self._show_chosen()
+        self._show_pane()
         allowed = self._allowed()
         if allowed != self._allowed_now:
             self._allowed_now = allowed
             self.show_keys()
+
+    def _show_pane(self) -> None:
+        """On a tall terminal, what is known of the row under the cursor stands below the table."""
+        row = self.table.cursor_row
+        for pane in self.query(FieldList):
+            pane.set(facts(self.spec, self.context.role, row) if row is not None else ())
 
     def on_virtual_table_marked(self) -> None:
         """Say how many are marked."""
@@ -512,4 +527,5 @@ class ResourceList(BaseScreen):
         if not self.table.total and self.table.loaded:
             self.table.set_placeholder(_("Nothing found.") if self._search or self._filters else _(self.spec.empty))
         self._show_chosen()
+        self._show_pane()
         super().retranslate()

@@ -198,8 +198,8 @@ class ChartDetail(ResourceDetail):
         """Those of the details, the turn and the interval."""
         turn = (N_("Charts"), N_("Facts"), N_("Both"))[self._turn]
         seconds = f"{self.context.settings.chart_interval:g}"
-        own = [KeyHint("Tab", _(turn), press="tab"), KeyHint("i", _(N_("Every {seconds} s")).format(seconds=seconds))]
-        return [*super().hints(), *own]
+        every = KeyHint("i", _(N_("Every {seconds} s")).format(seconds=seconds))
+        return [KeyHint("Tab", _(turn), press="tab"), *super().hints(), every]
 
     def press_key(self, word: str) -> bool:
         """See :meth:`screens.base.BaseScreen.press_key`."""

@@ -1,0 +1,94 @@
+"""What the main screens look like, at 80x24 and 160x48, in English and Chinese.
+
+They are compared with pictures that somebody looked at. After a change that is meant, run
+``pytest tests/ui/test_looks.py --snapshot-update`` and look at every picture that changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from core.i18n import set_language
+from tests.fakes.backend import NASTY, FakeBackend, vm_row
+from tests.ui.conftest import console_over, rows_are_there, screen_text, typed, until
+
+pytestmark = pytest.mark.ui
+
+SIZES = {"80x24": (80, 24), "160x48": (160, 48)}
+LANGUAGES = ("en", "zh_CN")
+
+#: Screen -> account, keys.
+SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
+    "login": (None, ()),
+    "vms": ("zhao", ()),
+    "vm": ("zhao", ("enter",)),
+    "failed-vm": ("zhao", ("down", "down", "down", "down", "down", "enter")),
+    "power-off": ("zhao", ("o",)),
+    "add-volume": ("zhao", ("2", "a", "ctrl+s")),
+    "usage": ("zhao", ("4", "enter")),
+    "users": ("sysadm", ()),
+    "projects": ("sysadm", ("2",)),
+    "configure": ("sysadm", ("2", "c")),
+    "hosts": ("sysadm", ("4",)),
+    "host": ("sysadm", ("4", "enter")),
+    "palette": ("zhao", ("ctrl+p",)),
+    "menu": ("sysadm", ("f2",)),
+}
+
+
+def steps(keys: tuple[str, ...]) -> Callable[[Pilot[Any]], Any]:
+    async def run(pilot: Pilot[Any]) -> None:
+        app = pilot.app
+        if app.context.user:
+            await until(pilot, lambda: rows_are_there(app))
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.15)
+            if len(app.screen_stack) == 2 and app.screen.query("VirtualTable"):
+                await until(pilot, lambda: rows_are_there(app))
+        await pilot.pause(0.4)
+        app._watcher.close()
+        for node in app.screen.query("LineInput"):
+            node.cursor_blink = False
+
+    return run
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("screen", SCREENS)
+def test_screen(snap_compare: Any, screen: str, size: str, language: str) -> None:
+    account, keys = SCREENS[screen]
+    set_language(language)
+    app = console_over(FakeBackend(), account=account)
+    assert snap_compare(app, terminal_size=SIZES[size], run_before=steps(keys))
+
+
+@pytest.mark.parametrize("theme", ["light", "high-contrast", "16-colour", "plain"])
+def test_theme(snap_compare: Any, theme: str) -> None:
+    app = console_over(FakeBackend(), theme=theme)
+    assert snap_compare(app, run_before=steps(("down", "space", "down")))
+
+
+def test_names_that_are_only_names(snap_compare: Any) -> None:
+    backend = FakeBackend()
+    backend.rows["vm"] = [vm_row(n, name=name) for n, name in enumerate(NASTY)]
+    assert snap_compare(console_over(backend), run_before=steps(()))
+
+
+def test_first_run(snap_compare: Any) -> None:
+    async def run(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: "This cloud is empty" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Directory for images" in screen_text(pilot.app))
+        await typed(pilot, "acme")
+        for node in pilot.app.screen.query("LineInput"):
+            node.cursor_blink = False
+        await pilot.pause(0.3)
+        pilot.app._watcher.close()
+
+    assert snap_compare(console_over(FakeBackend(empty=True), account="sysadm"), run_before=run)

@@ -1,0 +1,121 @@
+"""Terminals that can little, and faults of the console itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dosvm_tui import app as console
+from tests.fakes.backend import FakeBackend
+from tests.ui.conftest import console_over, opened, rows_are_there, screen_text, until
+from themes import THEMES, TITLES, theme_for_terminal
+
+pytestmark = pytest.mark.ui
+
+
+def test_a_terminal_that_can_nothing_is_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    assert console.run(FakeBackend()) == 1
+    assert "TERM is dumb" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environment", "theme"),
+    [
+        ({"TERM": "linux"}, "plain"),
+        ({"TERM": "vt220"}, "plain"),
+        ({"TERM": "xterm"}, "16-colour"),
+        ({"TERM": "screen"}, "16-colour"),
+        ({"TERM": "xterm-256color"}, "dark"),
+        ({"TERM": "xterm", "COLORTERM": "truecolor"}, "dark"),
+        ({}, "16-colour"),
+    ],
+)
+def test_the_terminal_chooses_the_theme_until_somebody_does(environment: dict[str, str], theme: str) -> None:
+    assert theme_for_terminal(environment) == theme
+
+
+def test_every_theme_has_a_name_for_people() -> None:
+    assert set(THEMES) == set(TITLES)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+async def test_every_screen_can_be_drawn_in_every_theme(cloud: FakeBackend, theme: str) -> None:
+    async with opened(cloud, theme=theme) as pilot:
+        for key in ("enter", "escape", "a", "escape", "o", "escape", "f2", "escape", "f7"):
+            await pilot.press(key)
+            await pilot.pause(0.1)
+        assert not [n for n in pilot.app._notifications if n.severity == "error"]
+
+
+async def test_without_colour_state_cursor_and_menu_are_told_by_signs(
+    cloud: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with opened(cloud) as pilot:
+        await pilot.press("space")
+        text = screen_text(pilot.app)
+        assert "[1 Machines]" in text
+        assert " *web-front-01" in text
+        assert "▸ web-front-02" in text
+        assert "✗ failed" in text
+
+
+async def test_a_fault_of_the_console_ends_it_with_a_sentence_and_no_traceback(
+    cloud: FakeBackend, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    app = console_over(cloud)
+
+    def broken() -> None:
+        raise ZeroDivisionError("oops")
+
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012  (the pilot raises it anew at its end)
+        async with app.run_test() as pilot:
+            await until(pilot, lambda: rows_are_there(app))
+            app.call_later(broken)
+            await pilot.pause(0.2)
+    app._watcher.close()
+    said = capsys.readouterr()
+    words = " ".join((said.out + said.err).split())
+    assert "The console had to stop because of an error of its own (ZeroDivisionError)" in words
+    assert "Traceback" not in words
+    assert "oops" in (tmp_path / "dosvm" / "console-crash.log").read_text()
+
+
+async def test_tasks_that_go_on_are_told_of_on_leaving(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("z")
+        await until(pilot, lambda: bool(pilot.app.context.tasks.running))
+        await pilot.press("ctrl+q")
+        await pilot.pause(0.1)
+        result: Any = pilot.app.return_value
+        assert result == 1
+
+
+async def test_tall_terminals_show_the_details_below(cloud: FakeBackend) -> None:
+    async with opened(cloud, size=(120, 45)) as pilot:
+        await pilot.press("down", "down", "down", "down", "down")
+        await until(pilot, lambda: "The volume local/disk1 is missing" in screen_text(pilot.app))
+
+
+async def test_very_small_terminals_do_not_break_it(cloud: FakeBackend) -> None:
+    async with opened(cloud, size=(30, 8)) as pilot:
+        for keys in (("enter",), ("escape", "a"), ("escape", "b"), ("escape", "?"), ("escape", "pagedown")):
+            await pilot.press(*keys)
+            await pilot.pause(0.1)
+
+
+async def test_resizing_keeps_the_cursor_on_screen(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("end")
+        await pilot.resize_terminal(60, 12)
+        await pilot.pause(0.2)
+        assert "web-front-40" in screen_text(pilot.app)
+        await pilot.resize_terminal(160, 48)
+        await pilot.pause(0.2)
+        assert "web-front-40" in screen_text(pilot.app)
