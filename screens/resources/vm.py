@@ -42,7 +42,7 @@ SPEC = ResourceSpec(
     columns=(
         Column("name", N_("Name"), 16),
         Column("host", N_("Host"), 14),
-        Column("power", N_("Power"), 5, Kind.CHOICE, words=POWER),
+        Column("power", N_("Power"), 8, Kind.CHOICE, words=POWER),
         Column("state", N_("State"), 11, Kind.STATE, live=True),
         Column("cpu_percent", N_("CPU"), 5, Kind.PERCENT, live=True, sort=False),
         Column("memory", N_("Memory"), 9, Kind.SIZE),
