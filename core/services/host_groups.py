@@ -60,7 +60,7 @@ def list_(call: Call, *, query: Query) -> Answer:
             "project": lambda value: HostGroup.id.in_(
                 select(host_group_of_project.c.group_id)
                 .join(Project, Project.id == host_group_of_project.c.project_id)
-                .where((Project.name == value) | (Project.uuid == value))
+                .where((Project.name == value) | (Project.uuid == value), *visible(call, Project))
             ),
         },
     )

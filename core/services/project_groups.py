@@ -54,16 +54,17 @@ def list_(call: Call, *, query: Query) -> Answer:
         },
         tie=ProjectGroup.id,
         search=[ProjectGroup.name, ProjectGroup.directory],
-        filters={"project": _holds},
+        filters={"project": lambda value: _holds(call, value)},
     )
     return answer(_rows(call, [found.ProjectGroup for found in rows]), total)
 
 
-def _holds(project: Any) -> Any:
+def _holds(call: Call, project: Any) -> Any:
     return ProjectGroup.id.in_(
         select(project_in_group.c.group_id)
         .join(Project, Project.id == project_in_group.c.project_id)
-        .where((Project.name == project) | (Project.uuid == project))
+        # Asked for another project, its admin would learn that it is in the same group.
+        .where((Project.name == project) | (Project.uuid == project), *visible(call, Project))
     )
 
 

@@ -367,3 +367,13 @@ def test_a_request_key_has_a_length(office: Office, request_key: str) -> None:
     with pytest.raises(InvalidInput) as error:
         office.sysadm("profile.edit", phone="1", request=request_key)
     assert error.value.field == "request"
+
+
+def test_no_filter_tells_which_other_projects_share_a_group(office: Office) -> None:
+    zhao = office.project("web", admin="zhao")
+    office.sysadm("project.add", name="secret", group="web-group")
+    office.sysadm("host-group.add", name="both", projects=["web", "secret"])
+    for operation in ("project-group.list", "host-group.list", "pool.list"):
+        assert zhao(operation, filters={"project": "secret"})["rows"] == []
+    assert office.sysadm.names("host-group.list", filters={"project": "secret"}) == ["both"]
+    assert zhao.names("project-group.list", filters={"project": "web"}) == ["web-group"]
