@@ -12,11 +12,13 @@ from core.i18n import N_
 from core.model import (
     Host,
     HostGroup,
+    Image,
     Instance,
     Machine,
     Pool,
     Power,
     Task,
+    TaskState,
     host_group_of_project,
     host_in_group,
 )
@@ -217,10 +219,20 @@ def delete_(call: Call, *, host: str) -> Answer:
         .values(host_id=None)
         .execution_options(synchronize_session=False)
     )
+    unfinished = select(Task.target).where(
+        Task.host_id == found.id, Task.state.in_((TaskState.QUEUED.value, TaskState.RUNNING.value))
+    )
+    # An image whose task goes with the host would wait for it for ever, and could not be deleted either.
+    call.session.execute(
+        update(Image)
+        .where(Image.uuid.in_(unfinished), Image.state.in_(("creating", "deleting")))
+        .values(state="failed")
+        .execution_options(synchronize_session=False)
+    )
     call.session.execute(delete(Task).where(Task.host_id == found.id))
     call.session.execute(delete(Host).where(Host.id == found.id))
     call.note(found.name, object=found.uuid)
-    call.changed("host", "host-group", "task")
+    call.changed("host", "host-group", "image", "task")
     return {}
 
 

@@ -272,6 +272,17 @@ def test_without_a_host_nothing_is_registered(web: Person, cloud: StillCloud) ->
     assert web("image.list")["total"] == 0
 
 
+def test_an_image_whose_host_is_removed_does_not_wait_for_it(office: Office, web: Person, cloud: StillCloud) -> None:
+    web("image.add", name="iso", file="a.iso", format="iso")
+    cloud.change(last_task(office).host_id, state="down")
+    office.sysadm("host.delete", host="h1")
+    assert web("image.show", image="iso")["state"] == "failed"
+    office.host("h2")
+    web("image.delete", image="iso")
+    settle(office)
+    assert web.names("image.list") == []
+
+
 def test_images_are_found(office: Office, web: Person) -> None:
     web("image.add", name="a", file="a.iso", format="iso")
     web("image.add", name="b", file="b.qcow2", format="qcow2", shared=False, description="Zeta")
