@@ -26,7 +26,8 @@ class Disks:
         filled = [(index, disk) for index, disk in enumerate(order.spec.disks) if disk.volume or disk.image]
         for (index, spec), disk in zip(filled, order.disks, strict=True):
             path = self._file(disk, optional=spec.startup_policy == "optional" and spec.device == "cdrom")
-            ready.append(dataclasses.replace(disk, path=str(path or disk.path)))
+            # A file that is not there has no path: what is put in its place later was looked at by nobody.
+            ready.append(dataclasses.replace(disk, path=str(path) if path is not None else ""))
             if disk.overlay and path is not None:
                 overlays[index] = str(self._make_overlay(order.uuid, index, path, disk.format))
         return dataclasses.replace(order, disks=tuple(ready)), overlays

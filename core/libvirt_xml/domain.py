@@ -170,6 +170,8 @@ def _add_devices(domain: Domain, order: MachineOrder, overlays: Mapping[int, str
 
 def _disk(spec: DiskSpec, bus: str, target: str, file: DiskOrder | None, overlay: str | None) -> Disk:
     disk = Disk(type="file", device=spec.device, driver="qemu", target=target, bus=bus)
+    if file is not None and not file.path:
+        file = None  # a CD that may be missing is: the drive is empty
     disk.format = "raw" if file is None else "qcow2" if overlay else file.format
     if spec.cache != "default":
         disk.cache = spec.cache

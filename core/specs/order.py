@@ -15,7 +15,7 @@ class DiskOrder:
         kind: ``volume`` or ``image``.
         uuid: of the volume or image.
         name: as people know it (``pool/name`` or the image's name), for errors.
-        path: absolute path of the file on the host.
+        path: absolute path of the file on the host; empty when it may be missing, and is: then the drive is empty.
         format: the stored format; never probed.
         overlay: the file must not be written, but the disk is writable: it runs on a temporary overlay.
         root: the directory the file must stay below (the pool's path, the group's directory).
