@@ -340,13 +340,13 @@ class Console(OrderedKeys):
 
         self.push_screen(self._login(again, before, N_("The session has ended.")))
 
-    def log_out(self) -> None:
+    def log_out(self, next_account: str = "") -> None:
         """See :class:`screens.context.Desk`."""
         self._watcher.pause()
         self._offered = False
         self.context.courier.send(self.context.backend.logout, self, lambda _done: None, lambda _error: None)
         self.context.user = {}
-        self._become(self._login(self._logged_in))
+        self._become(self._login(self._logged_in, next_account))
 
     def _fatal_error(self) -> None:
         """A fault of the console itself: a sentence for the person, the traceback into a file."""

@@ -81,8 +81,8 @@ class Desk(Protocol):
     def choose_theme(self, name: str) -> None:
         """Look otherwise from now on."""
 
-    def log_out(self) -> None:
-        """End the session and ask who comes next."""
+    def log_out(self, next_account: str = "") -> None:
+        """End the session and ask who comes next; ``next_account`` is typed already."""
 
 
 @dataclass

@@ -199,7 +199,7 @@ class WhatNext(BaseDialog[None]):
         event.stop()
         self.dismiss(None)
         if event.press == "go":
-            self.context.desk.log_out()
+            self.context.desk.log_out(str(self._typed.get("admin", "")))
 
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""

@@ -76,6 +76,17 @@ class Terminal:
         self._tmux("send-keys", "-t", "console", "-l", "--", text)
         time.sleep(0.05)
 
+    def settle(self, seconds: float = 0.25, limit: float = 5.0) -> str:
+        """Wait until the screen has stayed the same for a moment (at most ``limit``); the screen then."""
+        give_up = time.monotonic() + limit
+        screen, since = self.screen, time.monotonic()
+        while time.monotonic() - since < seconds and time.monotonic() < give_up:
+            time.sleep(0.05)
+            now = self.screen
+            if now != screen:
+                screen, since = now, time.monotonic()
+        return screen
+
     def wait_for(self, pattern: str, seconds: float = 15.0) -> str:
         """Wait until a regular expression matches the screen; the screen then."""
         return self.wait_until(lambda screen: re.search(pattern, screen) is not None, f"{pattern!r}", seconds)

@@ -128,13 +128,7 @@ class Lab:
             password: of ``sysadm``.
         """
         self._clouds += 1
-        for host in self.hosts:
-            if host.hostd is not None:
-                host.kill_hostd()
-            _destroy_all(host)
-            # The directories themselves stay: they are mounted in the host.
-            for entry in (*host.home.iterdir(), *host.srv.iterdir()):
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self.empty()
         first = self.hosts[0]
         secret = self.root / "sysadm.pw"
         secret.write_text(password + "\n")
@@ -149,6 +143,17 @@ class Lab:
             (host.home / "dosvm.toml").write_text(own)
             if host is not first:
                 shutil.copy(first.home / "cluster.key", host.home / "cluster.key")
+
+    def empty(self) -> None:
+        """Take away whatever DOSVM made on the hosts."""
+        for host in self.hosts:
+            if host.hostd is not None:
+                host.kill_hostd()
+            _destroy_all(host)
+            # The directories themselves stay: they are mounted in the host.
+            places = (host.home, host.srv, host.root / "people", host.root / "var/dosvm")
+            for entry in [entry for place in places if place.exists() for entry in place.iterdir()]:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def start(self, hosts: Sequence[LabHost] = ()) -> None:
         """Start hostd on hosts (all, when none is named), one beside the other."""
