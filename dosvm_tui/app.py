@@ -30,6 +30,7 @@ from screens.taskbook import Followed
 from themes import THEMES, TITLES, is_plain, theme_for_terminal
 from widgets.glyphs import use_plain
 from widgets.keys import OrderedKeys
+from widgets.sparing import SparingOutput
 
 #: Seconds between tries to reach hostd or the database: 1, 2, 4, 8, then 10.
 LONGEST_PAUSE = 10.0
@@ -39,7 +40,7 @@ SETTLED = 1.5
 NAMED = 3
 
 
-class Console(OrderedKeys):
+class Console(SparingOutput, OrderedKeys):
     """The application. Implements :class:`screens.context.Desk`."""
 
     TITLE = "DOSVM"
@@ -49,7 +50,8 @@ class Console(OrderedKeys):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "leave", priority=True, show=False),
         Binding("ctrl+p", "palette", priority=True, show=False),
-        Binding("ctrl+l", "log_out", show=False),
+        Binding("ctrl+l", "paint_all", priority=True, show=False),
+        Binding("f10", "log_out", show=False),
         Binding("f1", "help", show=False),
         Binding("f2", "menu", show=False),
         Binding("f3", "tasks", show=False),
@@ -134,8 +136,7 @@ class Console(OrderedKeys):
     def _enter(self) -> None:
         """Begin at the first list of the menu."""
         self._watcher.start()
-        first = registry.menu(self.context.role)[0].resources[0]
-        self.open_resource(first, root=True)
+        self.open_resource(registry.menu(self.context.role)[0].resources[0], root=True)
         if registry.resource("cloud").actions and self.context.role == "sysadm":
             self._ask_whether_empty()
 
@@ -161,19 +162,21 @@ class Console(OrderedKeys):
         self, name: str, *, filters: Mapping[str, Any] | None = None, title: str = "", root: bool = False
     ) -> None:
         """See :class:`screens.context.Desk`."""
-        spec = registry.resource(name)
-        screen: Screen[Any]
-        if spec.single:
-            screen = self._detail(spec, None)
-        else:
-            screen = ResourceList(self.context, spec, filters=filters, title=title)
+        screen = self._list_or_row(name, filters=filters, title=title)
         if root:
             self._become(screen)
         else:
             self.push_screen(screen)
 
+    def _list_or_row(self, name: str, *, filters: Mapping[str, Any] | None = None, title: str = "") -> Screen[Any]:
+        spec = registry.resource(name)
+        if spec.single:
+            return self._detail(spec, None)
+        return ResourceList(self.context, spec, filters=filters, title=title)
+
     def _become(self, screen: Screen[Any]) -> None:
         """Put a screen in place of all that is open."""
+        # At the bottom lies Textual's own blank screen, which cannot be switched.
         while len(self.screen_stack) > 2:
             self.pop_screen()
         if len(self.screen_stack) == 2:
@@ -491,9 +494,13 @@ class Console(OrderedKeys):
         ]
 
     def action_log_out(self) -> None:
-        """Ctrl+L: end the session."""
+        """F10: end the session."""
         if self._front is not None and self._front is self.screen:
             self.log_out()
+
+    def action_paint_all(self) -> None:
+        """Ctrl+L, as everywhere: write the whole screen again."""
+        self.paint_all()
 
     def action_leave(self) -> None:
         """Ctrl+Q: leave; tasks go on without the console, which says so."""

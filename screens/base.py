@@ -153,7 +153,10 @@ class BaseScreen(Asking, Screen[None]):
         yield Bar(id="path")
         yield Paragraph(id="banner")
         with Horizontal(id="middle"):
-            yield SideMenu(id="side")
+            side = SideMenu(id="side")
+            # Decided before it is laid out: doing it after would paint the whole screen twice.
+            side.set_class(self._side_fits, "-shown")
+            yield side
             with Vertical(id="body"):
                 yield from self.content()
         yield KeyBar(id="keys")
@@ -212,13 +215,16 @@ class BaseScreen(Asking, Screen[None]):
 
     def _show_side(self) -> None:
         """The second level as a column, where there is room and something to choose."""
-        section = self.section
-        entries = section.resources if section else ()
         side = self.query_one("#side", SideMenu)
-        wide = self.app.size.width >= FOLD_BELOW and len(entries) > 1
-        side.set_class(wide, "-shown")
-        if wide:
-            side.set([(name, _(registry.resource(name).title)) for name in entries], self.resource_name)
+        side.set_class(self._side_fits, "-shown")
+        if self._side_fits and self.section is not None:
+            names = self.section.resources
+            side.set([(name, _(registry.resource(name).title)) for name in names], self.resource_name)
+
+    @property
+    def _side_fits(self) -> bool:
+        section = self.section
+        return self.app.size.width >= FOLD_BELOW and section is not None and len(section.resources) > 1
 
     def show_path(self) -> None:
         """Where one is, the time with its zone, the tasks that run."""
@@ -327,7 +333,8 @@ def everywhere() -> list[tuple[str, str]]:
             ("F5, r", N_("look again now")),
             ("F6", N_("English, 中文")),
             ("F7", N_("colours")),
-            ("Ctrl+L", N_("log out")),
+            ("F10", N_("log out")),
+            ("Ctrl+L", N_("write the whole screen again")),
             ("Ctrl+Q", N_("leave; tasks go on without the console")),
         )
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.timer import Timer
 
 from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired, Unavailable
 from core.i18n import N_, _
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks that news asked for: a storm of news must not be a storm of questions.
 CALM = 0.25
-#: Seconds after a move until the count follows, and until the keys do: their line is the longest to paint.
-COUNT_AFTER, KEYS_AFTER = 0.06, 0.25
+#: Seconds after a move until the count follows.
+COUNT_AFTER = 0.06
+#: Seconds after the last move until the keys and the details follow: on a slow line their lines cost more than the move.
+REST = 0.25
 #: Terminals of so many lines have room for the details of the row under the cursor.
 PANE_FROM = 40
 #: The longest pause, in seconds, between tries when the cloud refuses to answer this list.
@@ -79,7 +82,8 @@ class ResourceList(BaseScreen):
         self._looked_at = -1e9
         self._refused = 0
         self._allowed_now: tuple[bool, ...] = ()
-        self._around_waits = False
+        self._count_waits: Timer | None = None
+        self._rest: Timer | None = None
 
     # -- made
 
@@ -230,17 +234,18 @@ class ResourceList(BaseScreen):
         self.query_one("#count", Bar).set((), right)
 
     def on_virtual_table_highlighted(self) -> None:
-        """Other keys may make sense for this row; while one moves on quickly, the lines around the table wait."""
-        if not self._around_waits:
-            self._around_waits = True
-            self.set_timer(COUNT_AFTER, self._show_count)
-            self.set_timer(KEYS_AFTER, self._show_allowed)
+        """Other keys may make sense for this row; what stands around the table waits until one rests."""
+        if self._count_waits is None:
+            self._count_waits = self.set_timer(COUNT_AFTER, self._show_count)
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(REST, self._show_around)
 
     def _show_count(self) -> None:
+        self._count_waits = None
         self._show_chosen()
 
-    def _show_allowed(self) -> None:
-        self._around_waits = False
+    def _show_around(self) -> None:
         self._show_chosen()
         self._show_pane()
         allowed = self._allowed()

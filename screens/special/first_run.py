@@ -152,13 +152,13 @@ class WhatNext(BaseDialog[None]):
         if not self._typed.get("sample") or self._failed:
             return _(
                 N_(
-                    "Now log out (Ctrl+L), log in as {admin} with the password you just gave, and add a volume, an"
+                    "Now log out (F10), log in as {admin} with the password you just gave, and add a volume, an"
                     " instance that uses it, and a VM of the instance; press p on the VM to see it run."
                 )
             ).format(admin=self._typed.get("admin", ""))
         return _(
             N_(
-                "Now log out (Ctrl+L), log in as {admin} with the password you just gave, open VMs, and press p on the"
+                "Now log out (F10), log in as {admin} with the password you just gave, open VMs, and press p on the"
                 " sample VM to see it run; its screen address is in the list."
             )
         ).format(admin=self._typed.get("admin", ""))

@@ -119,7 +119,7 @@ async def test_after_an_ended_session_somebody_else_begins_anew(cloud: FakeBacke
 
 async def test_logging_out_leaves_nothing_on_screen(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("ctrl+l")
+        await pilot.press("f10")
         await until(pilot, lambda: "Log in with your account." in screen_text(pilot.app))
         await until(pilot, lambda: not cloud.session)
         assert len(pilot.app.screen_stack) == 2
