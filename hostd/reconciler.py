@@ -136,6 +136,8 @@ class Reconciler:
             for uuid in ripe:
                 del self._later[uuid]
             everything, self._everything = self._everything, False
+            if not everything:
+                dirty = {uuid for uuid in dirty if not self._left_for_later(uuid)}
             if everything:
                 due = self._clock.monotonic() + intervals.RECONCILE
             try:
@@ -145,6 +147,16 @@ class Reconciler:
                 self._throttled.warning("compare", "cannot compare", reason=error.text())
             except Exception:
                 logger.exception("comparing failed")
+
+    def _left_for_later(self, uuid: str) -> bool:
+        """Whether somebody works on a VM right now: what that work brings about needs no look, its end does."""
+        if not self._targets.doing(uuid):
+            return False
+        with self._guard:
+            self._missed.add(uuid)
+        if not self._targets.doing(uuid):
+            self._released(uuid)  # it ended just then, before it could know
+        return True
 
     def _compare(self, only: set[str] | None) -> None:
         """Compare some VMs, or all when ``only`` is None."""
