@@ -44,6 +44,7 @@ class Cloud:
         self.sysadm("host-group", "add", "all", *hosts)
         self.sysadm("project", "configure", "web", "--add-host-group", "all")
         for host in lab.hosts:
+            self.sysadm("host", "edit", host.name, "--max-vcpus", "200")
             place = ["--host", host.name, "--path", "/srv/pool", "--capacity", "4GiB", "--project", "web"]
             self.sysadm("pool", "add", f"pool-{host.name}", "--type", "dir", *place)
         self.zhao("instance", "add", "tiny", "--vcpus", "1", "--memory", "16MiB")
