@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from textual.screen import Screen
 
 from core.clock import Clock
-from core.errors import DosvmError
+from core.errors import DatabaseUnavailable, DosvmError, HostdUnavailable
 from core.rpc.backend import Backend
 from screens.courier import Courier
 from screens.spec import PROJECT, SYSADM, ResourceSpec, Row
@@ -83,6 +83,11 @@ class Desk(Protocol):
 
     def log_out(self, next_account: str = "") -> None:
         """End the session and ask who comes next; ``next_account`` is typed already."""
+
+
+def is_away(error: DosvmError) -> bool:
+    """Whether an error says that the way to the cloud is broken, rather than one of its parts."""
+    return isinstance(error, HostdUnavailable | DatabaseUnavailable)
 
 
 @dataclass

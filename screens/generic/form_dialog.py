@@ -8,11 +8,11 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.widget import Widget
 
-from core.errors import AuthenticationFailed, DosvmError, Unavailable
+from core.errors import AuthenticationFailed, DosvmError
 from core.i18n import N_, _
 from screens import registry
 from screens.base import BaseDialog
-from screens.context import Context
+from screens.context import Context, is_away
 from screens.generic.confirm import Confirm
 from screens.generic.fields import form_fields, form_texts, offered
 from screens.generic.picker import Picker
@@ -204,7 +204,7 @@ class FormDialog(BaseDialog[Any]):
         if error.field and self.form.set_error(error.field, error.text()):
             return
         self._say_wrong(error.text())
-        if isinstance(error, Unavailable) or (isinstance(error, AuthenticationFailed) and not error.field):
+        if is_away(error) or (isinstance(error, AuthenticationFailed) and not error.field):
             self.context.desk.explain(error)
 
     def _say_wrong(self, text: str) -> None:

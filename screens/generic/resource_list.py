@@ -10,13 +10,13 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.timer import Timer
 
-from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired, Unavailable
+from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired
 from core.i18n import N_, _
 from screens.base import BaseScreen
-from screens.context import Context
+from screens.context import Context, is_away
 from screens.generic.cells import facts, listed, reference_of, row_cells, table_columns
 from screens.generic.offers import actions_of, is_allowed
-from screens.spec import Action, Field, Kind, Related, ResourceSpec, Row, Target
+from screens.spec import Action, Related, ResourceSpec, Row, Target
 from screens.values import show
 from widgets.bar import Bar, KeyHint, Piece
 from widgets.field_list import FieldList
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CALM = 0.25
 #: Seconds after a move until the count follows.
 COUNT_AFTER = 0.06
-#: Seconds after the last move until the keys and the details follow: on a slow line their lines cost more than the move.
+#: Seconds after the last move until the keys and the details follow: over a slow line they cost more than the move.
 REST = 0.25
 #: Terminals of so many lines have room for the details of the row under the cursor.
 PANE_FROM = 40
@@ -169,19 +169,21 @@ class ResourceList(BaseScreen):
         self._news = False
         self._in_flight = True
         self._looked_at = self.context.clock.monotonic()
-        arguments = {
-            "search": self._search,
-            "filters": {**self._filters, **self._fixed},
-            "sort": self._sort,
-            "descending": self._descending,
-            "offset": want.offset,
-            "limit": want.limit,
-        }
+        arguments = {**self._query(), "offset": want.offset, "limit": want.limit}
         self.ask(
             lambda: self.context.backend.call(self.spec.lists_by, **arguments),
             lambda answer: self._came(want, answer),
             self._failed,
         )
+
+    def _query(self) -> dict[str, Any]:
+        """Which rows, in which order."""
+        return {
+            "search": self._search,
+            "filters": {**self._filters, **self._fixed},
+            "sort": self._sort,
+            "descending": self._descending,
+        }
 
     def _came(self, want: Want, answer: Mapping[str, Any]) -> None:
         self._in_flight = False
@@ -197,7 +199,7 @@ class ResourceList(BaseScreen):
         """What is on screen stays; a list that is refused is asked for less and less often."""
         self._in_flight = False
         self._refused += 1
-        if isinstance(error, Unavailable | AuthenticationFailed | PasswordChangeRequired):
+        if is_away(error) or isinstance(error, AuthenticationFailed | PasswordChangeRequired):
             self.context.desk.explain(error)
             return
         if not self.table.total:
@@ -440,40 +442,17 @@ class ResourceList(BaseScreen):
 
     def open_filters(self) -> None:
         """Choose filters in a form."""
-        from screens.generic.form_dialog import FormDialog
+        from screens.generic.filters import filter_dialog
 
-        offered = [f for f in self.spec.filters if self.context.role in f.roles and f.key not in self._fixed]
-        if not offered:
-            return
-        fields = [
-            Field(
-                f.key,
-                f.label,
-                Kind.CHOICE if f.kind is Kind.BOOLEAN else f.kind,
-                choices=(("yes", N_("yes")), ("no", N_("no"))) if f.kind is Kind.BOOLEAN else f.choices,
-                resource=f.resource,
-            )
-            for f in offered
-        ]
-        prefill = {f.key: self._as_word(self._filters.get(f.key)) for f in offered}
-        dialog = FormDialog(
-            self.context, lambda: _(N_("Filters")), fields, None, prefill=prefill, button=lambda: _(N_("Show"))
-        )
-        self.context.desk.show(dialog, self._filters_typed)
-
-    @staticmethod
-    def _as_word(value: Any) -> Any:
-        return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+        dialog = filter_dialog(self.context, self.spec, self._filters, self._fixed)
+        if dialog is not None:
+            self.context.desk.show(dialog, self._filters_typed)
 
     def _filters_typed(self, typed: Mapping[str, Any] | None) -> None:
-        if typed is None:
-            return
-        kinds = {f.key: f.kind for f in self.spec.filters}
-        chosen = {}
-        for key, value in typed.items():
-            if value is not None and value != "":
-                chosen[key] = value == "yes" if kinds[key] is Kind.BOOLEAN else value
-        self._set_filters(chosen)
+        if typed is not None:
+            from screens.generic.filters import chosen
+
+            self._set_filters(chosen(self.spec, typed))
 
     def _set_filters(self, chosen: dict[str, Any]) -> None:
         if chosen != self._filters:
@@ -515,16 +494,7 @@ class ResourceList(BaseScreen):
         """Write all rows of this choice and order to a file."""
         from screens.generic.views import open_export
 
-        open_export(
-            self.context,
-            self.spec,
-            {
-                "search": self._search,
-                "filters": {**self._filters, **self._fixed},
-                "sort": self._sort,
-                "descending": self._descending,
-            },
-        )
+        open_export(self.context, self.spec, self._query())
 
     def retranslate(self) -> None:
         """See :meth:`screens.base.BaseScreen.retranslate`."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
@@ -48,11 +49,19 @@ def at_once(app: TwoLines, *keys: str) -> None:
         app.post_message(events.Key(key, key if len(key) == 1 else None))
 
 
+async def done(pilot: Pilot[None], app: TwoLines) -> None:
+    """Wait until all keys were taken."""
+    await pilot.pause()
+    while app._waiting_keys or app._key_under_way:
+        await pilot.pause(0.02)
+    await pilot.pause(0.05)
+
+
 async def test_letters_and_backspaces_keep_their_order() -> None:
     app = TwoLines()
     async with app.run_test() as pilot:
         at_once(app, "a", "b", "c", "backspace", "backspace", "X", "left", "y")
-        await pilot.pause(0.3)
+        await done(pilot, app)
         assert app.query_one("#one", Input).value == "ayX"
 
 
@@ -60,7 +69,7 @@ async def test_what_follows_a_tab_goes_to_the_next_line() -> None:
     app = TwoLines()
     async with app.run_test() as pilot:
         at_once(app, "a", "tab", "b", "shift+tab", "c")
-        await pilot.pause(0.3)
+        await done(pilot, app)
         assert app.query_one("#two", Input).value == "b"
         assert app.query_one("#one", Input).value.endswith("c")
 
@@ -69,7 +78,7 @@ async def test_what_is_typed_ahead_of_a_dialog_goes_into_it_and_then_out_again()
     app = TwoLines()
     async with app.run_test() as pilot:
         at_once(app, "f2", "4", "2", "enter", "z")
-        await pilot.pause(1.0)
+        await done(pilot, app)
         assert app.answer == "42"
         assert app.query_one("#one", Input).value == "z"
 
@@ -79,7 +88,7 @@ async def test_keys_are_not_held_for_ever_by_a_widget_that_went_away() -> None:
     async with app.run_test() as pilot:
         app._key_under_way = True
         at_once(app, "a", "b")
-        await pilot.pause(0.8)
+        await done(pilot, app)
         assert app.query_one("#one", Input).value == "ab"
 
 
@@ -88,5 +97,5 @@ async def test_a_paste_waits_its_turn() -> None:
     async with app.run_test() as pilot:
         at_once(app, "a", "tab")
         app.post_message(events.Paste("pasted"))
-        await pilot.pause(0.3)
+        await done(pilot, app)
         assert app.query_one("#two", Input).value == "pasted"

@@ -1,0 +1,186 @@
+"""The way to the cloud: what is done when it is away, comes back, has news, or does not know us any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from textual.screen import Screen
+
+from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired
+from core.i18n import N_, _, ngettext
+from dosvm_tui.stage import Stage
+from dosvm_tui.watcher import Deaf, News, Watcher
+from screens.base import BaseScreen
+from screens.context import is_away
+from screens.courier import Answered
+from screens.taskbook import Followed
+
+#: Seconds between tries to reach hostd or the database: 1, 2, 4, 8, then 10.
+LONGEST_PAUSE = 10.0
+#: More tasks than this ending at once are counted rather than named.
+NAMED = 3
+
+
+class Reach(Stage):
+    """The application as far as it follows the cloud; the second half of :class:`screens.context.Desk`."""
+
+    _watcher: Watcher
+    _retrying = False
+
+    def login_screen(self, then: Callable[[Mapping[str, Any]], None], account: str = "", why: str = "") -> Screen[Any]:
+        """A login; ``why`` is the msgid of why it is asked again."""
+        from screens.special.login import Login
+
+        return Login(self.context, then, account, why)
+
+    def password_screen(self, then: Callable[[], None]) -> Screen[Any]:
+        """The change of a first password."""
+        from screens.special.login import ChangePassword
+
+        return ChangePassword(self.context, then)
+
+    @property
+    def at_gate(self) -> bool:
+        """Whether somebody is logging in, or changing a first password, already."""
+        return any(screen.has_class("gate") for screen in self.screen_stack)
+
+    def logged_in(self, user: Mapping[str, Any]) -> None:
+        """Somebody is logged in."""
+        raise NotImplementedError
+
+    def on_answered(self, message: Answered) -> None:
+        """Take an answer."""
+        message.give()
+
+    def explain(self, error: DosvmError) -> None:
+        """See :class:`screens.context.Desk`."""
+        if is_away(error):
+            self._lost(error)
+        elif isinstance(error, PasswordChangeRequired):
+            if not self.at_gate:
+                self.push_screen(self.password_screen(self._password_changed_above))
+        elif isinstance(error, AuthenticationFailed) and not error.field:
+            self._session_ended()
+        else:
+            self.notice(error.text(), "error")
+
+    def _password_changed_above(self) -> None:
+        self.pop_screen()
+        self._look_again()
+
+    def _lost(self, error: DosvmError) -> None:
+        """Hostd or the database is away: say so, and try again after a pause that grows."""
+        link = self.context.link
+        if link.lost and link.retry_at > self.context.clock.monotonic():
+            link.error = error
+        else:
+            link.error = error
+            link.retry_at = self.context.clock.monotonic() + min(LONGEST_PAUSE, 2.0**link.failures)
+            link.failures += 1
+        self._show_banners()
+
+    def arrived(self) -> None:
+        """See :class:`screens.context.Desk`."""
+        link = self.context.link
+        if link.lost:
+            link.error, link.failures = None, 0
+            self._show_banners()
+            self._look_again()
+
+    def _show_banners(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, BaseScreen):
+                screen.show_banner()
+
+    def _look_again(self) -> None:
+        if self._front is not None:
+            self._front.look_again()
+
+    def _second(self) -> None:
+        """Once a second: the clock, and the tries to reach what is away."""
+        link = self.context.link
+        front = self._front
+        if front is not None:
+            front.show_path()
+        if not link.lost:
+            return
+        self._show_banners()
+        if self.context.clock.monotonic() >= link.retry_at and not self._retrying:
+            self._retrying = True
+            self.context.courier.send(
+                lambda: self.context.backend.call("cloud.status"), self, self._reached, self._not_reached
+            )
+
+    def _reached(self, _status: Any) -> None:
+        self._retrying = False
+        self.arrived()
+
+    def _not_reached(self, error: DosvmError) -> None:
+        self._retrying = False
+        if is_away(error):
+            self._lost(error)
+        else:
+            # It answers, if only to refuse.
+            self.arrived()
+            self.explain(error)
+
+    def on_deaf(self, message: Deaf) -> None:
+        """Listening failed."""
+        self.explain(message.error)
+
+    def on_news(self, message: News) -> None:
+        """Something changed: the screen in front looks again, the tray follows the tasks."""
+        ended = self.context.tasks.hear(message.tasks)
+        if self.context.link.lost:
+            self.context.link.retry_at = self.context.clock.monotonic()
+        if message.tasks:
+            self._tell_tasks(ended)
+        if message.changed or ended:
+            self._look_again()
+
+    def _session_ended(self) -> None:
+        """Ask who is there, above what is open: the same person comes back to the same place."""
+        if self.at_gate:
+            return
+        self._watcher.pause()
+        before = self.context.account
+
+        def again(user: Mapping[str, Any]) -> None:
+            if user.get("name") == before and not user.get("must_change_password"):
+                self.context.user = dict(user)
+                self.pop_screen()
+                self._watcher.start()
+                self._look_again()
+            else:
+                self.logged_in(user)
+
+        self.push_screen(self.login_screen(again, before, N_("The session has ended.")))
+
+    def follow(self, task: str, what: str, name: str) -> None:
+        """See :class:`screens.context.Desk`."""
+        self.context.tasks.follow(task, what, name)
+        self._tell_tasks([])
+
+    def _tell_tasks(self, ended: Sequence[Followed]) -> None:
+        front = self._front
+        if front is not None:
+            front.show_path()
+        top = self.screen
+        if hasattr(top, "tasks_changed"):
+            top.tasks_changed()
+        failed = [task for task in ended if task.state == "failed"]
+        well = [task for task in ended if task.state == "done"]
+        for task in failed[:NAMED]:
+            self.notice(f"{task.what} {task.name}: {task.error}", "error")
+        if len(failed) > NAMED:
+            count = len(failed) - NAMED
+            text = ngettext(
+                "{count} more task failed; F3 shows it.", "{count} more tasks failed; F3 shows them.", count
+            )
+            self.notice(text.format(count=count), "error")
+        if len(well) > NAMED:
+            self.notice(ngettext("{count} task is done.", "{count} tasks are done.", len(well)).format(count=len(well)))
+        else:
+            for task in well:
+                self.notice(_(N_("{what} {name}: done.")).format(what=task.what, name=task.name))

@@ -1,0 +1,101 @@
+"""Which screens are open, one above the other, and what is said over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from textual.screen import Screen
+
+from screens import registry
+from screens.base import BaseScreen
+from screens.context import Context
+from screens.generic.resource_list import ResourceList
+from screens.spec import ResourceSpec, Row
+from screens.special import SCREENS
+from widgets.keys import OrderedKeys
+from widgets.sparing import SparingOutput
+
+
+class Stage(SparingOutput, OrderedKeys):
+    """The application as far as it opens and closes screens; the first half of :class:`screens.context.Desk`."""
+
+    context: Context
+
+    def open_resource(
+        self, name: str, *, filters: Mapping[str, Any] | None = None, title: str = "", root: bool = False
+    ) -> None:
+        """See :class:`screens.context.Desk`."""
+        screen = self._list_or_row(name, filters=filters, title=title)
+        if root:
+            self._become(screen)
+        else:
+            self.push_screen(screen)
+
+    def _list_or_row(self, name: str, *, filters: Mapping[str, Any] | None = None, title: str = "") -> Screen[Any]:
+        spec = registry.resource(name)
+        if spec.single:
+            return self._detail(spec, None)
+        return ResourceList(self.context, spec, filters=filters, title=title)
+
+    def _become(self, screen: Screen[Any]) -> None:
+        """Put a screen in place of all that is open."""
+        # At the bottom lies Textual's own blank screen, which cannot be switched.
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+        if len(self.screen_stack) == 2:
+            self.switch_screen(screen)
+        else:
+            self.push_screen(screen)
+
+    def open_row(self, spec: ResourceSpec, row: Row) -> None:
+        """See :class:`screens.context.Desk`."""
+        self.push_screen(self._detail(spec, row))
+
+    def _detail(self, spec: ResourceSpec, row: Row | None) -> Screen[Any]:
+        if spec.detail_screen in SCREENS:
+            found: Screen[Any] = self._special(spec.detail_screen)(self.context, spec, row)
+            return found
+        from screens.generic.resource_detail import ResourceDetail
+
+        return ResourceDetail(self.context, spec, row)
+
+    @staticmethod
+    def _special(name: str) -> Any:
+        module, cls = SCREENS[name]
+        return getattr(import_module(module), cls)
+
+    def open_special(self, name: str, spec: ResourceSpec, row: Row | None = None) -> bool:
+        """See :class:`screens.context.Desk`."""
+        if name not in SCREENS:
+            return False
+        cls = self._special(name)
+        if hasattr(cls, "open"):
+            cls.open(self.context)
+        else:
+            self.push_screen(cls(self.context, spec, row))
+        return True
+
+    def show(self, screen: Screen[Any], then: Callable[[Any], None] | None = None) -> None:
+        """See :class:`screens.context.Desk`."""
+        self.push_screen(screen, then)
+
+    def back(self) -> None:
+        """See :class:`screens.context.Desk`."""
+        if len(self.screen_stack) > 2:
+            self.pop_screen()
+
+    def crumbs(self) -> Sequence[str]:
+        """See :class:`screens.context.Desk`."""
+        return [screen.crumb() for screen in self.screen_stack if isinstance(screen, BaseScreen)]
+
+    @property
+    def _front(self) -> BaseScreen | None:
+        """The uppermost full screen, dialogs above it or not."""
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, BaseScreen)), None)
+
+    def notice(self, text: str, severity: str = "information") -> None:
+        """See :class:`screens.context.Desk`."""
+        level = "error" if severity == "error" else "warning" if severity == "warning" else "information"
+        self.notify(text, severity=level, timeout=12 if level == "error" else 5, markup=False)  # type: ignore[arg-type]
