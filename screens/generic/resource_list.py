@@ -53,7 +53,8 @@ class ResourceList(BaseScreen):
     ResourceList #slash.-open { display: block; }
     ResourceList #chosen { width: 1fr; }
     ResourceList #count { width: 26; }
-    ResourceList #pane { height: 8; background: $surface; padding: 0 1; }
+    ResourceList #pane { height: 8; background: $surface; padding: 0 1; display: none; }
+    ResourceList #pane.-shown { display: block; }
     """
 
     def __init__(
@@ -98,10 +99,10 @@ class ResourceList(BaseScreen):
             lambda row: str(reference_of(self.spec, row)),
             id="rows",
         )
-        if self.app.size.height >= PANE_FROM:
-            pane = FieldList(flow=True, id="pane")
-            pane.can_focus = False
-            yield pane
+        pane = FieldList(flow=True, id="pane")
+        pane.can_focus = False
+        pane.set_class(self.app.size.height >= PANE_FROM, "-shown")
+        yield pane
 
     @property
     def table(self) -> VirtualTable:
@@ -126,7 +127,11 @@ class ResourceList(BaseScreen):
         self.set_interval(self.spec.interval, self._tick)
 
     def on_resize(self) -> None:
-        """Show as many columns as there is room for."""
+        """Show as many columns as there is room for, and the details where there is room for them."""
+        if not self.is_framed:
+            return
+        self.query_one("#pane").set_class(self.app.size.height >= PANE_FROM, "-shown")
+        self._show_pane()
         self._fit_columns()
 
     def _fit_columns(self) -> None:
@@ -258,7 +263,8 @@ class ResourceList(BaseScreen):
     def _show_pane(self) -> None:
         """On a tall terminal, what is known of the row under the cursor stands below the table."""
         row = self.table.cursor_row
-        for pane in self.query(FieldList):
+        pane = self.query_one("#pane", FieldList)
+        if pane.display:
             pane.set(facts(self.spec, self.context.role, row) if row is not None else ())
 
     def on_virtual_table_marked(self) -> None:
