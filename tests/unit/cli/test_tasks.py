@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from core.errors import EngineError
 from core.i18n import N_
 from core.model import Task, TaskState
+from dosvm_tui.commands.waiting import _Progress
 from tests.fakes.office import Office
 from tests.unit.cli.conftest import Dosvm
 
@@ -41,11 +43,15 @@ def _end_tasks(office: Office, state: TaskState, error: str = "") -> None:
 
 
 @contextmanager
-def _host_works(office: Office, state: TaskState, error: str = "") -> Iterator[None]:
-    """A host that ends every task after a moment, as an executor would."""
+def _host_works(
+    office: Office, state: TaskState, error: str = "", *, after: threading.Event | None = None
+) -> Iterator[None]:
+    """A host that ends every task after a moment, as an executor would; not before ``after`` is set."""
     stop = threading.Event()
 
     def work() -> None:
+        if after is not None:
+            after.wait(30)
         while not stop.wait(0.1):
             _end_tasks(office, state, error)
 
@@ -95,7 +101,15 @@ def test_no_wait_returns_at_once_with_the_task(dosvm: Dosvm, shop: Office) -> No
 
 def test_progress_is_shown_where_somebody_looks(dosvm: Dosvm, shop: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    with _host_works(shop, TaskState.DONE):
+    looked_at = threading.Event()
+    show = _Progress.show
+
+    def noted(progress: _Progress, row: Mapping[str, Any]) -> None:
+        show(progress, row)
+        looked_at.set()
+
+    monkeypatch.setattr(_Progress, "show", noted)
+    with _host_works(shop, TaskState.DONE, after=looked_at):
         done = dosvm(*ADD, who="zhao")
     assert done.code == 0
     assert "Add disk1: queued" in done.err
