@@ -9,10 +9,21 @@ part() {
 	local name=$1
 	shift
 	echo "== $name"
-	.venv/bin/pytest -q --durations=5 --junit-xml="$report/$name.xml" "$@" </dev/null
-	local code=$?
+	.venv/bin/pytest -q --durations=5 --junit-xml="$report/$name.xml" "$@" </dev/null | tee "$report/$name.log"
+	local code=${PIPESTATUS[0]}
 	# 5: nothing was collected, which is no failure of a part
-	[ $code -eq 0 ] || [ $code -eq 5 ] || failed=1
+	[ $code -eq 0 ] || [ $code -eq 5 ] || again "$name" $code || failed=1
+}
+# Machines are shared: a few tests that fail are repeated once, alone. Those that pass then are told, not hidden:
+# they wait for something in a wrong way and want mending.
+again() {
+	local name=$1 code=$2 tests
+	mapfile -t tests < <(sed -nE 's/^(FAILED|ERROR) (tests\/[^ ]*::.*)$/\2/p' "$report/$name.log" | sed 's/ - .*//')
+	[ "$code" -eq 1 ] && [ ${#tests[@]} -ge 1 ] && [ ${#tests[@]} -le 5 ] || return 1
+	mkdir -p "$report/again"
+	echo "== $name: what failed, repeated alone"
+	.venv/bin/pytest -q --junit-xml="$report/again/$name.xml" "${tests[@]}" </dev/null || return 1
+	echo "WARNING: unsteady tests in $name: they failed among others and passed alone: ${tests[*]}"
 }
 part quick -n 2 --dist loadfile -m "not engine and not lab and not bench and not soak"
 part engine -m "engine and not lab and not bench and not soak"
