@@ -82,6 +82,11 @@ class FieldRow(Widget):
         """Give the input its place."""
         self._place()
 
+    def on_resize(self) -> None:
+        """Wrap the error anew."""
+        if self.error:
+            self._place()
+
     def _place(self) -> None:
         unit = cell_len(self.field.unit) + 1 if self.field.unit else 0
         self.input.styles.margin = (0, unit, 0, self._label_width)

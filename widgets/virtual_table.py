@@ -208,6 +208,7 @@ class VirtualTable(Widget, can_focus=True):
         """
         renewed = not self._pages.current
         grew = total != self.total
+        begun = bool(total) != bool(self.total)
         if not self._pages.put(want, rows, total):
             return
         for row in rows:
@@ -217,7 +218,8 @@ class VirtualTable(Widget, can_focus=True):
         if renewed:
             self._top = self._cursor = 0
         self._follow_row(renewed)
-        if renewed or not self._places:
+        if renewed or begun or not self._places:
+            # All lines: the words that stood for rows come or go.
             self._arrange()
             self.refresh()
         elif grew or self._too_narrow():

@@ -176,3 +176,16 @@ async def test_moving_past_the_edge_scrolls_by_a_third_of_the_page() -> None:
         await pilot.press("down", "down")
         await pilot.pause()
         assert "row 5" in app.lines()[1]
+
+
+async def test_the_words_that_stood_for_rows_go_when_rows_come() -> None:
+    app = OneTable(0)
+    async with app.run_test(size=(40, 12)) as pilot:
+        app.table.set_placeholder("Nothing yet.")
+        await pilot.pause()
+        assert any("Nothing yet." in line for line in app.lines())
+        app.numbers = [7]
+        app.table.deliver(app.table.seen(), app.numbers, 1)
+        await pilot.pause()
+        assert any("row 7" in line for line in app.lines())
+        assert not any("Nothing yet." in line for line in app.lines())
