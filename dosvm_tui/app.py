@@ -77,7 +77,7 @@ class Console(Reach):
         self._offered = False
         for theme in THEMES.values():
             self.register_theme(theme)
-        self._apply_theme(self._chosen.theme or theme_for_terminal())
+        self._apply_theme(theme_for_terminal(chosen=self._chosen.theme))
 
     # -- how it begins
 
@@ -97,7 +97,7 @@ class Console(Reach):
         if self._chosen.language and self._chosen.language != language():
             self.choose_language(self._chosen.language)
         if self._chosen.theme:
-            self._apply_theme(self._chosen.theme)
+            self._apply_theme(theme_for_terminal(chosen=self._chosen.theme))
         if user.get("must_change_password"):
             self.switch_screen(self.password_screen(self._password_changed))
         else:
@@ -182,6 +182,10 @@ class Console(Reach):
             return
         names = list(THEMES)
         self.choose_theme(names[(names.index(self.theme) + 1) % len(names)])
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C, by which nobody leaves by accident."""
+        self.notice(_(N_("Ctrl+Q leaves.")))
 
     def action_help(self) -> None:
         """F1: help for the screen in front."""

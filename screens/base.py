@@ -248,7 +248,7 @@ class BaseScreen(Asking, Screen[None]):
         banner.set_class(link.lost, "-shown")
         if link.error is not None:
             seconds = max(0, round(link.retry_at - self.context.clock.monotonic()))
-            again = _("Tried again in {seconds} s.").format(seconds=seconds) if seconds else _("Trying again ...")
+            again = _("Trying again in {seconds} s.").format(seconds=seconds) if seconds else _("Trying again ...")
             banner.set(f"{link.error.text()} {again}")
 
     def show_keys(self) -> None:

@@ -161,11 +161,13 @@ def is_plain(theme: str) -> bool:
     return theme == "plain"
 
 
-def theme_for_terminal(environment: Mapping[str, str] = os.environ) -> str:
-    """The theme that suits a terminal when nobody chose one."""
+def theme_for_terminal(environment: Mapping[str, str] = os.environ, chosen: str = "") -> str:
+    """The theme that suits a terminal: the one chosen, perhaps at another terminal, if this one can show it."""
     term = environment.get("TERM", "")
     if term in _BARE:
         return "plain"
+    if chosen:
+        return chosen
     if environment.get("COLORTERM", "") in ("truecolor", "24bit") or "256color" in term or "direct" in term:
         return "dark"
     return "16-colour"

@@ -41,7 +41,10 @@ def load_key(path: Path) -> bytes:
     except OSError as error:
         raise InvalidInput(
             N_("The cluster key {path} cannot be read: {reason}."),
-            remedy=N_("Run `dosvm init` first, or copy the key from another host of this cloud."),
+            remedy=N_(
+                "If the cloud is elsewhere, name its directory in DOSVM_HOME (`make run` uses /var/lib/dosvm)."
+                " Otherwise run `dosvm init`, or copy the key from another host of this cloud."
+            ),
             path=str(path),
             reason=error.strerror or str(error),
         ) from error

@@ -93,7 +93,7 @@ def _field_text(field: Field) -> str:
     if field.required:
         parts.append(_(N_("(needed)")))
     if field.hint:
-        parts = [" ".join(parts) + ":", _(field.hint)]
+        parts = [_(N_("{label}: {hint}")).format(label=" ".join(parts), hint=_(field.hint))]
     if field.default not in (None, "", False) and field.kind is not Kind.ROWS:
         parts.append(_(N_("Default: {value}.")).format(value=show(field.default, field.kind)))
     return " ".join(parts)

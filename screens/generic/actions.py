@@ -87,9 +87,14 @@ class ActionRun:
         template = _(self._action.warning) if self._action.warning else f"{_(self._action.label)}: {{name}}"
         if len(rows) == 1:
             return filled(template, rows[0])
-        many = filled(template, {"name": _(N_("each of these"))})
-        names = names_of([label_of(self._spec, row) for row in rows])
-        return _(N_("{count} at once: {names}.")).format(count=len(rows), names=names) + "\n" + many
+        said = [_(N_("{count} at once: {names}.")).format(count=len(rows), names=self._listed())]
+        if self._action.warning:
+            what = filled(template, dict.fromkeys(("name", *rows[0]), "…"))
+            said.append(_(N_("Each of them: {what}")).format(what=what))
+        return "\n".join(said)
+
+    def _listed(self) -> str:
+        return names_of([label_of(self._spec, row) for row in self._rows])
 
     def _type_name(self) -> str:
         if self._action.danger is not Danger.TYPE_NAME or not self._rows:

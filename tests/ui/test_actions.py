@@ -92,6 +92,7 @@ async def test_marked_rows_are_acted_on_together_with_a_report_for_each(cloud: F
         await pilot.press("b")
         await pilot.pause(0.1)
         assert "web-front-01, web-front-02, web-front-05" in screen_text(pilot.app)
+        assert "Each of them: The guest of … is asked to reboot" in screen_text(pilot.app)
         await pilot.press("right", "enter")
         await until(pilot, lambda: "2 of 3 done, 1 refused" in screen_text(pilot.app))
         text = screen_text(pilot.app)
@@ -143,6 +144,8 @@ async def test_a_form_checks_as_one_types(cloud: FakeBackend) -> None:
         assert "also the file's name" in screen_text(pilot.app)
         await typed(pilot, "../etc")
         assert "beginning with a letter or digit" in screen_text(pilot.app).replace("\n", "")
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: " digit. " in screen_text(pilot.app))
         await pilot.press("ctrl+s")
         assert not cloud.called("volume.add")
 

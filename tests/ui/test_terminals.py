@@ -39,6 +39,11 @@ def test_the_terminal_chooses_the_theme_until_somebody_does(environment: dict[st
     assert theme_for_terminal(environment) == theme
 
 
+def test_a_theme_chosen_elsewhere_waits_where_only_ascii_can_be_shown() -> None:
+    assert theme_for_terminal({"TERM": "linux"}, "light") == "plain"
+    assert theme_for_terminal({"TERM": "xterm-256color"}, "light") == "light"
+
+
 def test_every_theme_has_a_name_for_people() -> None:
     assert set(THEMES) == set(TITLES)
 
