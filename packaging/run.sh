@@ -20,7 +20,7 @@ fi
 
 if [ ! -e "$DOSVM_HOME/dosvm.toml" ]; then
 	mkdir -p "$DOSVM_HOME"
-	"$dosvm" init --database "sqlite:///$DOSVM_HOME/cloud.db" --yes
+	"$dosvm" init --database "sqlite:///$DOSVM_HOME/cloud.db" --yes | sed '$d' # its last line says what comes next: here it comes by itself
 	sed -i "s|^\[config\]\$|&\nsample_image = \"$sample\"|" "$DOSVM_HOME/dosvm.toml"
 	if [ -t 0 ]; then
 		read -rp "Write the password down; press Enter to go on. "

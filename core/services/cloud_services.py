@@ -155,7 +155,7 @@ def _quotas(hosts: list[Host], disk: int) -> dict[str, int | None]:
     return {
         "max_instances": 100,
         "max_vcpus": max(4, sum(host.max_vcpus for host in hosts)),
-        "max_memory": max(GIB, sum(host.max_memory for host in hosts)),
+        "max_memory": -(-sum(host.max_memory for host in hosts) // GIB) * GIB or GIB,  # a round number
         "max_disk": disk,
         "max_images": 100,
         "max_image_bytes": max(10 * GIB, disk),

@@ -53,7 +53,12 @@ def write_details(row: Mapping[str, Any], columns: Sequence[Column], fields: Seq
             told.add(field.key)
             lines.append((_(field.label), _of_field(field, row[field.key])))
     lines += [
-        (key, show(value, Kind.BOOLEAN if isinstance(value, bool) else Kind.TEXT))
+        (
+            key,
+            _counts(value)
+            if isinstance(value, Mapping)
+            else show(value, Kind.BOOLEAN if isinstance(value, bool) else Kind.TEXT),
+        )
         for key, value in row.items()
         if key not in told
     ]
@@ -63,6 +68,10 @@ def write_details(row: Mapping[str, Any], columns: Sequence[Column], fields: Seq
         print(f"{_fit(label, widest, right=False)}{_GAP}{printable(first)}")
         for line in more:
             print(f"{' ' * widest}{_GAP}{printable(line)}")
+
+
+def _counts(value: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {show(each, Kind.TEXT)}" for key, each in value.items())
 
 
 def _of_field(field: Field, value: Any) -> str:
