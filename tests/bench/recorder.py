@@ -41,6 +41,9 @@ class Recorder:
         """Start the program."""
         self.width, self.height = width, height
         self.pieces: list[Piece] = []
+        self._screen = pyte.Screen(width, height)
+        self._stream = pyte.ByteStream(self._screen)
+        self._replayed = 0
         self.begin = time.perf_counter()
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
@@ -95,14 +98,20 @@ class Recorder:
         while not self.pieces or time.perf_counter() - self.pieces[-1].at < seconds:
             time.sleep(0.02)
 
-    def replay(self, look: Callable[[pyte.Screen, Piece], None]) -> pyte.Screen:
-        """Write everything that came onto a screen, piece by piece, and call ``look(screen, piece)`` after each."""
-        screen = pyte.Screen(self.width, self.height)
-        stream = pyte.ByteStream(screen)
-        for piece in self.pieces:
-            stream.feed(piece.data)
-            look(screen, piece)
-        return screen
+    def replay(self, look: Callable[[pyte.Screen, Piece], None]) -> None:
+        """Write what came since the last replay onto a screen, and call ``look(screen, piece)`` after each piece."""
+        for piece in self.pieces[self._replayed :]:
+            self._stream.feed(piece.data)
+            self._replayed += 1
+            look(self._screen, piece)
+
+    def pause(self) -> None:
+        """Stop the program for a while, so that it does not disturb another one that is measured."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
 
     @property
     def resident_mib(self) -> float:
