@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import tempfile
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import libvirt
 import pymysql
 
 from tests.fakes.mariadb import MariaDB
@@ -201,7 +203,8 @@ def _destroy_all(host: LabHost) -> None:
     connection = host.libvirt()
     try:
         for domain in connection.listAllDomains():
-            domain.destroy()
+            with contextlib.suppress(libvirt.libvirtError):  # it may end by itself at this moment
+                domain.destroy()
         for pool in connection.listAllStoragePools():
             # A transient one is forgotten when it ends.
             persistent = pool.isPersistent()
