@@ -54,6 +54,7 @@ from hostd.machines import Machines
 from hostd.metrics.collector import Collector
 from hostd.peers import Peers
 from hostd.reconciler import Reconciler
+from hostd.runs import Runs
 from hostd.server import Server
 from hostd.settings import Settings
 from hostd.targets import Targets
@@ -90,8 +91,9 @@ class Daemon:
         self.peers = Peers(signer)
         self.cloud = LivingCloud(settings.host_uuid, clock, self.collector, self.peers)
         self.cloud.own_error(lambda: self.connection.reason)
+        self.runs = Runs(self.database, settings.host_uuid, self.events)
         self.heartbeat = Heartbeat(
-            settings, boot, self.database, clock, self.collector, self.cloud, self.bus, listens=self.listens
+            settings, boot, self.database, clock, self.collector, self.cloud, self.bus, self.runs, listens=self.listens
         )
         self.heartbeat.hypervisor(lambda: describe(self.probe.result(), self.versions.now, self.connection.reason))
         passwords = Passwords(clock)
@@ -110,6 +112,7 @@ class Daemon:
             self.probe,
             vault,
             Disks(settings.temporary, settings.state),
+            self.runs,
         )
         pools, volumes = Pools(self.connection), Volumes(self.connection)
         self.executor = Executor(
@@ -138,6 +141,7 @@ class Daemon:
             self.events,
             self.machines,
             self.collector,
+            self.runs,
             self.targets,
             self.bus,
             threads=settings.threads,
@@ -186,6 +190,7 @@ class Daemon:
         self.heartbeat.on_registered(self.reconciler.look_at_everything)
         self.peers.start()
         self.collector.start()
+        self.runs.start()
         self.heartbeat.start()
         self.server.start()
         self.events.start()
@@ -214,6 +219,7 @@ class Daemon:
         self.server.close()
         self.heartbeat.close()
         self.collector.close()
+        self.runs.close()
         self.peers.close()
         self.events.close()
         self.connection.close()

@@ -23,6 +23,7 @@ from hostd.hypervisor.versions import Versions
 from hostd.log import Throttled, fields
 from hostd.metrics.collector import Collector
 from hostd.metrics.host import facts
+from hostd.runs import Runs
 from hostd.settings import Settings
 
 logger = logging.getLogger("hostd.heartbeat")
@@ -40,6 +41,7 @@ class Heartbeat:
         collector: Collector,
         cloud: LivingCloud,
         bus: Bus,
+        runs: Runs,
         *,
         listens: bool,
     ) -> None:
@@ -51,6 +53,7 @@ class Heartbeat:
         self._collector = collector
         self._cloud = cloud
         self._bus = bus
+        self._runs = runs
         self._listens = listens
         self._host_id: int | None = None
         self._registered = threading.Event()
@@ -107,8 +110,8 @@ class Heartbeat:
         host_id = self._host_id
         if host_id is None:
             return
-        load = self._load()
-        if not self._database.write(lambda session: hosts.beat(session, host_id, load)):
+        load, proof = self._load(), self._runs.proof()
+        if not self._database.write(lambda session: hosts.beat(session, host_id, load, proof)):
             logger.warning("this host was deleted from the database; it registers again")
             self._host_id = None
             self._registered.clear()
@@ -123,6 +126,8 @@ class Heartbeat:
             self._bus.changed({"host"})
 
     def _register(self) -> None:
+        # What the last heartbeat proves of runs that ended meanwhile must be read before the next one.
+        self._runs.take_stock()
         seen = facts()
         registration = hosts.Registration(
             address=self._settings.address if self._listens else "",
@@ -133,6 +138,8 @@ class Heartbeat:
             cpu_model=seen.cpu_model,
             architecture=seen.architecture,
             kernel=seen.kernel,
+            kernel_boot=self._runs.boot,
+            clock_ms=self._runs.proof(),
         )
         self._host_id = self._database.write(
             lambda session: hosts.register(session, self._settings.host_uuid, self._settings.host_name, registration)

@@ -36,6 +36,7 @@ from hostd.hypervisor.errors import Missing
 from hostd.hypervisor.events import Events
 from hostd.hypervisor.probe import Probe
 from hostd.log import fields
+from hostd.runs import Runs
 
 logger = logging.getLogger("hostd.machines")
 
@@ -60,6 +61,7 @@ class Machines:
         probe: Probe,
         vault: Vault,
         disks: Disks,
+        runs: Runs,
     ) -> None:
         """Prepare.
 
@@ -72,6 +74,7 @@ class Machines:
             probe: tells KVM from TCG.
             vault: opens the passwords of screens.
             disks: makes files ready.
+            runs: is told at once of a run that began.
         """
         self._database = database
         self._clock = clock
@@ -81,6 +84,7 @@ class Machines:
         self._probe = probe
         self._vault = vault
         self._disks = disks
+        self._runs = runs
 
     def observe(self, domain: Domain | None, before: MachineState | None = None) -> dict[str, Any]:
         """What the database should say of a machine, given its domain (None: it does not run)."""
@@ -144,6 +148,7 @@ class Machines:
         if domain is None:
             # While its task is open nobody can place the VM anew; without one, somebody may at any moment.
             domain = self._create(order, loaded if epoch is not None else 0.0)
+        self._runs.running({uuid: domain}, 0)
         values = self.observe(domain)
         host_id = order.host_id
         assert host_id is not None

@@ -32,6 +32,8 @@ from hostd.hypervisor.events import Event, Events
 from hostd.log import Throttled, fields
 from hostd.machines import Machines
 from hostd.metrics.collector import Collector
+from hostd.processes import boot_clock_ms
+from hostd.runs import Runs
 from hostd.targets import Targets
 
 logger = logging.getLogger("hostd.reconciler")
@@ -50,6 +52,7 @@ class Reconciler:
         events: Events,
         machines: Machines,
         collector: Collector,
+        runs: Runs,
         targets: Targets,
         bus: Bus,
         *,
@@ -63,6 +66,7 @@ class Reconciler:
         self._domains = domains
         self._machines = machines
         self._collector = collector
+        self._runs = runs
         self._targets = targets
         self._bus = bus
         self._backoff = Backoff(clock)
@@ -163,8 +167,10 @@ class Reconciler:
         host_id = self._host_id()
         if host_id is None or not self._connection.up or only == set():
             return
+        asked = boot_clock_ms()
         ours = {domain.uuid: domain for domain in self._domains.all() if domain.epoch is not None}
         self._collector.running(ours)
+        self._runs.running(ours, asked)
         looked_at = set(ours) if only is None else only
 
         def read(session: Session) -> tuple[dict[str, MachineState], set[str]]:

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     TIME = "time"  # UTC "YYYY-MM-DDTHH:MM:SS[.ffffff]"; shown local
     DURATION = "duration"  # seconds
+    RUN_TIME = "run-time"  # seconds that add up, shown to the second
     STATE = "state"  # a word with a sign: see STATE_SIGNS
     CHOICE = "choice"
     SECRET = "secret"  # never shown, never prefilled

@@ -14,7 +14,7 @@ from screens.spec import STATE_WORDS, Field, Kind
 #: What stands where there is no value.
 NOTHING = "-"
 #: Kinds whose values stand at the right of their column.
-RIGHT = frozenset({Kind.INTEGER, Kind.SIZE, Kind.RATE, Kind.PERCENT, Kind.DURATION})
+RIGHT = frozenset({Kind.INTEGER, Kind.SIZE, Kind.RATE, Kind.PERCENT, Kind.DURATION, Kind.RUN_TIME})
 
 _TRUE = frozenset({"yes", "true", "on", "1"})
 _FALSE = frozenset({"no", "false", "off", "0"})
@@ -58,6 +58,12 @@ def _duration(seconds: Any) -> str:
     return f"{minutes}m {left}s" if minutes else f"{left}s"
 
 
+def _run_time(seconds: Any) -> str:
+    days, rest = divmod(int(seconds), 86400)
+    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    return _(N_("{days} d {clock}")).format(days=days, clock=clock)
+
+
 def local_time(text: str) -> datetime:
     """A time of the database (UTC, ISO 8601) in the zone of this machine."""
     moment = datetime.fromisoformat(text)
@@ -79,6 +85,7 @@ _SHOWERS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.BOOLEAN: lambda value: _(N_("yes")) if value else _(N_("no")),
     Kind.TIME: _time,
     Kind.DURATION: _duration,
+    Kind.RUN_TIME: _run_time,
     Kind.STATE: _state,
 }
 

@@ -24,7 +24,10 @@ _TRIES = 10
 
 @dataclass(frozen=True)
 class Registration:
-    """What a hostd says of its host when it starts. Memory is bytes; the port is 0 when it is not on the network."""
+    """What a hostd says of its host when it starts. Memory is bytes; the port is 0 when it is not on the network.
+
+    ``kernel_boot`` and ``clock_ms`` are as in :class:`core.model.Host`.
+    """
 
     address: str
     port: int
@@ -34,6 +37,8 @@ class Registration:
     cpu_model: str
     architecture: str
     kernel: str
+    kernel_boot: str = ""
+    clock_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,8 +131,14 @@ def _free_name(session: Session, wanted: str) -> str:
     return name
 
 
-def beat(session: Session, host_id: int, load: Load) -> bool:
+def beat(session: Session, host_id: int, load: Load, clock_ms: int = 0) -> bool:
     """Say that the host lives, and how loaded it is; one statement.
+
+    Args:
+        session: a write transaction.
+        host_id: the host.
+        load: how loaded it is.
+        clock_ms: its boot clock, at which all its runs that have not been ended were seen to go on.
 
     Returns:
         Whether the host is still registered.
@@ -135,7 +146,7 @@ def beat(session: Session, host_id: int, load: Load) -> bool:
     done = session.execute(
         update(Host)
         .where(Host.id == host_id)
-        .values(heartbeat=Host.heartbeat + 1, **asdict(load))
+        .values(heartbeat=Host.heartbeat + 1, clock_ms=clock_ms, **asdict(load))
         .execution_options(synchronize_session=False)
     )
     return bool(done.rowcount)  # type: ignore[attr-defined]

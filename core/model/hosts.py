@@ -43,7 +43,8 @@ class Host(Base):
 
     ``heartbeat`` only ever grows; others judge by their own monotonic clock whether it still moves.
     Loads are percent (network: bytes per second) as of the last heartbeat. ``charges`` grows with every VM that is
-    placed on it (see :mod:`core.coordination.charges`).
+    placed on it (see :mod:`core.coordination.charges`). ``kernel_boot`` is the kernel's own identity of its boot, and
+    ``clock_ms`` its boot clock at the last heartbeat: what ran then ran for at least so long, whatever came after.
     """
 
     __tablename__ = "host"
@@ -53,6 +54,8 @@ class Host(Base):
     address: Mapped[Title]
     port: Mapped[Count]
     boot: Mapped[str] = mapped_column(String(36), default="")
+    kernel_boot: Mapped[str] = mapped_column(String(36), default="")
+    clock_ms: Mapped[Bytes]
     heartbeat: Mapped[Bytes]
     cpu_model: Mapped[Line]
     cores: Mapped[Count]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Table, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.model.base import Base, Bytes, Count, Created, Id, Name, Prose, Time, Title, Uuid, Word, table_arguments
@@ -112,3 +112,33 @@ class Machine(Base):
     project: Mapped[Project] = relationship(lazy="raise")
     instance: Mapped[Instance] = relationship(lazy="raise")
     host: Mapped[Host | None] = relationship(lazy="raise")
+
+
+class MachineRun(Base):
+    """One run of a VM: one QEMU process, from its start to its end; outlives the VM (manual 7.3.1).
+
+    Times are milliseconds of the boot clock of the kernel it ran under (``boot``), which no step of a wall clock
+    touches; boot, process and its start tell a run from every other, so that none counts twice. ``until_ms`` is
+    empty while it runs: then the host's ``clock_ms`` says how long it ran at least. ``paused_ms`` is how long it
+    stood still in all, without the pause that began at ``paused_from_ms`` and goes on. Older runs of a VM are folded
+    into one row with an empty ``boot``, of one VCPU, from 0 until their VCPU-milliseconds. ``started`` and ``ended``
+    are for people, by the wall clock. The arithmetic is :mod:`core.planning.run_time`.
+    """
+
+    __tablename__ = "machine_run"
+    __table_args__ = table_arguments(
+        UniqueConstraint("machine", "boot", "pid", "from_ms"), Index("ix_machine_run_host_until", "host_id", "until_ms")
+    )
+    id: Mapped[Id]
+    machine: Mapped[str] = mapped_column(String(36))
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), index=True)
+    host_id: Mapped[int | None] = mapped_column(ForeignKey("host.id", ondelete="SET NULL"))
+    boot: Mapped[str] = mapped_column(String(36))
+    pid: Mapped[Count]
+    vcpus: Mapped[Count]
+    from_ms: Mapped[Bytes]
+    until_ms: Mapped[int | None] = mapped_column(BigInteger)
+    paused_ms: Mapped[Bytes]
+    paused_from_ms: Mapped[int | None] = mapped_column(BigInteger)
+    started: Mapped[Time]
+    ended: Mapped[Time | None]

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, delete, func, select, update
 
+from core.coordination import runs
 from core.errors import InUse, InvalidInput, Refused
 from core.i18n import N_
 from core.model import (
@@ -219,6 +220,7 @@ def delete_(call: Call, *, host: str) -> Answer:
         .values(host_id=None)
         .execution_options(synchronize_session=False)
     )
+    runs.close_all(call.session, found.id, call.clock.now())
     unfinished = select(Task.target).where(
         Task.host_id == found.id, Task.state.in_((TaskState.QUEUED.value, TaskState.RUNNING.value))
     )

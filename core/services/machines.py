@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import and_, case, delete, func, or_, select
 
+from core.coordination import runs
 from core.coordination.charges import charge
 from core.errors import InUse, Refused
 from core.i18n import N_
@@ -189,7 +190,8 @@ def list_(call: Call, *, query: Query) -> Answer:
 def show(call: Call, *, vm: str) -> Answer:
     """One VM."""
     machine = find(call, Machine, vm, field="vm")
-    return _with_load(call, _rows(call, Machine.id == machine.id))[0]
+    ran = runs.of_machine(call.session, machine.uuid)
+    return {**_with_load(call, _rows(call, Machine.id == machine.id))[0], "vcpu_seconds": ran // 1000}
 
 
 @operation("vm.add", roles=PROJECT_ADMIN, action=N_("Add"), target="name")

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
+from core.coordination import runs
 from core.coordination.charges import charge
 from core.errors import InUse, Refused
 from core.i18n import N_
@@ -44,6 +45,7 @@ def _rows(call: Call, projects: Sequence[Project]) -> list[dict[str, Any]]:
     pools = names_by(call, pool_of_project, "project_id", "pool_id", Pool, ids)
     host_groups = names_by(call, host_group_of_project, "project_id", "group_id", HostGroup, ids)
     admins: dict[int, list[str]] = {i: [] for i in ids}
+    ran = runs.of_projects(call.session, ids)
     users = select(User.project_id, User.account).where(User.project_id.in_(ids)).order_by(User.account)
     for project_id, account in call.session.execute(users):
         if project_id is not None:
@@ -60,6 +62,7 @@ def _rows(call: Call, projects: Sequence[Project]) -> list[dict[str, Any]]:
             "pools": pools[project.id],
             "host_groups": host_groups[project.id],
             **{f"max_{quota}": getattr(project, f"max_{quota}") for quota in QUOTAS},
+            "vcpu_seconds": ran.get(project.id, 0) // 1000,
             "created": iso(project.created),
             "version": project.version,
         }

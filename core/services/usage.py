@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, ScalarSelect, case, func, literal, select
 
+from core.coordination import runs
 from core.errors import NotFound
 from core.i18n import N_
 from core.model import Image, Instance, Machine, Power, Project, Volume
@@ -52,7 +53,8 @@ USED: dict[str, Any] = {
 
 
 def _statement() -> Any:
-    return select(Project, *(USED[quota].label(f"used_{quota}") for quota in QUOTAS))
+    used = (USED[quota].label(f"used_{quota}") for quota in QUOTAS)
+    return select(Project, *used, runs.OF_PROJECT.label("vcpu_ms"))
 
 
 def _row(found: Row[Any]) -> dict[str, Any]:
@@ -61,6 +63,7 @@ def _row(found: Row[Any]) -> dict[str, Any]:
     for quota in QUOTAS:
         row[f"max_{quota}"] = getattr(project, f"max_{quota}")
         row[f"used_{quota}"] = int(getattr(found, f"used_{quota}"))
+    row["vcpu_seconds"] = int(found.vcpu_ms) // 1000
     return row
 
 
@@ -70,6 +73,7 @@ def list_(call: Call, *, query: Query) -> Answer:
     columns: dict[str, Any] = {"name": Project.name}
     for quota in QUOTAS:
         columns |= {f"max_{quota}": getattr(Project, f"max_{quota}"), f"used_{quota}": USED[quota]}
+    columns["vcpu_seconds"] = runs.OF_PROJECT
     statement = _statement().where(*visible(call, Project))
     rows, total = listing(call, statement, query, columns=columns, tie=Project.id, search=[Project.name])
     return answer([_row(found) for found in rows], total)

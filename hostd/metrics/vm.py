@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hostd.metrics.host import interface_counters
+from hostd.processes import PROC, RUN_DIRECTORY, QemuFinder
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -38,11 +39,10 @@ class _Process:
 class VmSampler:
     """Takes samples of all VMs in one sweep; rates are those since the sweep before."""
 
-    def __init__(self, *, proc: Path = Path("/proc"), run_directory: Path = Path("/run/libvirt/qemu")) -> None:
+    def __init__(self, *, proc: Path = PROC, run_directory: Path = RUN_DIRECTORY) -> None:
         self._proc = proc
-        self._run_directory = run_directory
+        self._finder = QemuFinder(proc=proc, run_directory=run_directory)
         self._processes: dict[str, _Process] = {}
-        self._scanned = 0.0
 
     def pid(self, uuid: str) -> int | None:
         """The QEMU process of a VM, as of the last sweep."""
@@ -115,35 +115,13 @@ class VmSampler:
         return fields[0].decode(), (int(fields[11]) + int(fields[12])) / _TICKS, memory, disk_read, disk_written
 
     def _find(self, run: Run) -> _Process | None:
-        try:
-            pid = int((self._run_directory / f"{run.name}.pid").read_text())
-        except (OSError, ValueError):
-            pid = self._scan(run.uuid)
-        if not pid:
+        pid = self._finder.pid(run.uuid, run.name)
+        if pid is None:
             return None
         try:
             stat = Path(f"{self._proc}/{pid}/stat").read_bytes()
-            command = Path(f"{self._proc}/{pid}/cmdline").read_bytes()
         except OSError:
-            return None
-        if run.uuid.encode() not in command:
             return None
         process = _Process(pid, int(stat.rpartition(b")")[2].split()[19]))
         self._processes[run.uuid] = process
         return process
-
-    def _scan(self, uuid: str) -> int:
-        """Look through all processes; at most every ten seconds, for libvirts that keep their files elsewhere."""
-        if time.monotonic() - self._scanned < 10.0:
-            return 0
-        self._scanned = time.monotonic()
-        wanted = uuid.encode()
-        for entry in os.scandir(self._proc):
-            if entry.name.isdigit():
-                try:
-                    command = Path(f"{entry.path}/cmdline").read_bytes().split(b"\0")
-                except OSError:
-                    continue
-                if wanted in command and b"qemu" in command[0]:
-                    return int(entry.name)
-        return 0

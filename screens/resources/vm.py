@@ -60,6 +60,7 @@ SPEC = ResourceSpec(
         ),
         Column("start_error", N_("Start error message"), kind=Kind.MULTILINE, sort=False, details_only=True),
         Column("started", N_("Started"), 16, Kind.TIME, sort=False, details_only=True),
+        Column("vcpu_seconds", N_("VCPU run time"), 14, Kind.RUN_TIME, sort=False, details_only=True, live=True),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=150),
     ),
     filters=(

@@ -30,7 +30,7 @@ class Bench:
         number = rack.host_id(office, "h1")
         database, clock = office.services.database, SystemClock()
         still: Any = SimpleNamespace(
-            up=True, all=list, find=lambda _uuid: None, listen=lambda _hook: None, running=lambda _ours: None
+            up=True, all=list, find=lambda _uuid: None, listen=lambda _hook: None, running=lambda *_seen: None
         )
         self.machines = Machines(
             database,
@@ -40,6 +40,7 @@ class Bench:
             still,
             still,
             office.services.vault,
+            still,
             still,
         )
         self.machines.start = start  # type: ignore[method-assign, assignment]
@@ -52,6 +53,7 @@ class Bench:
             still,
             still,
             self.machines,
+            still,
             still,
             self.targets,
             Bus(),
