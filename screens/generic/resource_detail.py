@@ -53,9 +53,13 @@ class ResourceDetail(BaseScreen):
     def on_mount(self) -> None:
         """Show what the list knew, and ask for the rest."""
         self.show_row()
-        self.query_one(FieldList).focus()
+        self.take_focus()
         self.look_again()
         self.set_interval(self.spec.interval, self._tick)
+
+    def take_focus(self) -> None:
+        """Focus what the keys go to first."""
+        self.query_one(FieldList).focus()
 
     def _tick(self) -> None:
         if self.app.screen is self and not self.context.link.lost and not self._gone:

@@ -115,6 +115,7 @@ SPEC = ResourceSpec(
             warning=N_("The administrators of {name} can no longer manage it. Its VMs are left as they are."),
             allowed=_is_active,
         ),
+        Action("usage", N_("Usage"), key="p", screen="usage", command_line=False),
         Action(
             "delete",
             N_("Delete"),

@@ -260,6 +260,7 @@ def world() -> dict[str, list[Row]]:
             "used_images": 20,
             "used_image_bytes": 33 * GIB,
             "used_snapshots": 4,
+            "vcpu_seconds": 604871,
         }
     ]
     tasks = [

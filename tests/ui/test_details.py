@@ -1,4 +1,4 @@
-"""Details of hosts and VMs: facts and four charts; usage as bars."""
+"""Details of hosts and VMs: facts and four charts; usage as circles."""
 
 from __future__ import annotations
 
@@ -69,14 +69,48 @@ async def test_charts_say_when_there_is_nothing(cloud: FakeBackend) -> None:
         assert "does not answer" not in screen_text(pilot.app).splitlines()[2], "another host's silence is no banner"
 
 
-async def test_usage_is_shown_as_bars(cloud: FakeBackend) -> None:
+async def test_usage_is_seven_circles_with_their_figures(cloud: FakeBackend) -> None:
+    cloud.rows["usage"][0].update(used_disk=3 << 40, max_snapshots=0, used_snapshots=0)
     async with opened(cloud) as pilot:
         await pilot.press("4")
         await until(pilot, lambda: "Instances" in screen_text(pilot.app))
         await pilot.press("enter")
         await until(pilot, lambda: "60 of 64" in screen_text(pilot.app))
-        assert "100%" in screen_text(pilot.app)
-        assert "█" in screen_text(pilot.app)
+        text = screen_text(pilot.app)
+        for words in ("93%", "100%", "96 GiB of 128 GiB", "150%, over", "none allowed", "7 d 00:01:11", "used", "free"):
+            assert words in text
+        titles = ("Instances", "VCPUs", "Memory", "Disk", "Images", "Image space", "Snapshots")
+        assert all(title in text for title in titles), "all seven at 80x24"
+        assert "⣿" in text
+
+
+async def test_a_circle_is_chosen_by_arrows_and_seen_large(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: "Instances" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "60 of 64" in screen_text(pilot.app))
+        await pilot.press("down", "right", "enter")
+        await until(pilot, lambda: "VCPUs" not in screen_text(pilot.app))
+        text = screen_text(pilot.app)
+        assert "▸Image space" in text
+        assert "quota: 100 GiB" in text
+        assert "free: 67 GiB" in text
+        await pilot.press("left")
+        await until(pilot, lambda: "▸Images" in screen_text(pilot.app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "VCPUs" in screen_text(pilot.app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Enter" not in screen_text(pilot.app).splitlines()[-1])
+
+
+async def test_the_system_administrator_sees_the_circles_of_any_project(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
+        await pilot.press("end", "p")
+        await until(pilot, lambda: "60 of 64" in screen_text(pilot.app))
+        assert cloud.called("usage.show")[-1] == {"usage": "web"}
 
 
 async def test_actions_work_in_the_details_too(cloud: FakeBackend) -> None:
