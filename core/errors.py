@@ -17,6 +17,7 @@
     ├── Unavailable           a part of the system cannot be reached
     │   ├── DatabaseUnavailable
     │   ├── HostdUnavailable
+    │   │   └── TlsFailed     it is there, but the two sides do not trust or understand each other
     │   └── HypervisorUnavailable
     └── EngineError           libvirt, QEMU or the kernel failed at what was asked
 
@@ -183,6 +184,21 @@ class HostdUnavailable(Unavailable):
             remedy=N_("Start it with `dosvm hostd run`, or look at its log."),
             where=where,
         )
+
+
+#: What is to be done about the commonest of them.
+BOTH_OR_NEITHER = N_(
+    "Switch TLS on at both sides or at neither: use_ssl in dosvm.toml of the host, SSL in the console."
+)
+
+
+class TlsFailed(HostdUnavailable):
+    """A hostd is there, but the two sides do not trust each other, or one of them talks without TLS."""
+
+    code = "tls"
+
+    def __init__(self, message: str, remedy: str | None = None, **parameters: Any) -> None:
+        DosvmError.__init__(self, message, remedy=remedy, **parameters)
 
 
 class HypervisorUnavailable(Unavailable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 from core.errors import DatabaseUnavailable, InvalidInput, NotFound
@@ -34,17 +35,20 @@ class Api:
         bus: Bus,
         collector: Collector,
         doorbell: Callable[[frozenset[str]], None],
+        host: str = "",
     ) -> None:
-        """``doorbell(topics)`` is called when another hostd rang; it must return at once."""
+        """``doorbell(topics)`` is called when another hostd rang; it must return at once. ``host``: this one's name."""
         self._services = services
         self._sessions = sessions
         self._bus = bus
         self._collector = collector
         self._doorbell = doorbell
+        self._host = host
 
     def handlers(self) -> dict[str, Any]:
         """Call name -> what answers it, for the server."""
         return {
+            "hello": self.hello,
             "login": self.login,
             "logout": self.logout,
             "call": self.call,
@@ -53,6 +57,10 @@ class Api:
             "host-samples": self.host_samples,
             "machine-samples": self.machine_samples,
         }
+
+    def hello(self, _body: Body) -> Body:
+        """Who answers: the way to it is open."""
+        return {"host": self._host, "version": version("dosvm")}
 
     def login(self, body: Body) -> Body:
         """Open a session."""

@@ -25,6 +25,7 @@ from core.errors import DatabaseUnavailable, DosvmError, Refused
 from core.i18n import N_
 from core.libvirt_xml.domain import NAMESPACE
 from core.rpc.signature import Signer, load_key
+from core.rpc.tls import Tls
 from core.security.passwords import Passwords
 from core.security.vault import Vault
 from core.services.dispatch import Services
@@ -77,8 +78,9 @@ class Daemon:
         boot = str(uuid.uuid4())
         self.bus = Bus()
         self.database = Database(settings.database_url, max_connections=settings.max_connections, clock=clock)
-        # An SQLite database serves one host: nobody else has a reason to call.
-        self.listens = bool(settings.address) and not self.database.is_sqlite
+        self.tls = Tls(settings.tls) if settings.tls else None
+        # An SQLite database serves one host: nobody else has a reason to call, unless it is a console with TLS.
+        self.listens = bool(settings.address) and (self.tls is not None or not self.database.is_sqlite)
         # Tasks and the reconciler may all wait for libvirt, and the API still has something to ask.
         self.connection = Connection(settings.libvirt_url, size=settings.threads + 6)
         # What can hang on a VM's monitor has a connection of its own, so that it delays nothing else.
@@ -88,7 +90,7 @@ class Daemon:
         self.versions = VersionWatch(self.connection)
         self.probe = Probe(self.connection, settings.state)
         self.collector = Collector(settings.share_disk, Domains(self.sampling, namespace=NAMESPACE))
-        self.peers = Peers(signer)
+        self.peers = Peers(signer, self.tls)
         self.cloud = LivingCloud(settings.host_uuid, clock, self.collector, self.peers)
         self.cloud.own_error(lambda: self.connection.reason)
         self.runs = Runs(self.database, settings.host_uuid, self.events)
@@ -152,7 +154,7 @@ class Daemon:
         if self.listens:
             self.peers.others(self.cloud.others)
             self.bus.listen(lambda topics, heard: None if heard else self.peers.spread(topics))
-        api = Api(self.services, self.sessions, self.bus, self.collector, self._doorbell)
+        api = Api(self.services, self.sessions, self.bus, self.collector, self._doorbell, settings.host_name)
         self.server = Server(signer, api.handlers(), threads=max(8, settings.threads))
 
     def _after_commit(self, rings: set[int], topics: set[str]) -> None:
@@ -184,7 +186,7 @@ class Daemon:
         self._check_database()
         self.server.listen_unix(self.settings.socket)
         if self.listens:
-            self.server.listen_tcp(self.settings.address, self.settings.port)
+            self.server.listen_tcp(self.settings.address, self.settings.port, self.tls)
         # Tasks and VMs that an earlier run left in the middle are taken up at once.
         self.heartbeat.on_registered(self.executor.ring)
         self.heartbeat.on_registered(self.reconciler.look_at_everything)

@@ -15,6 +15,7 @@ from core.errors import DosvmError, HostdUnavailable
 from core.rpc.calls import DOORBELL, Call
 from core.rpc.client import Client
 from core.rpc.signature import Signer
+from core.rpc.tls import Tls
 from hostd.log import Throttled
 
 logger = logging.getLogger("hostd.peers")
@@ -33,8 +34,10 @@ _SPREAD_MOST = 64
 class Peers:
     """Clients of other hostds by address, and a thread that rings doorbells."""
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: Signer, tls: Tls | None = None) -> None:
+        """``tls``: how to talk to them; None for plain text, signed all the same."""
         self._signer = signer
+        self._tls = tls
         self._guard = threading.Lock()
         self._clients: dict[tuple[str, int], Client] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="peer")
@@ -65,7 +68,7 @@ class Peers:
         with self._guard:
             client = self._clients.get(address)
             if client is None:
-                client = self._clients[address] = Client(address, self._signer)
+                client = self._clients[address] = Client(address, self._signer, self._tls)
             return client
 
     def ask(self, address: tuple[str, int], call: Call, body: dict[str, Any], *, seconds: float = SHORT) -> Any:

@@ -1,13 +1,14 @@
 """hostd's API: the calls of :mod:`core.rpc.calls` over the Unix socket and, when wanted, over TCP.
 
-Every request must be signed, and every answer is. Calls that carry passwords exist on the Unix socket
-only. The event loop has a thread of its own and does nothing but read, wait and write; what may block
-runs in a pool of threads.
+Who asks proves it: by a signature with the cluster key, or, for the calls of people over TLS, by a certificate of the
+cloud's authority; over TCP in plain text the calls of people are refused. The event loop has a thread of its own and
+does nothing but read, wait and write; what may block runs in a pool of threads.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import functools
 import json
 import logging
@@ -18,6 +19,7 @@ import threading
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,10 @@ from starlette.routing import Route
 
 from core.errors import DosvmError, EngineError, InvalidInput, PermissionDenied
 from core.i18n import N_
-from core.rpc.calls import CALLS
+from core.rpc.calls import CALLS, Call
 from core.rpc.signature import HEADER, Signer
+from core.rpc.tls import Tls
+from hostd.gate import Gate, open_listener
 from hostd.log import fields
 
 logger = logging.getLogger("hostd.server")
@@ -38,9 +42,19 @@ logger = logging.getLogger("hostd.server")
 #: Largest request body in bytes; the largest honest one is an instance with its own XML.
 MAX_BODY = 1024 * 1024
 
+_SWITCH_ON = N_("Switch use_ssl on under [ssl] in dosvm.toml of that host, and SSL on here.")
+
 Body = dict[str, Any]
 #: What answers a call; a blocking function runs in the pool, a coroutine in the event loop.
 Handler = Callable[[Body], Any] | Callable[[Body], Awaitable[Any]]
+
+
+class Way(Enum):
+    """How a request came in."""
+
+    UNIX = "unix"
+    PLAIN = "plain"
+    TLS = "tls"
 
 
 class Server:
@@ -60,7 +74,11 @@ class Server:
         self._signer = signer
         self._handlers = handlers
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
-        self._sockets: list[tuple[socket.socket, bool]] = []
+        self._unix_listener: socket.socket | None = None
+        self._gate: Gate | None = None
+        self._gate_task: asyncio.Task[None] | None = None
+        self._tls: Tls | None = None
+        self._network: tuple[uvicorn.Config, uvicorn.Server] | None = None
         self._servers: list[uvicorn.Server] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -90,29 +108,40 @@ class Server:
                 N_("Cannot listen on {path}: {reason}."), path=str(path), reason=error.strerror or str(error)
             ) from error
         self._unix = path
-        self._sockets.append((listener, True))
+        self._unix_listener = listener
 
-    def listen_tcp(self, address: str, port: int) -> None:
-        """Listen on an address of this host, for other hosts.
+    def listen_tcp(self, address: str, port: int, tls: Tls | None = None) -> None:
+        """Listen on an address of this host, for other hosts, and with TLS for consoles elsewhere.
 
         Raises:
-            DosvmError: it cannot be done.
+            DosvmError: it cannot be done, or the files of the certificate cannot be used.
         """
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listener = open_listener(address, port)
         try:
-            listener = socket.socket(family, socket.SOCK_STREAM)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((address, port))
-            listener.listen(256)
-        except OSError as error:
-            raise DosvmError(
-                N_("Cannot listen on {address}:{port}: {reason}."),
-                remedy=N_("Look at localhost and port under [network] in dosvm.toml."),
-                address=address,
-                port=port,
-                reason=error.strerror or str(error),
-            ) from error
-        self._sockets.append((listener, False))
+            self._gate = Gate(listener, tls)
+        except BaseException:
+            listener.close()
+            raise
+        self._tls = tls
+
+    def move_tcp(self, address: str, port: int) -> None:
+        """Listen there instead, while it runs; who is connected stays so. Not from the event loop.
+
+        Raises:
+            DosvmError: it cannot be done; everything stays as it was.
+        """
+        if self._loop is None or self._network is None:
+            raise RuntimeError("not listening on the network")
+        gate = Gate(open_listener(address, port), self._tls)
+        moved: concurrent.futures.Future[None] = asyncio.run_coroutine_threadsafe(self._enter(gate), self._loop)
+        moved.result(10)
+
+    async def _enter(self, gate: Gate) -> None:
+        assert self._network is not None
+        before, self._gate = self._gate_task, gate
+        self._gate_task = asyncio.create_task(gate.run(*self._network))
+        if before is not None:
+            before.cancel()
 
     def start(self) -> None:
         """Begin to answer."""
@@ -125,61 +154,86 @@ class Server:
         async def serve() -> None:
             self._loop = asyncio.get_running_loop()
             tasks = []
-            for listener, local in self._sockets:
-                config = uvicorn.Config(
-                    self._application(local),
-                    log_config=None,
-                    access_log=False,
-                    lifespan="off",
-                    server_header=False,
-                    date_header=False,
-                    timeout_keep_alive=75,
-                    timeout_graceful_shutdown=3,
-                    http="h11",
-                    ws="none",
-                    backlog=256,
-                    limit_concurrency=1000,
-                )
+            if self._unix_listener is not None:
+                server = uvicorn.Server(self._config(Way.UNIX))
+                self._servers.append(server)
+                tasks.append(asyncio.create_task(server.serve(sockets=[self._unix_listener])))
+            if self._gate is not None:
+                config = self._config(Way.PLAIN if self._tls is None else Way.TLS)
+                config.load()
                 server = uvicorn.Server(config)
                 self._servers.append(server)
-                tasks.append(asyncio.create_task(server.serve(sockets=[listener])))
+                # It has no sockets of its own: the gate hands it connections.
+                tasks.append(asyncio.create_task(server.serve(sockets=[])))
+                self._network = config, server
+                await self._enter(self._gate)
             ready.set()
             await asyncio.gather(*tasks)
+            if self._gate_task is not None:
+                self._gate_task.cancel()
+                await asyncio.gather(self._gate_task, return_exceptions=True)
 
         asyncio.run(serve())
 
-    def _application(self, local: bool) -> Starlette:
-        routes = [
-            Route(call.path, functools.partial(self._answer, name), methods=["POST"])
-            for name, call in CALLS.items()
-            if local or not call.local
-        ]
-        return Starlette(routes=routes)
+    def _config(self, way: Way) -> uvicorn.Config:
+        return uvicorn.Config(
+            self._application(way),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,  # nobody is in between: who claims to be is lying about where he comes from
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=3,
+            http="h11",
+            ws="none",
+            backlog=256,
+            limit_concurrency=1000,
+        )
 
-    async def _answer(self, name: str, request: Request) -> Response:
+    def _application(self, way: Way) -> Starlette:
+        return Starlette(
+            routes=[
+                Route(call.path, functools.partial(self._answer, call, way), methods=["POST"])
+                for call in CALLS.values()
+            ]
+        )
+
+    async def _answer(self, call: Call, way: Way, request: Request) -> Response:
+        client = request.client.host if request.client else "unix"
+        if call.personal and way is Way.PLAIN:
+            logger.warning("request refused %s", fields(call=call.name, client=client, reason="without TLS"))
+            return _unsigned(403, PermissionDenied(N_("People are served over TLS only."), remedy=_SWITCH_ON))
         body = b""
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_BODY:
                 return _unsigned(413, InvalidInput(N_("The request is larger than {limit} bytes."), limit=MAX_BODY))
-        try:
-            nonce = self._signer.check(request.headers.get(HEADER, ""), "POST", request.url.path, body)
-        except PermissionDenied as error:
-            client = request.client.host if request.client else "unix"
-            logger.warning("request refused %s", fields(call=name, client=client, reason=error.message))
-            return _unsigned(403, error)
-        status, answer = await self._run_handler(name, body)
+        header = request.headers.get(HEADER, "")
+        nonce = ""
+        # Over TLS a certificate has proved that somebody of this cloud asks; hosts among themselves sign as well.
+        if header or way is not Way.TLS or not call.personal:
+            try:
+                nonce = self._signer.check(header, "POST", request.url.path, body)
+            except PermissionDenied as error:
+                logger.warning("request refused %s", fields(call=call.name, client=client, reason=error.message))
+                return _unsigned(403, error)
+        status, answer = await self._run_handler(call.name, body, client if way is Way.TLS else "")
         payload = json.dumps(answer, ensure_ascii=False, default=str).encode()
-        signature = self._signer.sign_answer(nonce, payload)
-        return Response(payload, status, {HEADER: signature}, media_type="application/json")
+        headers = {HEADER: self._signer.sign_answer(nonce, payload)} if nonce else {}
+        return Response(payload, status, headers, media_type="application/json")
 
-    async def _run_handler(self, name: str, body: bytes) -> tuple[int, Body]:
+    async def _run_handler(self, name: str, body: bytes, peer: str) -> tuple[int, Body]:
         try:
             data = json.loads(body)
         except (ValueError, RecursionError):
             data = None
         if not isinstance(data, dict):
             return 400, {"error": InvalidInput(N_("The request is not a JSON object.")).to_wire()}
+        if peer and isinstance(data.get("client"), str):
+            # Where the person sits is what the console says; where the console is, is known.
+            data["client"] = peer if data["client"] == "local" else f"{data['client']} via {peer}"
         handler = self._handlers[name]
         try:
             if asyncio.iscoroutinefunction(handler):

@@ -15,11 +15,14 @@ from typing import Any
 from core.database import parse_url
 from core.errors import InvalidInput
 from core.i18n import N_
+from core.rpc.tls import TlsFiles
 from core.rules.names import is_uuid
 
 FILE = "dosvm.toml"
 DEFAULT_HOME = Path("/etc/dosvm")
 DEFAULT_PORT = 5555
+#: Below the home: hostd's certificate, its key, and that of the authority, unless [ssl] names other places.
+CERTIFICATES = "pki"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Settings:
     libvirt_url: str
     sample_image: Path
     log: Path | None
+    tls: TlsFiles | None
+    """What hostd shows others over TCP, and asks of them; None for plain text."""
 
     def __repr__(self) -> str:
         """Without the database's password."""
@@ -74,6 +79,13 @@ _KEYS: dict[str, dict[str, tuple[type, int, int]]] = {
     },
     "database": {"url": (str, 0, 0), "max_connections": (int, 1, 100)},
     "threads": {"count": (int, 1, 100)},
+    "ssl": {
+        "use_ssl": (bool, 0, 0),
+        "ssl_ca": (str, 0, 0),
+        "ssl_cert": (str, 0, 0),
+        "ssl_key": (str, 0, 0),
+        "ssl_password": (str, 0, 0),
+    },
     "config": {
         "temp_image_save_path": (str, 0, 0),
         "share_disk_path": (str, 0, 0),
@@ -135,6 +147,22 @@ def load(directory: Path) -> Settings:
         libvirt_url=text("config", "libvirt_url", "qemu:///system"),
         sample_image=place("config", "sample_image", Path("/usr/share/dosvm/sample.iso")),
         log=directory / log if log else None,
+        tls=_tls(directory, values.get("ssl", {})),
+    )
+
+
+def _tls(directory: Path, section: dict[str, Any]) -> TlsFiles | None:
+    if not section.get("use_ssl"):
+        return None
+
+    def place(key: str, default: str) -> Path:
+        return directory / (str(section.get(key, "")).strip() or f"{CERTIFICATES}/{default}")
+
+    return TlsFiles(
+        authority=place("ssl_ca", "cacert.pem"),
+        certificate=place("ssl_cert", "cert.pem"),
+        key=place("ssl_key", "key.pem"),
+        password=str(section.get("ssl_password", "")),
     )
 
 
@@ -174,6 +202,8 @@ def _check(path: Path, values: dict[str, Any]) -> None:
             if kind is int and (not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high):
                 needed = N_("{file}: {key}: a number from {low} to {high} is needed.")
                 raise _problem(path, name, needed, low=low, high=high)
+            if kind is bool and (not isinstance(value, bool | int) or value not in (0, 1)):
+                raise _problem(path, name, N_("{file}: {key}: true or false is needed."))
             if kind is str and not isinstance(value, str):
                 raise _problem(path, name, N_("{file}: {key}: a text in quotes is needed."))
     network = values.get("network", {})

@@ -1,7 +1,8 @@
 """The table of calls a hostd answers; server and client are made from it.
 
-All are ``POST /v1/<name>`` with a JSON object, signed as in :mod:`core.rpc.signature`, answered with
-``{"ok": ...}`` or ``{"error": ...}`` (the wire form of :class:`core.errors.DosvmError`).
+All are ``POST /v1/<name>`` with a JSON object, signed as in :mod:`core.rpc.signature` (a console elsewhere,
+which has no cluster key, shows a certificate instead: :mod:`core.rpc.tls`), answered with ``{"ok": ...}`` or
+``{"error": ...}`` (the wire form of :class:`core.errors.DosvmError`).
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ class Call:
 
     name: str
     timeout: Timeout
-    local: bool
-    """Only over the Unix socket of the same machine: it carries passwords or session tokens."""
+    personal: bool
+    """A person asks, by password or session token: over the Unix socket of the same machine, or over TLS with a
+    client certificate; never over the network in plain text. The others are for hosts among themselves, which sign
+    with the cluster key, with TLS or without."""
     doc: str
 
     @property
@@ -34,6 +37,7 @@ class Call:
         return f"/v1/{self.name}"
 
 
+HELLO = Call("hello", Timeout.FAST, True, "{} -> {host, version}; whether the way is open, before anybody logs in")
 LOGIN = Call(
     "login",
     Timeout.NORMAL,
@@ -67,4 +71,4 @@ MACHINE_SAMPLES = Call(
     "{machines: [uuid], since} -> {samples: {uuid: [...]}}; recent load of VMs that run on this host",
 )
 
-CALLS = {call.name: call for call in (LOGIN, LOGOUT, CALL, WAIT, DOORBELL, HOST_SAMPLES, MACHINE_SAMPLES)}
+CALLS = {call.name: call for call in (HELLO, LOGIN, LOGOUT, CALL, WAIT, DOORBELL, HOST_SAMPLES, MACHINE_SAMPLES)}

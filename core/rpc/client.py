@@ -1,22 +1,28 @@
 """The caller's side of the call table: one connection to one hostd, signed, with errors restored.
 
-Standard library only: the command line pays for every import at every start.
+Standard library only: the command line pays for every import at every start (``ssl`` is imported where TLS is used).
 """
 
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from core.errors import DosvmError, HostdUnavailable, from_wire
+from core.errors import BOTH_OR_NEITHER, DosvmError, HostdUnavailable, Refused, TlsFailed, from_wire
 from core.i18n import N_
 from core.rpc.calls import Call
-from core.rpc.http import HttpConnection
+from core.rpc.http import BadAnswer, HttpConnection
 from core.rpc.signature import HEADER, Signer
 
+if TYPE_CHECKING:
+    from core.rpc.tls import Tls
+
+#: What a hostd that talks TLS only answers to those who do not (RFC 9110 section 15.5.22, Upgrade Required).
+TLS_ONLY = 426
 #: Where a hostd is: the path of its Unix socket, or its address and TCP port.
 Address = str | tuple[str, int]
 
@@ -24,9 +30,17 @@ Address = str | tuple[str, int]
 class Client:
     """Calls one hostd. Each thread has its own connection, kept open between calls."""
 
-    def __init__(self, address: Address, signer: Signer) -> None:
+    def __init__(self, address: Address, signer: Signer | None, tls: Tls | None = None) -> None:
+        """Make it; nothing is connected yet.
+
+        Args:
+            address: where hostd is.
+            signer: signs with the cluster key; None on a machine that has none and shows a certificate instead.
+            tls: how to talk over TCP; None for plain text, by which nothing of a person travels.
+        """
         self.address = address
         self._signer = signer
+        self._tls = None if isinstance(address, str) else tls
         self._local = threading.local()
 
     @property
@@ -45,16 +59,43 @@ class Client:
 
         Raises:
             HostdUnavailable: nobody answers, or the connection broke; what was asked may have happened.
+                TlsFailed: somebody does, and the two sides do not trust each other.
+            Refused: a password or a token would have travelled in plain text; nothing was sent.
             DosvmError: what the other side says went wrong.
         """
+        if self._tls is None and (self._signer is None or (call.personal and not isinstance(self.address, str))):
+            raise Refused(
+                N_("Passwords never travel over the network without TLS; hostd at {where} was not asked."),
+                remedy=N_("Switch SSL on here (`dosvm console-settings edit`) and use_ssl on at that host."),
+                where=self.where,
+            )
         data = json.dumps(body, ensure_ascii=False).encode()
         limit = timeout or call.timeout.value
         connection = self._connect(patience, limit)
         try:
             return self._exchange(connection, call, data)
         except (OSError, ValueError) as error:
+            told = self._explained(error, connection)
             self.close()
-            raise HostdUnavailable(self.where) from error
+            raise told or HostdUnavailable(self.where) from error
+
+    def _explained(self, error: Exception, connection: HttpConnection) -> TlsFailed | None:
+        """What TLS says of a connection that broke. In TLS 1.3 the other side judges ours after our first words."""
+        if self._tls is None:
+            return None
+        import ssl
+
+        from core.rpc.tls import failed_at
+
+        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError | TimeoutError) and connection.sock:
+            try:
+                connection.sock.settimeout(1.0)
+                connection.sock.recv(1)  # what was said before it hung up
+            except ssl.SSLError as said:
+                error = said
+            except (OSError, ValueError):
+                return None
+        return failed_at(self.where, error) if isinstance(error, ssl.SSLError) else None
 
     def _connect(self, patience: float, limit: float) -> HttpConnection:
         connection: HttpConnection | None = getattr(self._local, "connection", None)
@@ -64,7 +105,9 @@ class Client:
         give_up = time.monotonic() + patience
         while True:
             # A machine that is gone answers nothing at all; one that is there answers at once.
-            connection = HttpConnection(self.address, limit if isinstance(self.address, str) else min(limit, 5.0))
+            connection = HttpConnection(
+                self.address, limit if isinstance(self.address, str) else min(limit, 5.0), self._tls
+            )
             try:
                 sock = connection.connect()
                 sock.settimeout(limit)
@@ -72,27 +115,46 @@ class Client:
                 return connection
             except OSError as error:
                 connection.close()
+                told = self._explained(error, connection)
+                if told is not None:
+                    raise told from error
                 if isinstance(error, PermissionError) or time.monotonic() >= give_up:
                     raise HostdUnavailable(self.where) from error
                 time.sleep(0.05)
 
     def _exchange(self, connection: HttpConnection, call: Call, data: bytes) -> Any:
-        header, nonce = self._signer.sign("POST", call.path, data)
-        status, headers, payload = connection.post(
-            call.path, data, {HEADER: header, "Content-Type": "application/json"}
-        )
+        headers, nonce = {"Content-Type": "application/json"}, ""
+        if self._signer is not None:
+            headers[HEADER], nonce = self._signer.sign("POST", call.path, data)
+        status, found, payload = connection.post(call.path, data, headers)
+        if status == TLS_ONLY and self._tls is None:
+            self.close()
+            raise TlsFailed(
+                N_("hostd at {where} talks TLS only, and this side without it."),
+                BOTH_OR_NEITHER,
+                where=self.where,
+            )
         answer = json.loads(payload)
-        if not self._signer.check_answer(headers.get(HEADER.lower(), ""), nonce, payload):
-            if isinstance(answer, dict) and status == 403:
-                raise DosvmError(
-                    N_("hostd at {where} does not accept this cluster key."),
-                    remedy=N_("Both must use the cluster.key of the same cloud."),
-                    where=self.where,
-                )
-            raise DosvmError(N_("What answers at {where} is not a hostd of this cloud."), where=self.where)
+        if not isinstance(answer, dict):
+            raise BadAnswer("not an object")
+        if self._signer is not None:
+            signed = self._signer.check_answer(found.get(HEADER.lower(), ""), nonce, payload)
+            if not signed:
+                self._refuse_unsigned(status, answer)
         if "error" in answer:
             raise from_wire(answer["error"])
         return answer["ok"]
+
+    def _refuse_unsigned(self, status: int, answer: dict[str, Any]) -> None:
+        if self._tls is not None and isinstance(answer.get("error"), dict):
+            raise from_wire(answer["error"])  # its certificate says who refuses
+        if status == 403:
+            raise DosvmError(
+                N_("hostd at {where} does not accept this cluster key."),
+                remedy=N_("Both must use the cluster.key of the same cloud."),
+                where=self.where,
+            )
+        raise DosvmError(N_("What answers at {where} is not a hostd of this cloud."), where=self.where)
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -103,14 +165,13 @@ class Client:
 
 
 def _closed_by_peer(sock: socket.socket) -> bool:
-    """Whether a kept connection was closed meanwhile: seen before sending, it is safe to open a new one."""
+    """Whether a kept connection was closed meanwhile: seen before sending, it is safe to open a new one.
+
+    Between answers nobody sends anything (over TLS no tickets either): what can be read is the end.
+    """
     try:
-        sock.setblocking(False)
-        try:
-            return sock.recv(1, socket.MSG_PEEK) == b""
-        finally:
-            sock.setblocking(True)
-    except BlockingIOError:
-        return False
-    except OSError:
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
+    except (OSError, ValueError):
         return True

@@ -9,6 +9,10 @@ from __future__ import annotations
 import io
 import socket
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.rpc.tls import Tls
 
 #: Most bytes of one header line and most lines: nothing that answers us sends more.
 _MAX_LINE, _MAX_LINES = 8192, 100
@@ -21,16 +25,22 @@ class BadAnswer(OSError):
 
 
 class HttpConnection:
-    """A connection to one server: the path of its Unix socket, or its address and TCP port."""
+    """A connection to one server: the path of its Unix socket, or its address and TCP port (with TLS or without)."""
 
-    def __init__(self, address: str | tuple[str, int], timeout: float) -> None:
+    def __init__(self, address: str | tuple[str, int], timeout: float, tls: Tls | None = None) -> None:
         self._address = address
         self._timeout = timeout
+        self._tls = tls
         self._reader: io.BufferedReader | None = None
         self.sock: socket.socket | None = None
 
     def connect(self) -> socket.socket:
-        """Connect within the timeout; raises OSError."""
+        """Connect within the timeout.
+
+        Raises:
+            OSError: nobody answers; ``ssl.SSLError`` when the two sides do not trust each other.
+            InvalidInput: the files of this side's certificate cannot be used.
+        """
         if isinstance(self._address, str):
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.settimeout(self._timeout)
@@ -42,6 +52,12 @@ class HttpConnection:
         else:
             sock = socket.create_connection(self._address, self._timeout)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                try:
+                    sock = self._tls.client().wrap_socket(sock, server_hostname=self._address[0])
+                except BaseException:
+                    sock.close()
+                    raise
         self.sock = sock
         self._reader = sock.makefile("rb")
         return sock

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from core.errors import DosvmError, NotFound
-from core.rpc.calls import CALL, CALLS, DOORBELL, HOST_SAMPLES, WAIT
+from core.errors import DosvmError, NotFound, Refused
+from core.rpc.calls import CALL, CALLS, DOORBELL, HOST_SAMPLES, LOGIN, WAIT
 from core.rpc.client import Client
 from core.rpc.signature import HEADER, Signer
 from hostd.server import MAX_BODY, Server
@@ -143,8 +143,17 @@ def test_a_request_is_taken_once_and_only_for_what_it_was_signed(server: Server,
 def test_passwords_do_not_travel_over_the_network(server: Server, address: tuple[str, int]) -> None:
     for call in CALLS.values():
         header, _nonce = Signer(KEY).sign("POST", call.path, b"{}")
-        status, _answer = raw(address, call.path, b"{}", {HEADER: header})
-        assert status == (404 if call.local else 200)
+        status, answer = raw(address, call.path, b"{}", {HEADER: header})
+        assert status == (403 if call.personal else 200)
+        assert ("use_ssl" in str(answer)) == call.personal
+
+
+def test_a_password_is_not_even_sent_without_tls(server: Server, address: tuple[str, int], handlers: Handlers) -> None:
+    for signer in (Signer(KEY), None):
+        with pytest.raises(Refused, match="never travel") as caught:
+            Client(address, signer).request(LOGIN, {"account": "sysadm", "password": "s3cret"})
+        assert "use_ssl" in caught.value.text()
+    assert handlers.bodies == []
 
 
 def test_a_body_too_large_is_refused(server: Server, path: Path) -> None:

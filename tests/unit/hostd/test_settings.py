@@ -54,7 +54,10 @@ def test_the_files_permissions_stay(tmp_path: Path) -> None:
     ("text", "key"),
     [
         ("[netwrk]\n", "netwrk"),
-        ("[ssl]\nuse_ssl = true\n", "ssl"),
+        ("[ssl]\nuse_tls = true\n", "ssl.use_tls"),
+        ("[ssl]\nuse_ssl = 'yes'\n", "ssl.use_ssl"),
+        ("[ssl]\nuse_ssl = 2\n", "ssl.use_ssl"),
+        ("[ssl]\nssl_key = 1\n", "ssl.ssl_key"),
         ("[network]\nprot = 1\n", "network.prot"),
         ("[network]\nport = 70000\n", "network.port"),
         ("[network]\nport = true\n", "network.port"),
@@ -93,3 +96,13 @@ def test_what_is_not_toml_says_where(tmp_path: Path) -> None:
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="dosvm init"):
         load(tmp_path)
+
+
+def test_tls_is_off_until_it_is_switched_on_and_its_files_are_below_the_home(tmp_path: Path) -> None:
+    write(tmp_path, "[ssl]\nuse_ssl = 0\nssl_cert = '/elsewhere/cert.pem'\n")
+    assert load(tmp_path).tls is None
+    write(tmp_path, "[ssl]\nuse_ssl = 1\nssl_cert = '/elsewhere/cert.pem'\nssl_password = 's3cret'\n")
+    tls = load(tmp_path).tls
+    assert tls is not None
+    assert (tls.certificate, tls.key) == (Path("/elsewhere/cert.pem"), tmp_path / "pki/key.pem")
+    assert "s3cret" not in repr(load(tmp_path)) + repr(tls)
