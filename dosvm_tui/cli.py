@@ -39,6 +39,12 @@ def _hostd(argv: Sequence[str]) -> int:
     return run(argv)
 
 
+def _cert(argv: Sequence[str]) -> int:
+    from dosvm_tui.commands.cert import run
+
+    return run(argv)
+
+
 def _doctor(argv: Sequence[str]) -> int:
     from dosvm_tui.commands.doctor import run
 
@@ -49,6 +55,7 @@ def _doctor(argv: Sequence[str]) -> int:
 BUILT_IN: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "init": (_init, N_("make a new cloud: configuration, key, database, first administrator")),
     "hostd": (_hostd, N_("the daemon of this host: `dosvm hostd run`")),
+    "cert": (_cert, N_("certificates of hosts and consoles: make, renew, list, put in place")),
     "doctor": (_doctor, N_("check this machine and say what to do about each finding")),
 }
 

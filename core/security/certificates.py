@@ -196,6 +196,16 @@ def has_address(certificate: Certificate, address: str) -> bool:
     return any(ipaddress.ip_address(one) == wanted for one in certificate.addresses)
 
 
+def not_for_address(certificate: Certificate, address: str) -> InvalidInput:
+    """The sentence for a certificate that does not name the address it is to be used at."""
+    return InvalidInput(
+        N_("The certificate {file} does not name this host's address {address}."),
+        remedy=N_("Issue one with it: `dosvm cert issue NAME --ip {address}`."),
+        file=str(certificate.file),
+        address=address,
+    )
+
+
 # -- files put in their place
 
 

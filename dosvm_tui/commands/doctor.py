@@ -21,6 +21,7 @@ from dosvm_tui.commands.help import usage
 from dosvm_tui.commands.words import EVERYWHERE, part
 
 if TYPE_CHECKING:
+    from core.security.certificates import Certificate
     from hostd.settings import Settings
 
 #: Less free space than this is worth a word.
@@ -79,6 +80,7 @@ def _examine(home: Path) -> Iterator[Finding]:
         yield Finding(_(N_("Settings")), PROBLEM, error.text())
     if settings is not None:
         yield _checked(N_("Database"), lambda: _database(settings))
+        yield from _certificates(settings)
     yield from _virtualisation(settings.libvirt_url if settings is not None else "qemu:///system")
     yield _hostd()
     yield _space(home)
@@ -109,6 +111,53 @@ def _database(settings: Settings) -> str:
         return database.url.render_as_string(hide_password=True)
     finally:
         database.close()
+
+
+def _certificates(settings: Settings) -> Iterator[Finding]:
+    """Hostd's certificate and libvirt's: whether they fit this host, and when they end."""
+    from core.security import certificates, placing
+
+    tls = settings.tls
+    if tls is None:
+        if settings.address:
+            text = _(N_("Off: hosts talk signed plain text, and consoles elsewhere cannot log in."))
+            yield Finding("TLS", OK, text)
+    else:
+        try:
+            found = certificates.check_pair(tls.certificate, tls.key, tls.authority, tls.password)
+            if settings.address and not certificates.has_address(found, settings.address):
+                raise certificates.not_for_address(found, settings.address)
+        except DosvmError as error:
+            yield Finding("TLS", PROBLEM, error.text())
+        else:
+            yield _life("TLS", found)
+            yield from (_life("TLS", each) for each in certificates.read_all(tls.authority))
+    for file in placing.libvirt_files():
+        try:
+            yield _life(_(N_("libvirt's TLS")), certificates.read(file))
+        except DosvmError as error:
+            yield Finding(_(N_("libvirt's TLS")), PROBLEM, error.text())
+
+
+def _life(check: str, found: Certificate) -> Finding:
+    from core.security.certificates import utc_now
+
+    now = utc_now()
+    state = found.state(now)
+    if state == "early":
+        text = _(N_("{file} is not valid yet.")).format(file=found.file)
+        return Finding(check, PROBLEM, text, _(N_("Look at the clocks of this machine and of the one that made it.")))
+    if state == "valid":
+        return Finding(
+            check, OK, _(N_("{file} is valid until {date}.")).format(file=found.file, date=found.ends.date())
+        )
+    remedy = _(N_("Renew it by `dosvm cert issue --renew`, and put it in its place with --renew as well."))
+    if found.authority:
+        remedy = _(N_("Renew it by `dosvm cert init --renew`, and bring the new one to every machine."))
+    if state == "soon":
+        text = _(N_("{file} ends on {date}.")).format(file=found.file, date=found.ends.date())
+        return Finding(check, WARNING, text, remedy)
+    return Finding(check, PROBLEM, _(N_("{file} has expired.")).format(file=found.file), remedy)
 
 
 def _virtualisation(url: str) -> Iterator[Finding]:
