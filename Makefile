@@ -17,7 +17,7 @@ help: ## this list
 
 .PHONY: setup
 setup: $(CACHE)/packages $(BIN)/dosvm $(CACHE)/catalogues $(SAMPLE) ## install what running needs: Debian packages, virtual environment, catalogues, sample guest
-	@:
+	@$(BIN)/python -m compileall -q core hostd dosvm_tui screens themes widgets # who may not write here would compile at each start
 
 .PHONY: setup-test
 setup-test: setup $(CACHE)/packages-test ## install what testing needs on top

@@ -156,6 +156,9 @@ def _console() -> int:
         )
     # What the start makes stays; looking for garbage among it would take a third of the start.
     gc.disable()
+    from dosvm_tui.lean import lean
+
+    lean()
     from dosvm_tui.app import run
 
     return run() or DONE

@@ -6,16 +6,15 @@ A module is imported when its resource is asked for: a one-shot command pays for
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
+from typing import NamedTuple
 
 from core.errors import NotFound
 from core.i18n import N_
 from screens.spec import PROJECT, SYSADM, ResourceSpec
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """One entry of the first-level menu: its msgid and the names of its resources, the first opened first."""
 
     title: str

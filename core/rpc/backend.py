@@ -7,7 +7,6 @@ key, so a change whose answer was lost is asked again and still happens once.
 from __future__ import annotations
 
 import os
-import secrets
 from typing import Any, Protocol
 
 from core.errors import HostdUnavailable
@@ -67,7 +66,7 @@ class HostdBackend:
         body = {
             "operation": operation,
             "arguments": arguments,
-            "request": secrets.token_hex(16),
+            "request": os.urandom(16).hex(),
             "client": self._address,
             **self._identity,
         }

@@ -7,8 +7,8 @@ which has no cluster key, shows a certificate instead: :mod:`core.rpc.tls`), ans
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Timeout(Enum):
@@ -19,8 +19,7 @@ class Timeout(Enum):
     LONG = 60.0
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One call: what it is for, what goes in and comes out, and how long it may take."""
 
     name: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.errors import DosvmError, Refused, UsageError
 from core.i18n import N_, _
@@ -23,8 +22,7 @@ from screens.spec import Action, Danger, ResourceSpec, Target
 _ROW_KEYS = frozenset({"uuid", "name", "version", "created", "reference"})
 
 
-@dataclass(frozen=True)
-class _Done:
+class _Done(NamedTuple):
     """An answer to one call: on what, what it was, and the tasks that it left to hosts."""
 
     target: str | None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
 
 from core.errors import UsageError
 from core.i18n import N_, _
@@ -12,12 +11,13 @@ from dosvm_tui.commands.options import secret_from
 from dosvm_tui.commands.words import Words
 
 
-@dataclass(frozen=True)
 class Credentials:
     """An account and its password; the password shows in no representation."""
 
-    account: str
-    password: str = field(repr=False)
+    def __init__(self, account: str, password: str) -> None:
+        """Hold them."""
+        self.account = account
+        self.password = password
 
 
 def credentials(words: Words) -> Credentials:

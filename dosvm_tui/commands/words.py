@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from core.errors import UsageError
 from core.i18n import N_
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One option: how it is written and what it takes.
 
     Attributes:
@@ -42,13 +41,14 @@ EVERYWHERE: tuple[Option, ...] = (
 )
 
 
-@dataclass
 class Words:
     """What was parsed: bare words, values of options (several for those given several times), flags."""
 
-    bare: list[str] = field(default_factory=list)
-    values: dict[str, list[str]] = field(default_factory=dict)
-    flags: dict[str, bool] = field(default_factory=dict)
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.bare: list[str] = []
+        self.values: dict[str, list[str]] = {}
+        self.flags: dict[str, bool] = {}
 
     def value(self, name: str) -> str | None:
         """The last value of an option, or None."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from core.i18n import N_
@@ -350,5 +349,5 @@ CHANGED = (
     Field("name", N_("Name"), rule="name", hint=_NAME_HINT, panel=BASIC),
     _DISPLAY_NAME,
     # What an edit leaves out stays as it is; so its fields have no defaults of their own.
-    *(replace(field, default=None) for field in (*_basic(), *_devices(changed=True), *_custom())),
+    *(field._replace(default=None) for field in (*_basic(), *_devices(changed=True), *_custom())),
 )

@@ -10,7 +10,10 @@ import os
 import sys
 
 if __name__ == "__main__":
-    gc.disable()  # as dosvm_tui.cli does
+    gc.disable()  # as dosvm_tui.cli does, and what follows
+    from dosvm_tui.lean import lean
+
+    lean()
     from dosvm_tui.app import Console
     from dosvm_tui.wiring import connect
 

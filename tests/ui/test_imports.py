@@ -35,3 +35,11 @@ def test_the_console_never_imports_the_database_or_libvirt() -> None:
 def test_the_first_list_imports_neither_forms_nor_dialogs_it_does_not_show() -> None:
     modules = loaded_after("import dosvm_tui.app")
     assert not {"textual.widgets._text_area", "screens.generic.form_dialog", "screens.special.login"} & modules
+
+
+def test_the_program_starts_without_textuals_own_palette_and_what_comes_with_it() -> None:
+    modules = loaded_after("from dosvm_tui.lean import lean\nlean()\nimport dosvm_tui.app")
+    unused = {"_tree", "_directory_tree", "_select", "_option_list", "_input"}
+    assert not modules & {"ssl", *(f"textual.widgets.{name}" for name in unused)}
+    later = loaded_after("from dosvm_tui.lean import lean\nlean()\nimport dosvm_tui.app, ssl, screens.special.login")
+    assert {"ssl", "textual.widgets._input"} <= later
