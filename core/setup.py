@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import create_engine, inspect, select, text
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.orm import Session
@@ -23,15 +23,14 @@ from core.clock import Clock, SystemClock
 from core.database import Database, parse_url, reason_of
 from core.errors import DosvmError, InvalidInput, Refused
 from core.i18n import N_
+from core.migrations import SCHEMA, SCHEMA_KEY
+from core.migrations.state import check_schema
 from core.model import SYSADM, Base, Role, Setting, User
 from core.rpc.signature import create_key
 from core.rules import names
 from core.security.passwords import Passwords
 from core.services.fields import ruled
 
-#: Version of the tables. A program reads the version it was written for and no other.
-SCHEMA = 1
-SCHEMA_KEY = "schema"
 SETTINGS = "dosvm.toml"
 KEY = "cluster.key"
 #: The columns of the first account.
@@ -147,38 +146,6 @@ def open_database(settings: DatabaseSettings, *, clock: Clock | None = None) -> 
         database.close()
         raise
     return database
-
-
-def check_schema(database: Database) -> None:
-    """Refuse a database that this program cannot read.
-
-    Raises:
-        DatabaseUnavailable: it does not answer.
-        Refused: it is not of a cloud, or of another version of DOSVM.
-    """
-
-    def read(session: Session) -> str | None:
-        if not inspect(session.connection()).has_table(Setting.__tablename__):
-            return None
-        return session.scalar(select(Setting.value).where(Setting.key == SCHEMA_KEY))
-
-    found = database.read(read)
-    where = database.url.render_as_string(hide_password=True)
-    if found is None:
-        raise Refused(
-            N_("There is no cloud in the database {where}."), remedy=N_("Make one by `dosvm init`."), where=where
-        )
-    version = int(json.loads(found))
-    if version != SCHEMA:
-        raise Refused(
-            N_("The database {where} has version {found}, this program reads version {known}."),
-            remedy=N_("Install the DOSVM that belongs to the database on this host.")
-            if version > SCHEMA
-            else N_("Update the database with the DOSVM that made it, or install that one here."),
-            where=where,
-            found=version,
-            known=SCHEMA,
-        )
 
 
 def _made_up() -> str:

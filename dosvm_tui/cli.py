@@ -33,6 +33,12 @@ def _init(argv: Sequence[str]) -> int:
     return run(argv)
 
 
+def _upgrade(argv: Sequence[str]) -> int:
+    from dosvm_tui.commands.upgrade import run
+
+    return run(argv)
+
+
 def _hostd(argv: Sequence[str]) -> int:
     from dosvm_tui.commands.hostd import run
 
@@ -54,6 +60,7 @@ def _doctor(argv: Sequence[str]) -> int:
 #: Commands that are not resources.
 BUILT_IN: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "init": (_init, N_("make a new cloud: configuration, key, database, first administrator")),
+    "upgrade": (_upgrade, N_("bring the database to this version of DOSVM")),
     "hostd": (_hostd, N_("the daemon of this host: `dosvm hostd run`")),
     "cert": (_cert, N_("certificates of hosts and consoles: make, renew, list, put in place")),
     "doctor": (_doctor, N_("check this machine and say what to do about each finding")),

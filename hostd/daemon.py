@@ -7,7 +7,6 @@ for KVM, comes up behind it and goes away and comes back as it likes.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import logging
 import os
 import signal
@@ -21,16 +20,15 @@ from pathlib import Path
 
 from core.clock import SystemClock
 from core.database import Database
-from core.errors import DatabaseUnavailable, DosvmError, Refused
-from core.i18n import N_
+from core.errors import DatabaseUnavailable, DosvmError
 from core.libvirt_xml.domain import NAMESPACE
+from core.migrations.state import check_schema
 from core.rpc.signature import Signer, load_key
 from core.rpc.tls import Tls
 from core.security.passwords import Passwords
 from core.security.vault import Vault
 from core.services.dispatch import Services
 from core.services.sessions import Sessions
-from core.setup import check_schema
 from hostd import log as log_module
 from hostd import settings as settings_module
 from hostd.api import Api
@@ -58,6 +56,7 @@ from hostd.reconciler import Reconciler
 from hostd.runs import Runs
 from hostd.server import Server
 from hostd.settings import Settings
+from hostd.state_lock import hold
 from hostd.targets import Targets
 
 logger = logging.getLogger("hostd.daemon")
@@ -229,34 +228,6 @@ class Daemon:
         self.database.close()
 
 
-def _lock(state: Path) -> int:
-    """Hold the host's state directory for this process alone.
-
-    Raises:
-        Refused: another hostd has it.
-    """
-    try:
-        state.mkdir(mode=0o750, parents=True, exist_ok=True)
-        descriptor = os.open(state / "hostd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        raise DosvmError(
-            N_("{path} cannot be used: {reason}."), path=str(state), reason=error.strerror or str(error)
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        pid = os.read(descriptor, 20).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise Refused(
-            N_("Another hostd runs for this host already (process {pid})."),
-            remedy=N_("Stop it first, or use another DOSVM_HOME."),
-            pid=pid or "?",
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
-    return descriptor
-
-
 def run(home: Path, *, log: str | None = None) -> int:
     """Run hostd until SIGTERM or SIGINT.
 
@@ -274,19 +245,21 @@ def run(home: Path, *, log: str | None = None) -> int:
     begin = time.monotonic()
     settings = settings_module.load(home)
     log_module.configure(Path(log) if log else None if sys.stderr.isatty() else settings.log)
-    lock = _lock(settings.state)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: ended.set())
-    daemon = Daemon(settings, load_key(settings.key))
-    daemon.start()
-    logger.info("started %s", fields(home=home, pid=os.getpid(), seconds=f"{time.monotonic() - begin:.2f}"))
-    while not ended.wait(3600):
-        pass
-    logger.info("stopping")
-    daemon.stop()
-    logger.info("stopped")
-    os.close(lock)
+    lock = hold(settings.state)
+    try:
+        ended = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: ended.set())
+        daemon = Daemon(settings, load_key(settings.key))
+        daemon.start()
+        logger.info("started %s", fields(home=home, pid=os.getpid(), seconds=f"{time.monotonic() - begin:.2f}"))
+        while not ended.wait(3600):
+            pass
+        logger.info("stopping")
+        daemon.stop()
+        logger.info("stopped")
+    finally:
+        os.close(lock)
     return 0
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from core.errors import DosvmError, Refused, UsageError
+from core.errors import DosvmError, UsageError
 from core.i18n import N_, _
 from core.rpc.backend import HostdBackend
 from dosvm_tui import wiring
 from dosvm_tui.commands import output
+from dosvm_tui.commands.asking import make_sure
 from dosvm_tui.commands.credentials import credentials
 from dosvm_tui.commands.options import read_value, values_from_file, values_of
 from dosvm_tui.commands.report import report
@@ -42,7 +42,7 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
     """
     targets, arguments = _arguments(spec, action, words)
     if asks_first(action) and not words.flags.get("yes"):
-        _confirm(action, targets)
+        make_sure(_(N_("{what} {names}? Type yes: ")).format(what=_(action.label), names=", ".join(targets)))
     who = credentials(words)
     arguments |= {f.key: who.password for f in action.fields if f.own_password}
     backend = wiring.backend_for(who.account, who.password)
@@ -128,12 +128,3 @@ def _arguments(spec: ResourceSpec, action: Action, words: Words) -> tuple[list[s
 def asks_first(action: Action) -> bool:
     """Whether the command asks before it acts: a command typed in full means it, unless it destroys something."""
     return action.danger is Danger.TYPE_NAME or (action.danger is Danger.CONFIRM and action.verb == "delete")
-
-
-def _confirm(action: Action, targets: Sequence[str]) -> None:
-    if not sys.stdin.isatty():
-        raise UsageError(N_("This needs --yes when nobody can be asked."))
-    question = _(N_("{what} {names}? Type yes: ")).format(what=_(action.label), names=", ".join(targets))
-    print(output.printable(question), end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("yes", "y", _(N_("yes"))):
-        raise Refused(N_("Nothing was done."))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from core.errors import Refused, UsageError
+from core.errors import UsageError
 from core.i18n import N_, _
 from dosvm_tui import wiring
+from dosvm_tui.commands.asking import make_sure
 from dosvm_tui.commands.help import usage
 from dosvm_tui.commands.options import secret_from
 from dosvm_tui.commands.words import EVERYWHERE, Option, Words, part
@@ -37,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
     path = words.value("sysadm-password-file")
     password = None if path is None else secret_from(path)
     if not words.flags.get("yes"):
-        _confirm(home=str(home))
+        make_sure(_(N_("Make a new cloud in {home}? Type yes: ")).format(home=home))
 
     from core.setup import initialise  # SQLAlchemy and argon2 are not for every command
 
@@ -61,12 +62,3 @@ def _database(words: Words, usual: str) -> str:
         raise UsageError(N_("{option} is missing."), option="--database")
     print(_(N_("Database [{usual}]: ")).format(usual=usual), end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip() or usual
-
-
-def _confirm(home: str) -> None:
-    if not sys.stdin.isatty():
-        raise UsageError(N_("This needs --yes when nobody can be asked."))
-    question = _(N_("Make a new cloud in {home}? Type yes: ")).format(home=home)
-    print(question, end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("yes", "y", _(N_("yes"))):
-        raise Refused(N_("Nothing was done."))

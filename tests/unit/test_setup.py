@@ -168,7 +168,7 @@ def test_a_database_without_a_cloud_is_told(tmp_path: Path) -> None:
         open_database(Settings(f"sqlite:///{tmp_path}/cloud.db"))
 
 
-@pytest.mark.parametrize(("version", "advice"), [(99, "Install the DOSVM"), (0, "Update the database")])
+@pytest.mark.parametrize(("version", "advice"), [(99, "Install the DOSVM"), (0, "dosvm upgrade")])
 def test_a_database_of_another_version_is_left_alone(
     url: str, home: Path, passwords: Passwords, version: int, advice: str
 ) -> None:

@@ -1,0 +1,1 @@
+"""From version 1 (the first slice: hosts, projects, storage, VMs, logs) to version 2."""
