@@ -14,6 +14,9 @@ from core.model import Base
 from core.services.cloud import HostView
 from tests.architecture.world import World, furnish, open_world
 from tests.fakes.office import Office
+from tests.unit.migrations.conftest import make, make_file, make_server
+
+__all__ = ["make", "make_file", "make_server", "world"]
 
 
 @dataclass(frozen=True)
