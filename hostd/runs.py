@@ -158,8 +158,8 @@ class Runs:
         if at is not None and run.boot == self._boot:
             ago = wall_of(now, now) - at
             moment = min(now, max(certain, now - round(ago.total_seconds() * 1000)))
-        elif at is not None and at < wall_of(0, now) + timedelta(seconds=5):
-            # Of an earlier boot the log counts as far as it leads past the last heartbeat, and not into this one.
+        elif at is not None and at <= wall_of(now, now):
+            # Only the wall clock leads from one boot to another.
             moment = max(certain, run.time.begin + round((at - run.started).total_seconds() * 1000))
         return _over(run, moment)
 

@@ -209,6 +209,7 @@ class Action(NamedTuple):
         target: what it acts on; for ROW(S) the row's reference is passed as argument ``argument``.
         argument: that argument's name; the resource's ``name`` when empty.
         fields: the form, when it needs one.
+        passes: argument -> key of the row whose value it is, in the console: nobody types what the row says.
         prefill: an operation that gives the form's values for a row (a plain key -> value object); the
             row itself when empty. With target NOTHING the row under the cursor is a template: the form
             starts with its values (but not its name), and no reference is passed.
@@ -228,6 +229,7 @@ class Action(NamedTuple):
     target: Target = Target.ROW
     argument: str = ""
     fields: tuple[Field, ...] = ()
+    passes: Mapping[str, str] = field(default_factory=dict)
     prefill: str = ""
     danger: Danger = Danger.NONE
     warning: str = ""
@@ -272,6 +274,9 @@ class ResourceSpec(NamedTuple):
         roles: who sees it.
         list_operation: takes ``search``, ``filters``, ``sort``, ``descending``, ``offset``, ``limit`` and
             answers ``{"rows": [...], "total": n}``; ``<name>.list`` when empty, "-" for none.
+        rows_operation: the list as people read it, where an object has several rows there (one for each of its
+            members); it answers as ``list_operation`` does, which programs and pickers go on to use.
+        row_key: the key of the row that tells it from all others of ``rows_operation``; ``reference`` when empty.
         show_operation: takes the reference as argument ``<name>``; ``<name>.show`` when empty; "-" for none.
         reference: key of the row that operations take (unambiguous, usually ``uuid``).
         label: key of the row that people know it by.
@@ -295,6 +300,8 @@ class ResourceSpec(NamedTuple):
     related: tuple[Related, ...] = ()
     roles: tuple[str, ...] = BOTH
     list_operation: str = ""
+    rows_operation: str = ""
+    row_key: str = ""
     show_operation: str = ""
     reference: str = "uuid"
     label: str = "name"
@@ -310,6 +317,11 @@ class ResourceSpec(NamedTuple):
     def lists_by(self) -> str:
         """The list operation, or empty when there is none."""
         return "" if self.list_operation == "-" else self.list_operation or f"{self.name}.list"
+
+    @property
+    def rows_by(self) -> str:
+        """The operation whose rows people read."""
+        return self.rows_operation or self.lists_by
 
     @property
     def shows_by(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import and_, delete, func, insert, select
 
 from core.errors import InUse, InvalidInput, Refused
 from core.i18n import N_
@@ -17,6 +17,9 @@ from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.relations import names_by, some
+
+#: The identity of a project in a group, or of a group without projects, in one number.
+_MEMBER = ProjectGroup.id * 2**32 + func.coalesce(Project.id, 0)
 
 
 def _rows(call: Call, groups: Sequence[ProjectGroup]) -> list[dict[str, Any]]:
@@ -57,6 +60,41 @@ def list_(call: Call, *, query: Query) -> Answer:
         filters={"project": lambda value: _holds(call, value)},
     )
     return answer(_rows(call, [found.ProjectGroup for found in rows]), total)
+
+
+@operation("project-group.members", roles=EVERYBODY)
+def members(call: Call, *, query: Query) -> Answer:
+    """A row for each project of each group (manual 7.2.2.1), and one for a group without any.
+
+    ``member`` tells the row from all others; ``project`` is its project, or empty. For a project admin the own one.
+    """
+    inside = [project_in_group.c.group_id == ProjectGroup.id]
+    if not call.actor.is_sysadm:
+        inside.append(project_in_group.c.project_id == call.actor.project_id)
+    statement: Any = (
+        select(ProjectGroup, Project.name.label("project"), _MEMBER.label("member"))
+        .outerjoin(project_in_group, and_(*inside))
+        .outerjoin(Project, Project.id == project_in_group.c.project_id)
+        .where(*visible(call, ProjectGroup))
+    )
+    found, total = listing(
+        call,
+        statement,
+        query,
+        columns={
+            "name": ProjectGroup.name,
+            "project": Project.name,
+            "directory": ProjectGroup.directory,
+            "description": ProjectGroup.description,
+            "created": ProjectGroup.created,
+        },
+        tie=_MEMBER,
+        search=[ProjectGroup.name, Project.name, ProjectGroup.directory, ProjectGroup.description],
+        filters={"project": lambda value: (Project.name == value) | (Project.uuid == value)},
+    )
+    groups = {group["uuid"]: group for group in _rows(call, list({f.ProjectGroup for f in found}))}
+    rows = [{**groups[f.ProjectGroup.uuid], "project": f.project or "", "member": str(f.member)} for f in found]
+    return answer(rows, total)
 
 
 def _holds(call: Call, project: Any) -> Any:

@@ -65,10 +65,12 @@ def _list(spec: ResourceSpec, words: Words) -> int:
     query = _query(spec, words)
     limit = _limit(words)
     backend = _backend(words)
+    # People read a row for each member of an object, programs the object once.
+    operation = spec.rows_by if form == "table" else spec.lists_by
     rows: list[dict[str, Any]] = []
     while limit is None or len(rows) < limit:
         page = _PAGE if limit is None else min(_PAGE, limit - len(rows))
-        answer = backend.call(spec.lists_by, offset=len(rows), limit=page, **query)
+        answer = backend.call(operation, offset=len(rows), limit=page, **query)
         rows += answer["rows"]
         if not answer["rows"] or len(rows) >= answer["total"]:
             break

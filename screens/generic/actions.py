@@ -182,6 +182,8 @@ class ActionRun:
         whole = dict(arguments)
         if row is not None and self._action.target is not Target.NOTHING and not self._spec.single:
             whole |= self._reference(row)
+        if row is not None:
+            whole |= {argument: row[key] for argument, key in self._action.passes.items()}
         return self._context.backend.call(self._action.operation, **whole)
 
     def _run(self, arguments: dict[str, Any]) -> None:

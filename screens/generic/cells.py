@@ -112,6 +112,11 @@ def reference_of(spec: ResourceSpec, row: Row) -> Any:
     return row[spec.reference] if spec.reference in row else row.get("uuid")
 
 
+def row_key_of(spec: ResourceSpec, row: Row) -> str:
+    """What tells a row from all others of its list."""
+    return str(row[spec.row_key] if spec.row_key else reference_of(spec, row))
+
+
 def label_of(spec: ResourceSpec, row: Row) -> str:
     """What people call this row."""
     return str(row.get(spec.label) or row.get(spec.reference) or "")

@@ -14,7 +14,7 @@ from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired
 from core.i18n import N_, _
 from screens.base import BaseScreen
 from screens.context import Context, is_away
-from screens.generic.cells import facts, listed, reference_of, row_cells, table_columns
+from screens.generic.cells import facts, listed, row_cells, row_key_of, table_columns
 from screens.generic.offers import actions_of, is_allowed
 from screens.spec import Action, Related, ResourceSpec, Row, Target
 from screens.values import show
@@ -96,7 +96,7 @@ class ResourceList(BaseScreen):
         yield VirtualTable(
             table_columns(self.spec, self._columns),
             row_cells(self._columns),
-            lambda row: str(reference_of(self.spec, row)),
+            lambda row: row_key_of(self.spec, row),
             id="rows",
         )
         pane = FieldList(flow=True, id="pane")
@@ -176,7 +176,7 @@ class ResourceList(BaseScreen):
         self._looked_at = self.context.clock.monotonic()
         arguments = {**self._query(), "offset": want.offset, "limit": want.limit}
         self.ask(
-            lambda: self.context.backend.call(self.spec.lists_by, **arguments),
+            lambda: self.context.backend.call(self.spec.rows_by, **arguments),
             lambda answer: self._came(want, answer),
             self._failed,
         )

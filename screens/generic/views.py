@@ -106,7 +106,7 @@ def all_rows(context: Context, spec: ResourceSpec, query: Mapping[str, Any]) -> 
     """Every row of a list, page by page."""
     rows: list[Row] = []
     while True:
-        answer = context.backend.call(spec.lists_by, **query, offset=len(rows), limit=PAGE)
+        answer = context.backend.call(spec.rows_by, **query, offset=len(rows), limit=PAGE)
         rows += answer["rows"]
         if not answer["rows"] or len(rows) >= answer["total"]:
             return rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from core.i18n import N_
 from screens.spec import SYSADM, Action, Column, Danger, Field, Kind, Related, ResourceSpec, Target
 
@@ -25,7 +27,7 @@ SPEC = ResourceSpec(
     section=N_("Projects"),
     columns=(
         Column("name", N_("Name"), 20),
-        Column("projects", N_("Projects"), 24, Kind.LIST, sort=False),
+        Column("project", N_("Project"), 20),
         Column("directory", N_("Directory"), 24),
         Column("description", N_("Description"), 20, from_width=100),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=130),
@@ -65,8 +67,11 @@ SPEC = ResourceSpec(
             N_("Remove a project from the group"),
             "project-group.remove-project",
             key="m",
-            fields=(_PROJECT,),
-            allowed=lambda row: bool(row["projects"]),
+            fields=(replace(_PROJECT, console=False),),
+            passes={"project": "project"},
+            danger=Danger.CONFIRM,
+            warning=N_("Project {project} is taken out of project group {name}."),
+            allowed=lambda row: bool(row["project"]),
             roles=(SYSADM,),
         ),
         Action(
@@ -81,11 +86,13 @@ SPEC = ResourceSpec(
         ),
     ),
     related=(Related("image", N_("Images"), "i", {"group": "uuid"}),),
+    rows_operation="project-group.members",
+    row_key="member",
     reference="name",
     topics=("project-group", "project"),
     empty=N_("No project groups yet. Press a to add the first: a project needs one."),
     help=N_(
         "A project group is a set of projects that keep their images in one directory. Every project belongs to at"
-        " least one group."
+        " least one group. A group with several projects has a row for each."
     ),
 )

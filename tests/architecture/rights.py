@@ -62,6 +62,7 @@ RIGHTS: dict[str, Right] = {
     "user.freeze": _s(user="$user"),
     "user.unfreeze": _s(user="$user"),
     "project-group.list": _sp(),
+    "project-group.members": _sp(),
     "project-group.show": _sp(project_group="$project_group"),
     "project-group.add": _s(name="new", directory="/srv/dosvm-test/new"),
     "project-group.edit": _s(project_group="$project_group", description="x"),

@@ -111,7 +111,7 @@ def test_texts_say_something(spec: ResourceSpec) -> None:
 
 
 def test_every_operation_can_be_reached_by_a_command() -> None:
-    reached = {spec.lists_by for spec in SPECS} | {spec.shows_by for spec in SPECS}
+    reached = {spec.lists_by for spec in SPECS} | {spec.rows_by for spec in SPECS} | {spec.shows_by for spec in SPECS}
     reached |= {action.operation for spec in SPECS for action in spec.actions if action.command_line}
     assert set(OPERATIONS) - reached == set()
     assert reached - set(OPERATIONS) - {""} == set()
@@ -143,9 +143,9 @@ def test_lists_know_their_columns_and_filters(spec: ResourceSpec, office: Office
     for person in _callers(spec, office):
         for column in spec.columns:
             if column.sort and not column.details_only:
-                person(spec.lists_by, sort=column.key, descending=True)
+                person(spec.rows_by, sort=column.key, descending=True)
         for known in spec.filters:
-            person(spec.lists_by, filters={known.key: values.get(known.kind, "x")})
+            person(spec.rows_by, filters={known.key: values.get(known.kind, "x")})
 
 
 def test_words_of_the_database_are_words_for_people() -> None:

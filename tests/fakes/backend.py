@@ -482,6 +482,8 @@ class FakeBackend:
             return {"samples": samples(end=self.samples_end)}
         if verb == "list":
             return self._list(resource, **arguments)
+        if operation == "project-group.members":
+            return self._list("project-group members", **arguments)
         if verb == "show":
             return dict(self._find(resource, arguments[resource.replace("-", "_")]))
         return self._change(resource, verb, arguments)
@@ -496,7 +498,7 @@ class FakeBackend:
         offset: int = 0,
         limit: int = 200,
     ) -> Row:
-        rows = self.rows[resource]
+        rows = self._members() if resource == "project-group members" else self.rows[resource]
         chosen = {key: self._name(value) for key, value in (filters or {}).items() if value not in (None, "")}
         if search or chosen or (sort and not isinstance(rows, ManyVms)):
             rows = [
@@ -508,6 +510,14 @@ class FakeBackend:
         if sort and not isinstance(rows, ManyVms):
             rows = sorted(rows, key=lambda row: (row.get(sort) is not None, row.get(sort)), reverse=descending)
         return {"rows": [dict(row) for row in rows[offset : offset + limit]], "total": len(rows)}
+
+    def _members(self) -> list[Row]:
+        """The groups, a row for each of their projects."""
+        return [
+            {**group, "project": project, "member": f"{group['name']}/{project}"}
+            for group in self.rows["project-group"]
+            for project in group["projects"] or [""]
+        ]
 
     def _name(self, reference: Any) -> Any:
         """The name that a reference stands for; other values as they are."""

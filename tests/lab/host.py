@@ -51,6 +51,8 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/libvirt /run/lock
 {binds}
 mount --bind {root}/hosts /etc/hosts
+cat /proc/sys/kernel/random/uuid >{root}/kernel-boot
+mount --bind {root}/kernel-boot /proc/sys/kernel/random/boot_id
 ip link set lo up
 ip address add {address}/24 dev eth0
 ip link set eth0 up

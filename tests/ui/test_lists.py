@@ -199,3 +199,20 @@ async def test_every_list_of_every_role_opens_at_80_columns(cloud: FakeBackend) 
                     lines = screen_text(pilot.app).splitlines()
                     assert len(lines) <= 24
             assert not [n for n in pilot.app._notifications if n.severity == "error"]
+
+
+async def test_a_project_is_taken_out_of_its_group_on_its_own_row(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("2", "]")
+        await until(pilot, lambda: "/srv/dosvm/images" in screen_text(pilot.app))
+        text = screen_text(pilot.app)
+        rows = [line.strip(" ▸").split()[:2] for line in text.splitlines() if "/srv/dosvm/images" in line]
+        assert rows == [
+            ["acme", "web"],
+            ["acme", "mail"],
+        ]
+        await pilot.press("down", "m")
+        await until(pilot, lambda: "Project mail is taken out of project group acme" in screen_text(pilot.app))
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: cloud.called("project-group.remove-project"))
+        assert cloud.called("project-group.remove-project") == [{"project_group": "acme", "project": "mail"}]

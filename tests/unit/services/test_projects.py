@@ -377,3 +377,32 @@ def test_no_filter_tells_which_other_projects_share_a_group(office: Office) -> N
         assert zhao(operation, filters={"project": "secret"})["rows"] == []
     assert office.sysadm.names("host-group.list", filters={"project": "secret"}) == ["both"]
     assert zhao.names("project-group.list", filters={"project": "web"}) == ["web-group"]
+
+
+def test_a_project_group_has_a_row_for_each_of_its_projects(office: Office) -> None:
+    for name in ("web", "shop", "mail"):
+        office.project(name)
+        if name != "web":
+            office.sysadm("project-group.add-project", project_group="web-group", project=name)
+    office.sysadm("project-group.add", name="empty", directory="/srv/dosvm-test/empty")
+    answer = office.sysadm("project-group.members", search="web")
+    rows = answer["rows"]
+    assert [(row["name"], row["project"]) for row in rows] == [
+        ("web-group", "web"),
+        ("web-group", "shop"),
+        ("web-group", "mail"),
+    ]
+    assert answer["total"] == 3
+    assert len({row["member"] for row in rows}) == 3
+    assert all(sorted(row["projects"]) == ["mail", "shop", "web"] for row in rows)
+    everything = office.sysadm("project-group.members")["rows"]
+    assert len(everything) == 6
+    assert [row["project"] for row in everything if row["name"] == "empty"] == [""]
+    pages = [office.sysadm("project-group.members", offset=n, limit=1)["rows"][0]["member"] for n in range(6)]
+    assert pages == [row["member"] for row in everything], "pages neither repeat nor skip a row"
+    found = office.sysadm("project-group.members", search="SHOP", sort="project")["rows"]
+    assert {(row["name"], row["project"]) for row in found} == {("web-group", "shop"), ("shop-group", "shop")}
+    own = office.person("shop-admin")("project-group.members")["rows"]
+    assert [(row["name"], row["project"]) for row in own] == [("shop-group", "shop"), ("web-group", "shop")]
+    assert all(row["projects"] == ["shop"] for row in own), "what else is in the group is not for others to know"
+    assert len(office.sysadm("project-group.list")["rows"]) == 4, "for programs a group is there once"
