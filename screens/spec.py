@@ -229,7 +229,7 @@ class Action(NamedTuple):
     target: Target = Target.ROW
     argument: str = ""
     fields: tuple[Field, ...] = ()
-    passes: Mapping[str, str] = field(default_factory=dict)
+    passes: Mapping[str, str] = _NOTHING
     prefill: str = ""
     danger: Danger = Danger.NONE
     warning: str = ""

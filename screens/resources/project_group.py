@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from core.i18n import N_
 from screens.spec import SYSADM, Action, Column, Danger, Field, Kind, Related, ResourceSpec, Target
 
@@ -67,7 +65,7 @@ SPEC = ResourceSpec(
             N_("Remove a project from the group"),
             "project-group.remove-project",
             key="m",
-            fields=(replace(_PROJECT, console=False),),
+            fields=(_PROJECT._replace(console=False),),
             passes={"project": "project"},
             danger=Danger.CONFIRM,
             warning=N_("Project {project} is taken out of project group {name}."),
