@@ -46,6 +46,7 @@ from hostd.hypervisor.domains import Domains
 from hostd.hypervisor.events import Events
 from hostd.hypervisor.pools import Pools
 from hostd.hypervisor.probe import Probe
+from hostd.hypervisor.secrets import Secrets
 from hostd.hypervisor.versions import VersionWatch
 from hostd.hypervisor.volumes import Volumes
 from hostd.log import fields
@@ -103,6 +104,7 @@ class Daemon:
         self.services = Services(
             self.database, clock, self.cloud, passwords, self._after_commit, self.sessions, vault=vault
         )
+        self.secrets = Secrets(self.connection, vault)
         self.targets = Targets()
         self.machines = Machines(
             self.database,
@@ -114,6 +116,7 @@ class Daemon:
             vault,
             Disks(settings.temporary, settings.state),
             self.runs,
+            self.secrets,
         )
         pools, volumes = Pools(self.connection), Volumes(self.connection)
         self.executor = Executor(
@@ -124,7 +127,7 @@ class Daemon:
             {
                 **machine_tasks.handlers(self.machines, self.domains),
                 **pool_tasks.handlers(self.database, pools, settings.state),
-                **volume_tasks.handlers(self.database, pools, volumes, settings.state),
+                **volume_tasks.handlers(self.database, pools, volumes, self.secrets, settings.state),
                 **image_tasks.handlers(self.database, settings.sample_image, settings.state),
             },
             self.targets,
@@ -195,6 +198,7 @@ class Daemon:
         self.heartbeat.start()
         self.server.start()
         self.events.start()
+        self.secrets.start()
         self.connection.start()
         self.sampling.start()
         self.probe.start()
@@ -223,6 +227,7 @@ class Daemon:
         self.runs.close()
         self.peers.close()
         self.events.close()
+        self.secrets.close()
         self.connection.close()
         self.sampling.close()
         self.database.close()

@@ -35,6 +35,7 @@ from hostd.hypervisor.domains import Domain, Domains
 from hostd.hypervisor.errors import Missing
 from hostd.hypervisor.events import Events
 from hostd.hypervisor.probe import Probe
+from hostd.hypervisor.secrets import Secrets, explain
 from hostd.log import fields
 from hostd.runs import Runs
 
@@ -62,6 +63,7 @@ class Machines:
         vault: Vault,
         disks: Disks,
         runs: Runs,
+        secrets: Secrets,
     ) -> None:
         """Prepare.
 
@@ -75,6 +77,7 @@ class Machines:
             vault: opens the passwords of screens.
             disks: makes files ready.
             runs: is told at once of a run that began.
+            secrets: what encrypted volumes are opened with.
         """
         self._database = database
         self._clock = clock
@@ -85,6 +88,7 @@ class Machines:
         self._vault = vault
         self._disks = disks
         self._runs = runs
+        self._secrets = secrets
 
     def observe(self, domain: Domain | None, before: MachineState | None = None) -> dict[str, Any]:
         """What the database should say of a machine, given its domain (None: it does not run)."""
@@ -185,12 +189,18 @@ class Machines:
             xml = domain_xml(ready, accelerator=accelerator, overlays=overlays)
             if time.monotonic() - loaded > _FRESH:
                 self._still_placed(order)
-            point("before_create")
+            encrypted = [(disk.name, disk.secret) for disk in ready.disks if disk.secret is not None]
             try:
-                domain = self._domains.create(xml, order.uuid)
+                # QEMU is given them when it starts, and needs them from libvirt no more.
+                with self._secrets.lent(*(secret for _name, secret in encrypted)):
+                    point("before_create")
+                    domain = self._domains.create(xml, order.uuid)
             except Missing:
                 # It ended at once; the reconciler will see to it.
                 raise EngineError(N_("The VM ended as soon as it was started.")) from None
+            except EngineError as error:
+                explain(error, encrypted)
+                raise
             point("after_create")
             undo.pop_all()
             return domain

@@ -10,6 +10,7 @@ import json
 import os
 import stat
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class ImageInfo:
     allocation: int
 
 
-def _run(*arguments: str, seconds: float = _SECONDS) -> str:
+def _run(*arguments: str, seconds: float = _SECONDS, open_files: Sequence[int] = ()) -> str:
     try:
         done = subprocess.run(
             # By prlimit(1): Python code of our own in a forked child of a daemon with threads may deadlock.
@@ -47,6 +48,7 @@ def _run(*arguments: str, seconds: float = _SECONDS) -> str:
             timeout=seconds,
             env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C.UTF-8"},
             check=False,
+            pass_fds=open_files,
         )
     except FileNotFoundError as error:
         raise EngineError(N_("prlimit is not installed."), remedy=N_("Install the package util-linux.")) from error
@@ -179,3 +181,32 @@ def _info(path: Path, driver: str) -> dict[str, Any]:
 def create_overlay(path: Path, backing: Path, backing_format: str) -> None:
     """Make a qcow2 file that records the differences to a base which stays untouched."""
     _run("create", "-q", "-f", "qcow2", "-F", _driver(backing_format), "-b", str(backing), str(path))
+
+
+def grow_encrypted(path: Path, volume_format: str, capacity: int, passphrase: str) -> None:
+    """Grow a volume that is encrypted by LUKS to ``capacity`` bytes; libvirt knows its secret no longer.
+
+    Args:
+        path: the file.
+        volume_format: ``qcow2`` or ``raw``.
+        capacity: its new size, bytes.
+        passphrase: what opens it; handed over by a pipe, never among the arguments or in a file.
+
+    Raises:
+        EngineError: the passphrase is another one, or qemu-img failed.
+    """
+    key = {"key-secret": "key"}
+    driver = (
+        {"driver": "luks", **key}
+        if volume_format == "raw"
+        else {"driver": "qcow2", "encrypt": {"format": "luks", **key}}
+    )
+    image = json.dumps({**driver, "file": {"driver": "file", "filename": str(path)}})
+    reader, writer = os.pipe()
+    try:
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(passphrase.encode())  # less than a pipe holds
+        secret = f"secret,id=key,file=/dev/fd/{reader}"
+        _run("resize", "-q", "--object", secret, f"json:{image}", str(capacity), open_files=(reader,))
+    finally:
+        os.close(reader)

@@ -18,10 +18,13 @@ from core.model import (
     Pool,
     Project,
     ProjectGroup,
+    Secret,
     Volume,
     instance_image,
     instance_volume,
 )
+from core.rules.secrets import VOLUME
+from core.security.sealed import SealedSecret
 from core.security.vault import Vault, is_sealed
 from core.specs.instance import DiskSpec, InstanceSpec
 from core.specs.order import DiskOrder, MachineOrder
@@ -114,10 +117,14 @@ def _with_volumes(uuid: str) -> Select[Any]:
             Pool.name.label("place"),
             literal(0).label("read_only"),
             Volume.state.label("file_state"),
+            Secret.uuid.label("secret_uuid"),
+            Secret.name.label("secret_name"),
+            Secret.value.label("secret_value"),
         )
         .outerjoin(instance_volume, instance_volume.c.instance_id == Instance.id)
         .outerjoin(Volume, Volume.id == instance_volume.c.volume_id)
         .outerjoin(Pool, Pool.id == Volume.pool_id)
+        .outerjoin(Secret, Secret.id == Volume.secret_id)
     )
 
 
@@ -134,6 +141,7 @@ def _with_images(uuid: str) -> Select[Any]:
             Image.name.label("place"),
             Image.read_only.label("read_only"),
             Image.state.label("file_state"),
+            *(literal(None).label(f"secret_{part}") for part in ("uuid", "name", "value")),
         )
         .join(instance_image, instance_image.c.instance_id == Instance.id)
         .join(Image, Image.id == instance_image.c.image_id)
@@ -169,6 +177,9 @@ def _order(disk: DiskSpec, files: dict[str, Any]) -> DiskOrder:
             overlay=False,
             root=row.root,
             pool=row.pool,
+            secret=SealedSecret(row.secret_uuid, row.secret_name, VOLUME, row.secret_value)
+            if row.secret_uuid
+            else None,
         )
     return DiskOrder(
         kind="image",

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from core.model import Image, Pool, ProjectGroup, Volume, instance_image, instance_volume
+from core.model import Image, Pool, ProjectGroup, Secret, Volume, instance_image, instance_volume
+from core.security.sealed import SealedSecret
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,10 @@ class PoolOrder:
 
 @dataclass(frozen=True)
 class VolumeOrder:
-    """A volume as it shall be; sizes are bytes. ``options`` are those of its making (mode, owner, compat ...)."""
+    """A volume as it shall be; sizes are bytes. ``options`` are those of its making (mode, owner, compat ...).
+
+    With a secret it is encrypted.
+    """
 
     id: int
     uuid: str
@@ -45,6 +49,7 @@ class VolumeOrder:
     path: str
     pool: PoolOrder
     options: dict[str, Any] = field(default_factory=dict)
+    secret: SealedSecret | None = None
 
 
 @dataclass(frozen=True)
@@ -99,10 +104,16 @@ def pools_of_host(session: Session, host_id: int) -> list[PoolOrder]:
 
 def load_volume(session: Session, uuid: str) -> VolumeOrder | None:
     """One volume with its pool, or None when it was deleted; one statement."""
-    row = session.execute(select(Volume, Pool).join(Pool, Pool.id == Volume.pool_id).where(Volume.uuid == uuid)).first()
+    row = session.execute(
+        select(Volume, Pool, Secret)
+        .join(Pool, Pool.id == Volume.pool_id)
+        .outerjoin(Secret, Secret.id == Volume.secret_id)
+        .where(Volume.uuid == uuid)
+    ).first()
     if row is None:
         return None
-    volume, pool = row
+    volume, pool = row[0], row[1]
+    secret: Secret | None = row[2]
     return VolumeOrder(
         id=volume.id,
         uuid=volume.uuid,
@@ -114,6 +125,7 @@ def load_volume(session: Session, uuid: str) -> VolumeOrder | None:
         path=volume_path(pool.path, volume.name),
         pool=_pool(pool),
         options=json.loads(volume.options) if volume.options else {},
+        secret=SealedSecret(secret.uuid, secret.name, secret.kind, secret.value) if secret is not None else None,
     )
 
 

@@ -197,8 +197,10 @@ def _disk(spec: DiskSpec, bus: str, target: str, file: DiskOrder | None, overlay
         disk.backing_format = file.format
         disk.backing_file = file.path
         disk.backing_ends = True
-    else:
-        disk.ends_here = True
+        return disk
+    if file.secret is not None:
+        disk.encryption, disk.secret_type, disk.secret = "luks", "passphrase", file.secret.uuid
+    disk.ends_here = True
     return disk
 
 

@@ -34,6 +34,9 @@ class Volume(Node):
     group = text("target/permissions/group")
     compat = text("target/compat")
     lazy_refcounts = Flag("target/features/lazy_refcounts")
+    encryption = text("target/encryption/@format")
+    secret_type = text("target/encryption/secret/@type")
+    secret = text("target/encryption/secret/@uuid")
 
 
 def pool_xml(*, name: str, uuid: str, path: str, vendor: str = "", product: str = "") -> str:
@@ -57,6 +60,7 @@ def volume_xml(
     group: str = "",
     compat: str = "",
     lazy_refcounts: bool = False,
+    secret: str = "",
 ) -> str:
     """The description of a new volume (manual 9.4.3).
 
@@ -69,6 +73,7 @@ def volume_xml(
         group: likewise.
         compat: ``0.10`` or ``1.1`` for qcow2.
         lazy_refcounts: qcow2 1.1 only.
+        secret: UUID of the libvirt secret with the passphrase that encrypts it; empty: it is not encrypted.
     """
     volume = Volume(name=name, capacity_unit="bytes", capacity=capacity, format=volume_format)
     if volume_format == "raw":
@@ -82,4 +87,6 @@ def volume_xml(
     volume.compat = compat or None
     if lazy_refcounts:
         volume.lazy_refcounts = True
+    if secret:
+        volume.encryption, volume.secret_type, volume.secret = "luks", "passphrase", secret
     return volume.xml()

@@ -5,6 +5,7 @@ from core.model.hosts import Host, HostGroup, HostSample, host_group_of_project,
 from core.model.machines import Instance, Machine, MachineRun, Power, State, instance_image, instance_volume
 from core.model.people import SYSADM, LoginLog, Role, Session, User
 from core.model.projects import Project, ProjectGroup, project_in_group
+from core.model.secrets import Secret
 from core.model.storage import Image, Pool, Volume, pool_of_project
 from core.model.tasks import OperationLog, Setting, Task, TaskState
 
@@ -26,6 +27,7 @@ __all__ = [
     "Project",
     "ProjectGroup",
     "Role",
+    "Secret",
     "Session",
     "Setting",
     "State",

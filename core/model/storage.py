@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from core.model.base import Base, Bytes, Created, Id, Line, Name, Path, Prose, Title, Uuid, Word, table_arguments
 from core.model.hosts import Host
 from core.model.projects import Project, ProjectGroup
+from core.model.secrets import Secret
 
 pool_of_project = Table(
     "pool_of_project",
@@ -32,6 +33,7 @@ class Pool(Base):
     capacity: Mapped[Bytes]
     path: Mapped[Path]
     host_id: Mapped[int | None] = mapped_column(ForeignKey("host.id"), index=True)
+    secret_id: Mapped[int | None] = mapped_column(ForeignKey("secret.id"), index=True)
     vendor: Mapped[Title]
     product: Mapped[Title]
     description: Mapped[Prose]
@@ -45,7 +47,10 @@ class Pool(Base):
 
 
 class Volume(Base):
-    """A virtual disk in a pool. ``state``: creating, present, missing, deleting or failed."""
+    """A virtual disk in a pool. ``state``: creating, present, missing, deleting or failed.
+
+    With a secret it is encrypted by LUKS, and opens with the value that the secret had when it was made.
+    """
 
     __tablename__ = "volume"
     __table_args__ = table_arguments(UniqueConstraint("pool_id", "name"))
@@ -53,6 +58,7 @@ class Volume(Base):
     uuid: Mapped[Uuid]
     pool_id: Mapped[int] = mapped_column(ForeignKey("pool.id"))
     project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id"), index=True)
+    secret_id: Mapped[int | None] = mapped_column(ForeignKey("secret.id"), index=True)
     name: Mapped[Name]
     display_name: Mapped[Title]
     format: Mapped[Word]
@@ -64,6 +70,7 @@ class Volume(Base):
     version: Mapped[int] = mapped_column(default=0)
 
     pool: Mapped[Pool] = relationship(lazy="raise")
+    secret: Mapped[Secret | None] = relationship(lazy="raise")
 
 
 class Image(Base):

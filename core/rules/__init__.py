@@ -23,6 +23,7 @@ from core.rules.names import (
     phone,
     prose,
 )
+from core.rules.secrets import secret_value, usage
 from core.rules.sizes import size
 
 Rule = Callable[[Any], None]
@@ -39,7 +40,9 @@ RULES: dict[str, Rule] = {
     "password": password,
     "phone": phone,
     "prose": prose,
+    "secret_value": secret_value,
     "size": size,
+    "usage": usage,
 }
 
 

@@ -32,7 +32,8 @@ _NOT_XML = {0xFFFE, 0xFFFF}
 _BLANK = {0x34F, 0x115F, 0x1160, 0x2800, 0x3164, 0xFFA0}
 
 
-def _printable(text: str) -> bool:
+def printable(text: str) -> bool:
+    """Whether a text has only characters that are seen, or that join seen ones."""
     # Cc controls, Cs surrogates, Zl/Zp separators
     if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text):
         return False
@@ -59,7 +60,7 @@ def name(value: str) -> None:
         raise InvalidInput(N_("A name is needed."))
     if len(value) > NAME_MAX:
         raise InvalidInput(N_("A name has at most {limit} characters."), limit=NAME_MAX)
-    if not _printable(value) or value != value.strip() or not _visible(value):
+    if not printable(value) or value != value.strip() or not _visible(value):
         raise InvalidInput(N_("A name has printable characters only and no blanks at its ends."))
     if is_uuid(value):
         raise InvalidInput(N_("A name cannot have the form of a UUID."))
@@ -90,7 +91,7 @@ def line(value: str) -> None:
     """One line of text, or none: up to 255 printable characters."""
     if len(value) > LINE_MAX:
         raise InvalidInput(N_("At most {limit} characters."), limit=LINE_MAX)
-    if not _printable(value):
+    if not printable(value):
         raise InvalidInput(N_("Printable characters only."))
 
 
@@ -112,7 +113,7 @@ def prose(value: str) -> None:
     """A description: up to 4000 characters, line breaks allowed."""
     if len(value) > PROSE_MAX:
         raise InvalidInput(N_("At most {limit} characters."), limit=PROSE_MAX)
-    if not _printable(value.replace("\n", "").replace("\t", "")):
+    if not printable(value.replace("\n", "").replace("\t", "")):
         raise InvalidInput(N_("Printable characters only."))
 
 
@@ -144,7 +145,7 @@ _SYSTEM = (
 
 def directory(value: str) -> None:
     """A directory on a host: absolute, without ``..``, not one of the system's own."""
-    if not value.startswith("/") or len(value) > 1024 or not _printable(value):
+    if not value.startswith("/") or len(value) > 1024 or not printable(value):
         raise InvalidInput(N_("An absolute path is needed, such as /srv/vm."))
     parts = value.split("/")
     if ".." in parts or "." in parts:
@@ -158,7 +159,7 @@ def directory(value: str) -> None:
 
 def file_name(value: str) -> None:
     """A file below a directory: relative, without ``..``; no part begins with a dot."""
-    if not value or value.startswith("/") or len(value) > 255 or not _printable(value):
+    if not value or value.startswith("/") or len(value) > 255 or not printable(value):
         raise InvalidInput(N_("A file name relative to the directory is needed."))
     if any(part in ("", "..") or part.startswith(".") for part in value.split("/")):
         raise InvalidInput(N_("The file must be inside the directory; no part may begin with a dot."))

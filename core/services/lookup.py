@@ -22,6 +22,7 @@ from core.model import (
     Pool,
     Project,
     ProjectGroup,
+    Secret,
     User,
     Volume,
     host_group_of_project,
@@ -29,6 +30,7 @@ from core.model import (
     project_in_group,
 )
 from core.rules.names import is_uuid
+from core.rules.secrets import VOLUME
 from core.services.operation import Call
 
 M = TypeVar("M", bound=Base)
@@ -42,6 +44,7 @@ _KIND = {
     Pool: N_("storage pool"),
     Project: N_("project"),
     ProjectGroup: N_("project group"),
+    Secret: N_("secret"),
     User: N_("user"),
     Volume: N_("volume"),
 }
@@ -68,6 +71,8 @@ def visible(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
         return [ProjectGroup.id.in_(select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine))]
     if model is Project:
         return [Project.id == mine]
+    if model is Secret:
+        return [Secret.project_id == mine, Secret.kind == VOLUME]  # those of storage pools are for who makes these
     if model is HostGroup:
         given = select(host_group_of_project.c.group_id).where(host_group_of_project.c.project_id == mine)
         return [HostGroup.id.in_(given)]

@@ -19,6 +19,7 @@ from core.model import (
     Project,
     ProjectGroup,
     Role,
+    Secret,
     User,
     Volume,
     host_group_of_project,
@@ -354,6 +355,7 @@ def delete_(call: Call, *, project: str) -> Answer:
         (N_("instances"), Instance.name, Instance.project_id),
         (N_("volumes"), Volume.name, Volume.project_id),
         (N_("images"), Image.name, Image.project_id),
+        (N_("secrets"), Secret.name, Secret.project_id),
         (N_("users"), User.account, User.project_id),
     )
     reasons = []

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import Row, and_, or_, select, update
 
 from core.coordination.charges import charge, fit_disk, fit_pool
 from core.coordination.storage import volume_path
@@ -18,6 +18,7 @@ from core.model import (
     Pool,
     Power,
     Project,
+    Secret,
     State,
     Task,
     TaskState,
@@ -25,6 +26,7 @@ from core.model import (
     instance_volume,
 )
 from core.rules import names
+from core.rules.secrets import ENCRYPTED_FORMATS, VOLUME
 from core.rules.sizes import format_size
 from core.services.editing import edit, unused
 from core.services.fields import SIZE_MAX, in_range, ruled
@@ -33,6 +35,7 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, Answer, Call, operation
 from core.services.orders import idle, order, reachable
 from core.services.relations import some
+from core.services.secrets import usable
 from core.services.volume_formats import GROWING, making
 
 #: Least that a volume grows by, in bytes (manual 9.4.4).
@@ -43,9 +46,17 @@ _SECTOR = 512
 
 def _statement() -> Any:
     return (
-        select(Volume, Pool.name.label("pool"), Pool.path.label("directory"), Project.name.label("project"))
+        select(
+            Volume,
+            Pool.name.label("pool"),
+            Pool.path.label("directory"),
+            Project.name.label("project"),
+            Secret.name.label("secret"),
+            Secret.project_id.label("secret_of"),
+        )
         .join(Pool, Pool.id == Volume.pool_id)
         .outerjoin(Project, Project.id == Volume.project_id)
+        .outerjoin(Secret, Secret.id == Volume.secret_id)
     )
 
 
@@ -67,6 +78,7 @@ def _users(call: Call, ids: Iterable[int]) -> dict[int, list[str]]:
 
 def _rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
     users = _users(call, [row.Volume.id for row in found])
+    whole, mine = call.actor.is_sysadm, call.actor.project_id
     return [
         {
             "uuid": row.Volume.uuid,
@@ -79,6 +91,9 @@ def _rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
             "capacity": row.Volume.capacity,
             "allocation": row.Volume.allocation,
             "path": volume_path(row.directory, row.Volume.name),
+            "encrypted": row.Volume.secret_id is not None,
+            # Whose name the caller may see; that the volume is encrypted may be known.
+            "secret": (row.secret or "") if whole or row.secret_of == mine else "",
             "state": row.Volume.state,
             "instances": users[row.Volume.id],
             "created": iso(row.Volume.created),
@@ -113,6 +128,7 @@ def list_(call: Call, *, query: Query) -> Answer:
             "state": lambda value: Volume.state == value,
             "format": lambda value: Volume.format == value,
             "project": lambda value: (Project.name == value) | (Project.uuid == value),
+            "secret": lambda value: and_((Secret.name == value) | (Secret.uuid == value), *visible(call, Secret)),
         },
     )
     return answer(_rows(call, rows), total)
@@ -143,13 +159,18 @@ def add(
     group: int | None = None,
     compat: str = "",
     lazy_refcounts: bool = False,
+    secret: str = "",
 ) -> Answer:
-    """Make a volume of ``capacity`` bytes; the system administrator's belong to no project."""
+    """Make a volume of ``capacity`` bytes, encrypted when there is a secret.
+
+    The system administrator's volumes belong to no project.
+    """
     found = find(call, Pool, pool, field="pool")
     ruled("name", names.identifier, name)
     ruled("display_name", names.display_name, display_name)
     in_range("capacity", capacity, 1, SIZE_MAX)
     options = making(format, mode=mode, owner=owner, group=group, compat=compat, lazy_refcounts=lazy_refcounts)
+    key = _key(call, secret, format)
     whole = -(-capacity // _SECTOR) * _SECTOR
     host_id = _usable(call, found)
     _book(call, found.id, call.actor.project_id, whole)
@@ -160,6 +181,7 @@ def add(
     volume = Volume(
         pool_id=found.id,
         project_id=call.actor.project_id,
+        secret_id=key.id if key else None,
         name=name,
         display_name=display_name,
         format=format,
@@ -170,9 +192,30 @@ def add(
     )
     call.session.add(volume)
     call.session.flush()
-    call.note(f"{found.name}/{name}", object=volume.uuid, capacity=whole, format=format)
+    if key is not None:
+        # From here on nobody deletes it; it may have been deleted while this waited for who did.
+        find(call, Secret, key.uuid, field="secret")
+        call.changed("secret")
+    encrypted = {"secret": key.name} if key is not None else {}
+    call.note(f"{found.name}/{name}", object=volume.uuid, capacity=whole, format=format, **encrypted)
     call.changed("volume", "pool")
     return order(call, "volume.create", volume, host_id, project_id=volume.project_id)
+
+
+def _key(call: Call, secret: str, volume_format: str) -> Secret | None:
+    """The secret that a new volume shall be encrypted by, if any."""
+    if not secret:
+        return None
+    key = usable(call, secret, VOLUME, field="secret")
+    if volume_format not in ENCRYPTED_FORMATS:
+        raise InvalidInput(
+            N_("Volumes of the format {format} cannot be encrypted."),
+            remedy=N_("Formats that can: {formats}."),
+            field="secret",
+            format=volume_format,
+            formats=", ".join(ENCRYPTED_FORMATS),
+        )
+    return key
 
 
 def _book(call: Call, pool_id: int, project_id: int | None, more: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.security.sealed import SealedSecret
 from core.specs.instance import InstanceSpec
 
 
@@ -20,6 +21,7 @@ class DiskOrder:
         overlay: the file must not be written, but the disk is writable: it runs on a temporary overlay.
         root: the directory the file must stay below (the pool's path, the group's directory).
         pool: UUID of the volume's pool; empty for images.
+        secret: what the volume is encrypted by; None when it is not.
     """
 
     kind: str
@@ -30,6 +32,7 @@ class DiskOrder:
     overlay: bool
     root: str
     pool: str = ""
+    secret: SealedSecret | None = None
 
 
 @dataclass(frozen=True)

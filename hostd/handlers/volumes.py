@@ -12,14 +12,16 @@ from core.coordination import storage
 from core.coordination.storage import VolumeOrder
 from core.coordination.tasks import Claimed
 from core.database import Database
-from core.errors import AlreadyExists, DosvmError, Refused
+from core.errors import AlreadyExists, DosvmError, EngineError, Refused
 from core.i18n import N_
 from core.libvirt_xml.storage import volume_xml
+from hostd import qemu_img
 from hostd.executor import Context, Effect, Handler, Obsolete, done
 from hostd.faults import point
 from hostd.handlers.pools import activate
 from hostd.hypervisor.errors import MissingPool
 from hostd.hypervisor.pools import Pools
+from hostd.hypervisor.secrets import Secrets, explain
 from hostd.hypervisor.volumes import VolumeInfo, Volumes
 
 _TOPICS = frozenset({"volume", "pool"})
@@ -29,11 +31,12 @@ _OPTIONS = ("mode", "owner", "group", "compat")
 class VolumeTasks:
     """Makes, grows and deletes volumes."""
 
-    def __init__(self, database: Database, pools: Pools, volumes: Volumes, state: Path) -> None:
+    def __init__(self, database: Database, pools: Pools, volumes: Volumes, secrets: Secrets, state: Path) -> None:
         """``state`` is hostd's own directory."""
         self._database = database
         self._pools = pools
         self._volumes = volumes
+        self._secrets = secrets
         self._record = state / "access.log"
         self._intents = state / "volumes"
 
@@ -74,15 +77,19 @@ class VolumeTasks:
                 field="name",
                 path=info.path,
             )
-        if info is not None and (info.capacity != order.capacity or info.format != order.format):
+        # Of an encrypted one the beginnings look like the whole.
+        if info is not None and (info.capacity != order.capacity or info.format != order.format or order.secret):
             self._volumes.delete(order.pool.uuid, order.name)
             info = None
         if info is None:
             self._intents.mkdir(parents=True, exist_ok=True)
             intent.touch()
-            point("before_volume")
-            info = self._volumes.create(order.pool.uuid, order.name, _xml(order))
-            point("after_volume")
+            with self._secrets.lent(order.secret):
+                point("before_volume")
+                info = self._volumes.create(order.pool.uuid, order.name, _xml(order))
+                point("after_volume")
+        if order.secret is not None and not info.encrypted:
+            raise EngineError(N_("libvirt did not encrypt the volume."))
         allocation = info.allocation
         return lambda session: done(storage.record_volume(session, order.uuid, state="present", allocation=allocation))
 
@@ -105,10 +112,23 @@ class VolumeTasks:
             raise _missing(order)
         if info.capacity < capacity:
             point("before_volume")
-            info = self._volumes.resize(order.pool.uuid, order.name, capacity)
+            info = self._resize(order, info, capacity)
             point("after_volume")
         allocation = info.allocation
         return lambda session: done(storage.record_volume(session, order.uuid, allocation=allocation))
+
+    def _resize(self, order: VolumeOrder, info: VolumeInfo, capacity: int) -> VolumeInfo:
+        if order.secret is None:
+            return self._volumes.resize(order.pool.uuid, order.name, capacity)
+        try:
+            qemu_img.grow_encrypted(Path(info.path), order.format, capacity, self._secrets.open(order.secret))
+        except EngineError as error:
+            explain(error, [(f"{order.pool.name}/{order.name}", order.secret)])
+            raise
+        grown = self._find(order)
+        if grown is None:
+            raise _missing(order)
+        return grown
 
     def grow_failed(self, task: Claimed, _error: DosvmError) -> Effect:
         """What was booked for the growth is given back."""
@@ -128,9 +148,9 @@ class VolumeTasks:
         return lambda session: done(storage.record_volume(session, task.target, state="present"))
 
 
-def handlers(database: Database, pools: Pools, volumes: Volumes, state: Path) -> dict[str, Handler]:
+def handlers(database: Database, pools: Pools, volumes: Volumes, secrets: Secrets, state: Path) -> dict[str, Handler]:
     """Task kind -> handler."""
-    work = VolumeTasks(database, pools, volumes, state)
+    work = VolumeTasks(database, pools, volumes, secrets, state)
     return {
         "volume.create": Handler(work.create, _TOPICS, work.create_failed),
         "volume.grow": Handler(work.grow, _TOPICS, work.grow_failed),
@@ -145,6 +165,7 @@ def _xml(order: VolumeOrder) -> str:
         capacity=order.capacity,
         volume_format=order.format,
         lazy_refcounts=bool(order.options.get("lazy_refcounts")),
+        secret=order.secret.uuid if order.secret else "",
         **options,
     )
 

@@ -12,6 +12,7 @@ _MISSING = {
     libvirt.VIR_ERR_NO_DOMAIN,
     libvirt.VIR_ERR_NO_STORAGE_VOL,
     libvirt.VIR_ERR_NO_NETWORK,
+    libvirt.VIR_ERR_NO_SECRET,
 }
 #: Codes that mean "the daemon is gone", wherever they come from.
 _GONE = {libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_INVALID_CONN}
@@ -31,7 +32,7 @@ _BROKEN = (
 
 
 class Missing(NotFound):
-    """libvirt knows no domain, pool or volume of that name."""
+    """libvirt knows no domain, pool, volume or secret of that name."""
 
     code = "libvirt-missing"
 

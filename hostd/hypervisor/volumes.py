@@ -24,6 +24,7 @@ class VolumeInfo:
     format: str
     capacity: int
     allocation: int
+    encrypted: bool = False
 
 
 class Volumes:
@@ -91,4 +92,5 @@ def _info(volume: libvirt.virStorageVol) -> VolumeInfo:
         format=format_element.get("type", "raw") if format_element is not None else "raw",
         capacity=capacity,
         allocation=allocation,
+        encrypted=root.find("./target/encryption") is not None,
     )
