@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource as limits
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -69,6 +70,8 @@ BUILT_IN: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; every error becomes one line."""
+    # Passwords pass through this memory.
+    limits.setrlimit(limits.RLIMIT_CORE, (0, 0))
     words = list(sys.argv[1:] if argv is None else argv)
     set_language(_language(words))
     try:

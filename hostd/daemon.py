@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -248,6 +249,8 @@ def run(home: Path, *, log: str | None = None) -> int:
         DosvmError: it cannot start; says why.
     """
     begin = time.monotonic()
+    # Passwords pass through this memory.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     settings = settings_module.load(home)
     log_module.configure(Path(log) if log else None if sys.stderr.isatty() else settings.log)
     lock = hold(settings.state)

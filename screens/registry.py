@@ -28,6 +28,7 @@ MENUS: Mapping[str, tuple[Section, ...]] = {
         Section(N_("Projects"), ("project", "project-group", "usage", "instance", "vm")),
         Section(N_("Storage pools"), ("pool", "volume", "image")),
         Section(N_("Hosts"), ("host", "host-group", "task")),
+        Section(N_("Secrets"), ("secret",)),
         Section(N_("Logs"), ("log", "login-log")),
     ),
     PROJECT: (
@@ -46,6 +47,7 @@ NAMES: tuple[str, ...] = (
     "volume",
     "image",
     "pool",
+    "secret",
     "host",
     "host-group",
     "project",

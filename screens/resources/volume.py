@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.i18n import N_
+from core.rules.secrets import ENCRYPTED_FORMATS
 from screens.spec import Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Row, Target
 
 FORMATS = tuple((name, name) for name in ("qcow2", "raw", "qcow", "qed", "vmdk", "vpc"))
@@ -28,11 +29,14 @@ SPEC = ResourceSpec(
         Column("allocation", N_("Allocated"), 10, Kind.SIZE),
         Column("state", N_("State"), 10, Kind.STATE),
         Column("instances", N_("Instances"), 14, Kind.LIST, sort=False, from_width=90),
+        Column("encrypted", N_("Encrypted"), 9, Kind.BOOLEAN, sort=False, from_width=120),
+        Column("secret", N_("Secret"), details_only=True),
         Column("path", N_("Path"), 30, sort=False, from_width=140),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=160),
     ),
     filters=(
         Filter("pool", N_("Storage pool"), Kind.REFERENCE, resource="pool"),
+        Filter("secret", N_("Secret"), Kind.REFERENCE, resource="secret"),
         Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),
     ),
     actions=(
@@ -64,6 +68,15 @@ SPEC = ResourceSpec(
                     hint=N_("Such as 20GiB or 20GB."),
                 ),
                 Field("format", N_("Format"), Kind.CHOICE, default="qcow2", choices=FORMATS),
+                Field(
+                    "secret",
+                    N_("Encrypted by"),
+                    Kind.REFERENCE,
+                    resource="secret",
+                    filters={"kind": "volume"},
+                    hint=N_("A secret whose value encrypts the volume (LUKS); empty: it is not encrypted."),
+                    when=lambda values: values.get("format", "qcow2") in ENCRYPTED_FORMATS,
+                ),
                 Field("mode", N_("Permissions"), default="0600", hint=N_("Octal, such as 0600.")),
                 Field("owner", N_("Owner"), Kind.INTEGER, minimum=0, hint=N_("User id; empty for QEMU's own.")),
                 Field("group", N_("Group"), Kind.INTEGER, minimum=0, hint=N_("Group id; empty for QEMU's own.")),
@@ -121,6 +134,7 @@ SPEC = ResourceSpec(
     empty=N_("No volumes yet. Press a to add a virtual disk."),
     help=N_(
         "A volume is a virtual disk in a storage pool. Instances use it; one that is used cannot be deleted. A volume"
-        " that somebody removed from outside is shown as missing."
+        " that somebody removed from outside is shown as missing. One that is encrypted opens with the value that its"
+        " secret had when it was made."
     ),
 )

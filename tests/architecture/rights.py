@@ -53,6 +53,11 @@ RIGHTS: dict[str, Right] = {
     "profile.change-password": Right(
         "SP", {"old_password": PASSWORD, "new_password": NEW_PASSWORD}, idle=True, first=True
     ),
+    "secret.list": _sp(),
+    "secret.show": _sp(secret="$secret"),
+    "secret.add": _s(name="new", display_name="New", kind="volume", usage="new", value="Correct-horse"),
+    "secret.edit": _s(secret="$secret", usage="x"),
+    "secret.delete": _s(secret="$secret"),
     "user.list": _s(),
     "user.show": _s(user="$user"),
     "user.add": _s(account="new", new_password=NEW_PASSWORD, own_password=PASSWORD),

@@ -27,6 +27,7 @@ from core.model import (
     Pool,
     Project,
     ProjectGroup,
+    Secret,
     Task,
     TaskState,
     User,
@@ -153,7 +154,14 @@ def _things_of(office: Office, name: str) -> tuple[dict[str, str], dict[str, str
             shared=False,
             state="present",
         )
-        session.add_all([volume, image])
+        secret = Secret(
+            name=f"{name}-secret",
+            display_name=f"{name} key",
+            kind="volume",
+            usage=f"{name}/disks",
+            project_id=project.id,
+        )
+        session.add_all([volume, image, secret])
         session.flush()
         disks = (DiskSpec(volume=volume.uuid), DiskSpec(device="cdrom", image=image.uuid))
         spec = InstanceSpec(vcpus=1, memory=2**26, disks=disks, graphics=(GraphicsSpec(type="vnc"),))
@@ -191,6 +199,7 @@ def _things_of(office: Office, name: str) -> tuple[dict[str, str], dict[str, str
             "pool": pool,
             "volume": volume,
             "image": image,
+            "secret": secret,
             "instance": instance,
             "vm": machine,
             "task": task,

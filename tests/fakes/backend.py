@@ -183,6 +183,8 @@ def world() -> dict[str, list[Row]]:
             "capacity": 20 * GIB,
             "allocation": n * GIB + 300 * MIB,
             "path": f"/srv/dosvm/volumes/disk{n}",
+            "encrypted": n == 1,
+            "secret": "disk-key" if n == 1 else "",
             "state": "missing" if n == 3 else "present",
             "instances": ["web-front"] if n < 3 else [],
             "created": BORN,
@@ -263,6 +265,25 @@ def world() -> dict[str, list[Row]]:
             "vcpu_seconds": 604871,
         }
     ]
+    secrets = [
+        {
+            "uuid": uuid_of(name),
+            "name": name,
+            "display_name": title,
+            "kind": kind,
+            "usage": use,
+            "project": project,
+            "description": text,
+            "used_by": used,
+            "created": BORN,
+            "version": 1,
+        }
+        for name, title, kind, use, project, text, used in (
+            ("disk-key", "数据盘密钥", "volume", "web/disks", "web", "Data disks of the shop", ["local/disk1"]),
+            ("iscsi-189", "iscsi密码", "iscsi", "iscsi", "", "", []),
+            ("mail-key", "Mail archive", "volume", "mail/archive", "mail", "", []),
+        )
+    ]
     tasks = [
         {
             "uuid": uuid_of("task-1"),
@@ -335,6 +356,7 @@ def world() -> dict[str, list[Row]]:
         "volume": volumes,
         "image": images,
         "instance": instances,
+        "secret": secrets,
         "usage": usage,
         "task": tasks,
         "log": log,

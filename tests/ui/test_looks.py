@@ -35,6 +35,9 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "configure": ("sysadm", ("2", "c")),
     "hosts": ("sysadm", ("4",)),
     "host": ("sysadm", ("4", "enter")),
+    "secrets": ("sysadm", ("5",)),
+    "add-secret": ("sysadm", ("5", "a")),
+    "edit-secret": ("sysadm", ("5", "e")),
     "palette": ("zhao", ("ctrl+p",)),
     "menu": ("sysadm", ("f2",)),
 }

@@ -16,6 +16,7 @@ from core.libvirt_xml import domain as domain_module
 from core.libvirt_xml import storage as storage_module
 from core.libvirt_xml.builder import Flag, Node, properties
 from core.libvirt_xml.domain import Domain
+from core.security.sealed import SealedSecret
 from core.specs.instance import BUS_SLOTS, parse_instance
 from core.specs.order import DiskOrder, MachineOrder
 
@@ -68,7 +69,10 @@ RICH: dict[str, Any] = {
 
 
 def order(spec: dict[str, Any], **changes: Any) -> MachineOrder:
-    """An order for a spec, each disk with a file of its own; images named ``golden`` need an overlay."""
+    """An order for a spec, each disk with a file of its own.
+
+    Images named ``golden`` need an overlay, the volume ``local/system`` is encrypted.
+    """
     parsed = parse_instance(spec)
     disks = []
     for disk in parsed.disks:
@@ -78,7 +82,9 @@ def order(spec: dict[str, Any], **changes: Any) -> MachineOrder:
         overlay = disk.image == "golden"
         kind = "volume" if disk.volume else "image"
         form = "qcow2" if disk.volume else "raw"
-        disks.append(DiskOrder(kind, UUID, name, f"/srv/{name.replace('/', '-')}", form, overlay, "/srv"))
+        path = f"/srv/{name.replace('/', '-')}"
+        secret = SealedSecret(UUID, "disk-key", "volume", "sealed") if name == "local/system" else None
+        disks.append(DiskOrder(kind, UUID, name, path, form, overlay, "/srv", secret=secret))
     values: dict[str, Any] = {
         "id": 1,
         "uuid": UUID,
@@ -132,6 +138,7 @@ def test_pools_and_volumes_are_what_libvirt_expects() -> None:
         group="0",
         compat="1.1",
         lazy_refcounts=True,
+        secret=UUID,
     )
     valid(plain, "storagevol")
     valid(rich, "storagevol")
@@ -175,7 +182,15 @@ def test_what_a_class_does_not_know_stays() -> None:
 
 def test_every_declared_property_is_exercised() -> None:
     volume = volume_xml(
-        name="d", capacity=1, volume_format="raw", mode="1", owner="0", group="0", compat="1.1", lazy_refcounts=True
+        name="d",
+        capacity=1,
+        volume_format="raw",
+        mode="1",
+        owner="0",
+        group="0",
+        compat="1.1",
+        lazy_refcounts=True,
+        secret=UUID,
     )
     pool = pool_xml(name="p", uuid=UUID, path="/p", vendor="v", product="p")
     rich, small = (Domain.parse((DATA / name).read_text()) for name in ("rich-domain.xml", "small-domain.xml"))
