@@ -15,6 +15,8 @@ from tests.engine.libvirt import PrivateLibvirt
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guide"
+#: Pages whose examples run, one after the other.
+RUN = ("command-line.md", "secrets.md")
 
 _BEFORE = """\
 set -euo pipefail
@@ -45,11 +47,12 @@ def home() -> Iterator[Path]:
 
 
 @pytest.mark.engine
+@pytest.mark.timeout(300)
 def test_the_examples_run(private_libvirt: PrivateLibvirt, home: Path) -> None:
     script = _BEFORE.format(home=home, bin=Path(sys.executable).parent)
-    script += "\n".join(examples(GUIDE / "en" / "command-line.md"))
+    script += "\n".join(example for page in RUN for example in examples(GUIDE / "en" / page))
     done = subprocess.run(
-        private_libvirt.command(["bash", "-c", script]), capture_output=True, text=True, timeout=110, check=False
+        private_libvirt.command(["bash", "-c", script]), capture_output=True, text=True, timeout=280, check=False
     )
     log = (home / "hostd.log").read_text() if (home / "hostd.log").exists() else ""
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{log}"

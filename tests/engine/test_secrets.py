@@ -207,8 +207,8 @@ def test_a_guest_writes_to_encrypted_disks_and_the_value_is_found_nowhere(hostd:
         hostd.admin("secret.edit", secret="disk-key", value=CANARY, even_if_used=True)
         assert start(hostd, "safe")["state"] == "done"
         hostd.done("vm.stop", vm="safe", force=True)
-        commands = [dosvm(hostd, *words, "-o", form) for form in ("json", "yaml", "table")
-                    for words in (("secret", "list"), ("secret", "show", "disk-key"), ("volume", "list"), ("log", "list"))]  # fmt: skip
+        verbs = (("secret", "list"), ("secret", "show", "disk-key"), ("volume", "list"), ("log", "list"))
+        commands = [dosvm(hostd, *words, "-o", form) for form in ("json", "yaml", "table") for words in verbs]
     assert watch.looks > 50
     assert watch.found == set()
     assert in_libvirt(hostd) == []
