@@ -45,7 +45,7 @@ SPEC = ResourceSpec(
     columns=(
         Column("display_name", N_("Title"), 16),
         Column("name", N_("English name"), 16),
-        Column("kind", N_("Kind of use"), 17, Kind.CHOICE, words=KINDS),
+        Column("kind", N_("Kind of use"), 18, Kind.CHOICE, words=KINDS),
         Column("usage", N_("Used for"), 14),
         Column("project", N_("Project"), 10),
         Column("used_by", N_("Used by"), 20, Kind.LIST, sort=False, from_width=130),

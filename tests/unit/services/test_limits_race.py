@@ -123,3 +123,27 @@ def test_a_pool_is_deleted_or_filled_but_not_both(office: Office) -> None:
         return int(session.query(Volume).filter(Volume.pool_id.in_(released)).count())
 
     assert office.services.database.read(released_and_filled) == 0
+
+
+def test_a_secret_is_used_or_gone(office: Office) -> None:
+    web = office.project("web")
+    office.host("h1")
+    _pool(office, "local", 100 * GIB, "web")
+    for n in range(PEOPLE):
+        values = {
+            "display_name": "key",
+            "kind": "volume",
+            "usage": f"use{n}",
+            "value": "Correct-horse",
+            "project": "web",
+        }
+        office.sysadm("secret.add", name=f"key{n}", **values)
+        ends = at_once(
+            [
+                lambda n=n: web("volume.add", name=f"disk{n}", pool="local", capacity=GIB, secret=f"key{n}"),  # type: ignore[misc]
+                lambda n=n: office.sysadm("secret.delete", secret=f"key{n}"),  # type: ignore[misc]
+            ]
+        )
+        assert ends.count(None) == 1, ends
+        there = f"key{n}" in office.sysadm.names("secret.list")
+        assert there == (f"disk{n}" in web.names("volume.list"))
