@@ -42,6 +42,7 @@ class Bench:
             office.services.vault,
             still,
             still,
+            still,
         )
         self.machines.start = start  # type: ignore[method-assign, assignment]
         self.targets = Targets()
