@@ -25,6 +25,10 @@ class User(Base):
     """An account. Everyone but ``sysadm`` manages one project, or none yet."""
 
     __tablename__ = "user"
+    # Each list column that is sorted by; an account has its unique index.
+    __table_args__ = table_arguments(
+        *(Index(f"ix_user_{column}", column) for column in ("display_name", "phone", "email", "frozen", "created"))
+    )
     id: Mapped[Id]
     uuid: Mapped[Uuid]
     account: Mapped[str] = mapped_column(String(64), unique=True)
@@ -61,8 +65,7 @@ class LoginLog(Base):
 
     __tablename__ = "login_log"
     __table_args__ = table_arguments(
-        Index("ix_login_log_account_at", "account", "at"),
-        Index("ix_login_log_address_at", "address", "at"),
+        *(Index(f"ix_login_log_{column}_at", column, "at") for column in ("account", "address", "outcome")),
     )
     id: Mapped[Id]
     at: Mapped[Time] = mapped_column(index=True)

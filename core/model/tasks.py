@@ -30,14 +30,17 @@ class Task(Base):
 
     __tablename__ = "task"
     __table_args__ = table_arguments(
-        Index("ix_task_host_state", "host_id", "state"), Index("ix_task_target", "target", "state")
+        Index("ix_task_host_state", "host_id", "state"),
+        Index("ix_task_target", "target", "state"),
+        Index("ix_task_project_created", "project_id", "created"),
+        *(Index(f"ix_task_{column}_created", column, "created") for column in ("state", "kind", "target_name", "account")),
     )
     id: Mapped[Id]
     uuid: Mapped[Uuid]
     kind: Mapped[Word]
     target: Mapped[str] = mapped_column(String(36))
     target_name: Mapped[Name]
-    project_id: Mapped[int | None] = mapped_column(index=True)
+    project_id: Mapped[int | None]
     host_id: Mapped[int] = mapped_column(ForeignKey("host.id"))
     account: Mapped[Name]
     payload: Mapped[Prose]
@@ -48,8 +51,8 @@ class Task(Base):
     error: Mapped[Prose]
     origin: Mapped[str] = mapped_column(String(36), default="")
     created: Mapped[Created] = mapped_column(index=True)
-    started: Mapped[Time | None]
-    finished: Mapped[Time | None]
+    started: Mapped[Time | None] = mapped_column(index=True)
+    finished: Mapped[Time | None] = mapped_column(index=True)
 
 
 class OperationLog(Base):
@@ -60,9 +63,16 @@ class OperationLog(Base):
     """
 
     __tablename__ = "operation_log"
+    # What the list filters and sorts by, each together with the time: rows of one account, newest first.
+    __table_args__ = table_arguments(
+        *(
+            Index(f"ix_operation_log_{column}_at", column, "at")
+            for column in ("account", "address", "action", "operation", "target")
+        )
+    )
     id: Mapped[Id]
     at: Mapped[Time] = mapped_column(index=True)
-    account: Mapped[Name] = mapped_column(index=True)
+    account: Mapped[Name]
     address: Mapped[Title]
     action: Mapped[Word]
     operation: Mapped[Title]

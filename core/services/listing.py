@@ -1,8 +1,17 @@
 """How every list is asked for and answered: search, filters, sort, page, and the total.
 
-Lists stay fast with tens of thousands of rows: one statement for the page, one for the total, and the
-services add one statement per many-to-many relation of the page, never one per row. Ties are broken by
-the identity, so that pages neither repeat nor skip a row.
+A list costs about the same whether it has a hundred rows or a million, because no statement reads a table from one
+end to the other:
+
+* The *total* is counted up to a bound and said to be "at least" beyond it (:class:`Total`). The bound moves on with
+  the page that is asked for, so that one can go on as far as one likes.
+* A page is found by identity first, along an index where there is one; the rows themselves are read for the page alone.
+* *Few rows fit* (up to :data:`FEW`): they are found by the filter's own index, and sorted. *More rows fit*: the order's
+  index is walked and rows that do not fit are passed over; there are enough that do. Which of the two it is, the count
+  has told. Engines guess instead, and guess wrong: ``ORDER BY ... LIMIT`` makes MariaDB walk a whole table for ten rows.
+
+Services add one statement per many-to-many relation of the page, never one per row. Ties are broken by the identity,
+so that pages neither repeat nor skip a row. ``tests/scale`` looks at the plans of every list, filter and order.
 """
 
 from __future__ import annotations
@@ -12,7 +21,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, or_
+from sqlalchemy import BinaryExpression, ColumnElement, Row, Select, and_, case, func, literal_column, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import UnaryExpression
 
 from core.errors import InvalidInput
 from core.i18n import N_
@@ -20,9 +32,32 @@ from core.services.operation import Answer, Call
 
 #: Most rows of one page.
 MAX_LIMIT = 1000
+#: Rows that are counted, without and with a search or filter, before the total is "at least".
+ALL, FEW = 100_000, 10_000
 
-#: How a filter's value becomes a condition.
-Condition = Callable[[Any], ColumnElement[bool]]
+class Total(int):
+    """How many rows a list has; with ``more`` it is a number that was reached while counting, and there are more."""
+
+    more: bool = False
+
+    @classmethod
+    def at_least(cls, number: int) -> Total:
+        """A total that is known to be larger than ``number``."""
+        total = cls(number)
+        total.more = True
+        return total
+
+
+@dataclass(frozen=True)
+class Common:
+    """A condition that so many rows fulfil that counting them would read too many: the total is left open."""
+
+    condition: ColumnElement[bool]
+
+
+#: How a filter's value becomes a condition, and how a text does that is searched for.
+Condition = Callable[[Any], ColumnElement[bool] | Common]
+Search = Callable[[str], ColumnElement[bool] | Common]
 
 
 @dataclass(frozen=True)
@@ -42,6 +77,25 @@ class Query:
     limit: int = 200
 
 
+@dataclass(frozen=True)
+class _Order:
+    """What rows are ordered by: expressions, each with whether it goes down; the last is the identity."""
+
+    by: tuple[tuple[Any, bool], ...]
+
+    def clauses(self) -> list[Any]:
+        return [expression.desc() if down else expression for expression, down in self.by]
+
+    def goes_on_behind(self, column: Any) -> bool:
+        """Whether an index begins with a column and goes on in this order: rows with one value need no sorting."""
+        if len({down for _expression, down in self.by}) > 1:
+            return False
+        order = [getattr(expression, "key", None) for expression, _down in self.by]
+        # Every index ends with the identity, in SQLite and in InnoDB alike, whether that is written down or not.
+        wanted = [[column.key, *order], [column.key, *order[:-1]]]
+        return any([c.key for c in index.columns] in wanted for index in column.table.indexes)
+
+
 def listing(
     call: Call,
     statement: Select[Any],
@@ -49,10 +103,11 @@ def listing(
     *,
     columns: Mapping[str, ColumnElement[Any] | Any],
     tie: ColumnElement[int] | Any,
-    search: Sequence[ColumnElement[str] | Any] = (),
+    search: Sequence[ColumnElement[str] | Any] | Search = (),
     filters: Mapping[str, Condition] | None = None,
     default: Sequence[ColumnElement[Any] | Any] = (),
-) -> tuple[Sequence[Row[Any]], int]:
+    rows: Select[Any] | None = None,
+) -> tuple[Sequence[Row[Any]], Total]:
     """One page of a select, and how many rows there are in all.
 
     Args:
@@ -60,31 +115,115 @@ def listing(
         statement: a select with its joins and its conditions of visibility; not grouped, not ordered.
         query: what was asked for.
         columns: what may be sorted by, row key -> column; the first is the order when none is asked for.
-        tie: the unique column that orders equals, usually the table's ``id``.
-        search: the text columns that ``query.search`` is looked for in.
+        tie: the unique column that orders equals, usually the table's ``id``; or several columns, the last of them
+            unique, where there are indexes that go on with them.
+        search: the text columns that ``query.search`` is looked for in; or what makes its condition.
         filters: filter key -> function from its value to a condition.
         default: the whole order when none is asked for, where the first column is not enough.
+        rows: the select that reads the rows of the page, when it has joins that finding them does not need.
 
     Raises:
         InvalidInput: the page, the order or a filter makes no sense.
     """
     _check_page(query)
+    ties = tuple(tie) if isinstance(tie, Sequence) else (tie,)
     usual = default and not query.sort and not query.descending
-    order = list(default) if usual else _order(query, columns, tie)
-    conditions = _conditions(query, filters or {})
+    order = _Order(tuple(_direction(part) for part in default)) if usual else _order(query, columns, ties)
+    found = _conditions(query, filters or {})
     if query.search.strip():
-        conditions.append(contains(call, search, query.search.strip()))
-    chosen = statement.where(*conditions)
-    total = call.session.scalar(chosen.with_only_columns(func.count(), maintain_column_froms=True)) or 0
-    if query.offset >= total:
-        return [], total
-    page = chosen.order_by(*order).offset(query.offset).limit(query.limit)
-    return call.session.execute(page).all(), total
+        text = query.search.strip()
+        found.append(search(text) if callable(search) else contains(call, search, text))
+    conditions = [each.condition if isinstance(each, Common) else each for each in found]
+    identity = ties[-1]
+    only = statement.with_only_columns(identity.label("identity"), maintain_column_froms=True)
+    total = None
+    if not any(isinstance(each, Common) for each in found):
+        total = _count(call, only.where(*conditions), query, FEW if conditions else ALL)
+        if query.offset >= total:
+            return [], total
+    if total is not None and conditions and not total.more:
+        ids = _few(call, only.where(*conditions), order, query, total)
+    else:
+        ids = _along(call, only, conditions, order, query)
+    if total is None:
+        end = Total(query.offset + min(len(ids), query.limit))
+        total = Total.at_least(end) if len(ids) > query.limit else end
+    page = ids[: query.limit]
+    return _rows(call, statement if rows is None else rows, identity, page), total
+
+
+def _count(call: Call, fitting: Select[Any], query: Query, bound: int) -> Total:
+    """The rows that fit, counted up to the next multiple of ``bound`` after the page."""
+    bound *= 1 + (query.offset + query.limit) // bound
+    counted = call.session.scalar(select(func.count()).select_from(fitting.limit(bound + 1).subquery())) or 0
+    return Total.at_least(bound) if counted > bound else Total(counted)
+
+
+def _few(call: Call, fitting: Select[Any], order: _Order, query: Query, total: int) -> list[int]:
+    """The page of the few rows that fit: found by the filter's index, whatever the order, and then sorted."""
+    keys = [expression.label(f"key{place}") for place, (expression, _down) in enumerate(order.by)]
+    # The limit does not cut anything. It keeps engines from dissolving the inner select into the outer.
+    found = fitting.add_columns(*keys).limit(total + FEW).subquery()
+    sorted_by = [
+        found.c[f"key{place}"].desc() if down else found.c[f"key{place}"]
+        for place, (_expression, down) in enumerate(order.by)
+    ]
+    page = select(found.c.identity).order_by(*sorted_by).offset(query.offset).limit(query.limit)
+    return list(call.session.scalars(page))
+
+
+def _along(
+    call: Call, only: Select[Any], conditions: Sequence[ColumnElement[bool]], order: _Order, query: Query
+) -> list[int]:
+    """The page of many rows that fit, and one more if there is one: the order's index is walked."""
+    leading = order.by[0][0]
+    equal = (c for c in conditions if (of := _compared(c, operators.eq)) is not None and order.goes_on_behind(of))
+    kept = next(equal, None)
+    ranges = [c for c in conditions if _same(_compared(c, operators.ge, operators.lt), leading)]
+    passing = [c for c in conditions if c is not kept and c not in ranges]
+    chosen = only.where(*([kept] if kept is not None else []), *ranges)
+    if passing:
+        # As a comparison with a value, a condition has no index: engines are not led away from the order's.
+        chosen = chosen.where(case((and_(*passing), literal_column("1")), else_=literal_column("0")) == 1)
+    page = chosen.order_by(*order.clauses()).offset(query.offset).limit(query.limit + 1)
+    return list(call.session.scalars(page))
+
+
+def _rows(call: Call, statement: Select[Any], identity: Any, ids: Sequence[int]) -> Sequence[Row[Any]]:
+    if not ids:
+        return []
+    chosen = statement.where(identity.in_(ids)).add_columns(identity.label("identity"))
+    place = {number: at for at, number in enumerate(ids)}
+    return sorted(call.session.execute(chosen).all(), key=lambda row: place[row.identity])
+
+
+def _compared(condition: ColumnElement[bool], *by: Any) -> Any:
+    """The column of a table that a condition compares with one value in one of some ways; None for other conditions."""
+    if isinstance(condition, BinaryExpression) and condition.operator in by:
+        return condition.left if getattr(condition.left, "table", None) is not None else None
+    return None
+
+
+def _same(column: Any, other: Any) -> bool:
+    """Whether two expressions, one of which may be an attribute of a class, are the same column."""
+    expression = other.expression if isinstance(other, InstrumentedAttribute) else other
+    return (
+        column is not None
+        and getattr(expression, "table", None) is not None
+        and (column.table.name, column.key) == (expression.table.name, expression.key)
+    )
+
+
+def _direction(part: Any) -> tuple[Any, bool]:
+    if isinstance(part, UnaryExpression) and part.modifier is operators.desc_op:
+        return part.element, True
+    return part, False
 
 
 def answer(rows: Sequence[Mapping[str, Any]], total: int) -> Answer:
-    """The answer of a list operation."""
-    return {"rows": list(rows), "total": total}
+    """The answer of a list operation; ``more`` is there, and true, when there are more rows than ``total``."""
+    more = {"more": True} if isinstance(total, Total) and total.more else {}
+    return {"rows": list(rows), "total": int(total), **more}
 
 
 def iso(time: datetime | None) -> str | None:
@@ -129,8 +268,8 @@ def _check_page(query: Query) -> None:
         raise InvalidInput(N_("A page has 1 to {limit} rows."), field="limit", limit=MAX_LIMIT)
 
 
-def _conditions(query: Query, known: Mapping[str, Condition]) -> list[ColumnElement[bool]]:
-    conditions = []
+def _conditions(query: Query, known: Mapping[str, Condition]) -> list[ColumnElement[bool] | Common]:
+    conditions: list[ColumnElement[bool] | Common] = []
     for key, value in query.filters.items():
         if key not in known:
             raise InvalidInput(N_("There is no filter {name}."), field="filters", name=key)
@@ -141,9 +280,10 @@ def _conditions(query: Query, known: Mapping[str, Condition]) -> list[ColumnElem
     return conditions
 
 
-def _order(query: Query, columns: Mapping[str, Any], tie: Any) -> list[Any]:
+def _order(query: Query, columns: Mapping[str, Any], ties: Sequence[Any]) -> _Order:
     key = query.sort or next(iter(columns))
     if key not in columns:
         raise InvalidInput(N_("The list cannot be sorted by {name}."), field="sort", name=key)
-    chosen = [columns[key], tie]
-    return [column.desc() for column in chosen] if query.descending else chosen
+    chosen = columns[key]
+    rest = [tie for tie in ties if tie is not chosen]
+    return _Order(tuple((column, query.descending) for column in (chosen, *rest)))

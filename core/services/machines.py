@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import and_, case, delete, func, or_, select
+from sqlalchemy import Select, and_, case, delete, func, or_, select
 
 from core.coordination import runs
 from core.coordination.charges import charge
@@ -54,8 +54,8 @@ def _of_instance(column: Any) -> Any:
     return _of(column, Instance.id == Machine.instance_id)
 
 
-def _rows(call: Call, condition: Any) -> list[dict[str, Any]]:
-    found = call.session.execute(
+def _statement(call: Call) -> Select[Any]:
+    return (
         select(
             Machine,
             _state(call).label("state"),
@@ -71,11 +71,13 @@ def _rows(call: Call, condition: Any) -> list[dict[str, Any]]:
         .join(Instance, Instance.id == Machine.instance_id)
         .join(Project, Project.id == Machine.project_id)
         .outerjoin(Host, and_(Host.id == Machine.host_id, _PLACED))
-        .where(condition)
         # What was just changed by a statement of its own is not what the session remembers.
         .execution_options(populate_existing=True)
     )
-    return [_row(call, row) for row in found]
+
+
+def _rows(call: Call, condition: Any) -> list[dict[str, Any]]:
+    return [_row(call, row) for row in call.session.execute(_statement(call).where(condition))]
 
 
 def _row(call: Call, found: Any) -> dict[str, Any]:
@@ -151,7 +153,6 @@ def list_(call: Call, *, query: Query) -> Answer:
     state = _state(call)
     page, total = listing(
         call,
-        # Only the ids are sorted and counted, by indexes; what the rows show is read for the page alone.
         select(Machine.id).where(*visible(call, Machine)),
         query,
         columns={
@@ -177,13 +178,9 @@ def list_(call: Call, *, query: Query) -> Answer:
             "power": lambda value: Machine.power == value,
         },
         default=(Machine.power.desc(), Machine.name, Machine.id),
+        rows=_statement(call),
     )
-    order = {found.id: place for place, found in enumerate(page)}
-    if not order:
-        return answer([], total)
-    uuids = dict(call.session.execute(select(Machine.uuid, Machine.id).where(Machine.id.in_(order))).all())
-    rows = _rows(call, Machine.id.in_(order))
-    return answer(_with_load(call, sorted(rows, key=lambda row: order[uuids[row["uuid"]]])), total)
+    return answer(_with_load(call, [_row(call, found) for found in page]), total)
 
 
 @operation("vm.show", roles=EVERYBODY)
