@@ -7,7 +7,7 @@ from core.model.people import SYSADM, LoginLog, Role, Session, User
 from core.model.projects import Project, ProjectGroup, project_in_group
 from core.model.secrets import Secret
 from core.model.storage import Image, Pool, Volume, pool_of_project
-from core.model.tasks import OperationLog, Setting, Task, TaskState
+from core.model.tasks import LogName, OperationLog, Purge, Setting, Task, TaskState
 
 __all__ = [
     "NAME_LENGTH",
@@ -18,6 +18,7 @@ __all__ = [
     "HostSample",
     "Image",
     "Instance",
+    "LogName",
     "LoginLog",
     "Machine",
     "MachineRun",
@@ -26,6 +27,7 @@ __all__ = [
     "Power",
     "Project",
     "ProjectGroup",
+    "Purge",
     "Role",
     "Secret",
     "Session",

@@ -1,13 +1,13 @@
-"""Tasks (requested actions), the operation log, and settings."""
+"""Tasks (requested actions), the operation log and what was cleared of it, and settings."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.model.base import Base, Count, Created, Id, Line, Name, Prose, Time, Title, Uuid, Word, table_arguments
+from core.model.base import Base, Bytes, Count, Created, Id, Line, Name, Prose, Time, Title, Uuid, Word, table_arguments
 
 
 class TaskState(StrEnum):
@@ -33,7 +33,10 @@ class Task(Base):
         Index("ix_task_host_state", "host_id", "state"),
         Index("ix_task_target", "target", "state"),
         Index("ix_task_project_created", "project_id", "created"),
-        *(Index(f"ix_task_{column}_created", column, "created") for column in ("state", "kind", "target_name", "account")),
+        *(
+            Index(f"ix_task_{column}_created", column, "created")
+            for column in ("state", "kind", "target_name", "account", "started", "finished")
+        ),
     )
     id: Mapped[Id]
     uuid: Mapped[Uuid]
@@ -51,8 +54,8 @@ class Task(Base):
     error: Mapped[Prose]
     origin: Mapped[str] = mapped_column(String(36), default="")
     created: Mapped[Created] = mapped_column(index=True)
-    started: Mapped[Time | None] = mapped_column(index=True)
-    finished: Mapped[Time | None] = mapped_column(index=True)
+    started: Mapped[Time | None]
+    finished: Mapped[Time | None]
 
 
 class OperationLog(Base):
@@ -80,6 +83,45 @@ class OperationLog(Base):
     detail: Mapped[Prose]
     request: Mapped[str] = mapped_column(String(36), unique=True)
     result: Mapped[Prose]
+
+
+class LogName(Base):
+    """A text that a log speaks of, once: part of it is looked for here instead of in a million rows.
+
+    ``part`` is the log and its column, ``operation_log.account``. What the newest rows speak of is not here yet: see
+    :mod:`core.coordination.log_names`.
+    """
+
+    __tablename__ = "log_name"
+    __table_args__ = table_arguments(
+        UniqueConstraint("part", "name"),
+        # All that a search reads.
+        Index("ix_log_name_part_folded_name", "part", "folded", "name"),
+    )
+    id: Mapped[Id]
+    part: Mapped[Word]
+    name: Mapped[Line]
+    folded: Mapped[Line]
+
+
+class Purge(Base):
+    """That somebody cleared a log or a history, for ever (manual 13.1.4): no operation changes or deletes it.
+
+    ``what`` was cleared (``log``: both logs), of which object (``scope``: a name, empty for all), ``before`` which
+    time. ``rows`` is how many were removed so far; ``finished`` is when it was all.
+    """
+
+    __tablename__ = "purge"
+    id: Mapped[Id]
+    uuid: Mapped[Uuid]
+    at: Mapped[Time] = mapped_column(index=True)
+    account: Mapped[Name] = mapped_column(index=True)
+    address: Mapped[Title]
+    what: Mapped[Word]
+    scope: Mapped[Line]
+    before: Mapped[Time]
+    rows: Mapped[Bytes]
+    finished: Mapped[Time | None]
 
 
 class Setting(Base):

@@ -6,9 +6,10 @@ end to the other:
 * The *total* is counted up to a bound and said to be "at least" beyond it (:class:`Total`). The bound moves on with
   the page that is asked for, so that one can go on as far as one likes.
 * A page is found by identity first, along an index where there is one; the rows themselves are read for the page alone.
-* *Few rows fit* (up to :data:`FEW`): they are found by the filter's own index, and sorted. *More rows fit*: the order's
-  index is walked and rows that do not fit are passed over; there are enough that do. Which of the two it is, the count
-  has told. Engines guess instead, and guess wrong: ``ORDER BY ... LIMIT`` makes MariaDB walk a whole table for ten rows.
+* *Few rows fit* (up to :data:`FEW`): they are found by the filter's own index, and sorted. *More rows fit*: the
+  order's index is walked and rows that do not fit are passed over; there are enough that do. Which of the two it is,
+  the count has told. Engines guess instead, and guess wrong: ``ORDER BY ... LIMIT`` makes MariaDB walk a whole table
+  for ten rows.
 
 Services add one statement per many-to-many relation of the page, never one per row. Ties are broken by the identity,
 so that pages neither repeat nor skip a row. ``tests/scale`` looks at the plans of every list, filter and order.
@@ -21,7 +22,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BinaryExpression, ColumnElement, Row, Select, and_, case, func, literal_column, or_, select
+from sqlalchemy import (
+    BinaryExpression,
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    union,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
@@ -34,6 +48,11 @@ from core.services.operation import Answer, Call
 MAX_LIMIT = 1000
 #: Rows that are counted, without and with a search or filter, before the total is "at least".
 ALL, FEW = 100_000, 10_000
+#: Rows that are read at most to merge the walks along several indexes.
+_MERGED = 50_000
+#: A limit that cuts nothing: it keeps engines from dissolving an inner select, which has an index, into the outer.
+_WITHIN = 10**9
+
 
 class Total(int):
     """How many rows a list has; with ``more`` it is a number that was reached while counting, and there are more."""
@@ -55,9 +74,21 @@ class Common:
     condition: ColumnElement[bool]
 
 
+@dataclass(frozen=True)
+class Either:
+    """One of several conditions, each with an index of its own.
+
+    Written as an OR, MariaDB would collect all rows of all of them before it looks at a limit.
+    """
+
+    branches: tuple[ColumnElement[bool], ...]
+
+
+#: What a filter or a search comes to.
+Fits = ColumnElement[bool] | Common | Either
 #: How a filter's value becomes a condition, and how a text does that is searched for.
-Condition = Callable[[Any], ColumnElement[bool] | Common]
-Search = Callable[[str], ColumnElement[bool] | Common]
+Condition = Callable[[Any], Fits]
+Search = Callable[[str], Fits]
 
 
 @dataclass(frozen=True)
@@ -83,8 +114,39 @@ class _Order:
 
     by: tuple[tuple[Any, bool], ...]
 
-    def clauses(self) -> list[Any]:
-        return [expression.desc() if down else expression for expression, down in self.by]
+    def with_keys(self, chosen: Select[Any]) -> Select[Any]:
+        """A select with the expressions beside the identity, as ``key0`` and so on."""
+        return chosen.add_columns(
+            *(expression.label(f"key{place}") for place, (expression, _down) in enumerate(self.by))
+        )
+
+    def first(self, chosen: Select[Any], count: int) -> Select[Any]:
+        """The first rows of a select of few, found in whatever order."""
+        few = self.with_keys(chosen).limit(_WITHIN).subquery()
+        return select(few).order_by(*self.of(few)).limit(count)
+
+    def of(self, found: FromClause) -> list[Any]:
+        """The order, of rows that have its expressions beside them."""
+        keys = [(found.c[f"key{place}"], down) for place, (_expression, down) in enumerate(self.by)]
+        return [key.desc() if down else key for key, down in keys]
+
+    def walk(
+        self, only: Select[Any], conditions: Sequence[ColumnElement[bool]], *, keys: bool = True
+    ) -> tuple[Select[Any], bool]:
+        """The select that goes along an index in this order, and whether that index has one condition's rows only.
+
+        Conditions that the index does not serve are tested row by row.
+        """
+        equal = [(c, _compared(c, operators.eq)) for c in conditions]
+        kept = next((c for c, column in equal if column is not None and self.goes_on_behind(column)), None)
+        ranges = [c for c in conditions if _same(_compared(c, operators.ge, operators.lt), self.by[0][0])]
+        passing = [c for c in conditions if c is not kept and not any(c is r for r in ranges)]
+        chosen = only.where(*([kept] if kept is not None else []), *ranges)
+        if passing:
+            # Within a comparison a condition has no index: engines are not led away from the order's.
+            chosen = chosen.where(case((and_(*passing), literal_column("1")), else_=literal_column("0")) == 1)
+        clauses = [expression.desc() if down else expression for expression, down in self.by]
+        return (self.with_keys(chosen) if keys else chosen).order_by(*clauses), kept is not None
 
     def goes_on_behind(self, column: Any) -> bool:
         """Whether an index begins with a column and goes on in this order: rows with one value need no sorting."""
@@ -133,18 +195,18 @@ def listing(
     if query.search.strip():
         text = query.search.strip()
         found.append(search(text) if callable(search) else contains(call, search, text))
-    conditions = [each.condition if isinstance(each, Common) else each for each in found]
     identity = ties[-1]
     only = statement.with_only_columns(identity.label("identity"), maintain_column_froms=True)
+    choice = _Choice.of(only, found)
     total = None
     if not any(isinstance(each, Common) for each in found):
-        total = _count(call, only.where(*conditions), query, FEW if conditions else ALL)
+        total = _count(call, choice, query)
         if query.offset >= total:
             return [], total
-    if total is not None and conditions and not total.more:
-        ids = _few(call, only.where(*conditions), order, query, total)
+    if total is not None and choice.chooses and not total.more:
+        ids = _few(call, choice, order, query)
     else:
-        ids = _along(call, only, conditions, order, query)
+        ids = _along(call, choice, order, query)
     if total is None:
         end = Total(query.offset + min(len(ids), query.limit))
         total = Total.at_least(end) if len(ids) > query.limit else end
@@ -152,41 +214,74 @@ def listing(
     return _rows(call, statement if rows is None else rows, identity, page), total
 
 
-def _count(call: Call, fitting: Select[Any], query: Query, bound: int) -> Total:
-    """The rows that fit, counted up to the next multiple of ``bound`` after the page."""
+@dataclass(frozen=True)
+class _Choice:
+    """Which rows: a select of identities, conditions that all hold, and branches (if any) of which one does."""
+
+    only: Select[Any]
+    conditions: tuple[ColumnElement[bool], ...]
+    branches: tuple[ColumnElement[bool], ...]
+
+    @classmethod
+    def of(cls, only: Select[Any], found: Sequence[Fits]) -> _Choice:
+        first, *others = [each.branches for each in found if isinstance(each, Either)] or [()]
+        single = [
+            each.condition if isinstance(each, Common) else each for each in found if not isinstance(each, Either)
+        ]
+        return cls(only, (*single, *(or_(*branches) for branches in others)), first)
+
+    @property
+    def chooses(self) -> bool:
+        return bool(self.conditions or self.branches)
+
+    def selects(self) -> list[Select[Any]]:
+        """One select for each branch, that finds its rows by whatever index the engine likes."""
+        return [self.only.where(*branch, *self.conditions) for branch in ([b] for b in self.branches)] or [
+            self.only.where(*self.conditions)
+        ]
+
+
+def _count(call: Call, choice: _Choice, query: Query) -> Total:
+    """The rows that fit, counted up to the next multiple of the bound after the page."""
+    bound = FEW if choice.chooses else ALL
     bound *= 1 + (query.offset + query.limit) // bound
-    counted = call.session.scalar(select(func.count()).select_from(fitting.limit(bound + 1).subquery())) or 0
+    found = _either([each.limit(bound + 1) for each in choice.selects()])
+    counted = call.session.scalar(select(func.count()).select_from(found)) or 0
     return Total.at_least(bound) if counted > bound else Total(counted)
 
 
-def _few(call: Call, fitting: Select[Any], order: _Order, query: Query, total: int) -> list[int]:
+def _few(call: Call, choice: _Choice, order: _Order, query: Query) -> list[int]:
     """The page of the few rows that fit: found by the filter's index, whatever the order, and then sorted."""
-    keys = [expression.label(f"key{place}") for place, (expression, _down) in enumerate(order.by)]
-    # The limit does not cut anything. It keeps engines from dissolving the inner select into the outer.
-    found = fitting.add_columns(*keys).limit(total + FEW).subquery()
-    sorted_by = [
-        found.c[f"key{place}"].desc() if down else found.c[f"key{place}"]
-        for place, (_expression, down) in enumerate(order.by)
-    ]
-    page = select(found.c.identity).order_by(*sorted_by).offset(query.offset).limit(query.limit)
-    return list(call.session.scalars(page))
+    return _sorted(call, _either([order.with_keys(each).limit(_WITHIN) for each in choice.selects()]), order, query)
 
 
-def _along(
-    call: Call, only: Select[Any], conditions: Sequence[ColumnElement[bool]], order: _Order, query: Query
-) -> list[int]:
+def _along(call: Call, choice: _Choice, order: _Order, query: Query) -> list[int]:
     """The page of many rows that fit, and one more if there is one: the order's index is walked."""
-    leading = order.by[0][0]
-    equal = (c for c in conditions if (of := _compared(c, operators.eq)) is not None and order.goes_on_behind(of))
-    kept = next(equal, None)
-    ranges = [c for c in conditions if _same(_compared(c, operators.ge, operators.lt), leading)]
-    passing = [c for c in conditions if c is not kept and c not in ranges]
-    chosen = only.where(*([kept] if kept is not None else []), *ranges)
-    if passing:
-        # As a comparison with a value, a condition has no index: engines are not led away from the order's.
-        chosen = chosen.where(case((and_(*passing), literal_column("1")), else_=literal_column("0")) == 1)
-    page = chosen.order_by(*order.clauses()).offset(query.offset).limit(query.limit + 1)
-    return list(call.session.scalars(page))
+    upto = query.offset + query.limit + 1
+    walks = [order.walk(choice.only, (branch, *choice.conditions)) for branch in choice.branches]
+    if walks and any(exact for _walk, exact in walks) and len(walks) * upto <= _MERGED:
+        # Each branch along its own index; what has none is what is newest, and little.
+        parts = [
+            walk.limit(upto) if exact else order.first(choice.only.where(branch, *choice.conditions), upto)
+            for (walk, exact), branch in zip(walks, choice.branches, strict=True)
+        ]
+        return _sorted(call, _either(parts), order, query)
+    either = [or_(*choice.branches)] if choice.branches else []
+    walk, _exact = order.walk(choice.only, (*either, *choice.conditions), keys=False)
+    return list(call.session.scalars(walk.offset(query.offset).limit(query.limit + 1)))
+
+
+def _either(selects: Sequence[Select[Any]]) -> FromClause:
+    """The rows of several limited selects, each once."""
+    if len(selects) == 1:
+        return selects[0].subquery()
+    # SQLite takes no limit within a UNION but in a select of its own.
+    return union(*(select(each.subquery()) for each in selects)).subquery()
+
+
+def _sorted(call: Call, found: FromClause, order: _Order, query: Query) -> list[int]:
+    page = select(found.c.identity).order_by(*order.of(found))
+    return list(call.session.scalars(page.offset(query.offset).limit(query.limit + 1)))
 
 
 def _rows(call: Call, statement: Select[Any], identity: Any, ids: Sequence[int]) -> Sequence[Row[Any]]:
@@ -268,8 +363,8 @@ def _check_page(query: Query) -> None:
         raise InvalidInput(N_("A page has 1 to {limit} rows."), field="limit", limit=MAX_LIMIT)
 
 
-def _conditions(query: Query, known: Mapping[str, Condition]) -> list[ColumnElement[bool] | Common]:
-    conditions: list[ColumnElement[bool] | Common] = []
+def _conditions(query: Query, known: Mapping[str, Condition]) -> list[Fits]:
+    conditions: list[Fits] = []
     for key, value in query.filters.items():
         if key not in known:
             raise InvalidInput(N_("There is no filter {name}."), field="filters", name=key)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
+from core.coordination import log_names
 from core.model import LoginLog, OperationLog
-from core.services.listing import Query, answer, contains, iso, listing, moment
+from core.services.listing import Common, Condition, Either, Fits, Query, answer, contains, iso, listing, moment
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
+
+#: A text that is in more names than this is taken to be in very many rows.
+_NAMES = 2000
+#: Up to so many names, each is looked for by itself: its rows lie together, in the order of time.
+_APART = 8
 
 
 def _told(detail: str) -> str:
@@ -31,9 +37,18 @@ def _value(value: Any) -> str:
     return "-" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _filters(call: Call, table: Any) -> dict[str, Any]:
+def _named(call: Call, log: Any, columns: tuple[Any, ...], text: str) -> Fits:
+    """The condition that one of a log's columns has a text in it, found by the names that the log speaks of."""
+    names = log_names.fitting(call.session, columns, text, _NAMES)
+    if names is None:
+        return Common(contains(call, columns, text))
+    young = and_(log_names.younger(call.session, log), contains(call, columns, text))
+    return Either((*log_names.among(names, _APART), young))
+
+
+def _filters(call: Call, table: Any) -> dict[str, Condition]:
     return {
-        "account": lambda value: contains(call, [table.account], str(value)),
+        "account": lambda value: _named(call, table, (table.account,), str(value).strip()),
         "since": lambda value: table.at >= moment(value),
         "until": lambda value: table.at < moment(value),
     }
@@ -54,10 +69,11 @@ def list_(call: Call, *, query: Query) -> Answer:
             "operation": OperationLog.operation,
             "target": OperationLog.target,
         },
-        tie=OperationLog.id,
-        search=[OperationLog.account, OperationLog.operation, OperationLog.target, OperationLog.detail],
+        tie=(OperationLog.at, OperationLog.id),
+        search=lambda text: _named(call, OperationLog, log_names.SEARCHED[OperationLog], text),
         filters={
             **_filters(call, OperationLog),
+            "action": lambda value: OperationLog.action == value,
             "operation": lambda value: OperationLog.operation == value,
         },
     )
@@ -91,8 +107,8 @@ def logins(call: Call, *, query: Query) -> Answer:
             "address": LoginLog.address,
             "outcome": LoginLog.outcome,
         },
-        tie=LoginLog.id,
-        search=[LoginLog.account, LoginLog.address],
+        tie=(LoginLog.at, LoginLog.id),
+        search=lambda text: _named(call, LoginLog, log_names.SEARCHED[LoginLog], text),
         filters={**_filters(call, LoginLog), "outcome": lambda value: LoginLog.outcome == value},
     )
     return answer(

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, select
 from core.errors import NotFound
 from core.i18n import N_
 from core.model import Host, Project, Task
-from core.services.listing import Query, answer, iso, listing
+from core.services.listing import Either, Query, answer, iso, listing
 from core.services.operation import EVERYBODY, Answer, Call, operation
 
 
@@ -51,29 +51,31 @@ def _row(found: Row[Any]) -> dict[str, Any]:
 @operation("task.list", roles=EVERYBODY)
 def list_(call: Call, *, query: Query) -> Answer:
     """All tasks; for a project admin those of the project. ``target`` filters by the object's UUID or name."""
+    host = select(Host.name).where(Host.id == Task.host_id).correlate(Task).scalar_subquery()
     rows, total = listing(
         call,
-        _statement(call),
+        select(Task.id).where(*_visible(call)),
         query,
         columns={
             "created": Task.created,
             "state": Task.state,
             "kind": Task.kind,
             "target_name": Task.target_name,
-            "host": Host.name,
+            "host": host,
             "progress": Task.progress,
             "account": Task.account,
             "started": Task.started,
             "finished": Task.finished,
         },
-        tie=Task.id,
+        tie=(Task.created, Task.id),
         search=[Task.target_name, Task.account],
         filters={
             "state": lambda value: Task.state == value,
-            "target": lambda value: (Task.target == value) | (Task.target_name == value),
+            "target": lambda value: Either((Task.target == value, Task.target_name == value)),
             "kind": lambda value: Task.kind == value,
-            "host": lambda value: (Host.name == value) | (Host.uuid == value),
+            "host": lambda value: Task.host_id.in_(select(Host.id).where((Host.name == value) | (Host.uuid == value))),
         },
+        rows=_statement(call),
     )
     return answer([_row(found) for found in rows], total)
 

@@ -32,7 +32,7 @@ SPEC = ResourceSpec(
         Column("target_name", N_("On"), 18),
         Column("kind", N_("What"), 18, Kind.CHOICE, words=KINDS),
         Column("state", N_("State"), 11, Kind.STATE),
-        Column("progress", N_("Done"), 5, Kind.PERCENT),
+        Column("progress", N_("Done"), 5, Kind.PERCENT, sort=False),
         Column("host", N_("Host"), 14),
         Column("created", N_("Asked at"), 16, Kind.TIME),
         Column("account", N_("By"), 12, from_width=100),

@@ -6,14 +6,14 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, text
+from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
-from core.database import Database
 from core.model import Instance, Machine, Project, Task
 from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import Office, Person
+from tests.scale.watch import Watch
 
 VMS = 50_000
 PROJECTS = 10
@@ -60,33 +60,6 @@ def many(office: Office) -> Person:
     with office.services.database.engine.begin() as connection:
         connection.exec_driver_sql("ANALYZE" if office.services.database.is_sqlite else "ANALYZE TABLE machine")
     return web
-
-
-class Watch:
-    """The statements an operation runs, with their plans."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.seen: list[tuple[str, Any]] = []
-
-    def __enter__(self) -> Watch:
-        event.listen(self._database.engine, "before_cursor_execute", self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        event.remove(self._database.engine, "before_cursor_execute", self._note)
-
-    def _note(self, _connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        if not statement.startswith("BEGIN"):
-            self.seen.append((statement, parameters))
-
-    def plan(self, place: int) -> str:
-        """How the engine runs a statement, as one text."""
-        statement, parameters = self.seen[place]
-        prefix = "EXPLAIN QUERY PLAN " if self._database.is_sqlite else "EXPLAIN "
-        with self._database.engine.connect() as connection:
-            rows = connection.exec_driver_sql(prefix + statement, parameters).all()
-        return "\n".join(str(tuple(row)) for row in rows)
 
 
 def _sorts(plan: str) -> bool:

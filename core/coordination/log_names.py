@@ -1,0 +1,128 @@
+"""What the logs speak of, each text once, so that part of an account's name is found without reading a million rows.
+
+The logs grow with every change and every login, and their writers pay nothing for this table: hostd gathers the names
+of rows that came since the last time, every minute. Whoever searches looks through the names, and through the few rows
+that are not gathered yet themselves. A name whose rows were cleared is harmless, and goes with the next clearing.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, exists, insert, select
+from sqlalchemy.orm import Session
+
+from core.database import Database
+from core.model import LoginLog, LogName, OperationLog, Setting
+
+#: The columns that are searched, by log.
+SEARCHED: dict[Any, tuple[Any, ...]] = {
+    OperationLog: (OperationLog.account, OperationLog.target, OperationLog.operation, OperationLog.address),
+    LoginLog: (LoginLog.account, LoginLog.address),
+}
+#: Rows whose names are gathered by one transaction.
+_BATCH = 5000
+#: Rows younger than this are left for the next time, and so many rows are looked at twice: a row's number is drawn
+#: before its transaction commits, so that a smaller one may come to light later.
+_SETTLED, _TWICE = timedelta(minutes=2), 2000
+
+
+def part(column: Any) -> str:
+    """The name of a log's column in :class:`core.model.LogName`."""
+    return f"{column.class_.__tablename__}.{column.key}"
+
+
+def _key(log: Any) -> str:
+    return f"log-names.{log.__tablename__}"
+
+
+def gathered(session: Session, log: Any) -> int:
+    """The id of the newest row whose names are gathered; 0 when there is none."""
+    stored = session.scalar(select(Setting.value).where(Setting.key == _key(log)))
+    return int(json.loads(stored)) if stored else 0
+
+
+def gather(database: Database, now: datetime) -> int:
+    """Gather the names of rows that came since the last time; how many rows were looked at.
+
+    Several hosts may do so at the same time.
+    """
+    return sum(_gather(database, log, now) for log in SEARCHED)
+
+
+def _gather(database: Database, log: Any, now: datetime) -> int:
+    def ends(session: Session) -> tuple[int, int]:
+        newest = select(log.id).where(log.at < now - _SETTLED).order_by(log.at.desc(), log.id.desc()).limit(1)
+        return gathered(session, log), session.scalar(newest) or 0
+
+    begin, end = database.read(ends)
+    if begin >= end:
+        return 0
+    at = max(0, begin - _TWICE)
+    while at < end:
+        upto = min(end, at + _BATCH)
+        database.write(lambda session, a=at, u=upto: _enter(session, log, a, u))  # type: ignore[misc]
+        at = upto
+    return end - begin
+
+
+def _enter(session: Session, log: Any, after: int, upto: int) -> None:
+    for column in SEARCHED[log]:
+        mine = part(column)
+        rows = select(column).where(log.id > after, log.id <= upto).distinct()
+        names = set(session.scalars(rows)) - {""}
+        known = select(LogName.name).where(LogName.part == mine, LogName.name.in_(names))
+        new = names - set(session.scalars(known)) if names else names
+        if new:
+            # Another host may enter the same name at this moment.
+            ignoring = {"sqlite": "OR IGNORE", "mysql": "IGNORE", "mariadb": "IGNORE"}[session.get_bind().dialect.name]
+            session.execute(
+                insert(LogName).prefix_with(ignoring),
+                [{"part": mine, "name": name, "folded": name.lower()[:255]} for name in sorted(new)],
+            )
+    setting = session.get(Setting, _key(log))
+    if setting is None:
+        session.add(Setting(key=_key(log), value=json.dumps(upto)))
+    else:
+        setting.value = json.dumps(max(upto, int(json.loads(setting.value))))
+    session.flush()
+
+
+def forget(session: Session, after: int, limit: int) -> int | None:
+    """Delete those of ``limit`` names after an id that no row has any more; the id to go on from, None at the end."""
+    names = session.execute(select(LogName).where(LogName.id > after).order_by(LogName.id).limit(limit)).scalars().all()
+    columns = {part(column): column for searched in SEARCHED.values() for column in searched}
+    for name in names:
+        column = columns[name.part]
+        if not session.scalar(select(exists(select(1).where(column == name.name)))):
+            session.execute(delete(LogName).where(LogName.id == name.id))
+    return names[-1].id if names else None
+
+
+def fitting(session: Session, columns: tuple[Any, ...], text: str, most: int) -> dict[Any, list[str]] | None:
+    """The gathered names that have a text in them, by column; None when they are more than ``most``."""
+    names = select(LogName.part, LogName.name).where(
+        LogName.part.in_([part(column) for column in columns]), LogName.folded.contains(text.lower(), autoescape=True)
+    )
+    found: dict[str, list[str]] = {}
+    rows = session.execute(names.limit(most + 1)).all()
+    if len(rows) > most:
+        return None
+    for mine, name in rows:
+        found.setdefault(mine, []).append(name)
+    return {column: found[part(column)] for column in columns if part(column) in found}
+
+
+def among(names: dict[Any, list[str]], apart: int) -> list[ColumnElement[bool]]:
+    """Conditions of which one holds when a row has one of some names; up to ``apart`` names have one each."""
+    if sum(map(len, names.values())) <= apart:
+        return [column == name for column, each in names.items() for name in each]
+    return [column.in_(each) for column, each in names.items()]
+
+
+def younger(session: Session, log: Any) -> ColumnElement[bool]:
+    """The condition that a row's names are not gathered yet."""
+    condition: ColumnElement[bool] = log.id > gathered(session, log)
+    return condition
