@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from core.clock import SystemClock
+from core.coordination import log_names
 from core.database import Database
 from core.errors import DatabaseUnavailable, DosvmError
 from core.libvirt_xml.domain import NAMESPACE
@@ -30,16 +31,19 @@ from core.security.passwords import Passwords
 from core.security.vault import Vault
 from core.services.dispatch import Services
 from core.services.sessions import Sessions
+from hostd import intervals
 from hostd import log as log_module
 from hostd import settings as settings_module
 from hostd.api import Api
 from hostd.bus import Bus
 from hostd.cloud import LivingCloud
 from hostd.disks import Disks
+from hostd.duties import Duties, Duty
 from hostd.executor import Executor
 from hostd.handlers import images as image_tasks
 from hostd.handlers import machines as machine_tasks
 from hostd.handlers import pools as pool_tasks
+from hostd.handlers import purges as purge_tasks
 from hostd.handlers import volumes as volume_tasks
 from hostd.heartbeat import Heartbeat, describe
 from hostd.hypervisor.connection import Connection
@@ -130,6 +134,7 @@ class Daemon:
                 **pool_tasks.handlers(self.database, pools, settings.state),
                 **volume_tasks.handlers(self.database, pools, volumes, self.secrets, settings.state),
                 **image_tasks.handlers(self.database, settings.sample_image, settings.state),
+                **purge_tasks.handlers(self.database, clock),
             },
             self.targets,
             self.bus,
@@ -153,6 +158,9 @@ class Daemon:
         )
         self.upkeep = pool_tasks.Upkeep(
             self.database, lambda: self.heartbeat.host_id, self.connection, pools, self.bus, settings.state
+        )
+        self.duties = Duties(
+            [Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now()))]
         )
         if self.listens:
             self.peers.others(self.cloud.others)
@@ -206,6 +214,7 @@ class Daemon:
         self.executor.start()
         self.reconciler.start()
         self.upkeep.start()
+        self.duties.start()
         self.connection.on_change(lambda _up: self.bus.changed({"host"}))
         self.probe.on_result(lambda _result: self.bus.changed({"host"}))
 
@@ -221,6 +230,7 @@ class Daemon:
         """Go down: first take no more work, then end what runs, then leave."""
         self.reconciler.close()
         self.upkeep.close()
+        self.duties.close()
         self.executor.close()
         self.server.close()
         self.heartbeat.close()

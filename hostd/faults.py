@@ -26,6 +26,7 @@ POINTS = (
     "after_pool",
     "before_image",
     "after_image",
+    "purge_batch",
     "before_finish",
     "finished",
 )

@@ -48,3 +48,8 @@ LIBVIRT_FAST, LIBVIRT_NORMAL, LIBVIRT_LONG = 10.0, 30.0, 120.0
 KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 3, 3
 #: Shortest and longest pause before libvirtd is tried again.
 RECONNECT_MIN, RECONNECT_MAX = 0.2, 5.0
+
+#: Clearing logs and histories: one batch keeps other writers waiting about this long.
+PURGE_BATCH = 0.015
+#: Names that the logs speak of are gathered for searching.
+LOG_NAMES = 60.0

@@ -29,7 +29,7 @@ MENUS: Mapping[str, tuple[Section, ...]] = {
         Section(N_("Storage pools"), ("pool", "volume", "image")),
         Section(N_("Hosts"), ("host", "host-group", "task")),
         Section(N_("Secrets"), ("secret",)),
-        Section(N_("Logs"), ("log", "login-log")),
+        Section(N_("Logs"), ("log", "login-log", "log-purge")),
     ),
     PROJECT: (
         Section(N_("Machines"), ("vm", "instance", "task")),
@@ -58,6 +58,7 @@ NAMES: tuple[str, ...] = (
     "task",
     "log",
     "login-log",
+    "log-purge",
     "cloud",
 )
 

@@ -215,6 +215,8 @@ class Action(NamedTuple):
             starts with its values (but not its name), and no reference is passed.
         danger: what is asked first.
         warning: msgid; what will happen, may use ``{name}`` and other keys of the row.
+        preview: a reading operation that takes the same arguments and says what would happen: it is asked after the
+            form, its answer's keys stand in ``warning``, and that is what is asked last.
         allowed: whether it makes sense for this row now; greyed otherwise.
         task: whether the operation returns ``{"task": uuid}``, or ``tasks`` with several, to follow.
         screen: name of a special screen to open instead (``screens.special``).
@@ -231,6 +233,7 @@ class Action(NamedTuple):
     fields: tuple[Field, ...] = ()
     passes: Mapping[str, str] = _NOTHING
     prefill: str = ""
+    preview: str = ""
     danger: Danger = Danger.NONE
     warning: str = ""
     allowed: Callable[[Row], bool] | None = None
@@ -242,11 +245,12 @@ class Action(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """A filter of the list operation, passed as ``filters[key]``; ``choices`` as in :class:`Field`."""
+    """A filter of the list operation, passed as ``filters[key]``; ``choices`` and ``hint`` as in :class:`Field`."""
 
     key: str
     label: str
     kind: Kind = Kind.TEXT
+    hint: str = ""
     choices: tuple[tuple[str, str], ...] = ()
     resource: str | None = None
     roles: tuple[str, ...] = BOTH

@@ -9,7 +9,8 @@ from typing import Any
 from core.errors import InvalidInput, from_wire
 from core.i18n import N_, _
 from core.rules.sizes import format_size, parse_size
-from screens.spec import STATE_WORDS, Field, Kind
+from core.rules.times import read_time
+from screens.spec import STATE_WORDS, Action, Field, Kind
 
 #: What stands where there is no value.
 NOTHING = "-"
@@ -74,6 +75,14 @@ def _time(text: Any) -> str:
     return local_time(str(text)).strftime("%Y-%m-%d %H:%M")
 
 
+def typed_time(value: Any) -> str:
+    """A time (UTC, ISO 8601) as one would type it: local, with its seconds when it has some."""
+    if not value:
+        return ""
+    moment = local_time(str(value))
+    return moment.strftime("%Y-%m-%d %H:%M:%S" if moment.second or moment.microsecond else "%Y-%m-%d %H:%M")
+
+
 def _state(value: Any) -> str:
     return _(STATE_WORDS.get(str(value), str(value)))
 
@@ -90,10 +99,30 @@ _SHOWERS: Mapping[Kind, Callable[[Any], str]] = {
 }
 
 
+def filled(template: str, row: Mapping[str, Any]) -> str:
+    """A sentence with the row's values in it; a key the row lacks stays as it is written."""
+
+    class Kept(dict[str, Any]):
+        def __missing__(self, key: str) -> str:
+            return "{" + key + "}"
+
+    try:
+        return template.format_map(Kept(row))
+    except (ValueError, IndexError, AttributeError):
+        return template
+
+
+def previewed(action: Action, arguments: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What an action's warning is filled with: what its preview answered, and what was typed, as people read it."""
+    kinds = {field.key: (field.kind, dict(field.choices)) for field in action.fields}
+    return {**answer, **{key: show(value, *kinds[key]) for key, value in arguments.items() if key in kinds}}
+
+
 def read(field: Field, text: str) -> Any:
     """The value that somebody typed into a field, as the operation takes it.
 
-    REFERENCE stays the text of the reference; REFERENCES and LIST are parted at commas.
+    TIME is typed local, in many ways (:mod:`core.rules.times`), and becomes ISO 8601, UTC. REFERENCE stays the text of
+    the reference; REFERENCES and LIST are parted at commas.
 
     Raises:
         InvalidInput: it is not such a value, or breaks the field's rule; names the field.
@@ -159,6 +188,8 @@ def parse(field: Field, text: str) -> Any:
         return _integer(field, text)
     if field.kind is Kind.SIZE:
         return parse_size(text)
+    if field.kind is Kind.TIME:
+        return read_time(text).isoformat()
     if field.kind is Kind.BOOLEAN:
         return _boolean(field, text)
     if field.kind in (Kind.REFERENCES, Kind.LIST):

@@ -107,7 +107,8 @@ class LogName(Base):
 class Purge(Base):
     """That somebody cleared a log or a history, for ever (manual 13.1.4): no operation changes or deletes it.
 
-    ``what`` was cleared (``log``: both logs), of which object (``scope``: a name, empty for all), ``before`` which
+    ``what`` was cleared (``log``: both logs), of which object (``scope`` is its UUID and
+    ``scope_name`` its name, empty for all), ``before`` which
     time. ``rows`` is how many were removed so far; ``finished`` is when it was all.
     """
 
@@ -118,7 +119,8 @@ class Purge(Base):
     account: Mapped[Name] = mapped_column(index=True)
     address: Mapped[Title]
     what: Mapped[Word]
-    scope: Mapped[Line]
+    scope: Mapped[Title]
+    scope_name: Mapped[Title]
     before: Mapped[Time]
     rows: Mapped[Bytes]
     finished: Mapped[Time | None]

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, select
 
-from core.errors import DosvmError, Refused
+from core.errors import DosvmError
 from core.i18n import N_
 from core.model import (
     Host,
@@ -28,7 +28,7 @@ from core.model import (
     Volume,
 )
 from core.rules.sizes import GIB, MIB
-from core.services import host_groups, images, pools, project_groups, projects, users
+from core.services import host_groups, images, orders, pools, project_groups, projects, users
 from core.services.actor import Actor
 from core.services.editing import touch
 from core.services.lookup import visible
@@ -120,12 +120,8 @@ def prepare(
     Raises:
         DosvmError: as the single operations; the field is the one of this operation. Nothing was made.
     """
+    here = orders.here(call)
     hosts = list(call.session.scalars(select(Host).order_by(Host.id)))
-    here = next((host for host in hosts if host.uuid == call.cloud.me), None)
-    if here is None:
-        raise Refused(
-            N_("This host is not registered yet."), remedy=N_("Wait until its hostd has reached libvirt and try again.")
-        )
     with _said_of(name="group"):
         in_group = project_groups.create(call, name=group, directory=directory)
     with _said_of(name="project"):

@@ -331,8 +331,8 @@ def flag(value: Any) -> bool:
     return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on")
 
 
-def moment(value: Any) -> datetime:
-    """The value of a filter by time: ISO 8601, UTC unless it says otherwise.
+def moment(value: Any, *, field: str = "filters") -> datetime:
+    """The value of a filter or argument by time: ISO 8601, UTC unless it says otherwise.
 
     Raises:
         InvalidInput: it is no time.
@@ -341,7 +341,7 @@ def moment(value: Any) -> datetime:
         time = datetime.fromisoformat(str(value))
     except ValueError:
         raise InvalidInput(
-            N_("{text} is not a time; write it as 2026-01-31 or 2026-01-31T18:30."), field="filters", text=str(value)
+            N_("{text} is not a time; write it as 2026-01-31 or 2026-01-31T18:30."), field=field, text=str(value)
         ) from None
     return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import select
+
 from core.coordination.tasks import enqueue, targets_with_tasks
 from core.errors import Refused
 from core.i18n import N_
-from core.model import Image, Machine, Pool, Volume
+from core.model import Host, Image, Machine, Pool, Purge, Volume
 from core.services.operation import Answer, Call
 
 
 def order(
     call: Call,
     kind: str,
-    row: Pool | Volume | Image | Machine,
+    row: Pool | Volume | Image | Machine | Purge,
     host_id: int,
     *,
     project_id: int | None = None,
     payload: dict[str, Any] | None = None,
+    name: str = "",
 ) -> Answer:
     """Enter a task for a host, whose doorbell rings once the transaction is committed.
 
@@ -29,15 +32,17 @@ def order(
         host_id: who does it.
         project_id: whose admins see the task; None: the system administrator only.
         payload: what the host must know beyond the row.
+        name: what people call it, when the row has no name.
 
     Returns:
         The answer of the operation: ``task``, ``uuid`` and ``name``.
     """
+    called = name or row.name  # type: ignore[union-attr]
     task = enqueue(
         call.session,
         kind=kind,
         target=row.uuid,
-        target_name=row.name,
+        target_name=called,
         project_id=project_id,
         host_id=host_id,
         account=call.actor.account,
@@ -47,7 +52,21 @@ def order(
     )
     call.ring(host_id)
     call.changed("task")
-    return {"task": task, "uuid": row.uuid, "name": row.name}
+    return {"task": task, "uuid": row.uuid, "name": called}
+
+
+def here(call: Call) -> Host:
+    """The host whose hostd answers.
+
+    Raises:
+        Refused: it is not registered yet.
+    """
+    host = call.session.scalar(select(Host).where(Host.uuid == call.cloud.me))
+    if host is None:
+        raise Refused(
+            N_("This host is not registered yet."), remedy=N_("Wait until its hostd has reached libvirt and try again.")
+        )
+    return host
 
 
 def reachable(call: Call, host_id: int, name: str, *, field: str) -> None:

@@ -14,6 +14,7 @@ import core.services.power
 import core.services.profile
 import core.services.project_groups
 import core.services.projects
+import core.services.purges
 import core.services.secrets
 import core.services.tasks
 import core.services.usage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from dosvm_tui.commands.report import report
 from dosvm_tui.commands.waiting import wait_for
 from dosvm_tui.commands.words import Words
 from screens.spec import Action, Danger, ResourceSpec, Target
+from screens.values import filled, previewed
 
 #: Keys that rows have and forms do not; passed over when a row comes back from a file.
 _ROW_KEYS = frozenset({"uuid", "name", "version", "created", "reference"})
@@ -41,11 +43,17 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
         DosvmError: it makes no sense, or with one target: it was refused or failed.
     """
     targets, arguments = _arguments(spec, action, words)
-    if asks_first(action) and not words.flags.get("yes"):
-        make_sure(_(N_("{what} {names}? Type yes: ")).format(what=_(action.label), names=", ".join(targets)))
+    asks = asks_first(action) and not words.flags.get("yes")
+    what = f"{_(action.label)} {', '.join(targets)}".strip()
+    if asks and not action.preview:
+        make_sure(_(N_("{what}? Type yes: ")).format(what=what))
     who = credentials(words)
     arguments |= {f.key: who.password for f in action.fields if f.own_password}
     backend = wiring.backend_for(who.account, who.password)
+    if asks and action.preview:
+        answer = backend.call(action.preview, **arguments)
+        print(output.printable(filled(_(action.warning), previewed(action, arguments, answer))), file=sys.stderr)
+        make_sure(_("{what}? Type yes: ").format(what=what))
     wait = words.flags.get("wait", True)
     failed = False
     each: Sequence[str | None] = targets or [None]
@@ -127,4 +135,6 @@ def _arguments(spec: ResourceSpec, action: Action, words: Words) -> tuple[list[s
 
 def asks_first(action: Action) -> bool:
     """Whether the command asks before it acts: a command typed in full means it, unless it destroys something."""
-    return action.danger is Danger.TYPE_NAME or (action.danger is Danger.CONFIRM and action.verb == "delete")
+    if action.danger is Danger.CONFIRM:
+        return action.verb == "delete" or bool(action.preview)
+    return action.danger is Danger.TYPE_NAME

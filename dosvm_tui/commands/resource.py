@@ -101,7 +101,7 @@ def _filter(spec: ResourceSpec, text: str) -> tuple[str, Any]:
             N_("{option} takes KEY=VALUE; the keys are: {keys}."), option="--filter", keys=", ".join(known) or "-"
         )
     found = known[key]
-    kind = found.kind if found.kind in (Kind.BOOLEAN, Kind.INTEGER) else Kind.TEXT
+    kind = found.kind if found.kind in (Kind.BOOLEAN, Kind.INTEGER, Kind.TIME) else Kind.TEXT
     return key, read_value(Field(key, found.label, kind, option="filter", choices=found.choices), value)
 
 

@@ -14,6 +14,7 @@ from screens.generic.form_dialog import FormDialog
 from screens.generic.offers import is_allowed
 from screens.generic.report import BulkReport
 from screens.spec import Action, Danger, Field, Kind, ResourceSpec, Row, Target
+from screens.values import filled, previewed
 
 #: Called when something was changed, so that the screen looks again.
 Done = Callable[[], None]
@@ -135,6 +136,9 @@ class ActionRun:
 
     def _show_form(self, prefill: Mapping[str, Any] | None) -> None:
         action = self._action
+        if action.preview:
+            self._show_previewed(prefill)
+            return
         if prefill is not None and "account" not in prefill and "name" in prefill:
             prefill = {**prefill, "account": prefill["name"]}
         form = FormDialog(
@@ -161,6 +165,27 @@ class ActionRun:
 
         self._context.desk.show(form, closed)
 
+    def _show_previewed(self, prefill: Mapping[str, Any] | None) -> None:
+        """The form, then what would happen, and only then the question."""
+        action = self._action
+
+        def look(typed: dict[str, Any], changed: set[str]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+            arguments = self._sent(typed, changed, prefill)
+            return arguments, self._call(self._one(), arguments, action.preview)
+
+        def looked(result: Any) -> None:
+            if result is None:
+                return
+            arguments, answer = result
+            what = filled(_(action.warning), previewed(action, arguments, answer))
+            question = Confirm(self._context, self.title, lambda: what, lambda: _(action.label))
+            self._context.desk.show(question, lambda yes: self._run(arguments) if yes else None)
+
+        form = FormDialog(
+            self._context, self.title, action.fields, look, prefill=prefill, button=lambda: _(N_("Next"))
+        )  # fmt: skip
+        self._context.desk.show(form, looked)
+
     def _one(self) -> Row | None:
         return self._rows[0] if self._rows else None
 
@@ -177,14 +202,14 @@ class ActionRun:
         argument = name if show else self._action.argument or name
         return {argument: reference_of(self._spec, row)}
 
-    def _call(self, row: Row | None, arguments: Mapping[str, Any]) -> Any:
+    def _call(self, row: Row | None, arguments: Mapping[str, Any], operation: str = "") -> Any:
         """Runs in a thread."""
         whole = dict(arguments)
         if row is not None and self._action.target is not Target.NOTHING and not self._spec.single:
             whole |= self._reference(row)
         if row is not None:
             whole |= {argument: row[key] for argument, key in self._action.passes.items()}
-        return self._context.backend.call(self._action.operation, **whole)
+        return self._context.backend.call(operation or self._action.operation, **whole)
 
     def _run(self, arguments: dict[str, Any]) -> None:
         rows = self._rows
@@ -220,19 +245,6 @@ class ActionRun:
         if isinstance(result, Mapping):
             return str(result.get(self._spec.label) or result.get("name") or _(self._spec.singular))
         return _(self._spec.singular)
-
-
-def filled(template: str, row: Mapping[str, Any]) -> str:
-    """A sentence with the row's values in it; a key the row lacks stays as it is written."""
-
-    class Kept(dict[str, Any]):
-        def __missing__(self, key: str) -> str:
-            return "{" + key + "}"
-
-    try:
-        return template.format_map(Kept(row))
-    except (ValueError, IndexError, AttributeError):
-        return template
 
 
 def has_secret(fields: Sequence[Field]) -> bool:

@@ -55,6 +55,8 @@ def _form_field(field: Field, prefill: Mapping[str, Any] | None) -> FormField:
     hint = _(field.hint)
     if field.resource:
         hint = f"{hint} {_(N_('F4 or the down arrow picks from a list.'))}".strip()
+    if field.kind is Kind.TIME:
+        hint = f"{hint} {_(N_('2026-01-31 18:30, 18:30, yesterday, -7d (m, h, d, w); local time.'))}".strip()
     if field.kind in (Kind.REFERENCES, Kind.LIST):
         hint = f"{hint} {_(N_('Several with commas between.'))}".strip()
     if field.kind is Kind.LIST and field.choices:
@@ -121,6 +123,7 @@ def _list(value: Any) -> str:
 
 _WRITERS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.SIZE: exact_size,
+    Kind.TIME: values.typed_time,
     Kind.REFERENCES: _list,
     Kind.LIST: _list,
 }

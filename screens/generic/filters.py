@@ -54,6 +54,7 @@ def _field(filter_: Filter) -> Field:
         filter_.key,
         filter_.label,
         Kind.CHOICE if boolean else filter_.kind,
+        hint=filter_.hint,
         choices=_YES_NO if boolean else filter_.choices,
         resource=filter_.resource,
     )

@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 from core.i18n import N_
-from screens.spec import SYSADM, Column, Filter, Kind, ResourceSpec
+from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Target
 
 TIME_FILTERS = (
-    Filter("account", N_("Account")),
+    Filter("account", N_("Account"), hint=N_("Part of it is enough.")),
     Filter("since", N_("Since"), Kind.TIME),
-    Filter("until", N_("Until"), Kind.TIME),
+    Filter("until", N_("Until"), Kind.TIME, hint=N_("Before this time.")),
+)
+
+#: Offered in both logs, for it clears both.
+CLEAR = Action(
+    "clear",
+    N_("Clear"),
+    "log.clear",
+    key="d",
+    target=Target.NOTHING,
+    fields=(
+        Field(
+            "before",
+            N_("Before"),
+            Kind.TIME,
+            required=True,
+            hint=N_("Everything older goes, from both logs. The last hour stays."),
+        ),
+    ),
+    preview="log.clearable",
+    danger=Danger.CONFIRM,
+    warning=N_(
+        "{operations} operations and {logins} logins before {before} are removed for ever. That you did this stays on"
+        " record."
+    ),
+    task=True,
 )
 
 #: What operations call what they do (a test compares them).
@@ -17,6 +42,7 @@ ACTIONS = {
     "Add": N_("Add"),
     "Add project": N_("Add project"),
     "Change password": N_("Change password"),
+    "Clear": N_("Clear"),
     "Configure": N_("Configure"),
     "Deactivate": N_("Deactivate"),
     "Delete": N_("Delete"),
@@ -52,12 +78,15 @@ SPEC = ResourceSpec(
         Column("operation", N_("Operation"), 24, from_width=110),
         Column("detail", N_("Detail"), 30, sort=False, from_width=140),
     ),
-    filters=TIME_FILTERS,
+    filters=(*TIME_FILTERS, Filter("action", N_("Action"), Kind.CHOICE, choices=tuple(ACTIONS.items()))),
+    actions=(CLEAR,),
     show_operation="-",
-    reference="at",
     label="target",
     default_sort="-at",
     topics=("log",),
     empty=N_("Nothing was changed yet."),
-    help=N_("Every change anybody made: when, by whom, from which address, on what. It cannot be edited."),
+    help=N_(
+        "Every change anybody made: when, by whom, from which address, on what. It cannot be edited. d removes what is"
+        " older than a time, from both logs; that stays on record for ever."
+    ),
 )

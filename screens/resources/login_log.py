@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from core.i18n import N_
-from screens.resources.log import TIME_FILTERS
-from screens.spec import SYSADM, Column, Kind, ResourceSpec
+from screens.resources.log import CLEAR, TIME_FILTERS
+from screens.spec import SYSADM, Column, Filter, Kind, ResourceSpec
 
 OUTCOMES = {
     "right": N_("logged in"),
@@ -26,12 +28,15 @@ SPEC = ResourceSpec(
         Column("address", N_("From"), 20),
         Column("outcome", N_("Outcome"), 24, Kind.CHOICE, words=OUTCOMES),
     ),
-    filters=TIME_FILTERS,
+    filters=(*TIME_FILTERS, Filter("outcome", N_("Outcome"), Kind.CHOICE, choices=tuple(OUTCOMES.items()))),
+    actions=(replace(CLEAR, command_line=False),),
     show_operation="-",
-    reference="at",
     label="account",
     default_sort="-at",
     topics=("login-log",),
     empty=N_("Nobody has logged in yet."),
-    help=N_("Every login and every attempt that failed, with the address it came from."),
+    help=N_(
+        "Every login and every attempt that failed, with the address it came from. d removes what is older than a"
+        " time, from both logs."
+    ),
 )

@@ -20,6 +20,7 @@ KINDS = {
     "image.check": N_("Check the image"),
     "image.install": N_("Install the sample image"),
     "image.delete": N_("Delete the image"),
+    "purge": N_("Clear old records"),
 }
 STATES = ("queued", "running", "done", "failed", "cancelled")
 

@@ -132,6 +132,9 @@ RIGHTS: dict[str, Right] = {
     "task.show": _sp(task="$task"),
     "log.list": _s(),
     "login-log.list": _s(),
+    "log.clearable": _s(before="2026-01-31T10:00"),
+    "log.clear": _s(before="2026-01-31T10:00"),
+    "log-purge.list": _s(),
     "cloud.status": Right("SP", idle=True),
     "cloud.prepare": _s(
         group="new",

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 import core.services.registry  # noqa: F401  (declares all operations)
+from core.coordination.purging import CLEARED
 from core.database import Database
 from core.model import State, TaskState
 from core.rules import RULES
 from core.services.operation import OPERATIONS
 from core.services.slowing import Outcome
 from screens import registry
-from screens.resources import log, login_log, task, vm
+from screens.resources import log, log_purge, login_log, task, vm
 from screens.spec import PROJECT, STATE_SIGNS, STATE_WORDS, SYSADM, Action, Field, Kind, ResourceSpec, Target
 from tests.fakes.office import Office, Person
 
@@ -113,6 +114,7 @@ def test_texts_say_something(spec: ResourceSpec) -> None:
 def test_every_operation_can_be_reached_by_a_command() -> None:
     reached = {spec.lists_by for spec in SPECS} | {spec.rows_by for spec in SPECS} | {spec.shows_by for spec in SPECS}
     reached |= {action.operation for spec in SPECS for action in spec.actions if action.command_line}
+    reached |= {action.preview for spec in SPECS for action in spec.actions if action.command_line}
     assert set(OPERATIONS) - reached == set()
     assert reached - set(OPERATIONS) - {""} == set()
 
@@ -151,6 +153,7 @@ def test_lists_know_their_columns_and_filters(spec: ResourceSpec, office: Office
 def test_words_of_the_database_are_words_for_people() -> None:
     assert set(log.ACTIONS) == {operation.action for operation in OPERATIONS.values() if operation.writes}
     assert set(login_log.OUTCOMES) == {outcome.value for outcome in Outcome}
+    assert set(log_purge.CLEARED) == set(CLEARED)
     assert set(task.STATES) == {state.value for state in TaskState}
     assert set(vm.STATES) <= {state.value for state in State} <= set(STATE_WORDS)
     assert set(STATE_WORDS) == set(STATE_SIGNS)
