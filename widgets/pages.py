@@ -34,6 +34,7 @@ class Pages:
         """
         self.size = size
         self.total = 0
+        self.more = False
         self.generation = 0
         self.known = False
         self._shown = 0
@@ -93,14 +94,21 @@ class Pages:
                 return Want(self.generation, number * self.size, self.size)
         return None
 
-    def put(self, want: Want, rows: Sequence[Any], total: int) -> bool:
-        """Keep an answer; False when it is of a past generation."""
+    def put(self, want: Want, rows: Sequence[Any], total: int, *, more: bool = False) -> bool:
+        """Keep an answer; False when it is of a past generation.
+
+        ``more`` says that there are more rows than ``total``, which was not counted to its end: a page further on
+        tells a larger one, a page before it does not take that back.
+        """
         if want.generation != self.generation:
             return False
-        if self._shown != self.generation or not self.known or total != self.total:
+        if more and self.current and total <= self.total:
+            total, more = self.total, self.more
+        counted_on = self.current and self.more and total >= self.total
+        if not self.current or (total != self.total and not counted_on):
             # Rows came or went, or the order changed: indices of other pages mean something else now.
             self._held.clear()
-        self._shown, self.known, self.total = self.generation, True, total
+        self._shown, self.known, self.total, self.more = self.generation, True, total, more
         for begin in range(0, len(rows), self.size):
             number = (want.offset + begin) // self.size
             self._held[number] = list(rows[begin : begin + self.size])

@@ -145,6 +145,11 @@ class VirtualTable(Widget, can_focus=True):
         return self._pages.total
 
     @property
+    def more(self) -> bool:
+        """Whether it has more than that, which were not counted."""
+        return self._pages.more
+
+    @property
     def loaded(self) -> bool:
         """Whether the rows on screen are of the order and choice last asked for."""
         return self._pages.current
@@ -198,18 +203,19 @@ class VirtualTable(Widget, can_focus=True):
             self._cursor_key = None
         self._post_wanted()
 
-    def deliver(self, want: Want, rows: Sequence[Any], total: int) -> None:
+    def deliver(self, want: Want, rows: Sequence[Any], total: int, *, more: bool = False) -> None:
         """Take rows that were fetched; those of a past order are dropped.
 
         Args:
             want: what was asked for.
             rows: the answer, JSON data or whatever the two functions understand.
             total: how many rows the list has.
+            more: it has more, which were not counted.
         """
         renewed = not self._pages.current
         grew = total != self.total
         begun = bool(total) != bool(self.total)
-        if not self._pages.put(want, rows, total):
+        if not self._pages.put(want, rows, total, more=more):
             return
         for row in rows:
             key = self._key_of(row)

@@ -25,9 +25,12 @@ class User(Base):
     """An account. Everyone but ``sysadm`` manages one project, or none yet."""
 
     __tablename__ = "user"
-    # Each list column that is sorted by; an account has its unique index.
+    # The list is of project administrators, sorted by any of these.
     __table_args__ = table_arguments(
-        *(Index(f"ix_user_{column}", column) for column in ("display_name", "phone", "email", "frozen", "created"))
+        *(
+            Index(f"ix_user_role_{column}", "role", column)
+            for column in ("account", "display_name", "phone", "email", "frozen", "created")
+        )
     )
     id: Mapped[Id]
     uuid: Mapped[Uuid]

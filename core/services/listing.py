@@ -47,7 +47,7 @@ from core.services.operation import Answer, Call
 #: Most rows of one page.
 MAX_LIMIT = 1000
 #: Rows that are counted, without and with a search or filter, before the total is "at least".
-ALL, FEW = 100_000, 10_000
+ALL, FEW = 50_000, 10_000
 #: Rows that are read at most to merge the walks along several indexes.
 _MERGED = 50_000
 #: A limit that cuts nothing: it keeps engines from dissolving an inner select, which has an index, into the outer.
@@ -245,9 +245,16 @@ def _count(call: Call, choice: _Choice, query: Query) -> Total:
     """The rows that fit, counted up to the next multiple of the bound after the page."""
     bound = FEW if choice.chooses else ALL
     bound *= 1 + (query.offset + query.limit) // bound
-    found = _either([each.limit(bound + 1) for each in choice.selects()])
-    counted = call.session.scalar(select(func.count()).select_from(found)) or 0
-    return Total.at_least(bound) if counted > bound else Total(counted)
+    selects = choice.selects()
+    if len(selects) == 1:
+        # Nothing is kept while rows are passed over or counted; a limited select within another is kept first.
+        if call.session.execute(selects[0].offset(bound).limit(1)).first() is not None:
+            return Total.at_least(bound)
+        counted = selects[0].with_only_columns(func.count(), maintain_column_froms=True)
+        return Total(min(bound, call.session.scalar(counted) or 0))
+    found = _either([each.limit(bound + 1) for each in selects])
+    fitting = call.session.scalar(select(func.count()).select_from(found)) or 0
+    return Total.at_least(bound) if fitting > bound else Total(fitting)
 
 
 def _few(call: Call, choice: _Choice, order: _Order, query: Query) -> list[int]:

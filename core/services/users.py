@@ -101,15 +101,16 @@ def _not_sysadm(user: User) -> None:
 @operation("user.list", roles=SYSTEM_ADMIN)
 def list_(call: Call, *, query: Query) -> Answer:
     """All project admins."""
+    project = select(Project.name).where(Project.id == User.project_id).correlate(User).scalar_subquery()
     rows, total = listing(
         call,
-        _statement().where(User.role == Role.PROJECT.value),
+        select(User.id).where(User.role == Role.PROJECT.value),
         query,
         columns={
             "name": User.account,
             "account": User.account,
             "display_name": User.display_name,
-            "project": Project.name,
+            "project": project,
             "phone": User.phone,
             "email": User.email,
             "frozen": User.frozen,
@@ -119,8 +120,11 @@ def list_(call: Call, *, query: Query) -> Answer:
         search=[User.account, User.display_name],
         filters={
             "frozen": lambda value: User.frozen.is_(flag(value)),
-            "project": lambda value: (Project.name == value) | (Project.uuid == value),
+            "project": lambda value: User.project_id.in_(
+                select(Project.id).where((Project.name == value) | (Project.uuid == value))
+            ),
         },
+        rows=_statement(),
     )
     return answer([_row(found) for found in rows], total)
 

@@ -72,7 +72,7 @@ def _list(spec: ResourceSpec, words: Words) -> int:
         page = _PAGE if limit is None else min(_PAGE, limit - len(rows))
         answer = backend.call(operation, offset=len(rows), limit=page, **query)
         rows += answer["rows"]
-        if not answer["rows"] or len(rows) >= answer["total"]:
+        if not answer["rows"] or (len(rows) >= answer["total"] and not answer.get("more")):
             break
     if form != "table":
         output.write(rows, form)

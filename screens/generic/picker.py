@@ -97,7 +97,7 @@ class Picker(BaseDialog[list[Any]]):
     def _came(self, want: Want, answer: Mapping[str, Any]) -> None:
         self._in_flight = False
         self.table.set_placeholder(_(self._spec.empty) if not self._search else _(N_("Nothing found.")))
-        self.table.deliver(want, answer["rows"], answer["total"])
+        self.table.deliver(want, answer["rows"], answer["total"], more=answer.get("more", False))
         self._pump()
 
     def _failed(self, error: DosvmError) -> None:

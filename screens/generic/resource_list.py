@@ -195,7 +195,7 @@ class ResourceList(BaseScreen):
         self._refused = 0
         empty = _(N_("Nothing found.")) if self._search or self._filters else _(self.spec.empty)
         self.table.set_placeholder(empty)
-        self.table.deliver(want, answer["rows"], answer["total"])
+        self.table.deliver(want, answer["rows"], answer["total"], more=answer.get("more", False))
         self._show_chosen()
         if self._news or self.table.wanted() is not None:
             self.look_again() if self._news else self._pump()
@@ -235,7 +235,7 @@ class ResourceList(BaseScreen):
         if self.table.loaded:
             total = self.table.total
             at = f"{self.table.cursor + 1:>{len(str(total))}}/" if total else ""
-            right.append(Piece(f"{at}{total} ", "muted"))
+            right.append(Piece(f"{at}{total}{'+' if self.table.more else ''} ", "muted"))
         self.query_one("#chosen", Bar).set(pieces)
         # A widget of its own: moving on repaints the count alone.
         self.query_one("#count", Bar).set((), right)

@@ -108,7 +108,7 @@ def all_rows(context: Context, spec: ResourceSpec, query: Mapping[str, Any]) -> 
     while True:
         answer = context.backend.call(spec.rows_by, **query, offset=len(rows), limit=PAGE)
         rows += answer["rows"]
-        if not answer["rows"] or len(rows) >= answer["total"]:
+        if not answer["rows"] or (len(rows) >= answer["total"] and not answer.get("more")):
             return rows
 
 

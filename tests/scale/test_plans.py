@@ -29,12 +29,12 @@ from tests.scale.watch import Watch
 #: Enough for the engines to prefer an index; what they prefer for millions of rows they prefer for these.
 SIZES = Sizes(
     hosts=100, projects=200, users=6_000, machines=6_000, tasks=20_000, operations=20_000, logins=20_000,
-    samples=20_000, purges=6_000,
+    samples=20_000,
 )  # fmt: skip
 #: Tables that have at most some thousand rows in a large cloud, and are read within milliseconds.
 SMALL = {
     "host", "host_group", "host_in_group", "host_group_of_project", "project", "project_group", "project_in_group",
-    "pool", "pool_of_project", "setting",
+    "pool", "pool_of_project", "setting", "purge",
 }  # fmt: skip
 #: Tables that have at most some ten thousand rows, where a part of a name is looked for in all of them, or rows are
 #: sorted by what another table says of them: tens of milliseconds, measured by `make bench`.

@@ -63,7 +63,7 @@ class Watch:
         """
         judge = _sqlite if self._database.is_sqlite else _mariadb
         for place, (statement, _parameters) in enumerate(self.seen):
-            counts = bool(re.match(r"SELECT count\(", statement))
+            counts = bool(re.match(r"SELECT count\(", statement)) or "ORDER BY" not in statement
             for what in judge(self.explain(place), big, walks=not (counts and chosen)):
                 yield f"{what}\n  {statement}\n  {self.plan(place)}"
 

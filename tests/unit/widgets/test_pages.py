@@ -76,3 +76,20 @@ def test_an_answer_may_hold_several_pages() -> None:
     fill(held, Want(0, 10, 20))
     assert held.row(10) == 10
     assert held.row(29) == 29
+
+
+def test_a_total_that_was_not_counted_to_its_end_grows_as_one_goes_on() -> None:
+    pages = Pages(key=str, size=10, keep=10)
+    pages.restart()
+    assert pages.put(Want(1, 0, 10), range(10), 100, more=True)
+    assert pages.put(Want(1, 90, 10), range(90, 100), 200, more=True)
+    assert (pages.total, pages.more) == (200, True)
+    assert pages.row(0) == 0, "what is held stays: rows were only not counted before"
+    assert pages.put(Want(1, 0, 10), range(10), 100, more=True)
+    assert (pages.total, pages.row(95)) == (200, 95), "a page at the beginning does not take it back"
+    assert pages.put(Want(1, 190, 10), range(190, 195), 195, more=False)
+    assert (pages.total, pages.more) == (195, False)
+    assert pages.put(Want(1, 0, 10), range(10), 100, more=True)
+    assert (pages.total, pages.more) == (195, False), "nor the end that is known"
+    assert pages.put(Want(1, 0, 10), range(10), 80, more=False)
+    assert (pages.total, pages.row(95)) == (80, None), "rows went"
