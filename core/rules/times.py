@@ -52,7 +52,7 @@ def _read(text: str, here: datetime) -> datetime:
     back = _BACK.fullmatch(text)
     if back:
         step = timedelta(**{_STEPS[back[2]]: int(back[1])})
-        return local - step if back[2] in ("d", "w") else here - step
+        return local - step if back[2] in ("d", "w") else here.astimezone(UTC) - step
     day, _space, clock = text.partition(" ")
     if _CLOCK.fullmatch(day) and not clock:
         day, clock = "today", day

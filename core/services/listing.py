@@ -48,6 +48,8 @@ from core.services.operation import Answer, Call
 MAX_LIMIT = 1000
 #: Rows that are counted, without and with a search or filter, before the total is "at least".
 ALL, FEW = 50_000, 10_000
+#: So many that fit are remembered, and not looked for again to be sorted.
+HANDFUL = 500
 #: Rows that are read at most to merge the walks along several indexes.
 _MERGED = 50_000
 #: A limit that cuts nothing: it keeps engines from dissolving an inner select, which has an index, into the outer.
@@ -199,10 +201,13 @@ def listing(
     only = statement.with_only_columns(identity.label("identity"), maintain_column_froms=True)
     choice = _Choice.of(only, found)
     total = None
-    if not any(isinstance(each, Common) for each in found):
+    if choice.chooses and (all_ := _hand(call, choice)) is not None:
+        # All that fit are in hand: nothing is looked for twice.
+        total, choice = Total(len(all_)), _Choice(only, (identity.in_(all_),), ())
+    elif not any(isinstance(each, Common) for each in found):
         total = _count(call, choice, query)
-        if query.offset >= total:
-            return [], total
+    if total is not None and query.offset >= total:
+        return [], total
     if total is not None and choice.chooses and not total.more:
         ids = _few(call, choice, order, query)
     else:
@@ -245,16 +250,23 @@ def _count(call: Call, choice: _Choice, query: Query) -> Total:
     """The rows that fit, counted up to the next multiple of the bound after the page."""
     bound = FEW if choice.chooses else ALL
     bound *= 1 + (query.offset + query.limit) // bound
-    selects = choice.selects()
-    if len(selects) == 1:
+    if not choice.chooses:
         # Nothing is kept while rows are passed over or counted; a limited select within another is kept first.
-        if call.session.execute(selects[0].offset(bound).limit(1)).first() is not None:
+        (whole,) = choice.selects()
+        if call.session.execute(whole.offset(bound).limit(1)).first() is not None:
             return Total.at_least(bound)
-        counted = selects[0].with_only_columns(func.count(), maintain_column_froms=True)
+        counted = whole.with_only_columns(func.count(), maintain_column_froms=True)
         return Total(min(bound, call.session.scalar(counted) or 0))
-    found = _either([each.limit(bound + 1) for each in selects])
+    found = _either([each.limit(bound + 1) for each in choice.selects()])
     fitting = call.session.scalar(select(func.count()).select_from(found)) or 0
     return Total.at_least(bound) if fitting > bound else Total(fitting)
+
+
+def _hand(call: Call, choice: _Choice) -> list[int] | None:
+    """The identities of all rows that fit; None when they are more than a handful."""
+    found = _either([each.limit(HANDFUL + 1) for each in choice.selects()])
+    ids = list(call.session.scalars(select(found.c.identity).limit(HANDFUL + 1)))
+    return ids if len(ids) <= HANDFUL else None
 
 
 def _few(call: Call, choice: _Choice, order: _Order, query: Query) -> list[int]:

@@ -324,6 +324,14 @@ def world() -> dict[str, list[Row]]:
     logins = [
         {"uuid": uuid_of("login"), "name": "l", "at": BORN, "account": "sysadm", "address": "local", "outcome": "right"}
     ]
+    purges = [
+        {
+            "uuid": uuid_of(f"purge-{n}"), "name": "2026-01-01T00:00:00", "at": BORN, "account": "sysadm",
+            "address": "192.0.2.29", "action": "Delete", "what": "log", "scope": "", "rows": 1197 * n,
+            "before": f"2026-01-0{n}T00:00:00", "finished": BORN if n > 1 else None,
+        }
+        for n in (1, 2)
+    ]  # fmt: skip
     groups = [
         {
             "uuid": uuid_of("acme"),
@@ -361,6 +369,7 @@ def world() -> dict[str, list[Row]]:
         "task": tasks,
         "log": log,
         "login-log": logins,
+        "log-purge": purges,
         "vm": [vm_row(n) for n in range(1, 41)],
     }
 
@@ -554,6 +563,11 @@ class FakeBackend:
 
     def _change(self, resource: str, verb: str, arguments: dict[str, Any]) -> Any:
         key = resource.replace("-", "_")
+        if resource == "log" and verb == "clearable":
+            return {"operations": 1197, "logins": 312}
+        if resource == "log" and verb == "clear":
+            self.cleared = arguments["before"]
+            return {"task": self.start_task("purge", "2026-01-01 00:00 UTC"), "name": "2026-01-01 00:00 UTC"}
         if verb == "add":
             name = arguments.get("name") or arguments.get("account")
             row = {"uuid": uuid_of(str(arguments)), "name": name, "reference": f"{arguments.get('pool')}/{name}"}

@@ -98,7 +98,8 @@ LISTS = [pytest.param(role, spec, id=f"{role}-{spec.name}") for role in (SYSADM,
 def test_lists_are_found_by_indexes(
     role: str, spec: ResourceSpec, large: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # So that both ways of finding a page are taken: few rows that fit, and many.
+    # So that all ways of finding a page are taken: a handful that fit, few, and many.
+    monkeypatch.setattr(listing, "HANDFUL", 100)
     monkeypatch.setattr(listing, "FEW", 500)
     monkeypatch.setattr(listing, "ALL", 2_000)
     services = Services(
