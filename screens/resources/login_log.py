@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from core.i18n import N_
 from screens.resources.log import CLEAR, TIME_FILTERS
 from screens.spec import SYSADM, Column, Filter, Kind, ResourceSpec
@@ -29,7 +27,7 @@ SPEC = ResourceSpec(
         Column("outcome", N_("Outcome"), 24, Kind.CHOICE, words=OUTCOMES),
     ),
     filters=(*TIME_FILTERS, Filter("outcome", N_("Outcome"), Kind.CHOICE, choices=tuple(OUTCOMES.items()))),
-    actions=(replace(CLEAR, command_line=False),),
+    actions=(CLEAR._replace(command_line=False),),
     show_operation="-",
     label="account",
     default_sort="-at",
