@@ -110,7 +110,7 @@ def test_lists_are_found_by_indexes(
     for question in questions(spec, role):
         name = f"{role} {spec.name}: {question.label}"
         with Watch(large) as watch:
-            services.call(spec.lists_by, {"limit": 50, **question.arguments}, caller, "")
+            services.call(spec.rows_by, {"limit": 50, **question.arguments}, caller, "")
         found = list(watch.excesses(BIG, chosen=question.chooses))
         if found and not any(fnmatch(name, pattern) for pattern in KNOWN):
             told.append(f"{name} {found[0]}")
