@@ -2,7 +2,7 @@
 
 Alive is whose heartbeat moves, judged by this host's own monotonic clock; wall clocks of two machines are
 never compared. While the database is away nobody's heartbeat can be seen to move, and nobody is called
-down for it.
+down for it. How long a host may be silent follows from how often it says itself that it beats.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from core.clock import Clock
 from core.coordination.hosts import HostRow
 from core.errors import HostdUnavailable
 from core.rpc.calls import HOST_SAMPLES, MACHINE_SAMPLES
+from core.rules.parameters import down_after
 from core.services.cloud import HostView
-from hostd import intervals
 from hostd.metrics.collector import Collector
 from hostd.peers import Peers
+from hostd.runtime import Runtime
 
 
 class LivingCloud:
     """Implements :class:`core.services.cloud.Cloud`."""
 
-    def __init__(self, me: str, clock: Clock, collector: Collector, peers: Peers) -> None:
-        """``me`` is the UUID of this host."""
+    def __init__(self, me: str, clock: Clock, collector: Collector, peers: Peers, runtime: Runtime) -> None:
+        """``me`` is the UUID of this host; ``runtime`` says how often the hosts are looked at."""
         self._me = me
         self._clock = clock
         self._collector = collector
         self._peers = peers
+        self._runtime = runtime
         self._guard = threading.Lock()
         self._rows: dict[int, HostRow] = {}
         self._moved: dict[int, tuple[int, float]] = {}
@@ -56,7 +58,8 @@ class LivingCloud:
         now = self._clock.monotonic()
         with self._guard:
             # After a gap in reading, silence is ours and not theirs: everybody gets a full term again.
-            gap = self._read_at is None or now - self._read_at > intervals.DOWN_AFTER / 2
+            usual = self._runtime.now.heartbeat_interval
+            gap = self._read_at is None or now - self._read_at > 1.5 * usual + 1.0
             self._rows = {row.id: row for row in rows}
             for row in rows:
                 counter, _since = self._moved.get(row.id, (-1, now))
@@ -78,7 +81,8 @@ class LivingCloud:
         age = max(0.0, (self._read_at if self._read_at is not None else now) - since)
         if row.uuid == self._me:
             return "up", age
-        if age > intervals.DOWN_AFTER:
+        lives_by = self._runtime.now
+        if age > down_after(row.heartbeat_interval or lives_by.heartbeat_interval, lives_by.missed_heartbeats):
             return "down", age
         # Not seen to move yet: it may have died before this hostd began to watch.
         return ("up" if counter != self._first.get(row.id) else "unknown"), age

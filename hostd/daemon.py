@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from core.clock import SystemClock
-from core.coordination import log_names
+from core.coordination import log_names, parameters
 from core.database import Database
 from core.errors import DatabaseUnavailable, DosvmError
 from core.libvirt_xml.domain import NAMESPACE
@@ -60,8 +60,10 @@ from hostd.metrics.collector import Collector
 from hostd.peers import Peers
 from hostd.reconciler import Reconciler
 from hostd.runs import Runs
+from hostd.runtime import Runtime
 from hostd.server import Server
 from hostd.settings import Settings
+from hostd.settler import Settler
 from hostd.state_lock import hold
 from hostd.targets import Targets
 
@@ -86,6 +88,8 @@ class Daemon:
         self.tls = Tls(settings.tls) if settings.tls else None
         # An SQLite database serves one host: nobody else has a reason to call, unless it is a console with TLS.
         self.listens = bool(settings.address) and (self.tls is not None or not self.database.is_sqlite)
+        self.runtime = Runtime()
+        self.settler = Settler(self.runtime, port=settings.port if self.listens else 0, temporary=settings.temporary)
         # Tasks and the reconciler may all wait for libvirt, and the API still has something to ask.
         self.connection = Connection(settings.libvirt_url, size=settings.threads + 6)
         # What can hang on a VM's monitor has a connection of its own, so that it delays nothing else.
@@ -94,14 +98,26 @@ class Daemon:
         self.domains = Domains(self.connection, namespace=NAMESPACE)
         self.versions = VersionWatch(self.connection)
         self.probe = Probe(self.connection, settings.state)
-        self.collector = Collector(settings.share_disk, Domains(self.sampling, namespace=NAMESPACE))
+        self.collector = Collector(
+            settings.share_disk, Domains(self.sampling, namespace=NAMESPACE), self.runtime, settings.state / "samples"
+        )
         self.peers = Peers(signer, self.tls)
-        self.cloud = LivingCloud(settings.host_uuid, clock, self.collector, self.peers)
+        self.cloud = LivingCloud(settings.host_uuid, clock, self.collector, self.peers, self.runtime)
         self.cloud.own_error(lambda: self.connection.reason)
         self.runs = Runs(self.database, settings.host_uuid, self.events)
         self.heartbeat = Heartbeat(
-            settings, boot, self.database, clock, self.collector, self.cloud, self.bus, self.runs, listens=self.listens
+            settings,
+            boot,
+            self.database,
+            clock,
+            self.collector,
+            self.cloud,
+            self.bus,
+            self.runs,
+            self.runtime,
+            self.settler,
         )
+        self.settler.on_settled(self.heartbeat.soon)
         self.heartbeat.hypervisor(lambda: describe(self.probe.result(), self.versions.now, self.connection.reason))
         passwords = Passwords(clock)
         self.sessions = Sessions(self.database, clock, passwords)
@@ -119,7 +135,7 @@ class Daemon:
             self.events,
             self.probe,
             vault,
-            Disks(settings.temporary, settings.state),
+            Disks(lambda: self.settler.temporary, settings.state),
             self.runs,
             self.secrets,
         )
@@ -138,6 +154,7 @@ class Daemon:
             },
             self.targets,
             self.bus,
+            self.runtime,
             threads=settings.threads,
             libvirt_back=self.connection.wait,
             ended=self._task_ended,
@@ -154,6 +171,7 @@ class Daemon:
             self.runs,
             self.targets,
             self.bus,
+            self.runtime,
             threads=settings.threads,
         )
         self.upkeep = pool_tasks.Upkeep(
@@ -167,6 +185,14 @@ class Daemon:
             self.bus.listen(lambda topics, heard: None if heard else self.peers.spread(topics))
         api = Api(self.services, self.sessions, self.bus, self.collector, self._doorbell, settings.host_name)
         self.server = Server(signer, api.handlers(), threads=max(8, settings.threads))
+        self.settler.on_port(self._move_port)
+        self.bus.listen(lambda topics, _heard: self.heartbeat.soon() if "parameters" in topics else None)
+
+    def _move_port(self, port: int) -> None:
+        # Others may look where this host is no more often than their hearts beat.
+        self.server.move_tcp(
+            self.settings.address, port, linger=max(intervals.LINGER, 2.0 * self.runtime.now.heartbeat_interval)
+        )
 
     def _after_commit(self, rings: set[int], topics: set[str]) -> None:
         """Something was changed here: tell this host's parts, and the hosts that have work now."""
@@ -197,11 +223,12 @@ class Daemon:
         self._check_database()
         self.server.listen_unix(self.settings.socket)
         if self.listens:
-            self.server.listen_tcp(self.settings.address, self.settings.port, self.tls)
+            self._listen()
         # Tasks and VMs that an earlier run left in the middle are taken up at once.
         self.heartbeat.on_registered(self.executor.ring)
         self.heartbeat.on_registered(self.reconciler.look_at_everything)
         self.peers.start()
+        self.settler.start()
         self.collector.start()
         self.runs.start()
         self.heartbeat.start()
@@ -221,10 +248,28 @@ class Daemon:
     def _check_database(self) -> None:
         try:
             check_schema(self.database)
+            self.runtime.take(self.database.read(parameters.read))
         except DatabaseUnavailable as error:
             if self.database.is_sqlite:
                 raise  # a file that is not there will not come by itself
             logger.warning("the database does not answer yet %s", fields(reason=error.text()))
+
+    def _listen(self) -> None:
+        """Listen at the port that is a parameter of the cloud; where that is taken, at this host's own for now.
+
+        Raises:
+            DosvmError: neither can be had.
+        """
+        wanted = self.settler.wanted_port
+        for port in dict.fromkeys((wanted, self.settings.port)):
+            try:
+                self.server.listen_tcp(self.settings.address, port, self.tls)
+                self.settler.listens_at(port)
+                return
+            except DosvmError as error:
+                if port == self.settings.port:
+                    raise
+                logger.warning("cannot listen at the port of the parameters %s", fields(reason=error.text()))
 
     def stop(self) -> None:
         """Go down: first take no more work, then end what runs, then leave."""
@@ -233,6 +278,7 @@ class Daemon:
         self.duties.close()
         self.executor.close()
         self.server.close()
+        self.settler.close()
         self.heartbeat.close()
         self.collector.close()
         self.runs.close()

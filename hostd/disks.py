@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import DosvmError, Refused
@@ -15,10 +17,17 @@ from hostd.access import let_pass
 class Disks:
     """Looks at files again right before they are used, and keeps the overlays of images that are not written to."""
 
-    def __init__(self, temporary: Path, state: Path) -> None:
-        """``temporary`` is where overlays are kept while their VMs run; ``state`` is hostd's own directory."""
+    def __init__(self, temporary: Callable[[], Path], state: Path) -> None:
+        """Prepare.
+
+        Args:
+            temporary: where new overlays are kept while their VMs run. It may change: those that are there stay.
+            state: hostd's own directory; remembers every directory that may still hold overlays.
+        """
         self._temporary = temporary
         self._record = state / "access.log"
+        self._places_file = state / "overlay-directories"
+        self._guard = threading.Lock()
 
     def prepare(self, order: MachineOrder) -> tuple[MachineOrder, dict[int, str]]:
         """The order with its files' true paths, and the overlays made for it by the index of their disk."""
@@ -53,17 +62,39 @@ class Disks:
         return path
 
     def _make_overlay(self, uuid: str, index: int, path: Path, base_format: str) -> Path:
-        self._temporary.mkdir(parents=True, exist_ok=True)
-        let_pass(self._temporary, self._record)
-        overlay = self._path(uuid, index)
+        directory = self._temporary()
+        directory.mkdir(parents=True, exist_ok=True)
+        let_pass(directory, self._record)
+        # Remembered before there is anything in it: hostd may die at any moment.
+        self._remember(directory)
+        overlay = directory / f"{uuid}-{index}.qcow2"
         overlay.unlink(missing_ok=True)
         qemu_img.create_overlay(overlay, path, base_format)
         return overlay
 
-    def _path(self, uuid: str, index: int) -> Path:
-        return self._temporary / f"{uuid}-{index}.qcow2"
+    def _places(self) -> list[Path]:
+        """The directories that may hold overlays: the present one, and those of before."""
+        try:
+            known = [Path(line) for line in self._places_file.read_text(encoding="utf-8").splitlines() if line]
+        except FileNotFoundError:
+            known = []
+        return list(dict.fromkeys([self._temporary(), *known]))
+
+    def _remember(self, directory: Path) -> None:
+        with self._guard:
+            places = self._places()
+            # Those of before are forgotten once nothing of ours is left in them.
+            kept = [place for place in places if place == directory or any(place.glob("*.qcow2"))]
+            text = "".join(f"{place}\n" for place in kept)
+            if self._places_file.exists() and self._places_file.read_text(encoding="utf-8") == text:
+                return
+            self._places_file.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._places_file.with_name(self._places_file.name + ".new")
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(self._places_file)
 
     def remove(self, uuid: str) -> None:
         """Remove the overlays of a machine that does not run."""
-        for overlay in self._temporary.glob(f"{uuid}-*.qcow2"):
-            overlay.unlink(missing_ok=True)
+        for place in self._places():
+            for overlay in place.glob(f"{uuid}-*.qcow2"):
+                overlay.unlink(missing_ok=True)

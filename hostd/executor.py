@@ -27,6 +27,7 @@ from hostd import intervals
 from hostd.bus import Bus
 from hostd.faults import point
 from hostd.log import Throttled, fields
+from hostd.runtime import Runtime
 from hostd.targets import Targets
 
 logger = logging.getLogger("hostd.executor")
@@ -82,6 +83,7 @@ class Executor:
         handlers: Mapping[str, Handler],
         targets: Targets,
         bus: Bus,
+        runtime: Runtime,
         *,
         threads: int,
         libvirt_back: Callable[[float], bool],
@@ -97,6 +99,7 @@ class Executor:
             handlers: task kind -> handler.
             targets: who works on what.
             bus: told when tasks change.
+            runtime: how often tasks are looked for without a doorbell, and how long ended ones are kept.
             threads: how many tasks run at the same time.
             libvirt_back: waits so many seconds for libvirtd; whether it answers.
             ended: called with the origin (a host's UUID) of each ended task.
@@ -108,6 +111,7 @@ class Executor:
         self._handlers = handlers
         self._targets = targets
         self._bus = bus
+        self._runtime = runtime
         self._threads = threads
         self._libvirt_back = libvirt_back
         self._ended = ended
@@ -124,6 +128,7 @@ class Executor:
         self._throttled = Throttled(logger)
         self._thread = threading.Thread(target=self._run, name="executor", daemon=True)
         targets.on_release(lambda _uuid: self._freed())
+        runtime.on_change(self.ring)
 
     def start(self) -> None:
         """Begin."""
@@ -151,16 +156,20 @@ class Executor:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _run(self) -> None:
+        trouble = False
         while not self._closing.is_set():
-            rung = self._wake.wait(intervals.TASK_POLL)
+            pause = self._runtime.now.scheduling_interval
+            rung = self._wake.wait(min(pause, intervals.TRY_AGAIN) if trouble else pause)
             self._wake.clear()
             if not rung:
                 # Whoever entered a task could not tell: nobody knows how many there are.
                 self._rings = 2
             if self._closing.is_set():
                 return
+            trouble = True
             try:
                 self._look()
+                trouble = False
                 self._throttled.clear("database")
             except DosvmError as error:
                 self._throttled.warning("database", "cannot look for tasks", reason=error.text())
@@ -173,7 +182,7 @@ class Executor:
             return
         if time.monotonic() >= self._prune_due:
             self._prune_due = time.monotonic() + intervals.PRUNE
-            before = self._clock.now() - timedelta(seconds=intervals.TASKS_KEEP)
+            before = self._clock.now() - timedelta(days=self._runtime.now.task_days)
             self._database.write(lambda session: tasks.prune(session, host_id, before))
         if not self._resumed:
             count = self._database.write(lambda session: tasks.take_up_again(session, host_id, self._boot))

@@ -97,7 +97,7 @@ def open_listener(address: str, port: int) -> socket.socket:
         listener.close()
         raise DosvmError(
             N_("Cannot listen on {address}:{port}: {reason}."),
-            remedy=N_("Look at localhost and port under [network] in dosvm.toml."),
+            remedy=N_("Look at [network] in dosvm.toml, and at the port in the runtime parameters."),
             address=address,
             port=port,
             reason=error.strerror or str(error),

@@ -1,6 +1,8 @@
-"""Registers this host, says every few seconds that it lives, and looks who else does.
+"""Registers this host, says every few seconds that it lives, looks who else does, and what the parameters are.
 
-It goes on trying for as long as hostd runs: the database may come later, and may go.
+It goes on trying for as long as hostd runs: the database may come later, and may go. An interval that was changed is
+announced before it is lived by: with its row a host says how often it beats, and others judge it by that. So a slower
+heart is expected before it slows, and a faster one is not until it is.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ from hostd.hypervisor.probe import Accelerator
 from hostd.hypervisor.versions import Versions
 from hostd.log import Throttled, fields
 from hostd.metrics.collector import Collector
-from hostd.metrics.host import facts
+from hostd.metrics.host import HostLoad, facts
 from hostd.runs import Runs
+from hostd.runtime import Runtime
 from hostd.settings import Settings
+from hostd.settler import Settler
 
 logger = logging.getLogger("hostd.heartbeat")
 
@@ -42,10 +46,10 @@ class Heartbeat:
         cloud: LivingCloud,
         bus: Bus,
         runs: Runs,
-        *,
-        listens: bool,
+        runtime: Runtime,
+        settler: Settler,
     ) -> None:
-        """``boot`` identifies this run of hostd; ``listens`` says whether it is on the network."""
+        """``boot`` identifies this run of hostd; ``settler`` knows where it listens."""
         self._settings = settings
         self._boot = boot
         self._database = database
@@ -54,14 +58,18 @@ class Heartbeat:
         self._cloud = cloud
         self._bus = bus
         self._runs = runs
-        self._listens = listens
+        self._runtime = runtime
+        self._settler = settler
         self._host_id: int | None = None
         self._registered = threading.Event()
         self._on_registered: list[Callable[[], None]] = []
         self._closing = threading.Event()
+        self._wake = threading.Event()
         self._hypervisor: Callable[[], hosts.Hypervisor] | None = None
-        self._written: hosts.Hypervisor | None = None
-        self._history_due = 0.0
+        self._written: dict[type, hosts.Hypervisor | hosts.Settled] = {}
+        self._announced = runtime.now.heartbeat_interval
+        self._beat_due = 0.0
+        self._kept_at = 0.0
         self._throttled = Throttled(logger)
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -90,48 +98,82 @@ class Heartbeat:
     def close(self) -> None:
         """Stop."""
         self._closing.set()
+        self._wake.set()
         self._thread.join(2.0)
+
+    def soon(self) -> None:
+        """Beat and look around now: there is news of the parameters, or of how this host lives by them."""
+        self._beat_due = 0.0
+        self._wake.set()
 
     def _run(self) -> None:
         while not self._closing.is_set():
+            self._wake.clear()
             begin = time.monotonic()
+            # Slower only once it was announced, faster at once.
+            interval = min(self._announced, self._runtime.now.heartbeat_interval)
             try:
-                self._once()
+                if begin >= self._beat_due:
+                    self._beat_due = begin + min(interval, intervals.TRY_AGAIN)
+                    if self._beat():
+                        self._beat_due = begin + interval
+                    else:
+                        self._beat_due = 0.0
+                self._keep()
                 self._throttled.clear("database")
             except DosvmError as error:
                 self._throttled.warning("database", "heartbeat not written", reason=error.text())
             except Exception:
                 logger.exception("heartbeat failed")
-            self._closing.wait(max(0.05, intervals.HEARTBEAT - (time.monotonic() - begin)))
+            due = min(self._beat_due, self._history_due) if self._host_id is not None else self._beat_due
+            self._wake.wait(max(0.05, due - time.monotonic()))
 
-    def _once(self) -> None:
+    def _beat(self) -> bool:
+        """Say that this host lives, and look around; False when there is something new to be said at once."""
         if self._host_id is None:
             self._register()
         host_id = self._host_id
         if host_id is None:
-            return
-        load, proof = self._load(), self._runs.proof()
-        if not self._database.write(lambda session: hosts.beat(session, host_id, load, proof)):
+            return True
+        lives_by, load, proof = self._runtime.now, self._load(), self._runs.proof()
+        if not self._database.write(lambda session: hosts.beat(session, host_id, load, lives_by, proof)):
             logger.warning("this host was deleted from the database; it registers again")
             self._host_id = None
             self._registered.clear()
-            return
-        self._write_hypervisor(host_id)
-        if time.monotonic() >= self._history_due:
-            self._history_due = time.monotonic() + intervals.HOST_HISTORY
-            now = self._clock.now()
-            since = now - timedelta(seconds=intervals.HOST_HISTORY_KEEP)
-            self._database.write(lambda session: hosts.add_sample(session, host_id, now, load, keep_since=since))
-        if self._cloud.saw(self._database.read(hosts.all_hosts)):
+            return True
+        self._announced = lives_by.heartbeat_interval
+        if self._hypervisor is not None:
+            self._record(host_id, self._hypervisor())
+        self._record(host_id, self._settler.settled)
+        rows, parameters = self._database.read(lambda session: hosts.look_around(session, lives_by))
+        if self._cloud.saw(rows):
             self._bus.changed({"host"})
+        return not self._runtime.take(parameters)
+
+    @property
+    def _history_due(self) -> float:
+        return self._kept_at + self._runtime.now.host_history_interval
+
+    def _keep(self) -> None:
+        """Write a row of the host's history when it is time."""
+        host_id = self._host_id
+        if host_id is None or time.monotonic() < self._history_due:
+            return
+        pause = time.monotonic() - self._kept_at
+        self._kept_at = time.monotonic()
+        now, load = self._clock.now(), self._collector.mean_load(pause)
+        if load is None:
+            return
+        since = now - timedelta(days=self._runtime.now.host_history_days)
+        self._database.write(lambda session: hosts.add_sample(session, host_id, now, _written(load), keep_since=since))
 
     def _register(self) -> None:
         # What the last heartbeat proves of runs that ended meanwhile must be read before the next one.
         self._runs.take_stock()
         seen = facts()
         registration = hosts.Registration(
-            address=self._settings.address if self._listens else "",
-            port=self._settings.port if self._listens else 0,
+            address=self._settings.address if self._settler.settled.port else "",
+            port=self._settler.settled.port,
             boot=self._boot,
             cores=seen.cores,
             memory=seen.memory,
@@ -144,8 +186,8 @@ class Heartbeat:
         self._host_id = self._database.write(
             lambda session: hosts.register(session, self._settings.host_uuid, self._settings.host_name, registration)
         )
-        self._written = None
-        self._history_due = time.monotonic() + intervals.HOST_HISTORY
+        self._written = {}
+        self._kept_at = time.monotonic()
         self._registered.set()
         for hook in self._on_registered:
             hook()
@@ -154,16 +196,18 @@ class Heartbeat:
 
     def _load(self) -> hosts.Load:
         load = self._collector.host_load()
-        if load is None:
-            return hosts.Load(0.0, 0.0, 0.0, 0.0)
-        return hosts.Load(load.cpu_percent, load.memory_percent, load.disk_percent, load.network_rate)
+        return _written(load) if load is not None else hosts.Load(0.0, 0.0, 0.0, 0.0)
 
-    def _write_hypervisor(self, host_id: int) -> None:
-        found = self._hypervisor() if self._hypervisor else None
-        if found is not None and found != self._written:
-            self._database.write(lambda session: hosts.record_hypervisor(session, host_id, found))
-            self._written = found
+    def _record(self, host_id: int, found: hosts.Hypervisor | hosts.Settled) -> None:
+        """Write what was found out about this host, when it is not written already."""
+        if found != self._written.get(type(found)):
+            self._database.write(lambda session: hosts.record(session, host_id, found))
+            self._written[type(found)] = found
             self._bus.changed({"host"})
+
+
+def _written(load: HostLoad) -> hosts.Load:
+    return hosts.Load(load.cpu_percent, load.memory_percent, load.disk_percent, load.network_rate)
 
 
 def describe(accelerator: Accelerator | None, versions: Versions, error: str) -> hosts.Hypervisor:

@@ -34,6 +34,7 @@ from hostd.machines import Machines
 from hostd.metrics.collector import Collector
 from hostd.processes import boot_clock_ms
 from hostd.runs import Runs
+from hostd.runtime import Runtime
 from hostd.targets import Targets
 
 logger = logging.getLogger("hostd.reconciler")
@@ -55,10 +56,11 @@ class Reconciler:
         runs: Runs,
         targets: Targets,
         bus: Bus,
+        runtime: Runtime,
         *,
         threads: int,
     ) -> None:
-        """``threads`` is how many VMs are started or stopped at the same time."""
+        """``threads`` is how many VMs are started or stopped at the same time; ``runtime`` has the round's length."""
         self._database = database
         self._clock = clock
         self._host_id = host_id
@@ -69,6 +71,7 @@ class Reconciler:
         self._runs = runs
         self._targets = targets
         self._bus = bus
+        self._runtime = runtime
         self._backoff = Backoff(clock)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reconcile")
         self._guard = threading.Lock()
@@ -83,6 +86,7 @@ class Reconciler:
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
         events.listen(self._heard)
         targets.on_release(self._released)
+        runtime.on_change(self.look_at_everything)
 
     def start(self) -> None:
         """Begin."""
@@ -143,11 +147,12 @@ class Reconciler:
             if not everything:
                 dirty = {uuid for uuid in dirty if not self._left_for_later(uuid)}
             if everything:
-                due = self._clock.monotonic() + intervals.RECONCILE
+                due = self._clock.monotonic() + self._runtime.now.scheduling_interval
             try:
                 self._compare(None if everything else dirty)
                 self._throttled.clear("compare")
             except DosvmError as error:
+                due = min(due, self._clock.monotonic() + intervals.TRY_AGAIN)
                 self._throttled.warning("compare", "cannot compare", reason=error.text())
             except Exception:
                 logger.exception("comparing failed")

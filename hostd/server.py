@@ -77,6 +77,7 @@ class Server:
         self._unix_listener: socket.socket | None = None
         self._gate: Gate | None = None
         self._gate_task: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._tls: Tls | None = None
         self._network: tuple[uvicorn.Config, uvicorn.Server] | None = None
         self._servers: list[uvicorn.Server] = []
@@ -124,24 +125,43 @@ class Server:
             raise
         self._tls = tls
 
-    def move_tcp(self, address: str, port: int) -> None:
+    def move_tcp(self, address: str, port: int, *, linger: float = 0.0) -> None:
         """Listen there instead, while it runs; who is connected stays so. Not from the event loop.
+
+        Args:
+            address: of this host.
+            port: where to listen from now on.
+            linger: seconds for which those who come to the old place are still let in.
 
         Raises:
             DosvmError: it cannot be done; everything stays as it was.
         """
         if self._loop is None or self._network is None:
             raise RuntimeError("not listening on the network")
-        gate = Gate(open_listener(address, port), self._tls)
-        moved: concurrent.futures.Future[None] = asyncio.run_coroutine_threadsafe(self._enter(gate), self._loop)
+        moved: concurrent.futures.Future[None] = asyncio.run_coroutine_threadsafe(
+            self._move(address, port, linger), self._loop
+        )
         moved.result(10)
 
-    async def _enter(self, gate: Gate) -> None:
+    async def _move(self, address: str, port: int, linger: float) -> None:
+        # A place that is being left may be the one that is wanted now.
+        await self._left_at_once()
+        await self._enter(Gate(open_listener(address, port), self._tls), linger)
+
+    async def _enter(self, gate: Gate, linger: float = 0.0) -> None:
         assert self._network is not None
         before, self._gate = self._gate_task, gate
         self._gate_task = asyncio.create_task(gate.run(*self._network))
         if before is not None:
-            before.cancel()
+            self._leaving = asyncio.create_task(_leave(before, linger))
+            if not linger:
+                await self._leaving
+
+    async def _left_at_once(self) -> None:
+        if self._leaving is not None:
+            self._leaving.cancel()
+            await asyncio.wait([self._leaving])
+            self._leaving = None
 
     def start(self) -> None:
         """Begin to answer."""
@@ -169,6 +189,7 @@ class Server:
                 await self._enter(self._gate)
             ready.set()
             await asyncio.gather(*tasks)
+            await self._left_at_once()
             if self._gate_task is not None:
                 self._gate_task.cancel()
                 await asyncio.gather(self._gate_task, return_exceptions=True)
@@ -265,6 +286,15 @@ class Server:
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._unix is not None:
             self._unix.unlink(missing_ok=True)
+
+
+async def _leave(gate: asyncio.Task[None], linger: float) -> None:
+    """Let nobody more in by a gate, after some seconds."""
+    try:
+        await asyncio.sleep(linger)
+    finally:
+        gate.cancel()
+        await asyncio.wait([gate])
 
 
 def _operation(data: Body) -> str | None:

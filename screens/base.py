@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -21,6 +22,7 @@ from widgets.bar import Bar, KeyBar, KeyHint, Piece, crumbs
 from widgets.dialog import Dialog
 from widgets.paragraph import Paragraph
 from widgets.side_menu import SideMenu
+from widgets.text import fit
 
 Result = TypeVar("Result")
 #: Below this width the second-level menu folds away.
@@ -200,18 +202,35 @@ class BaseScreen(Asking, Screen[None]):
         return next((s for s in self.sections if self.resource_name in s.resources), None)
 
     def _show_menu(self) -> None:
-        present = self.section
-        pieces = [Piece(" DOSVM ", "strong")]
-        for number, section in enumerate(self.sections, 1):
+        project = self.context.user.get("project")
+        who = f" {self.context.account}@{project} " if project else f" {self.context.account} "
+        pieces = self._menu_pieces(max(20, self.app.size.width - cell_len(who)))
+        self.query_one("#menu", Bar).set(pieces, [Piece(who, "muted")])
+        self._show_side()
+
+    def _menu_pieces(self, room: int) -> list[Piece]:
+        """The sections in so many cells: when there are too many, their titles are cut, that of the open one last."""
+        present, brand = self.section, " DOSVM "
+        titles = [_(section.title) for section in self.sections]
+        wide = [cell_len(title) for title in titles]
+        longest = max(wide)
+
+        def needed() -> int:
+            of = zip(self.sections, wide, strict=True)
+            return len(brand) + sum(4 + (size if section is present else min(longest, size)) for section, size in of)
+
+        if needed() > room:
+            brand = ""
+        while longest > 2 and needed() > room:
+            longest -= 1
+        pieces = [Piece(brand, "strong")]
+        for number, (section, whole) in enumerate(zip(self.sections, titles, strict=True), 1):
             chosen = section is present
-            title = _(section.title)
+            title = whole if chosen or cell_len(whole) <= longest else fit(whole, longest)
             # Without colour the brackets tell which one is open.
             text = f"[{number} {title}]" if chosen else f" {number} {title} "
             pieces.append(Piece(text, "chosen" if chosen else "", f"section:{section.resources[0]}"))
-        project = self.context.user.get("project")
-        who = f"{self.context.account}@{project}" if project else self.context.account
-        self.query_one("#menu", Bar).set(pieces, [Piece(f" {who} ", "muted")])
-        self._show_side()
+        return pieces
 
     def _show_side(self) -> None:
         """The second level as a column, where there is room and something to choose."""

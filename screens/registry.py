@@ -30,6 +30,7 @@ MENUS: Mapping[str, tuple[Section, ...]] = {
         Section(N_("Hosts"), ("host", "host-group", "task")),
         Section(N_("Secrets"), ("secret",)),
         Section(N_("Logs"), ("log", "login-log", "log-purge")),
+        Section(N_("Parameters"), ("settings",)),
     ),
     PROJECT: (
         Section(N_("Machines"), ("vm", "instance", "task")),
@@ -59,6 +60,7 @@ NAMES: tuple[str, ...] = (
     "log",
     "login-log",
     "log-purge",
+    "settings",
     "cloud",
 )
 

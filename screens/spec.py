@@ -143,7 +143,7 @@ class Field(NamedTuple):
         rule: name of a check in :mod:`core.rules` (``name``, ``display_name``, ``path``, ...); run as one
             types, and again by the service.
         hint: msgid; the rule in words, shown while the field has the focus and in ``--help``.
-        unit: shown beside it.
+        unit: shown beside it, with the range when it has both a minimum and a maximum.
         choices: (value, msgid) pairs.
         resource: for REFERENCE(S): the resource to pick from; its ``reference`` column is the value.
         filters: for REFERENCE(S): fixed filters of that list.
@@ -210,6 +210,7 @@ class Action(NamedTuple):
         argument: that argument's name; the resource's ``name`` when empty.
         fields: the form, when it needs one.
         passes: argument -> key of the row whose value it is, in the console: nobody types what the row says.
+        rule: name of a rule between its fields in :data:`core.rules.FORM_RULES`; run as one types, and by the service.
         prefill: an operation that gives the form's values for a row (a plain key -> value object); the
             row itself when empty. With target NOTHING the row under the cursor is a template: the form
             starts with its values (but not its name), and no reference is passed.
@@ -232,6 +233,7 @@ class Action(NamedTuple):
     argument: str = ""
     fields: tuple[Field, ...] = ()
     passes: Mapping[str, str] = _NOTHING
+    rule: str = ""
     prefill: str = ""
     preview: str = ""
     danger: Danger = Danger.NONE

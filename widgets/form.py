@@ -233,16 +233,26 @@ class Form(Widget):
     class Completed(Message):
         """Enter was pressed in the last field."""
 
-    def __init__(self, fields: Sequence[FormField], texts: FormTexts, *, id: str | None = None) -> None:
+    def __init__(
+        self,
+        fields: Sequence[FormField],
+        texts: FormTexts,
+        *,
+        together: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None,
+        id: str | None = None,
+    ) -> None:
         """Make a form.
 
         Args:
             fields: in order.
             texts: what the form itself says.
+            together: what is wrong with values beside each other, key -> text.
             id: the widget's id.
         """
         super().__init__(id=id)
         self._texts = texts
+        self._together = together
+        self._beside: set[str] = set()
         width = _label_width(fields)
         self.rows = {field.key: FieldRow(field, width) for field in fields}
         self._tabs = PanelTabs()
@@ -279,6 +289,7 @@ class Form(Widget):
         for key, row in self.rows.items():
             if row.error:
                 self._check(key)
+        self._check_together()
         self._show()
 
     # -- values
@@ -309,7 +320,10 @@ class Form(Widget):
     def check(self) -> bool:
         """Check every field, say what is wrong under each, focus the first; True when all is right."""
         values = self.values()
-        wrong = [key for key in self.rows if key in values and not self._check(key, needed=True)]
+        for key in values:
+            self._check(key, needed=True)
+        self._check_together()
+        wrong = [key for key in self.rows if key in values and self.rows[key].error]
         self._show()
         if wrong:
             self.focus_field(wrong[0])
@@ -325,6 +339,18 @@ class Form(Widget):
             error = str(bad)
         row.set_error(error)
         return not error
+
+    def _check_together(self) -> None:
+        """Say at its field what is wrong with a value beside the others, unless it is wrong by itself."""
+        found = self._together(self.values()) if self._together is not None else {}
+        for key in self._beside - set(found):
+            # What stood there was of the others' doing: the field's own check says what is left.
+            self._check(key)
+        self._beside = set()
+        for key, text in found.items():
+            if key in self.rows and self._check(key):
+                self.rows[key].set_error(text)
+                self._beside.add(key)
 
     def set_error(self, key: str, text: str) -> bool:
         """Say what somebody else found wrong with a field; False when there is no such field here."""
@@ -387,6 +413,7 @@ class Form(Widget):
         """A value changed: check it, and show what depends on it."""
         self.rows[key].grown()
         self._check(key)
+        self._check_together()
         self._show()
 
     def on_next_wanted(self, event: NextWanted) -> None:

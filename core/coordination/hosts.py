@@ -9,15 +9,19 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from core.coordination import parameters
 from core.errors import Conflict
 from core.i18n import N_
-from core.model import Host, HostSample, host_in_group
+from core.model import CloudParameters, Host, HostSample, host_in_group
+from core.rules.parameters import Parameters
 from core.rules.sizes import MIB
 
 #: What a host keeps for itself when nobody has said otherwise, in bytes (manual 6.2.2.4).
 RESERVED = 512 * MIB
 #: VCPUs that a new host takes on for each core: guests seldom all work at once. The administrator may change it.
 VCPUS_PER_CORE = 4
+#: Rows of a host's history that go at most with each that comes: a retention made shorter locks nothing for long.
+DROPPED_AT_ONCE = 500
 #: How often a host looks for a free name while others take them at the same moment.
 _TRIES = 10
 
@@ -53,6 +57,21 @@ class Hypervisor:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """How a host lives by the parameters that need more than to be known.
+
+    Attributes:
+        port: where its hostd listens; 0 when it is not on the network.
+        port_error: wire form (JSON) of why that is not the port it should be, or empty.
+        temporary_error: wire form (JSON) of why the temporary directory cannot be used, or empty.
+    """
+
+    port: int
+    port_error: str = ""
+    temporary_error: str = ""
+
+
+@dataclass(frozen=True)
 class Load:
     """A host's load: percents, and bytes per second."""
 
@@ -73,6 +92,7 @@ class HostRow:
     port: int
     boot: str
     heartbeat: int
+    heartbeat_interval: int
     cores: int
     max_vcpus: int
     max_memory: int
@@ -131,13 +151,14 @@ def _free_name(session: Session, wanted: str) -> str:
     return name
 
 
-def beat(session: Session, host_id: int, load: Load, clock_ms: int = 0) -> bool:
-    """Say that the host lives, and how loaded it is; one statement.
+def beat(session: Session, host_id: int, load: Load, lives_by: Parameters, clock_ms: int = 0) -> bool:
+    """Say that the host lives, how loaded it is, and how often it will say so; one statement.
 
     Args:
         session: a write transaction.
         host_id: the host.
         load: how loaded it is.
+        lives_by: the parameters it lives by from now on.
         clock_ms: its boot clock, at which all its runs that have not been ended were seen to go on.
 
     Returns:
@@ -146,14 +167,20 @@ def beat(session: Session, host_id: int, load: Load, clock_ms: int = 0) -> bool:
     done = session.execute(
         update(Host)
         .where(Host.id == host_id)
-        .values(heartbeat=Host.heartbeat + 1, clock_ms=clock_ms, **asdict(load))
+        .values(
+            heartbeat=Host.heartbeat + 1,
+            heartbeat_interval=lives_by.heartbeat_interval,
+            parameters=lives_by.version,
+            clock_ms=clock_ms,
+            **asdict(load),
+        )
         .execution_options(synchronize_session=False)
     )
     return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
-def record_hypervisor(session: Session, host_id: int, found: Hypervisor) -> None:
-    """Write what libvirt and QEMU of this host are."""
+def record(session: Session, host_id: int, found: Hypervisor | Settled) -> None:
+    """Write what libvirt and QEMU of this host are, or how it lives by the parameters."""
     session.execute(
         update(Host).where(Host.id == host_id).values(**asdict(found)).execution_options(synchronize_session=False)
     )
@@ -161,35 +188,53 @@ def record_hypervisor(session: Session, host_id: int, found: Hypervisor) -> None
 
 def all_hosts(session: Session) -> list[HostRow]:
     """All hosts, in two statements."""
+    return look_around(session, Parameters())[0]
+
+
+def look_around(session: Session, known: Parameters) -> tuple[list[HostRow], Parameters]:
+    """All hosts, and the parameters now in force, in two statements; three when the parameters were changed.
+
+    The version of the parameters comes by the statement that reads the hosts: who sees a host's slower heart has
+    seen, or sees now, that it was told to.
+
+    Args:
+        session: a transaction.
+        known: the parameters the caller lives by.
+    """
     groups: dict[int, set[int]] = {}
     for host_id, group_id in session.execute(select(host_in_group.c.host_id, host_in_group.c.group_id)):
         groups.setdefault(host_id, set()).add(group_id)
-    return [
-        HostRow(
-            id=host.id,
-            uuid=host.uuid,
-            name=host.name,
-            address=host.address,
-            port=host.port,
-            boot=host.boot,
-            heartbeat=host.heartbeat,
-            cores=host.cores,
-            max_vcpus=host.max_vcpus,
-            max_memory=host.max_memory,
-            accelerator=host.accelerator,
-            hypervisor_error=host.hypervisor_error,
-            load=Load(host.cpu_percent, host.memory_percent, host.disk_percent, host.network_rate),
-            groups=frozenset(groups.get(host.id, ())),
-        )
-        for host in session.scalars(select(Host))
-    ]
+    version = select(CloudParameters.version).where(CloudParameters.id == parameters.ROW).scalar_subquery()
+    found = session.execute(select(Host, version.label("parameters_version"))).all()
+    rows = [_row(row.Host, frozenset(groups.get(row.Host.id, ()))) for row in found]
+    newest = (found[0].parameters_version or 0) if found else known.version
+    return rows, (known if newest == known.version else parameters.read(session))
+
+
+def _row(host: Host, groups: frozenset[int]) -> HostRow:
+    return HostRow(
+        id=host.id,
+        uuid=host.uuid,
+        name=host.name,
+        address=host.address,
+        port=host.port,
+        boot=host.boot,
+        heartbeat=host.heartbeat,
+        heartbeat_interval=host.heartbeat_interval,
+        cores=host.cores,
+        max_vcpus=host.max_vcpus,
+        max_memory=host.max_memory,
+        accelerator=host.accelerator,
+        hypervisor_error=host.hypervisor_error,
+        load=Load(host.cpu_percent, host.memory_percent, host.disk_percent, host.network_rate),
+        groups=groups,
+    )
 
 
 def add_sample(session: Session, host_id: int, at: datetime, load: Load, *, keep_since: datetime) -> None:
-    """Add a row to the host's history, and drop those older than ``keep_since``."""
+    """Add a row to the host's history, and drop some of those older than ``keep_since``, the oldest first."""
     session.add(HostSample(host_id=host_id, at=at, **asdict(load)))
-    session.execute(
-        delete(HostSample)
-        .where(HostSample.host_id == host_id, HostSample.at < keep_since)
-        .execution_options(synchronize_session=False)
-    )
+    old = select(HostSample.id).where(HostSample.host_id == host_id, HostSample.at < keep_since)
+    ids = list(session.scalars(old.order_by(HostSample.at).limit(DROPPED_AT_ONCE)))
+    if ids:
+        session.execute(delete(HostSample).where(HostSample.id.in_(ids)).execution_options(synchronize_session=False))

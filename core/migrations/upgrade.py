@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import Connection, Delete, Update, create_engine, delete, insert, select, text, update
+from sqlalchemy import Connection, Delete, Update, create_engine, delete, insert, inspect, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
@@ -113,6 +113,7 @@ def _refuse_while_alive(database: Database, own_host: str, patience: float) -> N
 
     first = database.read(look)
     begin = database.clock.monotonic()
+    patience = max(patience, 1.5 * _slowest_heart(database, own_host))
     while first and database.clock.monotonic() - begin < patience:
         database.clock.sleep(0.25)
         moved = sorted(name for name, beat in database.read(look).items() if first.get(name) != beat)
@@ -122,6 +123,14 @@ def _refuse_while_alive(database: Database, own_host: str, patience: float) -> N
                 remedy=N_("Stop hostd on all hosts, install the same DOSVM on them, and upgrade then."),
                 hosts=", ".join(moved),
             )
+
+
+def _slowest_heart(database: Database, own_host: str) -> int:
+    """How often, in seconds, the slowest other host said that it beats; 0 where hosts did not say so yet."""
+    if "heartbeat_interval" not in {column["name"] for column in inspect(database.engine).get_columns("host")}:
+        return 0
+    statement = text("SELECT MAX(heartbeat_interval) FROM host WHERE uuid <> :own")
+    return database.read(lambda session: session.scalar(statement, {"own": own_host})) or 0
 
 
 def _upgrade_file(database: Database, file: Path, own_host: str, patience: float, tell: Tell) -> Done:

@@ -45,6 +45,10 @@ class Host(Base):
     Loads are percent (network: bytes per second) as of the last heartbeat. ``charges`` grows with every VM that is
     placed on it (see :mod:`core.coordination.charges`). ``kernel_boot`` is the kernel's own identity of its boot, and
     ``clock_ms`` its boot clock at the last heartbeat: what ran then ran for at least so long, whatever came after.
+
+    ``heartbeat_interval`` is how often its hostd says that it beats, in seconds: others judge its silence by that, not
+    by what they believe the parameter to be. ``parameters`` is the version of the parameters that it lives by;
+    ``port_error`` and ``temporary_error`` are the wire forms (JSON) of why it cannot live by one of them, or empty.
     """
 
     __tablename__ = "host"
@@ -74,6 +78,10 @@ class Host(Base):
     disk_percent: Mapped[float] = mapped_column(default=0.0)
     network_rate: Mapped[float] = mapped_column(default=0.0)
     charges: Mapped[Bytes]
+    heartbeat_interval: Mapped[Count]
+    parameters: Mapped[Count]
+    port_error: Mapped[Prose]
+    temporary_error: Mapped[Prose]
     created: Mapped[Created]
     version: Mapped[int] = mapped_column(default=0)
 
@@ -82,7 +90,7 @@ class HostSample(Base):
     """One row of a host's load history (manual 6.2.2.3)."""
 
     __tablename__ = "host_sample"
-    __table_args__ = table_arguments(Index("ix_host_sample_host_at", "host_id", "at"))
+    __table_args__ = table_arguments(Index("ix_host_sample_host_at", "host_id", "at"), Index("ix_host_sample_at", "at"))
     id: Mapped[Id]
     host_id: Mapped[int] = mapped_column(ForeignKey("host.id", ondelete="CASCADE"))
     at: Mapped[Time]

@@ -6,13 +6,14 @@ rules by their key in :data:`RULES`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.errors import InvalidInput
 from core.rules.names import (
     account,
     directory,
+    directory_or_none,
     display_name,
     email,
     file_name,
@@ -23,14 +24,18 @@ from core.rules.names import (
     phone,
     prose,
 )
+from core.rules.parameters import problems
 from core.rules.secrets import secret_value, usage
 from core.rules.sizes import size
 
 Rule = Callable[[Any], None]
+#: Looks at all values of a form together: key -> what is wrong with it.
+FormRule = Callable[[Mapping[str, Any]], Mapping[str, InvalidInput]]
 
 RULES: dict[str, Rule] = {
     "account": account,
     "directory": directory,
+    "directory_or_none": directory_or_none,
     "display_name": display_name,
     "email": email,
     "file_name": file_name,
@@ -44,6 +49,9 @@ RULES: dict[str, Rule] = {
     "size": size,
     "usage": usage,
 }
+
+#: Rules between the fields of a form, by the name that an action gives.
+FORM_RULES: dict[str, FormRule] = {"parameters": problems}
 
 
 def check(rule: str, field: str, value: Any) -> None:
@@ -59,4 +67,4 @@ def check(rule: str, field: str, value: Any) -> None:
         raise
 
 
-__all__ = ["RULES", "Rule", "check"]
+__all__ = ["FORM_RULES", "RULES", "FormRule", "Rule", "check"]

@@ -157,6 +157,12 @@ def directory(value: str) -> None:
         raise InvalidInput(N_("{path} belongs to the system."), path=clean)
 
 
+def directory_or_none(value: str) -> None:
+    """Empty, or as :func:`directory`."""
+    if value:
+        directory(value)
+
+
 def file_name(value: str) -> None:
     """A file below a directory: relative, without ``..``; no part begins with a dot."""
     if not value or value.startswith("/") or len(value) > 255 or not printable(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -86,6 +87,8 @@ def _row(host: Host, vms: int, view: HostView | None) -> dict[str, Any]:
         "architecture": host.architecture,
         "vms": vms,
         "hypervisor_error": view.hypervisor_error if view else host.hypervisor_error,
+        "port_error": json.loads(host.port_error) if host.port_error else None,
+        "temporary_error": json.loads(host.temporary_error) if host.temporary_error else None,
         "created": iso(host.created),
         "version": host.version,
     }

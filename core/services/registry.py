@@ -16,6 +16,7 @@ import core.services.project_groups
 import core.services.projects
 import core.services.purges
 import core.services.secrets
+import core.services.settings
 import core.services.tasks
 import core.services.usage
 import core.services.users

@@ -53,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
             done = upgrade(
                 database,
                 own_host=settings.host_uuid,
-                patience=intervals.DOWN_AFTER,
+                patience=intervals.STOPPED_AFTER,
                 tell=lambda version, subject: print(f"  {version} {subject}", flush=True),
             )
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -13,15 +14,15 @@ from core.errors import DosvmError
 from hostd import intervals
 from hostd.hypervisor.domains import Description, Domain, Domains
 from hostd.hypervisor.errors import Stuck, TooSlow
-from hostd.log import Throttled
+from hostd.log import Throttled, fields
 from hostd.metrics.host import HostLoad, HostSampler
+from hostd.metrics.journal import Journal
 from hostd.metrics.store import Store
 from hostd.metrics.vm import COLUMNS, Run, VmSampler
+from hostd.runtime import Runtime
 
 logger = logging.getLogger("hostd.metrics")
 
-#: Samples kept per thing: an hour.
-_KEPT = 3600.0
 #: Seconds QEMU's monitor has for an answer.
 _MONITOR_LIMIT = 5.0
 _HOST = "host"
@@ -35,8 +36,9 @@ class Collector:
         self,
         disk: Path,
         domains: Domains,
+        runtime: Runtime,
+        journal: Path,
         *,
-        sample: float = intervals.SAMPLE,
         monitor: float = intervals.SAMPLE_MONITOR,
     ) -> None:
         """Prepare.
@@ -44,43 +46,64 @@ class Collector:
         Args:
             disk: a directory of the host's disk.
             domains: asked for what a domain looks like when it appears, and for the slow samples.
-            sample: seconds between two cheap sweeps over the VMs.
+            runtime: how often samples are taken, and how often written to the disk.
+            journal: the directory where they outlive hostd.
             monitor: seconds over which the slow samples are spread.
         """
         self._host_sampler = HostSampler(disk)
         self._vm_sampler = VmSampler()
         self._domains = domains
-        self._sample = sample
+        self._runtime = runtime
         self._monitor = monitor
-        self._hosts = Store(_HOST_COLUMNS, int(_KEPT / intervals.SAMPLE_HOST))
-        self._machines = Store(COLUMNS, int(_KEPT / sample))
+        self._hosts = Store(_HOST_COLUMNS)
+        self._machines = Store(COLUMNS)
+        self._journal = Journal(journal, {"host": self._hosts, "vm": self._machines})
         self._guard = threading.Lock()
+        self._told: set[str] | None = None
         self._runs: dict[str, Run] = {}
         self._pending: dict[str, Domain] = {}
         self._silent: set[str] = set()
         self._extra: dict[str, dict[str, Any]] = {}
         self._closing = threading.Event()
-        self._now = threading.Event()
+        #: One for each sweep: it is due before its time.
+        self._now = {name: threading.Event() for name in ("host", "vm", "flush")}
         self._throttled = Throttled(logger)
         self._threads: list[threading.Thread] = []
+        runtime.on_change(self._wake_all)
 
     def start(self) -> None:
-        """Begin to sample."""
-        for name, work in (("sample-host", self._host), ("sample-vm", self._vms), ("sample-monitor", self._slow)):
+        """Begin to sample, where an earlier run ended."""
+        frames = self._journal.read()
+        if frames:
+            logger.info("samples of an earlier run taken over %s", fields(frames=frames))
+        for name, work in (
+            ("sample-host", self._host),
+            ("sample-vm", self._vms),
+            ("sample-monitor", self._slow),
+            ("sample-flush", self._flushes),
+        ):
             thread = threading.Thread(target=work, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def close(self) -> None:
-        """Stop sampling."""
+        """Stop sampling; what is not on the disk yet is written."""
         self._closing.set()
-        self._now.set()
+        self._wake_all()
         for thread in self._threads:
             thread.join(1.0)
+        if not any(thread.is_alive() for thread in self._threads if thread.name == "sample-flush"):
+            with contextlib.suppress(OSError):
+                self._flush()
+
+    def _wake_all(self) -> None:
+        for event in self._now.values():
+            event.set()
 
     def running(self, domains: Mapping[str, Domain]) -> None:
         """Say which domains run now; called by whoever watches them anyway."""
         with self._guard:
+            self._told = set(domains)
             for uuid in set(self._runs) - set(domains):
                 del self._runs[uuid]
                 self._extra.pop(uuid, None)
@@ -90,7 +113,7 @@ class Collector:
                 if uuid not in self._runs or self._runs[uuid].number != domain.number
             }
             if self._pending:
-                self._now.set()
+                self._now["vm"].set()
 
     def changed(self, uuid: str) -> None:
         """Say that a domain's devices changed."""
@@ -101,6 +124,15 @@ class Collector:
         """The host's newest sample."""
         row = self._hosts.last(_HOST)
         return HostLoad(**row) if row else None
+
+    def mean_load(self, seconds: float) -> HostLoad | None:
+        """The host's load over the last so many seconds, as far as there are samples; the newest when there is one."""
+        newest = self._hosts.last(_HOST)
+        if newest is None:
+            return None
+        rows = self._hosts.since(_HOST, newest["at"] - seconds) or [newest]
+        means = {key: sum(row[key] for row in rows) / len(rows) for key in _HOST_COLUMNS}
+        return HostLoad(newest["at"], **{key: round(value, 1) for key, value in means.items()})
 
     def host_samples(self, since: float) -> list[dict[str, Any]]:
         """The host's samples newer than ``since``, oldest first."""
@@ -117,37 +149,52 @@ class Collector:
                 result[uuid] = rows
         return result
 
-    def _every(self, seconds: float, work: Callable[[], None], wake: threading.Event | None = None) -> None:
+    def _every(self, name: str, seconds: Callable[[], float], work: Callable[[], None], *, first: float = 0.0) -> None:
+        """Work at an interval that may change at any time; ``first`` seconds pass before the first time."""
+        wake = self._now[name]
+        due = time.monotonic() + first
         while not self._closing.is_set():
-            due = time.monotonic() + seconds
+            left = due - time.monotonic()
+            if left > 0 and wake.wait(left):
+                wake.clear()
+                # When the interval was changed the pause follows it; what has just appeared is sampled at once.
+                due = time.monotonic() if name == "vm" and self._pending else min(due, time.monotonic() + seconds())
+                continue
+            due = time.monotonic() + seconds()
             try:
                 work()
+                self._throttled.clear(name)
             except Exception as error:  # noqa: BLE001  (sampling must go on whatever happens)
-                self._throttled.warning(work.__name__, "sampling failed", sweep=work.__name__, reason=error)
-            # A sweep that takes too long makes the next one late; there are never two at once.
-            while not self._closing.is_set() and (left := due - time.monotonic()) > 0:
-                if wake is None:
-                    self._closing.wait(left)
-                elif wake.wait(left):
-                    wake.clear()
-                    break
+                self._throttled.warning(name, "sampling failed", sweep=name, reason=error)
 
     def _host(self) -> None:
-        self._every(intervals.SAMPLE_HOST, self._sweep_host)
+        self._every("host", lambda: self._runtime.now.host_sample_interval, self._sweep_host)
+
+    def _flushes(self) -> None:
+        # What was read at the start need not be written.
+        interval = self._runtime.now.vm_flush_interval
+        self._every("flush", lambda: self._runtime.now.vm_flush_interval, self._flush, first=interval)
+
+    def _flush(self) -> None:
+        self._journal.write()
 
     def _sweep_host(self) -> None:
         load = self._host_sampler.sample()
         self._hosts.add(_HOST, load.at, (load.cpu_percent, load.memory_percent, load.disk_percent, load.network_rate))
 
     def _vms(self) -> None:
-        self._every(self._sample, self._sweep_vms, self._now)
+        self._every("vm", lambda: self._runtime.now.vm_sample_interval, self._sweep_vms)
 
     def _sweep_vms(self) -> None:
         self._describe_new()
         with self._guard:
             runs = list(self._runs.values())
         self._silent = self._vm_sampler.sweep(runs, self._machines.add)
-        self._machines.keep({run.uuid for run in runs})
+        with self._guard:
+            told = self._told
+        if told is not None:
+            # Until libvirt was asked once, what an earlier run left may be of VMs that still run.
+            self._machines.keep(told)
 
     def _describe_new(self) -> None:
         with self._guard:

@@ -153,6 +153,7 @@ class ActionRun:
             warning=self.warning if action.danger is not Danger.NONE else None,
             type_name=self._type_name(),
             quick=action.target is not Target.NOTHING and not self._is_edit,
+            rule=action.rule,
         )
 
         def closed(result: Any) -> None:

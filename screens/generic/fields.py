@@ -7,6 +7,7 @@ from typing import Any
 
 from core.errors import InvalidInput
 from core.i18n import N_, _
+from core.rules import FORM_RULES
 from core.rules.sizes import UNITS
 from screens import values
 from screens.spec import Field, Kind
@@ -46,6 +47,21 @@ def form_fields(fields: Sequence[Field], prefill: Mapping[str, Any] | None = Non
     return [_form_field(field, prefill) for field in offered(fields)]
 
 
+def together(rule: str) -> Callable[[Mapping[str, Any]], Mapping[str, str]] | None:
+    """What a rule between fields says of their values, key -> text; None for no rule."""
+    if not rule:
+        return None
+    check = FORM_RULES[rule]
+    return lambda typed: {key: error.text() for key, error in check(typed).items()}
+
+
+def _unit(field: Field) -> str:
+    """The unit of a field, with the range of what it may be where both ends are known."""
+    if not field.unit or field.minimum is None or field.maximum is None:
+        return _(field.unit) if field.unit else ""
+    return f"{field.minimum}-{field.maximum} {_(field.unit)}"
+
+
 def _form_field(field: Field, prefill: Mapping[str, Any] | None) -> FormField:
     value = field.default if prefill is None else prefill.get(field.key)
     if field.kind is Kind.BOOLEAN:
@@ -68,7 +84,7 @@ def _form_field(field: Field, prefill: Mapping[str, Any] | None) -> FormField:
         required=field.required,
         value=value,
         hint=hint,
-        unit=_(field.unit) if field.unit else "",
+        unit=_unit(field),
         panel=_(field.panel),
         read=_reader(field),
         write=_WRITERS.get(field.kind, _plain),

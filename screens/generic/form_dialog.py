@@ -14,7 +14,7 @@ from screens import registry
 from screens.base import BaseDialog
 from screens.context import Context, is_away
 from screens.generic.confirm import Confirm
-from screens.generic.fields import form_fields, form_texts, offered
+from screens.generic.fields import form_fields, form_texts, offered, together
 from screens.generic.picker import Picker
 from screens.spec import Field, Kind
 from widgets.form import Form
@@ -50,6 +50,7 @@ class FormDialog(BaseDialog[Any]):
         warning: Callable[[], str] | None = None,
         type_name: str = "",
         quick: bool = False,
+        rule: str = "",
     ) -> None:
         """Make a form.
 
@@ -62,6 +63,7 @@ class FormDialog(BaseDialog[Any]):
             button: gives the word of the button that sends it.
             warning: gives what will happen, for things that do harm; the focus then rests on No.
             type_name: what must be typed before the button works.
+            rule: name of a rule between the fields.
             quick: where nothing must be typed, the focus rests on the button: one more Enter is enough.
         """
         super().__init__(context)
@@ -73,6 +75,7 @@ class FormDialog(BaseDialog[Any]):
         self._warning = warning
         self._type_name = type_name
         self._quick = quick
+        self._rule = rule
         self._under_way = False
         self._error: DosvmError | None = None
         if warning:
@@ -88,7 +91,7 @@ class FormDialog(BaseDialog[Any]):
         """The warning, the form, the hint of the field one is at, and what went wrong as a whole."""
         if self._warning:
             yield Paragraph(self._warning(), id="warning")
-        yield Form(form_fields(self._fields, self._prefill), form_texts(), id="form")
+        yield Form(form_fields(self._fields, self._prefill), form_texts(), together=together(self._rule), id="form")
         if self._type_name:
             yield Paragraph(self._asks(), id="asks", classes="-muted")
             yield LineInput(id="name")

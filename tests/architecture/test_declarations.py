@@ -12,7 +12,7 @@ import core.services.registry  # noqa: F401  (declares all operations)
 from core.coordination.purging import CLEARED
 from core.database import Database
 from core.model import State, TaskState
-from core.rules import RULES
+from core.rules import FORM_RULES, RULES
 from core.services.operation import OPERATIONS
 from core.services.slowing import Outcome
 from screens import registry
@@ -55,6 +55,13 @@ def test_an_action_offers_what_its_operation_takes(spec: ResourceSpec, action: A
     assert set(operation.parameters) - offered - own - {"version"} == set(), "arguments that nobody can give"
     required = {field.key for field in action.fields if field.required} | _argument(spec, action)
     assert set(operation.required) <= required, "needed by the operation, not by the form"
+
+
+@pytest.mark.parametrize(("spec", "action"), ACTIONS)
+def test_rules_between_fields_exist_and_speak_of_them(spec: ResourceSpec, action: Action) -> None:
+    if action.rule:
+        typed = {field.key: field.maximum for field in action.fields if field.kind is Kind.INTEGER}
+        assert set(FORM_RULES[action.rule](typed)) <= {field.key for field in action.fields}
 
 
 @pytest.mark.parametrize(("spec", "action"), ACTIONS)

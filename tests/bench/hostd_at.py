@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from hostd import intervals
+from core.rules.parameters import Parameters
+from hostd import runtime, settings
+from hostd.daemon import run
 
 if __name__ == "__main__":
-    # Before anything else is imported: it is the default of what is.
-    intervals.SAMPLE = float(sys.argv[1])
-
-    from hostd import settings
-    from hostd.daemon import run
-
+    # Nobody sets parameters in this cloud, so that what it begins with stays.
+    first = Parameters(vm_sample_interval=int(float(sys.argv[1])))
+    runtime.Parameters = lambda: first  # type: ignore[assignment,misc]
     sys.exit(run(settings.home()))

@@ -11,9 +11,11 @@ import threading
 import time
 import uuid as uuids
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from core.errors import AuthenticationFailed, DosvmError, NotFound
+from core.rules.parameters import Parameters, check_parameters
 
 Row = dict[str, Any]
 GIB = 1024**3
@@ -101,6 +103,9 @@ def host_row(name: str, **changes: Any) -> Row:
         "architecture": "x86_64",
         "vms": 14,
         "hypervisor_error": "",
+        "port_error": None,
+        "temporary_error": None,
+        "port": 5555,
         "created": BORN,
         "version": 1,
     }
@@ -370,6 +375,15 @@ def world() -> dict[str, list[Row]]:
         "log": log,
         "login-log": logins,
         "log-purge": purges,
+        "settings": [
+            {
+                "uuid": uuid_of("settings"),
+                "name": "settings",
+                **asdict(Parameters(version=4, temporary_directory="/raid/tmp")),
+                "port": 5555,
+                "not_taken_over_by": ["server186"],
+            }
+        ],
         "vm": [vm_row(n) for n in range(1, 41)],
     }
 
@@ -509,6 +523,12 @@ class FakeBackend:
             self.passwords[self.account] = arguments["new_password"]
             self.must_change.discard(self.account)
             return {}
+        if resource == "settings":
+            (row,) = self.rows[resource]
+            if verb == "edit":
+                check_parameters({**row, **arguments})
+                self.rows[resource] = [row := {**row, **arguments}]
+            return dict(row)
         if verb == "samples":
             return {"samples": samples(end=self.samples_end)}
         if verb == "list":

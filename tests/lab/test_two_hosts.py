@@ -13,7 +13,7 @@ from tests.lab.watch import QemuWatch
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
-#: Seconds until a host that fell silent is called down (intervals.DOWN_AFTER), and some for a busy machine.
+#: Seconds until a host that fell silent is called down (Parameters.down_after), and some for a busy machine.
 DOWN = 15.0
 
 

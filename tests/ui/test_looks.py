@@ -38,6 +38,8 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "secrets": ("sysadm", ("5",)),
     "add-secret": ("sysadm", ("5", "a")),
     "edit-secret": ("sysadm", ("5", "e")),
+    "settings": ("sysadm", ("7",)),
+    "edit-settings": ("sysadm", ("7", "e", "1", "0", "0", "down", "backspace", "backspace", "5")),
     "palette": ("zhao", ("ctrl+p",)),
     "menu": ("sysadm", ("f2",)),
 }

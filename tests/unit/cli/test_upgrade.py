@@ -18,7 +18,7 @@ OLD = Path(__file__).parent.parent / "migrations" / "data" / "version-1.sqlite.s
 @pytest.fixture
 def old(dosvm: Dosvm, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """DOSVM_HOME of a cloud of version 1."""
-    monkeypatch.setattr("hostd.intervals.DOWN_AFTER", 0.3)
+    monkeypatch.setattr("hostd.intervals.STOPPED_AFTER", 0.3)
     assert dosvm("init", "--yes", who="").code == 0
     for file in home.glob("cloud.db*"):
         file.unlink()

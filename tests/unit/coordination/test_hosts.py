@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from core.coordination import hosts
 from core.coordination.hosts import RESERVED, HostRow, Load, Registration
 from core.model import Host, HostGroup, HostSample, host_in_group
+from core.rules.parameters import Parameters
 from tests.unit.coordination.conftest import Ground
 
 GIB = 1024**3
@@ -57,7 +58,7 @@ def test_a_name_that_is_taken_gets_a_number(ground: Ground) -> None:
 
 def test_a_host_that_lives_counts_on(ground: Ground) -> None:
     before = seen(ground, ground.host).heartbeat
-    assert all(ground.at_once([partial(ground.write, hosts.beat, ground.host, LOAD) for _ in range(4)]))
+    assert all(ground.at_once([partial(ground.write, hosts.beat, ground.host, LOAD, Parameters()) for _ in range(4)]))
     row = seen(ground, ground.host)
     assert row.heartbeat == before + 4
     assert row.load == LOAD
@@ -65,7 +66,7 @@ def test_a_host_that_lives_counts_on(ground: Ground) -> None:
 
 def test_a_host_that_was_removed_is_told_so(ground: Ground) -> None:
     ground.database.write(lambda session: session.execute(delete(Host).where(Host.id == ground.host)))
-    assert not ground.write(hosts.beat, ground.host, LOAD)
+    assert not ground.write(hosts.beat, ground.host, LOAD, Parameters())
 
 
 def test_groups_are_read_with_the_hosts(ground: Ground) -> None:

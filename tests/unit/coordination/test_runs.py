@@ -15,6 +15,7 @@ from core.coordination.hosts import Load
 from core.coordination.runs import Run
 from core.model import Host, Instance, Machine, MachineRun, Project
 from core.planning.run_time import RunTime
+from core.rules.parameters import Parameters
 from tests.unit.coordination.conftest import Ground
 
 STARTED = datetime(2026, 11, 25, 12)  # noqa: DTZ001  (naive UTC, as the database keeps it)
@@ -40,7 +41,7 @@ def total(ground: Ground, project: int) -> int:
 
 
 def beat(ground: Ground, clock_ms: int) -> None:
-    ground.write(hosts.beat, ground.host, IDLE, clock_ms)
+    ground.write(hosts.beat, ground.host, IDLE, Parameters(), clock_ms)
 
 
 def test_a_run_counts_its_vcpus_until_the_last_heartbeat_and_then_until_its_end(ground: Ground) -> None:

@@ -46,7 +46,7 @@ def test_a_drive_whose_file_may_be_missing_is_empty_then(tmp_path: Path, linked:
     root.mkdir()
     if linked:
         (root / "cd.iso").symlink_to(tmp_path / "secret")
-    ready, overlays = Disks(tmp_path / "overlays", tmp_path).prepare(order(root, "optional"))
+    ready, overlays = Disks(lambda: tmp_path / "overlays", tmp_path).prepare(order(root, "optional"))
     xml = domain_xml(ready, accelerator="tcg", overlays=overlays)
     (drive,) = ElementTree.fromstring(xml).findall("./devices/disk")
     assert (drive.get("device"), drive.find("source")) == ("cdrom", None)
@@ -55,4 +55,4 @@ def test_a_drive_whose_file_may_be_missing_is_empty_then(tmp_path: Path, linked:
 
 def test_a_drive_whose_file_must_be_there_refuses(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="is missing"):
-        Disks(tmp_path / "overlays", tmp_path).prepare(order(tmp_path, "mandatory"))
+        Disks(lambda: tmp_path / "overlays", tmp_path).prepare(order(tmp_path, "mandatory"))

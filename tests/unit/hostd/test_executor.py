@@ -17,9 +17,10 @@ from core.coordination.tasks import Claimed, enqueue
 from core.database import Database
 from core.errors import DatabaseUnavailable, DosvmError, HypervisorUnavailable, QuotaExceeded, Refused
 from core.model import Host, Task
-from hostd import intervals
+from core.rules.parameters import Parameters
 from hostd.bus import Bus
 from hostd.executor import Context, Effect, Executor, Handler, Obsolete
+from hostd.runtime import Runtime
 from hostd.targets import Targets
 
 
@@ -31,6 +32,7 @@ class Bench:
         self.handlers: dict[str, Handler] = {}
         self.targets = Targets()
         self.bus = Bus()
+        self.runtime = Runtime()
         self.ended: list[str] = []
         self.libvirt_back = False
 
@@ -52,6 +54,7 @@ class Bench:
             self.handlers,
             self.targets,
             self.bus,
+            self.runtime,
             threads=4,
             libvirt_back=lambda _seconds: self.libvirt_back,
             ended=self.ended.append,
@@ -263,9 +266,9 @@ def test_a_thousand_tasks_end_once_each(bench: Bench) -> None:
     assert len(done) == len(set(done)) == 300
 
 
-def test_many_tasks_of_one_ring_do_not_wait_for_the_next_look(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_tasks_of_one_ring_do_not_wait_for_the_next_look(bench: Bench) -> None:
     """One operation orders many tasks and rings once; there are fewer threads than tasks."""
-    monkeypatch.setattr(intervals, "TASK_POLL", 30.0)
+    bench.runtime.take(Parameters(scheduling_interval=30))
     bench.handle("k", lambda task, context: None)
     bench.executor.start()
     time.sleep(0.1)  # the first look, which sees nothing

@@ -11,21 +11,29 @@ from pathlib import Path
 import pytest
 
 from hostd.metrics.host import HostSampler
-from hostd.metrics.store import Ring, Store
+from hostd.metrics.store import MOST, Ring, Store
 from hostd.metrics.vm import Run, VmSampler
 
 
-def test_a_ring_keeps_the_newest_in_their_order() -> None:
-    ring = Ring(("a", "b"), 3)
-    for n in range(5):
-        ring.add(float(n), (n * 1.5, n * 2.0))
-    assert [row["at"] for row in ring.since(-1)] == [2, 3, 4]
-    assert ring.since(3) == [{"at": 4.0, "a": 6.0, "b": 8.0}]
-    assert ring.last() == {"at": 4.0, "a": 6.0, "b": 8.0}
+def test_a_ring_keeps_an_hour_in_its_order() -> None:
+    ring = Ring(("a", "b"))
+    for n in range(900):
+        ring.add(n * 10.0, (n * 1.5, n * 2.0))
+    assert [row["at"] for row in ring.since(0)] == [n * 10.0 for n in range(539, 900)]
+    assert ring.since(8980) == [{"at": 8990.0, "a": 1348.5, "b": 1798.0}]
+    assert ring.last() == {"at": 8990.0, "a": 1348.5, "b": 1798.0}
+
+
+def test_a_ring_is_bounded_whatever_the_clock_does() -> None:
+    ring = Ring(("a",))
+    for n in range(3 * MOST):
+        ring.add(1000.0 - n * 0.001, (1.0,))
+    assert len(ring.since(-1)) == MOST
+    assert ring.last() == {"at": 1000.0 - (3 * MOST - 1) * 0.001, "a": 1.0}
 
 
 def test_the_store_forgets_what_is_gone() -> None:
-    store = Store(("a",), 10)
+    store = Store(("a",))
     store.add("x", 1, (1.0,))
     store.add("y", 1, (1.0,))
     store.keep({"y"})

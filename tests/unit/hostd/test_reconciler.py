@@ -16,6 +16,7 @@ from hostd.bus import Bus
 from hostd.executor import Effect
 from hostd.machines import Machines
 from hostd.reconciler import Reconciler
+from hostd.runtime import Runtime
 from hostd.targets import Targets
 from tests.fakes import rack
 from tests.fakes.office import Office, Person
@@ -58,6 +59,7 @@ class Bench:
             still,
             self.targets,
             Bus(),
+            Runtime(),
             threads=2,
         )
 

@@ -204,3 +204,65 @@ def test_a_port_that_is_taken_is_said(address: tuple[str, int], handlers: Handle
 def test_the_table_of_calls_is_covered() -> None:
     with pytest.raises(ValueError, match="differ"):
         Server(Signer(KEY), {}, threads=1)
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ask(host: str, port: int) -> Any:
+    return Client((host, port), Signer(KEY)).request(HOST_SAMPLES, {"since": 1})
+
+
+def test_it_moves_to_another_port_while_it_answers(
+    server: Server, address: tuple[str, int], free_port: int, handlers: Handlers
+) -> None:
+    answers: list[Any] = []
+    begun = threading.Event()
+    plain = handlers.echo
+
+    def slow(body: dict[str, Any]) -> dict[str, Any]:
+        begun.set()
+        time.sleep(1.0)
+        return plain(body)
+
+    server._handlers[HOST_SAMPLES.name] = slow
+    asking = threading.Thread(target=lambda: answers.append(ask(*address)))
+    asking.start()
+    assert begun.wait(5)
+    server.move_tcp(address[0], free_port, linger=0.0)
+    server._handlers[HOST_SAMPLES.name] = plain
+    assert ask(address[0], free_port) == {"since": 1}
+    asking.join(10)
+    assert answers == [{"since": 1}], "an answer that was being made was lost"
+    give_up = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(address, 1).close()
+        except ConnectionRefusedError:
+            break
+        assert time.monotonic() < give_up, "the old port is still open"
+        time.sleep(0.05)
+
+
+def test_both_ports_answer_until_the_others_have_read_the_new_one(
+    server: Server, address: tuple[str, int], free_port: int
+) -> None:
+    server.move_tcp(address[0], free_port, linger=60.0)
+    assert ask(*address) == ask(address[0], free_port) == {"since": 1}
+    # Back again before that time is over.
+    server.move_tcp(*address, linger=60.0)
+    assert ask(*address) == ask(address[0], free_port) == {"since": 1}
+
+
+def test_a_port_that_is_taken_changes_nothing(server: Server, address: tuple[str, int]) -> None:
+    with socket.socket() as other:
+        other.bind((address[0], 0))
+        other.listen()
+        with pytest.raises(DosvmError, match="in use"):
+            server.move_tcp(*other.getsockname())
+    assert ask(*address) == {"since": 1}
+    assert ask(*address) == {"since": 1}

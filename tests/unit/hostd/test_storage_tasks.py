@@ -21,6 +21,7 @@ from hostd.executor import Executor
 from hostd.handlers.pools import Upkeep
 from hostd.handlers.volumes import handlers
 from hostd.hypervisor.errors import MissingPool
+from hostd.runtime import Runtime
 from hostd.targets import Targets
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
@@ -77,6 +78,7 @@ def perform(office: Office, files: Files, state: Path) -> None:
         handlers(database, anything, anything, secrets, state),
         Targets(),
         Bus(),
+        Runtime(),
         threads=1,
         libvirt_back=lambda _seconds: False,
         ended=lambda _origin: None,

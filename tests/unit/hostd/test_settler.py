@@ -1,0 +1,107 @@
+"""The port and the temporary directory follow the parameters; what cannot be done is said, and what was stays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.errors import EngineError
+from core.rules.parameters import Parameters
+from hostd.runtime import Runtime
+from hostd.settler import Settler
+
+
+class Ports:
+    """Ports, some of which are taken."""
+
+    def __init__(self) -> None:
+        self.taken: set[int] = set()
+        self.moves: list[int] = []
+
+    def move(self, port: int) -> None:
+        self.moves.append(port)
+        if port in self.taken:
+            raise EngineError("Cannot listen on {port}.", port=port)
+
+
+@pytest.fixture
+def ports() -> Ports:
+    return Ports()
+
+
+@pytest.fixture
+def runtime() -> Runtime:
+    return Runtime()
+
+
+@pytest.fixture
+def settler(runtime: Runtime, ports: Ports, tmp_path: Path) -> Settler:
+    made = Settler(runtime, port=5555, temporary=tmp_path / "own")
+    made.on_port(ports.move)
+    return made
+
+
+def test_nothing_happens_until_something_is_set(settler: Settler, ports: Ports, tmp_path: Path) -> None:
+    settler.settle()
+    assert (ports.moves, settler.temporary, settler.settled.port) == ([], tmp_path / "own", 5555)
+
+
+def test_the_port_follows(settler: Settler, ports: Ports, runtime: Runtime) -> None:
+    told: list[int] = []
+    settler.on_settled(lambda: told.append(settler.settled.port))
+    runtime.take(Parameters(version=1, port=6000))
+    settler.settle()
+    settler.settle()
+    assert (ports.moves, told) == ([6000], [6000])
+
+
+def test_a_port_that_is_taken_leaves_the_old_one_until_it_is_free(
+    settler: Settler, ports: Ports, runtime: Runtime
+) -> None:
+    ports.taken.add(6000)
+    runtime.take(Parameters(version=1, port=6000))
+    settler.settle()
+    assert settler.settled.port == 5555
+    assert "6000" in json.dumps(json.loads(settler.settled.port_error)["parameters"])
+    ports.taken.clear()
+    settler.settle()
+    assert (settler.settled.port, settler.settled.port_error) == (6000, "")
+
+
+def test_a_host_that_is_not_on_the_network_has_no_port(ports: Ports, runtime: Runtime, tmp_path: Path) -> None:
+    alone = Settler(runtime, port=0, temporary=tmp_path)
+    alone.on_port(ports.move)
+    runtime.take(Parameters(version=1, port=6000))
+    alone.settle()
+    assert (ports.moves, alone.settled.port) == ([], 0)
+
+
+def test_a_directory_is_made_and_used(settler: Settler, runtime: Runtime, tmp_path: Path) -> None:
+    wanted = tmp_path / "raid" / "tmp"
+    runtime.take(Parameters(version=1, temporary_directory=str(wanted)))
+    settler.settle()
+    assert settler.temporary == wanted
+    assert list(wanted.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_used_leaves_the_old_one(settler: Settler, runtime: Runtime, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    runtime.take(Parameters(version=1, temporary_directory=str(tmp_path / "file" / "tmp")))
+    settler.settle()
+    assert settler.temporary == tmp_path / "own"
+    assert json.loads(settler.settled.temporary_error)["parameters"]["path"].endswith("file/tmp")
+    (tmp_path / "file").unlink()
+    settler.settle()
+    assert (settler.temporary, settler.settled.temporary_error) == (tmp_path / "file" / "tmp", "")
+
+
+def test_a_wish_that_is_taken_back_takes_its_error_along(settler: Settler, runtime: Runtime, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    runtime.take(Parameters(version=1, temporary_directory=str(tmp_path / "file")))
+    settler.settle()
+    assert settler.settled.temporary_error
+    runtime.take(Parameters(version=2))
+    settler.settle()
+    assert (settler.temporary, settler.settled.temporary_error) == (tmp_path / "own", "")

@@ -1,0 +1,159 @@
+"""The parameters of the cloud: exactly the manual's ranges (13.2.1), rules between them, and who lives by them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from core.coordination import hosts, parameters
+from core.coordination.hosts import Load, Settled
+from core.errors import Conflict, DosvmError, InvalidInput, NotFound
+from core.rules.parameters import Parameters
+from tests.fakes.office import Office
+
+#: The manual's ranges.
+MANUAL = {
+    "vm_sample_interval": (2, 1800),
+    "vm_flush_interval": (4, 1800),
+    "host_sample_interval": (5, 1800),
+    "host_history_interval": (10, 3600),
+    "heartbeat_interval": (2, 300),
+    "scheduling_interval": (5, 300),
+    "missed_heartbeats": (1, 10),
+    "port": (1, 65535),
+    "host_history_days": (1, 3650),
+    "task_days": (1, 3650),
+    "trash_days": (0, 3650),
+}
+#: What must be greater than what.
+CROSS = (("vm_sample_interval", "vm_flush_interval"), ("host_sample_interval", "host_history_interval"))
+
+
+def now(office: Office) -> Parameters:
+    return office.services.database.read(parameters.read)
+
+
+def test_until_somebody_sets_them_the_first_values_hold(office: Office) -> None:
+    shown = office.sysadm("settings.show")
+    assert {key: shown[key] for key in ("heartbeat_interval", "missed_heartbeats", "port", "version")} == {
+        "heartbeat_interval": 2, "missed_heartbeats": 3, "port": 5555, "version": 0,
+    }  # fmt: skip
+    assert now(office) == Parameters()
+    assert now(office).port is None, "each host's own port must hold until somebody sets one"
+
+
+@pytest.mark.parametrize("key", MANUAL)
+def test_ranges_are_the_manuals(office: Office, key: str) -> None:
+    low, high = MANUAL[key]
+    room = {
+        "vm_flush_interval": 1800,
+        "host_history_interval": 3600,
+        "vm_sample_interval": 2,
+        "host_sample_interval": 5,
+    }
+    office.sysadm("settings.edit", **room)
+    for wrong in (low - 1, high + 1, -1, 2**40):
+        with pytest.raises(InvalidInput) as caught:
+            office.sysadm("settings.edit", **{key: wrong})
+        assert caught.value.field == key
+    top = high - 1 if key == "vm_sample_interval" else high
+    for right in (top, low):
+        assert office.sysadm("settings.edit", **{key: right})[key] == right
+
+
+@pytest.mark.parametrize(("less", "more"), CROSS)
+def test_a_cross_rule_holds_whichever_side_is_changed(office: Office, less: str, more: str) -> None:
+    office.sysadm("settings.edit", **{less: 20, more: 40})
+    for change in ({more: 20}, {less: 40}, {less: 41}, {less: 50, more: 50}):
+        with pytest.raises(InvalidInput) as caught:
+            office.sysadm("settings.edit", **change)
+        assert caught.value.field == more
+    office.sysadm("settings.edit", **{less: 50, more: 51})
+    shown = office.sysadm("settings.show")
+    assert (shown[less], shown[more]) == (50, 51)
+
+
+@pytest.mark.parametrize("wrong", ["tmp", "/etc/x", "/srv/../etc", "/", "/srv/\n", "x" * 2000])
+def test_a_directory_is_a_path_that_is_not_the_systems(office: Office, wrong: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        office.sysadm("settings.edit", temporary_directory=wrong)
+    assert caught.value.field == "temporary_directory"
+
+
+def test_a_directory_can_be_given_and_taken_back(office: Office) -> None:
+    office.sysadm("settings.edit", temporary_directory="/raid//tmp")
+    assert now(office).temporary_directory == "/raid//tmp"
+    office.sysadm("settings.edit", temporary_directory="")
+    assert now(office).temporary_directory == ""
+
+
+def test_what_changed_is_in_the_log_and_a_stale_form_is_refused(office: Office) -> None:
+    seen = office.sysadm("settings.show")["version"]
+    office.sysadm("settings.edit", heartbeat_interval=15, version=seen)
+    row = office.sysadm("log.list", sort="at", descending=True)["rows"][0]
+    assert (row["operation"], row["target"]) == ("settings.edit", "settings")
+    assert "heartbeat_interval: 2 → 15" in row["detail"]
+    with pytest.raises(Conflict) as caught:
+        office.sysadm("settings.edit", heartbeat_interval=20, version=seen)
+    assert "heartbeat_interval" in caught.value.text()
+    assert now(office).heartbeat_interval == 15
+
+
+def test_two_who_set_the_first_parameter_at_once_do_not_lose_one(office: Office) -> None:
+    answers: list[Any] = []
+
+    def change(key: str, value: int) -> None:
+        try:
+            answers.append(office.sysadm("settings.edit", **{key: value}))
+        except DosvmError as error:
+            answers.append(error)
+
+    both = [threading.Thread(target=change, args=item) for item in (("task_days", 7), ("trash_days", 9))]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    done = [answer for answer in answers if isinstance(answer, dict)]
+    assert done
+    assert all(isinstance(answer, dict | Conflict) for answer in answers)
+    assert now(office).version == len(done)
+
+
+def test_there_is_one_set_only(office: Office) -> None:
+    uuid = office.sysadm("settings.show", settings="settings")["uuid"]
+    assert office.sysadm("settings.show", settings=uuid)["name"] == "settings"
+    with pytest.raises(NotFound):
+        office.sysadm("settings.show", settings="other")
+
+
+def test_hosts_that_do_not_live_by_them_are_named(office: Office) -> None:
+    one, two, _down = office.host("h1"), office.host("h2"), office.host("h3", state="down")
+    assert office.sysadm("settings.edit", heartbeat_interval=15)["not_taken_over_by"] == ["h1", "h2"]
+    database = office.services.database
+    lives_by = now(office)
+    for host in (one, two):
+        database.write(lambda s, h=host: hosts.beat(s, h, Load(1, 1, 1, 1), lives_by))  # type: ignore[misc]
+    assert office.sysadm("settings.show")["not_taken_over_by"] == []
+    wire = '{"code": "engine", "message": "Cannot listen on {port}.", "parameters": {"port": 80}}'
+    database.write(lambda s: hosts.record(s, two, Settled(5555, port_error=wire)))
+    assert office.sysadm("settings.show")["not_taken_over_by"] == ["h2"]
+    assert office.sysadm("host.show", host="h2")["port_error"]["parameters"] == {"port": 80}
+
+
+def test_hostds_read_them_with_their_heartbeat_and_only_when_they_changed(office: Office) -> None:
+    from sqlalchemy import event
+
+    database = office.services.database
+    office.host("h1")
+    office.sysadm("settings.edit", heartbeat_interval=15)
+    lives_by = now(office)
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+    rows, same = database.read(lambda s: hosts.look_around(s, lives_by))
+    assert (len(rows), same) == (1, lives_by)
+    read = [text for text in statements if text.startswith("SELECT")]
+    assert len(read) == 2, read
+    office.sysadm("settings.edit", heartbeat_interval=20)
+    assert database.read(lambda s: hosts.look_around(s, lives_by))[1].heartbeat_interval == 20
