@@ -14,6 +14,7 @@ from core.model import TaskState
 from core.services.actor import Actor
 from core.services.dispatch import Services
 from core.services.sessions import Sessions
+from core.services.tasks import shown
 from hostd import intervals
 from hostd.bus import Bus
 from hostd.metrics.collector import Collector
@@ -112,12 +113,7 @@ class Api:
             await self._bus.after(revision, min(left, intervals.WAIT_POLL) if tasks else left)
 
     def _rows(self, actor: Actor, tasks: list[str]) -> list[Body]:
-        rows = []
-        for task in tasks:
-            try:
-                rows.append(self._services.call("task.show", {"task": task}, actor, ""))
-            except NotFound:
-                continue
+        rows: list[Body] = self._services.look("task.show", actor, lambda call: shown(call, tasks))
         if tasks and not rows:
             raise NotFound(N_("There is no such task."))
         return rows

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, literal, select, union_all
+from sqlalchemy import CompoundSelect, Select, bindparam, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from core.coordination.storage import image_path, volume_path
@@ -51,7 +52,7 @@ def load(session: Session, uuid: str, vault: Vault) -> MachineOrder | None:
     Raises:
         Refused: a volume or image is not there, or a password cannot be opened.
     """
-    rows = session.execute(union_all(_with_volumes(uuid), _with_images(uuid))).all()
+    rows = session.execute(_order_of(), {"vm": uuid}).all()
     if not rows:
         return None
     row = rows[0]
@@ -95,20 +96,25 @@ _MACHINE: tuple[Any, ...] = (
 )
 
 
-def _machine(uuid: str, *file: Any) -> Select[Any]:
+@cache
+def _order_of() -> CompoundSelect[Any]:
+    """A row for each file of the VM ``vm``, at least one. Made once: making it costs more than its answer."""
+    return union_all(_with_volumes(), _with_images())
+
+
+def _machine(*file: Any) -> Select[Any]:
     return (
         select(*_MACHINE, *file)
         .join(Instance, Instance.id == Machine.instance_id)
         .join(Project, Project.id == Machine.project_id)
-        .where(Machine.uuid == uuid)
+        .where(Machine.uuid == bindparam("vm"))
     )
 
 
-def _with_volumes(uuid: str) -> Select[Any]:
+def _with_volumes() -> Select[Any]:
     """A row per volume, or one row when there is none."""
     return (
         _machine(
-            uuid,
             Volume.uuid.label("file_uuid"),
             Volume.name.label("file"),
             Volume.format.label("format"),
@@ -128,11 +134,10 @@ def _with_volumes(uuid: str) -> Select[Any]:
     )
 
 
-def _with_images(uuid: str) -> Select[Any]:
+def _with_images() -> Select[Any]:
     """A row per image."""
     return (
         _machine(
-            uuid,
             Image.uuid.label("file_uuid"),
             Image.file.label("file"),
             Image.format.label("format"),

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Update, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.model import Machine, Power, State
@@ -63,8 +64,13 @@ def of_uuids(session: Session, uuids: Collection[str]) -> dict[str, MachineState
     """Machines by UUID, wherever they are placed."""
     if not uuids:
         return {}
-    rows = session.execute(select(*_COLUMNS).where(Machine.uuid.in_(list(uuids))))
+    rows = session.execute(_of_uuids(), {"vms": list(uuids)})
     return {row.uuid: MachineState(**row._mapping) for row in rows}
+
+
+@cache
+def _of_uuids() -> Any:
+    return select(*_COLUMNS).where(Machine.uuid.in_(bindparam("vms", expanding=True)))
 
 
 def begin_start(session: Session, uuid: str, host_id: int, epoch: int) -> bool:
@@ -102,10 +108,21 @@ def record(session: Session, uuid: str, host_id: int, epoch: int, values: Mappin
     Returns:
         Whether it was written.
     """
-    done = session.execute(
-        update(Machine)
-        .where(Machine.uuid == uuid, Machine.host_id == host_id, Machine.epoch == epoch)
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
+    known = {"own_vm": uuid, "own_host": host_id, "own_epoch": epoch}
+    done = session.execute(_record(frozenset(values)), known | {f"new_{key}": values[key] for key in values})
     return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
+@cache
+def _record(columns: frozenset[str]) -> Update:
+    """Made once for the few sets of columns that are ever written."""
+    table: Any = Machine.__table__
+    return (
+        update(table)
+        .where(
+            table.c.uuid == bindparam("own_vm"),
+            table.c.host_id == bindparam("own_host"),
+            table.c.epoch == bindparam("own_epoch"),
+        )
+        .values({column: bindparam(f"new_{column}") for column in columns})
+    )

@@ -2,6 +2,9 @@
 
 Claiming and ending are single-statement compare-and-swaps: whoever comes second changes nothing, and a
 claim counts only when its transaction has been committed.
+
+What every task passes through are statements made once, on the table rather than on the class: putting one together
+costs SQLAlchemy several times what the database needs to execute it.
 """
 
 from __future__ import annotations
@@ -10,12 +13,16 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, insert, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Select, Update, bindparam, delete, exists, insert, select, update
+from sqlalchemy.orm import Session
 
 from core.model import Task, TaskState, new_uuid, utc_now
+
+_TABLE: Any = Task.__table__
+_INSERT = insert(_TABLE)
 
 
 @dataclass(frozen=True)
@@ -64,21 +71,20 @@ def enqueue(
         The task's UUID.
     """
     uuid = new_uuid()
-    session.execute(
-        insert(Task).values(
-            uuid=uuid,
-            kind=kind,
-            target=target,
-            target_name=target_name,
-            project_id=project_id,
-            host_id=host_id,
-            account=account,
-            payload=json.dumps(payload, ensure_ascii=False) if payload else "",
-            state=TaskState.QUEUED.value,
-            origin=origin,
-            created=now or utc_now(),
-        )
-    )
+    row = {
+        "uuid": uuid,
+        "kind": kind,
+        "target": target,
+        "target_name": target_name,
+        "project_id": project_id,
+        "host_id": host_id,
+        "account": account,
+        "payload": json.dumps(payload, ensure_ascii=False) if payload else "",
+        "state": TaskState.QUEUED.value,
+        "origin": origin,
+        "created": now or utc_now(),
+    }
+    session.execute(_INSERT, row)
     return uuid
 
 
@@ -95,20 +101,46 @@ def prune(session: Session, host_id: int, before: datetime, *, limit: int = 1000
 
 def waiting(session: Session, host_id: int, *, busy: Collection[str] = (), limit: int = 10) -> list[Claimed]:
     """The tasks that may begin now: the oldest of each target that nothing works on. One statement."""
-    return [_claimed(task) for task in session.scalars(_may_begin(host_id, busy).order_by(Task.id).limit(limit))]
+    known = {"own_host": host_id, "busy": list(busy), "most": limit}
+    return [_claimed(row) for row in session.execute(_may_begin(_TABLE), known)]
 
 
-def _may_begin(host_id: int, busy: Collection[str]) -> Select[Any]:
-    before = aliased(Task)
+@cache
+def _may_begin(what: Any) -> Select[Any]:
+    """What there is of the first ``most`` tasks that may begin on ``own_host``, but for the targets ``busy``."""
+    task, before = _TABLE.c, _TABLE.alias().c
     earlier = exists().where(
-        before.target == Task.target,
-        before.id < Task.id,
+        before.target == task.target,
+        before.id < task.id,
         before.state.in_((TaskState.QUEUED.value, TaskState.RUNNING.value)),
     )
-    statement = select(Task).where(Task.host_id == host_id, Task.state == TaskState.QUEUED.value, ~earlier)
-    if busy:
-        statement = statement.where(Task.target.not_in(list(busy)))
-    return statement
+    return (
+        select(what)
+        .where(
+            task.host_id == bindparam("own_host"),
+            task.state == TaskState.QUEUED.value,
+            ~earlier,
+            task.target.not_in(bindparam("busy", expanding=True)),
+        )
+        .order_by(task.id)
+        .limit(bindparam("most"))
+    )
+
+
+@cache
+def _take() -> Update:
+    task = _TABLE.c
+    return (
+        update(_TABLE)
+        .where(task.id.in_(_may_begin(task.id)))
+        .values(
+            state=TaskState.RUNNING.value,
+            claim=bindparam("own_boot"),
+            attempts=task.attempts + 1,
+            started=bindparam("taken_at"),
+        )
+        .returning(*task)
+    )
 
 
 def claim(session: Session, tasks: Collection[Claimed], boot: str, now: datetime) -> list[Claimed]:
@@ -135,15 +167,8 @@ def take(
     """
     if session.get_bind().dialect.name != "sqlite":
         return claim(session, waiting(session, host_id, busy=busy, limit=limit), boot, now)
-    first = _may_begin(host_id, busy).with_only_columns(Task.id).order_by(Task.id).limit(limit)
-    taken: Any = session.scalars(
-        update(Task)
-        .where(Task.id.in_(first))
-        .values(state=TaskState.RUNNING.value, claim=boot, attempts=Task.attempts + 1, started=now)
-        .returning(Task)
-        .execution_options(synchronize_session=False)
-    )
-    return sorted((_claimed(task) for task in taken), key=lambda task: task.id)
+    known = {"own_host": host_id, "busy": list(busy), "most": limit, "own_boot": boot, "taken_at": now}
+    return sorted((_claimed(row) for row in session.execute(_take(), known)), key=lambda task: task.id)
 
 
 def claimed_by(session: Session, host_id: int, boot: str) -> list[Claimed]:
@@ -152,7 +177,7 @@ def claimed_by(session: Session, host_id: int, boot: str) -> list[Claimed]:
     return [_claimed(task) for task in session.scalars(statement.order_by(Task.id))]
 
 
-def _claimed(task: Task) -> Claimed:
+def _claimed(task: Any) -> Claimed:
     return Claimed(
         id=task.id,
         uuid=task.uuid,
@@ -203,20 +228,30 @@ def finish(
     Returns:
         Whether it was this caller's to end; if not, the transaction must be given up.
     """
-    values: dict[str, Any] = {
-        "state": state.value,
-        "finished": now,
-        "error": json.dumps(error, ensure_ascii=False, default=str) if error else "",
+    known = {
+        "own_task": task_id,
+        "own_boot": boot,
+        "end": state.value,
+        "ended_at": now,
+        "why": json.dumps(error, ensure_ascii=False, default=str) if error else "",
     }
-    if state is TaskState.DONE:
-        values["progress"] = 100
-    done = session.execute(
-        update(Task)
-        .where(Task.id == task_id, Task.state == TaskState.RUNNING.value, Task.claim == boot)
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
+    done = session.execute(_finish(well=state is TaskState.DONE), known)
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+@cache
+def _finish(*, well: bool) -> Update:
+    task = _TABLE.c
+    statement = (
+        update(_TABLE)
+        .where(
+            task.id == bindparam("own_task"),
+            task.state == TaskState.RUNNING.value,
+            task.claim == bindparam("own_boot"),
+        )
+        .values(state=bindparam("end"), finished=bindparam("ended_at"), error=bindparam("why"))
+    )
+    return statement.values(progress=100) if well else statement
 
 
 def force_waits(session: Session, target: str) -> bool:

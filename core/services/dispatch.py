@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -45,6 +45,7 @@ from core.services.slowing import confirm
 FIRST_STEP = "profile.change-password"
 #: Topics that say something about who may do what.
 PEOPLE = frozenset({"user", "project"})
+_LOG = insert(OperationLog.__table__)  # type: ignore[arg-type]
 
 
 class Services:
@@ -108,6 +109,15 @@ class Services:
         except DosvmError as error:
             raise with_field(error) from error.__cause__
 
+    def look(self, name: str, actor: Actor, work: Callable[[Call], Any]) -> Any:
+        """Look at what an operation shows, as far as this user may, by other means than the operation itself.
+
+        Raises:
+            DosvmError: the user may not call the operation, or ``work`` says what is wrong.
+        """
+        check_permission(OPERATIONS[name], actor)
+        return self.database.read(lambda session: work(self._call(session, actor)))
+
     def _call(self, session: Session, actor: Actor) -> Call:
         return Call(session, actor, self.clock, self.cloud, self.passwords, self.vault)
 
@@ -117,8 +127,8 @@ class Services:
         def work(session: Session) -> Answer:
             call = self._call(session, actor)
             answer = operation.function(call, **arguments)
-            session.add(self._log_row(operation, call, arguments, answer, request))
             session.flush()
+            session.execute(_LOG, self._log_row(operation, call, arguments, answer, request))
             calls.append(call)
             return answer
 
@@ -165,19 +175,19 @@ class Services:
 
     def _log_row(
         self, operation: Operation, call: Call, arguments: dict[str, Any], answer: Answer, request: str
-    ) -> OperationLog:
+    ) -> dict[str, Any]:
         target = call.target or str(arguments.get(operation.target or "", ""))
-        return OperationLog(
-            at=self.clock.now(),
-            account=call.actor.account,
-            address=call.actor.address,
-            action=operation.action or "",
-            operation=operation.name,
-            target=target[:255],
-            detail=json.dumps(call.detail, ensure_ascii=False, default=str) if call.detail else "",
-            request=request,
-            result=json.dumps(answer, ensure_ascii=False, default=str),
-        )
+        return {
+            "at": self.clock.now(),
+            "account": call.actor.account,
+            "address": call.actor.address,
+            "action": operation.action or "",
+            "operation": operation.name,
+            "target": target[:255],
+            "detail": json.dumps(call.detail, ensure_ascii=False, default=str) if call.detail else "",
+            "request": request,
+            "result": json.dumps(answer, ensure_ascii=False, default=str),
+        }
 
     def _known(self, operation: Operation, actor: Actor, request: str) -> Answer | None:
         """As :meth:`_answered`, but None as well while the database cannot tell."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, ScalarSelect, exists, func, select, update
+from sqlalchemy import Row, ScalarSelect, Update, bindparam, exists, func, select, update
 from sqlalchemy.orm import aliased
 
 from core.coordination.charges import charge
@@ -75,7 +76,7 @@ def power_on(call: Call, vm: str, project_id: int, *, wanted: Host | None = None
         Conflict: somebody else was faster.
     """
     charge(call.session, Project, project_id)
-    around = _surroundings().where(*meant(call, Machine, vm)).execution_options(populate_existing=True)
+    around = _surroundings().where(*meant(call, Machine, vm))
     rows = call.session.execute(around).all()
     machines = {row.Machine.id for row in rows}
     if len(machines) != 1:
@@ -96,8 +97,12 @@ def power_on(call: Call, vm: str, project_id: int, *, wanted: Host | None = None
     return {**done, "host": chosen.name}
 
 
+@cache
 def _surroundings() -> Any:
-    """A VM, what it needs, what its project may use and uses; one row per host and group it may run in."""
+    """A VM, what it needs, what its project may use and uses; one row per host and group it may run in.
+
+    Made once: putting it together costs many times what the database needs to answer it.
+    """
     running, shape = aliased(Machine), aliased(Instance)
     promised = (
         select(
@@ -144,6 +149,7 @@ def _surroundings() -> Any:
         .outerjoin(host_in_group, host_in_group.c.group_id == groups.c.group_id)
         .outerjoin(Host, Host.id == host_in_group.c.host_id)
         .outerjoin(promised, promised.c.host_id == Host.id)
+        .execution_options(populate_existing=True)
     )
 
 
@@ -296,19 +302,35 @@ def _nowhere(row: Row[Any], hosts: list[HostState], placement: Placement) -> Dos
 def _switch_on(call: Call, row: Row[Any], host: HostState) -> None:
     """Place the VM under a new epoch, if nobody changed it and the host has room at this very moment."""
     machine: Machine = row.Machine
-    done = call.session.execute(
-        update(Machine)
+    known = {
+        "vm_id": machine.id,
+        "vm_epoch": machine.epoch,
+        "vm_power": machine.power,
+        "vm_host": host.id,
+        "most_vcpus": host.max_vcpus - row.vcpus,
+        "most_memory": host.max_memory - row.memory,
+    }
+    done = call.session.execute(_switch(), known)
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise overtaken()
+
+
+@cache
+def _switch() -> Update:
+    machine = Machine.__table__.c
+    return (
+        update(Machine.__table__)  # type: ignore[arg-type]
         .where(
-            Machine.id == machine.id,
-            Machine.epoch == machine.epoch,
-            Machine.power == machine.power,
-            _promised(Instance.vcpus, host.id, machine.id) + row.vcpus <= host.max_vcpus,
-            _promised(Instance.memory, host.id, machine.id) + row.memory <= host.max_memory,
+            machine.id == bindparam("vm_id"),
+            machine.epoch == bindparam("vm_epoch"),
+            machine.power == bindparam("vm_power"),
+            _promised(Instance.vcpus) <= bindparam("most_vcpus"),
+            _promised(Instance.memory) <= bindparam("most_memory"),
         )
         .values(
             power=Power.ON.value,
             state=State.STARTING.value,
-            host_id=host.id,
+            host_id=bindparam("vm_host"),
             epoch=machine.epoch + 1,
             accelerator="",
             vnc_port=None,
@@ -317,10 +339,7 @@ def _switch_on(call: Call, row: Row[Any], host: HostState) -> None:
             start_error="",
             started=None,
         )
-        .execution_options(synchronize_session=False)
     )
-    if done.rowcount != 1:  # type: ignore[attr-defined]
-        raise overtaken()
 
 
 def overtaken() -> Conflict:
@@ -328,13 +347,17 @@ def overtaken() -> Conflict:
     return Conflict(N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it."))
 
 
-def _promised(column: Any, host_id: int, but: int) -> ScalarSelect[Any]:
-    """What a host has promised to VMs other than one."""
+def _promised(column: Any) -> ScalarSelect[Any]:
+    """What the host ``vm_host`` has promised to VMs other than ``vm_id``."""
     running = aliased(Machine)
     return (
         select(func.coalesce(func.sum(column), 0))
         .select_from(running)
         .join(Instance, Instance.id == running.instance_id)
-        .where(running.host_id == host_id, running.power == Power.ON.value, running.id != but)
+        .where(
+            running.host_id == bindparam("vm_host"),
+            running.power == Power.ON.value,
+            running.id != bindparam("vm_id"),
+        )
         .scalar_subquery()
     )

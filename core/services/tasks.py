@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, select
@@ -87,3 +88,10 @@ def show(call: Call, *, task: str) -> Answer:
     if found is None:
         raise NotFound(N_("There is no task {task}."), field="task", task=task)
     return _row(found)
+
+
+def shown(call: Call, tasks: Sequence[str]) -> list[Answer]:
+    """As ``task.show``, but of many tasks by one statement, in the order asked for; those not found are left out."""
+    rows = call.session.execute(_statement(call).where(Task.uuid.in_([task.lower() for task in tasks])))
+    found = {row.Task.uuid: _row(row) for row in rows}
+    return [found[task.lower()] for task in tasks if task.lower() in found]
