@@ -42,7 +42,7 @@ def test_a_new_project_is_active_and_may_use_nothing(office: Office) -> None:
     assert set(row) == {
         "uuid", "name", "description", "active", "state", "groups", "admins", "pools", "host_groups",
         "max_instances", "max_vcpus", "max_memory", "max_disk", "max_images", "max_image_bytes", "max_snapshots",
-        "created", "version",
+        "vcpu_seconds", "created", "version",
     }  # fmt: skip
     assert (row["state"], row["groups"], row["max_memory"]) == ("active", ["acme"], 0)
     assert office.sysadm("project-group.show", project_group="acme")["directory"] == "/srv/acme"
