@@ -12,7 +12,6 @@ _MISSING = {
     libvirt.VIR_ERR_NO_DOMAIN,
     libvirt.VIR_ERR_NO_STORAGE_VOL,
     libvirt.VIR_ERR_NO_NETWORK,
-    libvirt.VIR_ERR_NO_SECRET,
 }
 #: Codes that mean "the daemon is gone", wherever they come from.
 _GONE = {libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_INVALID_CONN}
@@ -32,7 +31,7 @@ _BROKEN = (
 
 
 class Missing(NotFound):
-    """libvirt knows no domain, pool, volume or secret of that name."""
+    """libvirt knows no domain, pool or volume of that name."""
 
     code = "libvirt-missing"
 
@@ -41,6 +40,12 @@ class MissingPool(Missing):
     """libvirt knows no storage pool of that UUID: it was not activated on this host."""
 
     code = "libvirt-missing-pool"
+
+
+class MissingSecret(EngineError):
+    """libvirt knows no secret of that UUID: it was restarted since it was told, or somebody removed it."""
+
+    code = "libvirt-missing-secret"
 
 
 class Stuck(EngineError):
@@ -61,6 +66,8 @@ def translate(error: libvirt.libvirtError) -> DosvmError:
     message = (error.get_error_message() or str(error)).strip().rstrip(".")
     if code == libvirt.VIR_ERR_NO_STORAGE_POOL:
         return MissingPool(N_("libvirt: {reason}."), reason=message)
+    if code == libvirt.VIR_ERR_NO_SECRET:
+        return MissingSecret(N_("libvirt: {reason}."), reason=message)
     if code in _MISSING:
         return Missing(N_("libvirt: {reason}."), reason=message)
     from_wire = error.get_error_domain() in (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE)

@@ -22,7 +22,7 @@ from core.security.sealed import SealedSecret
 from core.security.vault import Vault
 from hostd import intervals
 from hostd.hypervisor.connection import Connection
-from hostd.hypervisor.errors import Missing
+from hostd.hypervisor.errors import MissingSecret
 from hostd.log import Throttled, fields
 
 logger = logging.getLogger("hostd.secrets")
@@ -135,7 +135,7 @@ class Secrets:
             self._connection.call(
                 lambda connection: connection.secretLookupByUUIDString(uuid).undefine(), limit=intervals.LIBVIRT_FAST
             )
-        except Missing:
+        except MissingSecret:
             return
 
     def _run(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 
 from tests.fakes.office import Office
@@ -46,3 +48,12 @@ def test_the_help_says_why_there_is_no_ceph(dosvm: Dosvm) -> None:
     said = dosvm("secret", "add", "--help", who="").out
     assert "volume|iscsi" in said
     assert "Ceph is not offered" in said
+
+
+def test_a_command_leaves_no_core_dump() -> None:
+    code = (
+        "import resource; from dosvm_tui import cli; cli.main(['--version']);"
+        "print(resource.getrlimit(resource.RLIMIT_CORE))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "(0, 0)"
