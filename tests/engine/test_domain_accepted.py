@@ -13,7 +13,7 @@ import pytest
 
 from core.libvirt_xml import domain_xml
 from tests.engine.libvirt import PrivateLibvirt
-from tests.unit.libvirt_xml.test_domain import RICH, order
+from tests.unit.libvirt_xml.test_domain import RICH, UUID, order
 
 pytestmark = pytest.mark.engine
 
@@ -96,7 +96,12 @@ INSTANCES |= {
 def test_libvirt_can_run_every_instance_there_may_be(private_libvirt: PrivateLibvirt, name: str) -> None:
     xml = domain_xml(order(INSTANCES[name]), accelerator="tcg")
     connection = libvirt.open(private_libvirt.url)
+    # The one that the encrypted volume of the rich instance names.
+    usage = "<usage type='volume'><volume>x</volume></usage>"
+    secret = connection.secretDefineXML(f"<secret ephemeral='yes' private='yes'><uuid>{UUID}</uuid>{usage}</secret>")
     try:
+        secret.setValue(b"Correct-horse", 0)
         assert "-uuid" in connection.domainXMLToNative("qemu-argv", xml, 0)
     finally:
+        secret.undefine()
         connection.close()
