@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -28,6 +30,8 @@ from widgets.glyphs import use_plain
 
 #: Seconds after which what is there at the beginning counts as there to stay.
 SETTLED = 1.5
+#: Seconds after a choice of colours, columns and the like until the cloud is told.
+KEEP_AFTER = 1.0
 
 
 class Console(Reach):
@@ -71,6 +75,8 @@ class Console(Reach):
         """
         super().__init__(ansi_color=None)
         self._chosen = settings or Settings()
+        self._chosen.on_change = self._keep_soon
+        self._keeping = False
         self.context = Context(backend, clock or SystemClock(), self, self._chosen, user=dict(user or {}))
         self._first_account = account
         self._watcher = Watcher(backend, self, lambda: self.context.tasks.running)
@@ -86,22 +92,26 @@ class Console(Reach):
         self.set_interval(1.0, self._second)
         self.set_timer(SETTLED, settle)
         if self.context.user:
+            self._take_over(self.context.user)
             self._enter()
         else:
             self.push_screen(self.login_screen(self.logged_in, self._first_account))
 
     def logged_in(self, user: Mapping[str, Any]) -> None:
-        """Take over the person's settings; a first password is changed before anything else."""
-        self.context.user = dict(user)
-        self._chosen.load(self.context.account)
-        if self._chosen.language and self._chosen.language != language():
-            self.choose_language(self._chosen.language)
-        if self._chosen.theme:
-            self._apply_theme(theme_for_terminal(chosen=self._chosen.theme))
+        """A first password is changed before anything else."""
+        self._take_over(user)
         if user.get("must_change_password"):
             self.switch_screen(self.password_screen(self._password_changed))
         else:
             self._enter()
+
+    def _take_over(self, user: Mapping[str, Any]) -> None:
+        """The console becomes this person's: colours, language, lists."""
+        self.context.user = dict(user)
+        self._chosen.load(self.context.account, user.get("preferences"))
+        if self._chosen.language and self._chosen.language != language():
+            self.choose_language(self._chosen.language)
+        self._apply_theme(theme_for_terminal(chosen=self._chosen.theme))
 
     def _password_changed(self) -> None:
         self.context.user = {**self.context.user, "must_change_password": False}
@@ -130,10 +140,48 @@ class Console(Reach):
         """See :class:`screens.context.Desk`."""
         self._watcher.pause()
         self._offered = False
-        self.context.courier.send(self.context.backend.logout, self, lambda _done: None, lambda _error: None)
+        patch = self._chosen.change() if self.context.user else {}
+        self.context.courier.send(lambda: self._keep_and_log_out(patch), self, lambda _done: None, lambda _error: None)
         self.context.user = {}
+        self._chosen.forget()
         self.context.tasks = TaskBook()
         self._become(self.login_screen(self.logged_in, next_account))
+
+    def _keep_and_log_out(self, patch: Mapping[str, Any]) -> None:
+        """Runs in a thread: what cannot be kept does not keep anybody logged in."""
+        with contextlib.suppress(DosvmError):
+            self._send_choices(patch)
+        self.context.backend.logout()
+
+    # -- what a person chose
+
+    def _keep_soon(self) -> None:
+        """Tell the cloud of choices once they rest: whoever goes through the themes does not write each of them."""
+        if not self._keeping:
+            self._keeping = True
+            self.set_timer(KEEP_AFTER, self._keep)
+
+    def _keep(self) -> None:
+        self._keeping = False
+        patch = self._chosen.change()
+        if self.context.user and patch:
+            # What cannot be told now is told with the next choice, or on leaving.
+            self.context.courier.send(
+                lambda: self._send_choices(patch), self, lambda _done: self._chosen.sent(patch), lambda _error: None
+            )
+
+    def _send_choices(self, patch: Mapping[str, Any]) -> None:
+        if patch:
+            text = json.dumps(patch, ensure_ascii=False)
+            self.context.backend.call("profile.set-preferences", preferences=text)
+
+    def keep_choices(self) -> None:
+        """On leaving: tell the cloud what it does not know yet of the person's choices; blocks.
+
+        Raises:
+            DosvmError: it cannot be told.
+        """
+        self._send_choices(self._chosen.change())
 
     def _fatal_error(self) -> None:
         """A fault of the console itself: a sentence for the person, the traceback into a file."""
@@ -278,6 +326,7 @@ def end_session(app: Console) -> None:
     """Whoever leaves leaves no open session behind; a hostd that is away cannot be told, and forgets it by itself."""
     if app.context.user:
         try:
+            app.keep_choices()
             app.context.backend.logout()
         except DosvmError:
             return
@@ -304,7 +353,11 @@ def run(backend: SessionBackend | None = None, account: str | None = None) -> in
 
         backend = connect()
     gc.disable()
-    app = Console(backend, account=account or "", settings=Settings(path=settings_path()))
+    settings = Settings(path=settings_path())
+    settings.recall()
+    if settings.language:
+        set_language(settings.language)
+    app = Console(backend, account=account or "", settings=settings)
     running = app.run()
     end_session(app)
     if running:

@@ -35,9 +35,12 @@ class Settings(Protocol):
     theme: str
     language: str
     chart_interval: float
+    pane: str
+    folded: bool
+    lists: dict[str, dict[str, Any]]
 
     def save(self) -> None:
-        """Write them to the disk; a failure is no error of the console."""
+        """Keep them for the next time; a failure is no error of the console."""
 
 
 class Desk(Protocol):

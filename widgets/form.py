@@ -292,6 +292,25 @@ class Form(Widget):
         self._check_together()
         self._show()
 
+    def start_again(self, fields: Sequence[FormField], mine: Mapping[str, Any]) -> None:
+        """Begin with other values, for what is edited has changed meanwhile.
+
+        Args:
+            fields: with the values to begin with.
+            mine: key -> value that stays as typed, and counts as changed.
+        """
+        for field in fields:
+            row = self.rows.get(field.key)
+            if row is None or field.kind is InputKind.SECRET:
+                continue
+            row.input.put(field.value)
+            self._start[field.key] = row.input.state()
+            if field.key in mine:
+                row.input.put(mine[field.key])
+            row.grown()
+            self._check(field.key)
+        self._show()
+
     # -- values
 
     @property

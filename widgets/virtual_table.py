@@ -290,12 +290,22 @@ class VirtualTable(Widget, can_focus=True):
             self._repaint()
             self.post_message(self.Marked(0))
 
+    def mark(self, rows: Sequence[Any]) -> None:
+        """Mark these rows and no others."""
+        self._marks = {self._key_of(row): row for row in rows}
+        self._repaint()
+        self.post_message(self.Marked(len(self._marks)))
+
     def go_to(self, key: str) -> bool:
         """Put the cursor on a row that is held; False when it is not."""
         place = self._pages.find(key)
         if place is not None:
             self._move(place)
         return place is not None
+
+    def go_to_row(self, index: int) -> None:
+        """Put the cursor on a row by its number."""
+        self._move(index)
 
     # -- painting
 

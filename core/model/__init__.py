@@ -4,7 +4,7 @@ from core.model.base import NAME_LENGTH, Base, new_uuid, utc_now
 from core.model.hosts import Host, HostGroup, HostSample, host_group_of_project, host_in_group
 from core.model.machines import Instance, Machine, MachineRun, Power, State, instance_image, instance_volume
 from core.model.parameters import CloudParameters
-from core.model.people import SYSADM, LoginLog, Role, Session, User
+from core.model.people import SYSADM, LoginLog, Preference, Role, Session, User
 from core.model.projects import Project, ProjectGroup, project_in_group
 from core.model.secrets import Secret
 from core.model.storage import Image, Pool, Volume, pool_of_project
@@ -27,6 +27,7 @@ __all__ = [
     "OperationLog",
     "Pool",
     "Power",
+    "Preference",
     "Project",
     "ProjectGroup",
     "Purge",

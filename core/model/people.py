@@ -63,6 +63,14 @@ class Session(Base):
     used: Mapped[Created]
 
 
+class Preference(Base):
+    """What a user chose for the console, as a JSON object that only the console understands."""
+
+    __tablename__ = "preference"
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), primary_key=True)
+    value: Mapped[Prose]
+
+
 class LoginLog(Base):
     """One attempt to log in, successful or not (manual 13.1.2)."""
 

@@ -128,7 +128,8 @@ class Services:
             call = self._call(session, actor)
             answer = operation.function(call, **arguments)
             session.flush()
-            session.execute(_LOG, self._log_row(operation, call, arguments, answer, request))
+            if not operation.quiet:
+                session.execute(_LOG, self._log_row(operation, call, arguments, answer, request))
             calls.append(call)
             return answer
 
@@ -150,6 +151,8 @@ class Services:
             raise Conflict(
                 N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
             ) from error
+        if operation.quiet:
+            return answer
         topics = calls[-1].topics | {"log"}
         if self._sessions is not None and topics & PEOPLE:
             self._sessions.forget()

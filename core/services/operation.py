@@ -100,11 +100,13 @@ class Operation:
     required: frozenset[str]
     lists: type[Any] | None = None
     """For a list operation the class of its ``query`` parameter, whose fields are arguments of their own."""
+    quiet: bool = False
+    """A change that concerns its caller alone: no row in the operation log, no news for others."""
 
     @property
     def writes(self) -> bool:
         """Whether it changes something."""
-        return self.action is not None
+        return self.action is not None or self.quiet
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments, when their names and types are right.
@@ -137,6 +139,7 @@ def operation(
     target: str | None = None,
     idle_project: bool = False,
     confirm: str = "",
+    quiet: bool = False,
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
     """Declare an operation.
 
@@ -148,6 +151,7 @@ def operation(
         idle_project: whether admins of a deactivated project may still call it.
         confirm: name of an argument that is not the function's but asked for with it: the caller's own
             password, checked before the transaction.
+        quiet: a change that concerns its caller alone and may be repeated: it is not logged, and nobody is told.
     """
 
     def declare(function: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -172,6 +176,7 @@ def operation(
             required=frozenset(p.name for p in signature if p.default is inspect.Parameter.empty and p.name != "query")
             | ({confirm} if confirm else set()),
             lists=lists,
+            quiet=quiet,
         )
         return function
 

@@ -12,6 +12,7 @@ from core.model import Project, User
 from core.services.editing import edit
 from core.services.listing import Query, answer
 from core.services.operation import EVERYBODY, Answer, Call, NewPassword, operation
+from core.services.preferences import change_preferences, preferences_of
 from core.services.users import check_basics, end_sessions, own_row
 
 
@@ -29,7 +30,8 @@ def _row(call: Call, reference: str = "") -> dict[str, Any]:
         .outerjoin(Project, Project.id == User.project_id)
         .where(User.id == call.actor.user_id)
     ).one()
-    return own_row(found.User, found.project, found.active is not False)
+    own = own_row(found.User, found.project, found.active is not False)
+    return {**own, "preferences": preferences_of(call.session, call.actor.user_id)}
 
 
 @operation("profile.list", roles=EVERYBODY, idle_project=True)
@@ -63,6 +65,13 @@ def edit_(
     edit(call, user, version, basics)
     call.changed("user")
     return _row(call)
+
+
+@operation("profile.set-preferences", roles=EVERYBODY, idle_project=True, quiet=True)
+def set_preferences(call: Call, *, preferences: str, profile: str = "") -> Answer:
+    """Change what the caller chose for the console; see :func:`core.services.preferences.change_preferences`."""
+    _own(call, profile)
+    return {"preferences": change_preferences(call.session, call.actor.user_id, preferences)}
 
 
 @operation(

@@ -18,6 +18,7 @@ from core.i18n import N_
 from core.model import Project, Role, Session, User
 from core.security.passwords import Passwords
 from core.services.actor import Actor
+from core.services.preferences import preferences_of
 from core.services.slowing import Outcome, record, refuse_early, seconds_to_wait, suspicious
 from core.services.users import own_row
 
@@ -60,7 +61,9 @@ class Sessions:
             if found is None:
                 raise _wrong()
             session.add(Session(digest=_digest(token), user_id=user_id, address=address[:64], created=now, used=now))
-            return own_row(found.User, found.project, found.active is not False)
+            own = own_row(found.User, found.project, found.active is not False)
+            # With the answer that is waited for anyway: the console looks as it was left, at no further question.
+            return {**own, "preferences": preferences_of(session, user_id)}
 
         return token, self._database.write(work)
 

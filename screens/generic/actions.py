@@ -128,32 +128,39 @@ class ActionRun:
         if not self._is_edit:
             self._show_form(None)
         elif self._action.prefill or self._spec.shows_by:
-            operation = self._action.prefill or self._spec.shows_by
-            arguments = {} if self._spec.single else self._reference(self._rows[0], show=True)
-            self._ask(lambda: self._context.backend.call(operation, **arguments), self._show_form)
+            self._ask(self._values_now, self._show_form)
         else:
             self._show_form(self._rows[0])
+
+    def _values_now(self) -> Mapping[str, Any]:
+        """The form's values as the cloud has them; runs in a thread."""
+        operation = self._action.prefill or self._spec.shows_by
+        arguments = {} if self._spec.single else self._reference(self._rows[0], show=True)
+        values: Mapping[str, Any] = self._context.backend.call(operation, **arguments)
+        if "account" not in values and "name" in values:
+            return {**values, "account": values["name"]}
+        return values
 
     def _show_form(self, prefill: Mapping[str, Any] | None) -> None:
         action = self._action
         if action.preview:
             self._show_previewed(prefill)
             return
-        if prefill is not None and "account" not in prefill and "name" in prefill:
-            prefill = {**prefill, "account": prefill["name"]}
-        form = FormDialog(
+        renewable = self._is_edit and prefill is not None and isinstance(prefill.get("version"), int)
+        form: FormDialog = FormDialog(
             self._context,
             self.title,
             action.fields,
             None
             if len(self._rows) > 1
-            else lambda typed, changed: self._call(self._one(), self._sent(typed, changed, prefill)),
+            else lambda typed, changed: self._call(self._one(), self._sent(typed, changed, form.prefill)),
             prefill=prefill,
             button=lambda: _(action.label),
             warning=self.warning if action.danger is not Danger.NONE else None,
             type_name=self._type_name(),
             quick=action.target is not Target.NOTHING and not self._is_edit,
             rule=action.rule,
+            renew=self._values_now if renewable else None,
         )
 
         def closed(result: Any) -> None:

@@ -164,6 +164,17 @@ def _summary(field: Field) -> Callable[[Mapping[str, Any]], str]:
     return summary
 
 
+def said(field: Field, value: Any) -> str:
+    """A field's value in words, on one line."""
+    if field.kind is Kind.ROWS and isinstance(value, list):
+        summary = _summary(field)
+        return "; ".join(summary(row) for row in value) or values.NOTHING
+    if field.kind is Kind.SIZE:
+        return exact_size(value) or values.NOTHING
+    words = dict(field.choices)
+    return values.show(value, field.kind, {str(key): label for key, label in words.items()})
+
+
 def sent(fields: Sequence[Field], typed: Mapping[str, Any], changed: set[str], *, only_changed: bool) -> dict[str, Any]:
     """The arguments of the operation.
 

@@ -8,7 +8,7 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.widget import Widget
 
-from core.errors import AuthenticationFailed, DosvmError
+from core.errors import AuthenticationFailed, Conflict, DosvmError
 from core.i18n import N_, _
 from screens import registry
 from screens.base import BaseDialog
@@ -51,6 +51,7 @@ class FormDialog(BaseDialog[Any]):
         type_name: str = "",
         quick: bool = False,
         rule: str = "",
+        renew: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         """Make a form.
 
@@ -65,12 +66,14 @@ class FormDialog(BaseDialog[Any]):
             type_name: what must be typed before the button works.
             rule: name of a rule between the fields.
             quick: where nothing must be typed, the focus rests on the button: one more Enter is enough.
+            renew: for an edit: gives the values as they are now, when somebody else was faster; runs in a thread.
         """
         super().__init__(context)
         self._title = title
         self._fields = offered(fields)
         self._submit = submit
-        self._prefill = prefill
+        self.prefill = prefill
+        self._renew = renew
         self._button = button or (lambda: _(N_("Save")))
         self._warning = warning
         self._type_name = type_name
@@ -91,7 +94,7 @@ class FormDialog(BaseDialog[Any]):
         """The warning, the form, the hint of the field one is at, and what went wrong as a whole."""
         if self._warning:
             yield Paragraph(self._warning(), id="warning")
-        yield Form(form_fields(self._fields, self._prefill), form_texts(), together=together(self._rule), id="form")
+        yield Form(form_fields(self._fields, self.prefill), form_texts(), together=together(self._rule), id="form")
         if self._type_name:
             yield Paragraph(self._asks(), id="asks", classes="-muted")
             yield LineInput(id="name")
@@ -201,6 +204,10 @@ class FormDialog(BaseDialog[Any]):
 
     def _refused(self, error: DosvmError) -> None:
         """Say it where it belongs: at the field, or under the form. The form stays as it is."""
+        if self._renew is not None and isinstance(error, Conflict) and error.field in (None, "version"):
+            renew, conflict = self._renew, error
+            self.ask(renew, lambda now: self._meet(conflict, now), self._refused)
+            return
         self._under_way = False
         self._error = error
         self.query_one("#send", PushButton).set_enabled(True)
@@ -209,6 +216,39 @@ class FormDialog(BaseDialog[Any]):
         self._say_wrong(error.text())
         if is_away(error) or (isinstance(error, AuthenticationFailed) and not error.field):
             self.context.desk.explain(error)
+
+    def _meet(self, conflict: Conflict, now: Mapping[str, Any]) -> None:
+        """Somebody else was faster: show what they changed and let it be decided; nothing is overwritten unseen."""
+        from screens.generic.conflict import ConflictDialog, Decision, differences, kept
+
+        self._under_way = False
+        self.query_one("#send", PushButton).set_enabled(True)
+        typed, changed = self.form.values(), self.form.changed()
+        mine = {key: typed.get(key) for key in changed}
+        found = differences(self._fields, self.prefill or {}, now, mine)
+
+        def decided(decision: Decision | None) -> None:
+            if decision is None:
+                return
+            self.prefill = now
+            self.form.start_again(form_fields(self._fields, now), decision.mine)
+            if not decision.send:
+                self.form.focus_first()
+            elif self.form.changed():
+                self.send()
+            else:
+                self.context.desk.notice(_(N_("Nothing of yours is left to be saved.")))
+                self.dismiss(None)
+
+        if found:
+            who = str(conflict.parameters.get("who") or "")
+            self.context.desk.show(ConflictDialog(self.context, who, found, mine), decided)
+        elif now.get("version") == (self.prefill or {}).get("version"):
+            # The same moment: it is not written yet what the other one changed.
+            self._say_wrong(conflict.text())
+        else:
+            # They changed what this form does not show, or the same to the same: nothing of theirs is touched.
+            decided(Decision(kept(found, mine, ()), send=True))
 
     def _say_wrong(self, text: str) -> None:
         if not text:
@@ -262,7 +302,7 @@ class FormDialog(BaseDialog[Any]):
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""
         super().retranslate()
-        self.form.relabel(form_fields(self._fields, self._prefill), form_texts())
+        self.form.relabel(form_fields(self._fields, self.prefill), form_texts())
         self.query_one("#how", Paragraph).set(self._how())
         self.query_one("#leave", PushButton).set_label(_("No") if self._warning else _("Cancel"))
         self.query_one("#send", PushButton).set_label(self._button())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from textual import events
@@ -14,7 +15,18 @@ from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired
 from core.i18n import N_, _
 from screens.base import BaseScreen
 from screens.context import Context, is_away
-from screens.generic.cells import facts, listed, row_cells, row_key_of, table_columns
+from screens.generic.cells import facts, row_cells, row_key_of, table_columns
+from screens.generic.list_view import (
+    PANE_WIDTH,
+    ListView,
+    can_sort,
+    keep_view,
+    next_pane,
+    offered_columns,
+    pane_place,
+    shown_columns,
+    view_of,
+)
 from screens.generic.offers import actions_of, is_allowed
 from screens.spec import Action, Related, ResourceSpec, Row, Target
 from screens.values import show
@@ -32,8 +44,6 @@ CALM = 0.25
 COUNT_AFTER = 0.06
 #: Seconds after the last move until the keys and the details follow: over a slow line they cost more than the move.
 REST = 0.25
-#: Terminals of so many lines have room for the details of the row under the cursor.
-PANE_FROM = 40
 #: The longest pause, in seconds, between tries when the cloud refuses to answer this list.
 LONGEST = 60.0
 
@@ -53,8 +63,9 @@ class ResourceList(BaseScreen):
     ResourceList #slash.-open { display: block; }
     ResourceList #chosen { width: 1fr; }
     ResourceList #count { width: 26; }
-    ResourceList #pane { height: 8; background: $surface; padding: 0 1; display: none; }
-    ResourceList #pane.-shown { display: block; }
+    ResourceList #pane { background: $surface; padding: 0 1; display: none; }
+    ResourceList #pane.-below { display: block; height: 8; }
+    ResourceList #pane.-right { display: block; dock: right; width: 44; height: 1fr; }
     """
 
     def __init__(
@@ -75,9 +86,8 @@ class ResourceList(BaseScreen):
         self._seen_from = title
         self._search = ""
         self._filters: dict[str, Any] = {}
-        self._sort = spec.default_sort.lstrip("-")
-        self._descending = spec.default_sort.startswith("-")
-        self._columns = listed(spec, context.role, 80)
+        self._view = view_of(context.settings, spec, context.role)
+        self._columns = shown_columns(spec, context.role, self._view, 80)
         self._in_flight = False
         self._news = False
         self._looked_at = -1e9
@@ -101,7 +111,7 @@ class ResourceList(BaseScreen):
         )
         pane = FieldList(flow=True, id="pane")
         pane.can_focus = False
-        pane.set_class(self.app.size.height >= PANE_FROM, "-shown")
+        pane.set_class(bool(self.pane_place), f"-{self.pane_place}")
         yield pane
 
     @property
@@ -121,7 +131,7 @@ class ResourceList(BaseScreen):
     def on_mount(self) -> None:
         """Ask for the first page at once."""
         self._fit_columns()
-        self.table.set_sort(self._sort, self._descending)
+        self.table.set_sort(self._view.sort, self._view.descending)
         self.table.focus()
         self._pump()
         self.set_interval(self.spec.interval, self._tick)
@@ -130,12 +140,30 @@ class ResourceList(BaseScreen):
         """Show as many columns as there is room for, and the details where there is room for them."""
         if not self.is_framed:
             return
-        self.query_one("#pane").set_class(self.app.size.height >= PANE_FROM, "-shown")
+        self._place_pane()
+        self._fit_columns()
+
+    @property
+    def pane_place(self) -> str:
+        """Where the details of the row under the cursor stand; empty for nowhere."""
+        return pane_place(self.context.settings.pane, *self.app.size)
+
+    def _place_pane(self) -> None:
+        pane = self.query_one("#pane")
+        for place in ("below", "right"):
+            pane.set_class(self.pane_place == place, f"-{place}")
         self._show_pane()
+
+    def turn_pane(self) -> None:
+        """Details below, at the right, or nowhere."""
+        self.context.settings.pane = next_pane(self.pane_place)
+        self.context.settings.save()
+        self._place_pane()
         self._fit_columns()
 
     def _fit_columns(self) -> None:
-        columns = listed(self.spec, self.context.role, self.app.size.width)
+        width = self.app.size.width - (PANE_WIDTH if self.pane_place == "right" else 0)
+        columns = shown_columns(self.spec, self.context.role, self._view, width)
         if columns != self._columns:
             self._columns = columns
             self.table.set_columns(table_columns(self.spec, columns), row_cells(columns))
@@ -186,8 +214,8 @@ class ResourceList(BaseScreen):
         return {
             "search": self._search,
             "filters": {**self._filters, **self._fixed},
-            "sort": self._sort,
-            "descending": self._descending,
+            "sort": self._view.sort,
+            "descending": self._view.descending,
         }
 
     def _came(self, want: Want, answer: Mapping[str, Any]) -> None:
@@ -299,6 +327,8 @@ class ResourceList(BaseScreen):
                 ("/", N_("search; Esc clears it")),
                 ("f", N_("filters")),
                 ("s, S", N_("sort by the next column; the other way round")),
+                ("O", N_("sort by any column; choose and order the columns")),
+                ("P", N_("details below, at the right, or not at all")),
                 ("Space, *", N_("mark; mark all or none")),
                 ("Up Down j k", N_("one row")),
                 ("PgUp PgDn", N_("one page")),
@@ -329,6 +359,8 @@ class ResourceList(BaseScreen):
             "f": self.open_filters,
             "s": self.sort_next,
             "S": self.sort_other_way,
+            "O": self.open_columns,
+            "P": self.turn_pane,
             "r": self.look_again,
             "f5": self.look_again,
             "y": self.open_yaml,
@@ -467,24 +499,38 @@ class ResourceList(BaseScreen):
 
     def sort_next(self) -> None:
         """Sort by the next column that can be sorted by."""
-        keys = [column.key for column in self._columns if column.sort]
+        keys = [column.key for column in self._columns if can_sort(column)]
         if keys:
-            at = keys.index(self._sort) if self._sort in keys else -1
-            self._set_sort(keys[(at + 1) % len(keys)], descending=False)
+            at = keys.index(self._view.sort) if self._view.sort in keys else -1
+            self.see(replace(self._view, sort=keys[(at + 1) % len(keys)], descending=False))
 
     def sort_other_way(self) -> None:
         """Sort the other way round."""
-        self._set_sort(self._sort, descending=not self._descending)
+        self.see(replace(self._view, descending=not self._view.descending))
 
     def on_virtual_table_sort_wanted(self, event: VirtualTable.SortWanted) -> None:
         """A title was clicked."""
         event.stop()
-        self._set_sort(event.column, descending=self._sort == event.column and not self._descending)
+        self.see(self._view.sorted_by(event.column))
 
-    def _set_sort(self, key: str, *, descending: bool) -> None:
-        self._sort, self._descending = key, descending
-        self.table.set_sort(key, descending)
-        self._restart()
+    def open_columns(self) -> None:
+        """Choose columns, their order, and what the rows are sorted by."""
+        from screens.generic.columns import ColumnsDialog
+
+        row = self.table.cursor_row
+        offered = offered_columns(self.spec, self.context.role, [row] if row is not None else ())
+        shown = [column.key for column in self._columns]
+        dialog = ColumnsDialog(self.context, self.spec, offered, shown, self._view)
+        self.context.desk.show(dialog, lambda view: self.see(view) if view is not None else None)
+
+    def see(self, view: ListView) -> None:
+        """Show the list in another way, and remember it."""
+        before, self._view = self._view, view
+        keep_view(self.context.settings, self.spec, view)
+        self._fit_columns()
+        if (view.sort, view.descending) != (before.sort, before.descending):
+            self.table.set_sort(view.sort, view.descending)
+            self._restart()
 
     # -- seen otherwise
 

@@ -33,6 +33,21 @@ SPEC = ResourceSpec(
                 NEW_PASSWORD,
             ),
         ),
+        Action(
+            "set-preferences",
+            N_("Set preferences of the console"),
+            "profile.set-preferences",
+            console=False,
+            fields=(
+                Field(
+                    "preferences",
+                    N_("Preferences"),
+                    required=True,
+                    positional=True,
+                    hint=N_("A JSON object: its keys are changed, null takes one away."),
+                ),
+            ),
+        ),
     ),
     topics=("user",),
     single=True,

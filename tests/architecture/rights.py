@@ -50,6 +50,7 @@ RIGHTS: dict[str, Right] = {
     "profile.list": Right("SP", idle=True),
     "profile.show": Right("SP", idle=True),
     "profile.edit": Right("SP", {"phone": "1"}, idle=True),
+    "profile.set-preferences": Right("SP", {"preferences": "{}"}, idle=True),
     "profile.change-password": Right(
         "SP", {"old_password": PASSWORD, "new_password": NEW_PASSWORD}, idle=True, first=True
     ),

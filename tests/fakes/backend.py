@@ -7,6 +7,7 @@ It keeps rows in the shapes of the contract (docs/architecture). What it is told
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 import uuid as uuids
@@ -15,6 +16,7 @@ from dataclasses import asdict
 from typing import Any
 
 from core.errors import AuthenticationFailed, DosvmError, NotFound
+from core.merge_patch import merged
 from core.rules.parameters import Parameters, check_parameters
 
 Row = dict[str, Any]
@@ -403,6 +405,7 @@ class FakeBackend:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.passwords = {"sysadm": "Adm1n-secret-9", "zhao": "Zha0-secret-9"}
         self.must_change: set[str] = set()
+        self.preferences: dict[str, Row] = {}
         self.samples_end: float | None = None
         self.account = ""
         self.session = False
@@ -425,7 +428,8 @@ class FakeBackend:
     def own_row(self) -> Row:
         found = next((row for row in self.rows["user"] if row["name"] == self.account), None)
         row = dict(found or {"uuid": uuid_of(self.account), "name": self.account, "display_name": "", "project": None})
-        return {**row, "must_change_password": self.account in self.must_change, "project_active": True}
+        own = {"must_change_password": self.account in self.must_change, "project_active": True}
+        return {**row, **own, "preferences": self.preferences.get(self.account, {})}
 
     def logout(self) -> None:
         self.session = False
@@ -519,6 +523,10 @@ class FakeBackend:
         if operation == "profile.show" or operation == "profile.list":
             row = self.own_row()
             return row if verb == "show" else {"rows": [row], "total": 1}
+        if operation == "profile.set-preferences":
+            before = self.preferences.get(self.account, {})
+            self.preferences[self.account] = merged(before, json.loads(arguments["preferences"]))
+            return {"preferences": self.preferences[self.account]}
         if operation == "profile.change-password":
             self.passwords[self.account] = arguments["new_password"]
             self.must_change.discard(self.account)

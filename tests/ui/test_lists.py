@@ -114,6 +114,7 @@ async def test_fifty_thousand_vms_are_paged(cloud: FakeBackend) -> None:
 
 async def test_names_are_only_names(cloud: FakeBackend) -> None:
     cloud.rows["vm"] = [vm_row(n, name=name) for n, name in enumerate(NASTY)]
+    cloud.preferences = {"zhao": {"pane": "off"}}
     async with opened(cloud, size=(280, 30)) as pilot:
         await pilot.pause(0.1)
         text = screen_text(pilot.app)

@@ -1,0 +1,192 @@
+"""Two people edit one object at the same time: whatever is typed, nothing is overwritten that nobody looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import Conflict, NotFound
+from screens.generic.conflict import differences, kept, same
+from screens.generic.fields import sent
+from screens.spec import Field, Kind
+from tests.fakes.backend import FakeBackend
+from tests.ui.conftest import notices, opened, screen_text, table, typed, until
+
+KEYS = ("a", "b", "c", "d")
+FIELDS = [Field(key, key.upper()) for key in KEYS]
+_values = st.fixed_dictionaries({key: st.sampled_from(("", None, "one", "two", "three")) for key in KEYS})
+
+
+@given(
+    _values,
+    _values,
+    st.dictionaries(st.sampled_from(KEYS), st.sampled_from(("mine", "two", "")), max_size=4),
+    st.sets(st.sampled_from(KEYS)),
+)
+def test_what_comes_of_two_edits_is_what_was_decided(
+    before: dict[str, Any], theirs: dict[str, Any], mine: dict[str, Any], chosen: set[str]
+) -> None:
+    """Applied to theirs, what is sent gives: mine where I alone changed it or chose mine, theirs everywhere else."""
+    found = differences(FIELDS, before, theirs, mine)
+    stays = kept(found, mine, chosen)
+    changed = {key for key, value in stays.items() if not same(value, theirs[key])}
+    after = {**theirs, **sent(FIELDS, stays, changed, only_changed=True)}
+    asked_about = {one.field.key for one in found}
+    for key in KEYS:
+        if same(before[key], theirs[key]) or (key in asked_about and key in chosen):
+            expected = mine.get(key, before[key])
+        else:
+            expected = theirs[key]
+        assert same(after[key], expected)
+
+
+@given(_values, _values, st.dictionaries(st.sampled_from(KEYS), st.sampled_from(("mine", "two")), max_size=4))
+def test_every_change_of_theirs_is_shown_unless_it_is_mine_too(
+    before: dict[str, Any], theirs: dict[str, Any], mine: dict[str, Any]
+) -> None:
+    asked = {one.field.key for one in differences(FIELDS, before, theirs, mine)}
+    for key in KEYS:
+        agreed = key in mine and same(mine[key], theirs[key])
+        assert (key in asked) == (not same(before[key], theirs[key]) and not agreed)
+
+
+def test_a_secret_is_not_compared() -> None:
+    secret = [Field("password", "Password", Kind.SECRET)]
+    assert differences(secret, {"password": "a"}, {"password": "b"}, {"password": "c"}) == []
+
+
+# -- at the console
+
+
+def _faster(cloud: FakeBackend, **theirs: Any) -> None:
+    """Somebody changes the project between the look and the save."""
+    row = next(row for row in cloud.rows["project"] if row["name"] == "web")
+
+    def edit(project: str, version: int = 0, **changes: Any) -> Any:
+        present = next(row for row in cloud.rows["project"] if row["name"] == "web")
+        if version != present["version"]:
+            raise Conflict("{who} changed {what} meanwhile.", field="version", who="mueller", what="description")
+        cloud.change("project", "web", **changes, version=present["version"] + 1)
+        return dict(present)
+
+    cloud.answers["project.edit"] = edit
+    cloud.change("project", "web", **theirs, version=row["version"] + 1)
+
+
+async def _edit_web(pilot: Any, text: str) -> Any:
+    await pilot.press("2")
+    await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
+    await pilot.press("end", "e")
+    await until(pilot, lambda: "Edit: web" in screen_text(pilot.app))
+    form = pilot.app.screen.form
+    form.focus_field("description")
+    await pilot.pause(0.05)
+    await typed(pilot, text)
+    return form
+
+
+def _web(cloud: FakeBackend) -> dict[str, Any]:
+    return next(row for row in cloud.rows["project"] if row["uuid"] == _UUID)
+
+
+_UUID = next(row["uuid"] for row in FakeBackend().rows["project"] if row["name"] == "web")
+
+
+@pytest.mark.ui
+async def test_the_second_sees_what_the_first_changed_and_takes_mine(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await _edit_web(pilot, "!")
+        _faster(cloud, description="Theirs")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "mueller changed this while you had it open" in screen_text(pilot.app))
+        text = screen_text(pilot.app)
+        assert "Description" in text
+        assert "Theirs" in text
+        assert "Web shop!" in text or "!Web shop" in text
+        assert _web(cloud)["description"] == "Theirs", "nothing is overwritten unasked"
+        await pilot.press("space", "ctrl+s")
+        await until(pilot, lambda: "!" in _web(cloud)["description"])
+        assert "Edit: web: done." in " ".join(notices(pilot)) or "done." in " ".join(notices(pilot))
+
+
+@pytest.mark.ui
+async def test_theirs_stays_when_one_says_so_and_nothing_is_sent(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await _edit_web(pilot, "!")
+        _faster(cloud, description="Theirs")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+        calls = len(cloud.called("project.edit"))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Nothing of yours is left to be saved." in notices(pilot))
+        assert len(cloud.called("project.edit")) == calls
+        assert len(pilot.app.screen_stack) == 2
+        assert _web(cloud)["description"] == "Theirs"
+
+
+@pytest.mark.ui
+async def test_back_in_the_form_one_goes_on_from_theirs(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        form = await _edit_web(pilot, "!")
+        _faster(cloud, description="Theirs")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+        await pilot.click("#back")
+        await until(pilot, lambda: form.rows["description"].input.get() == "Theirs")
+        form.focus_field("description")
+        await pilot.pause(0.05)
+        await pilot.press("ctrl+end", "?", "ctrl+s")
+        await until(pilot, lambda: _web(cloud)["description"] in ("Theirs?", "?Theirs"))
+
+
+@pytest.mark.ui
+async def test_esc_goes_back_to_the_form_as_it_was(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        form = await _edit_web(pilot, "!")
+        _faster(cloud, description="Theirs")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert "!" in form.rows["description"].input.get()
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+
+
+@pytest.mark.ui
+async def test_what_the_form_does_not_show_is_no_reason_to_ask(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await _edit_web(pilot, "!")
+        _faster(cloud, max_vcpus=7)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "!" in _web(cloud)["description"])
+        assert _web(cloud)["max_vcpus"] == 7
+
+
+@pytest.mark.ui
+async def test_what_was_deleted_meanwhile_is_said_in_the_form(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        form = await _edit_web(pilot, "!")
+        _faster(cloud, description="Theirs")
+        cloud.refuse["project.show"] = NotFound("There is no {kind} {name}.", kind="project", name="web")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "There is no project web." in screen_text(pilot.app))
+        assert "!" in form.rows["description"].input.get()
+
+
+@pytest.mark.ui
+async def test_all_mine_and_all_theirs_are_one_press(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await _edit_web(pilot, "!")
+        _faster(cloud, description="Theirs")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+        await pilot.click("#mine")
+        await pilot.pause(0.1)
+        assert len(table(pilot).marked) == table(pilot).total
+        await pilot.click("#theirs")
+        await pilot.pause(0.1)
+        assert not table(pilot).marked
