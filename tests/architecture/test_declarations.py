@@ -31,7 +31,7 @@ LISTED = [pytest.param(spec, id=spec.name) for spec in SPECS if spec.lists_by]
 ALL = [pytest.param(spec, id=spec.name) for spec in SPECS]
 
 #: Keys of the console itself, which no action or related list may take.
-CONSOLE_KEYS = set("jkgGxyr/:?") | {"space", "enter", "escape"}
+CONSOLE_KEYS = set("jkgGxyrfOPSY/:?*") | {"space", "enter", "escape"}
 
 
 def _argument(spec: ResourceSpec, action: Action) -> set[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from core.errors import Conflict
 from core.i18n import set_language
 from tests.fakes.backend import NASTY, FakeBackend, vm_row
 from tests.ui.conftest import console_over, rows_are_there, screen_text, typed, until
@@ -40,6 +41,8 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "edit-secret": ("sysadm", ("5", "e")),
     "settings": ("sysadm", ("7",)),
     "edit-settings": ("sysadm", ("7", "e", "1", "0", "0", "down", "backspace", "backspace", "5")),
+    "columns": ("zhao", ("O",)),
+    "details-beside": ("zhao", ("P", "P")),
     "palette": ("zhao", ("ctrl+p",)),
     "menu": ("sysadm", ("f2",)),
 }
@@ -83,6 +86,27 @@ def test_names_that_are_only_names(snap_compare: Any) -> None:
     backend = FakeBackend()
     backend.rows["vm"] = [vm_row(n, name=name) for n, name in enumerate(NASTY)]
     assert snap_compare(console_over(backend), run_before=steps(()))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("size", SIZES)
+def test_conflict(snap_compare: Any, size: str, language: str) -> None:
+    set_language(language)
+    backend = FakeBackend()
+    backend.refuse["project.edit"] = Conflict("It was changed meanwhile.", field="version", who="mueller")
+
+    async def run(pilot: Pilot[Any]) -> None:
+        await steps(("2", "end", "e"))(pilot)
+        form = pilot.app.screen.form
+        form.focus_field("description")
+        await pilot.pause(0.1)
+        await typed(pilot, "!")
+        backend.change("project", "web", description="Web shop and its API", version=4)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 4)
+        await pilot.pause(0.4)
+
+    assert snap_compare(console_over(backend, account="sysadm"), terminal_size=SIZES[size], run_before=run)
 
 
 def test_first_run(snap_compare: Any) -> None:
