@@ -73,15 +73,15 @@ def _format(template: str, parameters: dict[str, Any]) -> str:
         shown["kind"] = _(shown["kind"])  # the one parameter that is a text of ours: what kind of object it is
     for name, value in parameters.items():
         if isinstance(value, list):
-            shown[name] = " ".join(_sentence(element) for element in value)
+            shown[name] = " ".join(sentence(element) for element in value)
     try:
         return _(template).format(**shown)
     except (KeyError, IndexError, ValueError):
         return template
 
 
-def _sentence(value: Any) -> str:
-    """An element of a parameter that is a list: a sentence ``{"message": template, "parameters": {...}}``."""
+def sentence(value: Any) -> str:
+    """A sentence ``{"message": template, "parameters": {...}}`` in the language now set; anything else as it is."""
     if not isinstance(value, dict):
         return str(value)
     inner = value.get("parameters")

@@ -28,6 +28,9 @@ SHUTDOWN = 60.0
 #: Samples that need QEMU's monitor, spread over this time.
 SAMPLE_MONITOR = 60.0
 
+#: What is to leave the trash for good is looked for.
+TRASH = 60.0
+
 #: A running `wait` looks at tasks of other hosts.
 WAIT_POLL = 1.0
 

@@ -29,7 +29,7 @@ MENUS: Mapping[str, tuple[Section, ...]] = {
         Section(N_("Storage pools"), ("pool", "volume", "image")),
         Section(N_("Hosts"), ("host", "host-group", "task")),
         Section(N_("Secrets"), ("secret",)),
-        Section(N_("Logs"), ("log", "login-log", "log-purge")),
+        Section(N_("Logs"), ("log", "login-log", "log-purge", "trash")),
         Section(N_("Parameters"), ("settings",)),
     ),
     PROJECT: (
@@ -60,6 +60,7 @@ NAMES: tuple[str, ...] = (
     "log",
     "login-log",
     "log-purge",
+    "trash",
     "settings",
     "cloud",
 )

@@ -72,6 +72,7 @@ STATE_SIGNS: Mapping[str, tuple[str, str]] = {
     "down": ("✗", "error"),
     "failed": ("✗", "error"),
     "missing": ("✗", "error"),
+    "restorable": ("○", "muted"),
 }
 
 #: What people read for each state word.
@@ -101,6 +102,7 @@ STATE_WORDS: Mapping[str, str] = {
     "down": N_("down"),
     "failed": N_("failed"),
     "missing": N_("missing"),
+    "restorable": N_("restorable"),
 }
 
 
@@ -218,6 +220,8 @@ class Action(NamedTuple):
         warning: msgid; what will happen, may use ``{name}`` and other keys of the row.
         preview: a reading operation that takes the same arguments and says what would happen: it is asked after the
             form, its answer's keys stand in ``warning``, and that is what is asked last.
+        plan: an operation that says, before anything is asked, what would happen to the row: ``lines`` of its answer
+            are sentences ``{"message": template, "parameters": {...}}``.
         allowed: whether it makes sense for this row now; greyed otherwise.
         task: whether the operation returns ``{"task": uuid}``, or ``tasks`` with several, to follow.
         screen: name of a special screen to open instead (``screens.special``).
@@ -238,6 +242,7 @@ class Action(NamedTuple):
     preview: str = ""
     danger: Danger = Danger.NONE
     warning: str = ""
+    plan: str = ""
     allowed: Callable[[Row], bool] | None = None
     task: bool = False
     screen: str = ""

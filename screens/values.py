@@ -38,11 +38,13 @@ def show(value: Any, kind: Kind, words: Mapping[str, str] = _NO_WORDS) -> str:
     if shower is not None:
         return shower(value)
     if isinstance(value, list | tuple):
-        return ", ".join(_word(item, words) for item in value)
+        return ("\n" if kind is Kind.MULTILINE else ", ").join(_word(item, words) for item in value)
     return _word(value, words)
 
 
 def _word(value: Any, words: Mapping[str, str]) -> str:
+    if isinstance(value, Mapping) and "message" in value:
+        return from_wire(dict(value)).text()
     text = str(value)
     return _(words[text]) if text in words else text
 

@@ -262,9 +262,10 @@ def force_waits(session: Session, target: str) -> bool:
     return any(json.loads(payload or "{}").get("force") for payload in session.scalars(statement))
 
 
-def targets_with_tasks(session: Session, targets: Collection[str]) -> set[str]:
-    """Which of these objects have a task that has not ended."""
+def targets_with_tasks(session: Session, targets: Collection[str], *, kind: str = "") -> set[str]:
+    """Which of these objects have a task, of a certain kind when one is named, that has not ended."""
     if not targets:
         return set()
     open_states = (TaskState.QUEUED.value, TaskState.RUNNING.value)
-    return set(session.scalars(select(Task.target).where(Task.target.in_(list(targets)), Task.state.in_(open_states))))
+    found = select(Task.target).where(Task.target.in_(list(targets)), Task.state.in_(open_states))
+    return set(session.scalars(found.where(Task.kind == kind) if kind else found))

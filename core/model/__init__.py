@@ -9,10 +9,14 @@ from core.model.projects import Project, ProjectGroup, project_in_group
 from core.model.secrets import Secret
 from core.model.storage import Image, Pool, Volume, pool_of_project
 from core.model.tasks import LogName, OperationLog, Purge, Setting, Task, TaskState
+from core.model.trash import HIDES_TRASH, LIVE, WITH_TRASH, Trashable, in_trash
 
 __all__ = [
+    "HIDES_TRASH",
+    "LIVE",
     "NAME_LENGTH",
     "SYSADM",
+    "WITH_TRASH",
     "Base",
     "CloudParameters",
     "Host",
@@ -38,10 +42,12 @@ __all__ = [
     "State",
     "Task",
     "TaskState",
+    "Trashable",
     "User",
     "Volume",
     "host_group_of_project",
     "host_in_group",
+    "in_trash",
     "instance_image",
     "instance_volume",
     "new_uuid",

@@ -21,6 +21,7 @@ from core.model.base import (
     table_arguments,
 )
 from core.model.projects import Project
+from core.model.trash import Trashable
 
 host_in_group = Table(
     "host_in_group",
@@ -100,7 +101,7 @@ class HostSample(Base):
     network_rate: Mapped[float]
 
 
-class HostGroup(Base):
+class HostGroup(Trashable, Base):
     """Hosts alike enough to run the same VMs (manual 6.2.1)."""
 
     __tablename__ = "host_group"

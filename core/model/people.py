@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.model.base import Base, Created, Id, Line, Name, Prose, Time, Title, Uuid, Word, table_arguments
 from core.model.projects import Project
+from core.model.trash import Trashable
 
 #: The one account of the system administrator; it cannot be renamed or deleted (manual 5.2).
 SYSADM = "sysadm"
@@ -21,7 +22,7 @@ class Role(StrEnum):
     PROJECT = "project"
 
 
-class User(Base):
+class User(Trashable, Base):
     """An account. Everyone but ``sysadm`` manages one project, or none yet."""
 
     __tablename__ = "user"

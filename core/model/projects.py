@@ -6,6 +6,7 @@ from sqlalchemy import Column, ForeignKey, Table
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.model.base import Base, Bytes, Count, Created, Id, Name, Path, Prose, Uuid
+from core.model.trash import Trashable
 
 project_in_group = Table(
     "project_in_group",
@@ -31,7 +32,7 @@ class ProjectGroup(Base):
     projects: Mapped[list[Project]] = relationship(secondary=project_in_group, back_populates="groups", lazy="raise")
 
 
-class Project(Base):
+class Project(Trashable, Base):
     """What VMs belong to, with what they may use at most (manual 7.2.1.3). A quota of 0 means none.
 
     ``charges`` counts bookings against the quotas: see :mod:`core.coordination.charges`.

@@ -26,3 +26,7 @@ class Actor:
     def is_sysadm(self) -> bool:
         """Whether this is the system administrator."""
         return self.role is Role.SYSADM
+
+
+#: hostd itself, for what it does on its own account: emptying the trash, for example.
+HOSTD = Actor(user_id=0, uuid="", account="hostd", role=Role.SYSADM, address="")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
@@ -22,11 +22,11 @@ from core.errors import (
     Unavailable,
 )
 from core.i18n import N_
-from core.model import OperationLog
+from core.model import HIDES_TRASH, OperationLog
 from core.rules import names
 from core.security.passwords import Passwords
 from core.security.vault import Vault
-from core.services.actor import Actor
+from core.services.actor import HOSTD, Actor
 from core.services.cloud import Cloud
 from core.services.fields import at_field
 from core.services.operation import (
@@ -40,6 +40,8 @@ from core.services.operation import (
 )
 from core.services.sessions import Sessions
 from core.services.slowing import confirm
+
+T = TypeVar("T")
 
 #: The one operation that is open to a user whose password must be changed first.
 FIRST_STEP = "profile.change-password"
@@ -118,7 +120,31 @@ class Services:
         check_permission(OPERATIONS[name], actor)
         return self.database.read(lambda session: work(self._call(session, actor)))
 
+    def duty(self, work: Callable[[Call], T]) -> T:
+        """Run a piece of hostd's own work as operations are run: in one transaction, then doorbells and news.
+
+        Raises:
+            DosvmError: it cannot be done now.
+        """
+        calls: list[Call] = []
+
+        def run(session: Session) -> T:
+            call = self._call(session, HOSTD)
+            result = work(call)
+            calls.append(call)
+            return result
+
+        result = self.database.write(run)
+        if calls[-1].topics or calls[-1].rings:
+            self._after_commit(calls[-1].rings, calls[-1].topics)
+        return result
+
+    def reading(self, work: Callable[[Call], T]) -> T:
+        """As :meth:`duty`, for what changes nothing."""
+        return self.database.read(lambda session: work(self._call(session, HOSTD)))
+
     def _call(self, session: Session, actor: Actor) -> Call:
+        session.info[HIDES_TRASH] = True
         return Call(session, actor, self.clock, self.cloud, self.passwords, self.vault)
 
     def _change(self, operation: Operation, arguments: dict[str, Any], actor: Actor, request: str) -> Answer:

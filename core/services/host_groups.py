@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from core.errors import InUse
 from core.i18n import N_
@@ -18,6 +18,7 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.projects import refuse_bound
 from core.services.relations import find_all, names_by, relink, some
+from core.services.trash import discard, refuse_trashed
 
 
 def _rows(call: Call, groups: Sequence[HostGroup]) -> list[dict[str, Any]]:
@@ -183,7 +184,7 @@ def _set(
 
 @operation("host-group.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="host_group")
 def delete_(call: Call, *, host_group: str) -> Answer:
-    """Delete a host group that no project uses and no instance is bound to (manual 6.2.1.4)."""
+    """Put a host group into the trash that no project uses and no instance is bound to (manual 6.2.1.4)."""
     group = find(call, HostGroup, host_group, field="host_group")
     projects = names_by(call, host_group_of_project, "group_id", "project_id", Project, [group.id])[group.id]
     if projects:
@@ -205,7 +206,10 @@ def delete_(call: Call, *, host_group: str) -> Answer:
             name=group.name,
             instances=some(bound),
         )
-    call.session.execute(delete(HostGroup).where(HostGroup.id == group.id))
+    columns = Instance.__table__.c
+    bound_by = select(columns.project_id).where(columns.host_group_id == group.id)
+    refuse_trashed(call, "host_group", group.name, Project.__table__.c.id.in_(bound_by))
+    discard(call, group)
     call.note(group.name, object=group.uuid)
     call.changed("host-group")
     return {}

@@ -168,7 +168,7 @@ def add(
         read_only=read_only,
         description=description,
     )
-    return order(call, "image.check", image, _host(call, image).id, project_id=project.id)
+    return order(call, "image.check", image, host_of(call, image).id, project_id=project.id)
 
 
 def create_sample_image(
@@ -196,7 +196,7 @@ def create_sample_image(
         description="",
     )
     return image, order(
-        call, "image.install", image, _host(call, image).id, project_id=project.id, payload={"source": "sample"}
+        call, "image.install", image, host_of(call, image).id, project_id=project.id, payload={"source": "sample"}
     )
 
 
@@ -277,7 +277,7 @@ def _unused_file(call: Call, group_id: int, file: str) -> None:
         )
 
 
-def _host(call: Call, image: Image) -> HostView:
+def host_of(call: Call, image: Image) -> HostView:
     """Who looks at an image's file: who did before, else this host, else one of the project's, else any that is up.
 
     Raises:
@@ -355,7 +355,7 @@ def edit_(
     call.changed("image")
     if not again:
         return _show(call, found)
-    host_id = _host(call, found).id
+    host_id = host_of(call, found).id
     done = order(call, "image.check", found, host_id, project_id=call.actor.project_id, payload={"before": before})
     return {**_show(call, found), **done}
 
@@ -391,7 +391,7 @@ def delete_(call: Call, *, image: str) -> Answer:
     _refuse_used(call, found)
     call.note(found.name, object=found.uuid, file=found.file)
     call.changed("image")
-    return order(call, "image.delete", found, _host(call, found).id, project_id=found.project_id)
+    return order(call, "image.delete", found, host_of(call, found).id, project_id=found.project_id)
 
 
 def _refuse_used(call: Call, image: Image, *which: Any) -> None:

@@ -26,6 +26,7 @@ from core.model import (
     User,
     Volume,
     host_group_of_project,
+    in_trash,
     pool_of_project,
     project_in_group,
 )
@@ -51,9 +52,12 @@ _KIND = {
 
 
 def visible(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
-    """The conditions under which rows of a table are the caller's to see."""
+    """The conditions under which rows of a table are the caller's to see.
+
+    What belongs to a project in the trash is nobody's; what is in the trash itself no operation's session finds.
+    """
     if call.actor.is_sysadm:
-        return []
+        return _of_live_projects(model)
     mine = call.actor.project_id
     if model in (Instance, Machine):
         return [model.project_id == mine]
@@ -66,7 +70,7 @@ def visible(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
         ]
     if model is Image:
         groups = select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine)
-        return [Image.group_id.in_(groups), (Image.project_id == mine) | Image.shared]
+        return [Image.group_id.in_(groups), (Image.project_id == mine) | Image.shared, *_of_live_projects(Image)]
     if model is ProjectGroup:
         return [ProjectGroup.id.in_(select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine))]
     if model is Project:
@@ -81,6 +85,14 @@ def visible(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
     if model is Host:
         return []  # names of hosts are no secret; which of them may be used is for placement to say
     raise AssertionError(f"no rule says who may see {model.__name__}")
+
+
+def _of_live_projects(model: type[Base]) -> list[ColumnElement[bool]]:
+    if model in (Instance, Machine, Image):
+        return [model.project_id.not_in(in_trash(Project))]
+    if model is Volume:
+        return [Volume.project_id.is_(None) | Volume.project_id.not_in(in_trash(Project))]
+    return []
 
 
 def find(call: Call, model: type[M], reference: str, *, field: str, statement: Select[Any] | None = None) -> M:

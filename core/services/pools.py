@@ -29,6 +29,7 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.orders import idle, order, reachable
 from core.services.relations import find_all, names_by, relink, some
+from core.services.trash import refuse_trashed
 
 #: Kinds of pools that can be made. The other ones of the manual come with their own needs.
 KINDS = ("dir",)
@@ -290,6 +291,8 @@ def delete_(call: Call, *, pool: str) -> Answer:
     """Forget a pool without volumes; its directory stays on the host."""
     found = find(call, Pool, pool, field="pool")
     charge(call.session, Pool, found.id)
+    owners = select(Volume.project_id).where(Volume.pool_id == found.id)
+    refuse_trashed(call, "pool", found.name, Project.__table__.c.id.in_(owners))
     volumes = call.session.scalars(
         select(Volume.name).where(Volume.pool_id == found.id).order_by(Volume.name).limit(6)
     ).all()

@@ -17,6 +17,7 @@ from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.relations import names_by, some
+from core.services.trash import refuse_trashed
 
 #: The identity of a project in a group, or of a group without projects, in one number.
 _MEMBER = ProjectGroup.id * 2**32 + func.coalesce(Project.id, 0)
@@ -211,6 +212,8 @@ def delete_(call: Call, *, project_group: str) -> Answer:
             name=group.name,
             projects=some(projects),
         )
+    members = select(project_in_group.c.project_id).where(project_in_group.c.group_id == group.id)
+    refuse_trashed(call, "project_group", group.name, Project.__table__.c.id.in_(members))
     _refuse_images(call, group, Image.group_id == group.id)
     call.session.execute(delete(ProjectGroup).where(ProjectGroup.id == group.id))
     call.note(group.name, object=group.uuid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from core.coordination import runs
 from core.coordination.charges import charge
@@ -23,10 +23,13 @@ from core.model import (
     User,
     Volume,
     host_group_of_project,
+    instance_image,
     pool_of_project,
     project_in_group,
 )
 from core.rules import names
+from core.services.contents import lines, of_project
+from core.services.dismantling import stop_all
 from core.services.editing import check_version, edit, touch, unused
 from core.services.fields import COUNT_MAX, SIZE_MAX, in_range, ruled
 from core.services.listing import Query, answer, flag, iso, listing
@@ -34,6 +37,7 @@ from core.services.lookup import find
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.project_groups import link
 from core.services.relations import find_all, names_by, relink, some, wanted
+from core.services.trash import discard
 from core.services.usage import QUOTAS
 
 #: Quotas counted in bytes; the others are numbers of things.
@@ -347,31 +351,50 @@ def _set_active(call: Call, project: str, *, active: bool) -> Answer:
 
 
 @operation("project.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="project")
-def delete_(call: Call, *, project: str) -> Answer:
-    """Delete a project on which nothing hangs any more."""
+def delete_(call: Call, *, project: str, everything: bool = False) -> Answer:
+    """Put a project into the trash; one that is not empty only with ``everything``, which stops its VMs first.
+
+    What it owns keeps its place on the disks until the project is restored, or deleted for good.
+    """
     found = find(call, Project, project, field="project")
     charge(call.session, Project, found.id)
-    hanging = (
-        (N_("instances"), Instance.name, Instance.project_id),
-        (N_("volumes"), Volume.name, Volume.project_id),
-        (N_("images"), Image.name, Image.project_id),
-        (N_("secrets"), Secret.name, Secret.project_id),
-        (N_("users"), User.account, User.project_id),
-    )
-    reasons = []
-    for kind, name, owner in hanging:
-        rows = call.session.scalars(select(name).where(owner == found.id).order_by(name).limit(6)).all()
-        if rows:
-            reasons.append(f"{kind}: {some(rows)}")
-    if reasons:
+    holds = of_project(call, found.id)
+    if holds and not everything:
         raise InUse(
-            N_("Project {name} still has {reasons}."),
-            remedy=N_("Delete or remove them first."),
-            field="project",
+            N_("Project {name} is not empty. {contents}"),
+            remedy=N_("Delete them first, or confirm that everything is to be deleted."),
+            field="everything",
             name=found.name,
-            reasons="; ".join(reasons),
+            contents=lines(holds),
         )
-    call.session.execute(delete(Project).where(Project.id == found.id))
-    call.note(found.name, object=found.uuid)
-    call.changed("project", "project-group", "pool", "host-group")
-    return {}
+    _refuse_shared(call, found)
+    tasks = stop_all(call, found.id, force=False)
+    admins = list(call.session.scalars(select(User.id).where(User.project_id == found.id)))
+    if admins:
+        call.session.execute(
+            update(User).where(User.id.in_(admins)).values(project_id=None).execution_options(synchronize_session=False)
+        )
+    discard(call, found, admins=admins)
+    call.note(found.name, object=found.uuid, everything=everything)
+    call.changed("project", "project-group", "host-group", "pool", "user", "vm", "instance", "volume", "image")
+    return {"uuid": found.uuid, "name": found.name, "tasks": tasks}
+
+
+def _refuse_shared(call: Call, project: Project) -> None:
+    """Refuse to take away images that instances of other projects use."""
+    users = call.session.execute(
+        select(Image.name, Instance.name.label("instance"))
+        .join(instance_image, instance_image.c.image_id == Image.id)
+        .join(Instance, Instance.id == instance_image.c.instance_id)
+        .where(Image.project_id == project.id, Instance.project_id != project.id)
+        .order_by(Image.name)
+        .limit(6)
+    ).all()
+    if users:
+        raise InUse(
+            N_("Images of project {name} are used by instances of other projects: {images}."),
+            remedy=N_("Take them out of those instances first."),
+            field="project",
+            name=project.name,
+            images=some(f"{row.name} ({row.instance})" for row in users),
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import core.services.cloud_services
+import core.services.contents
 import core.services.host_groups
 import core.services.hosts
 import core.services.images
@@ -18,6 +19,7 @@ import core.services.purges
 import core.services.secrets
 import core.services.settings
 import core.services.tasks
+import core.services.trash
 import core.services.usage
 import core.services.users
 import core.services.volumes  # noqa: F401

@@ -15,7 +15,7 @@ from core.clock import Clock
 from core.database import Database
 from core.errors import AuthenticationFailed
 from core.i18n import N_
-from core.model import Project, Role, Session, User
+from core.model import LIVE, Project, Role, Session, User
 from core.security.passwords import Passwords
 from core.services.actor import Actor
 from core.services.preferences import preferences_of
@@ -187,8 +187,10 @@ class Sessions:
 
 
 def _user_and_project() -> Any:
-    return select(User, Project.name.label("project"), Project.active.label("active")).outerjoin(
-        Project, Project.id == User.project_id
+    return (
+        select(User, Project.name.label("project"), Project.active.label("active"))
+        .outerjoin(Project, Project.id == User.project_id)
+        .options(LIVE)
     )
 
 

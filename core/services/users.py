@@ -15,6 +15,7 @@ from core.services.fields import ruled
 from core.services.listing import Query, answer, flag, iso, listing
 from core.services.lookup import find
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, NewPassword, operation
+from core.services.trash import discard
 
 
 def user_row(user: User, project: str | None) -> dict[str, Any]:
@@ -239,11 +240,11 @@ def set_password(call: Call, *, user: str, new_password: NewPassword) -> Answer:
 
 @operation("user.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="user", confirm="own_password")
 def delete_(call: Call, *, user: str) -> Answer:
-    """Delete an account; what its user did stays, for it is the project's."""
+    """Put an account into the trash; what its user did stays, for it is the project's."""
     found = find(call, User, user, field="user")
     _not_sysadm(found)
     end_sessions(call, found)
-    call.session.execute(delete(User).where(User.id == found.id))
+    discard(call, found)
     call.note(found.account, object=found.uuid)
     call.changed("user", "project")
     return {}

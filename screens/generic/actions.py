@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from core.errors import sentence
 from core.i18n import N_, _
 from screens.context import Context
 from screens.generic.cells import label_of, reference_of
@@ -42,6 +43,7 @@ class ActionRun:
         self._rows = list(rows)
         self._ask = ask
         self._done = done
+        self._plan: list[Any] = []
 
     # -- what is asked first
 
@@ -58,6 +60,18 @@ class ActionRun:
             action.screen, self._spec, self._rows[0] if self._rows else None
         ):
             return
+        if action.plan and len(self._rows) == 1:
+            arguments = self._reference(self._rows[0])
+            self._ask(lambda: self._context.backend.call(action.plan, **arguments), self._planned)
+        else:
+            self._go_on()
+
+    def _planned(self, answer: Mapping[str, Any]) -> None:
+        self._plan = list(answer["lines"])
+        self._go_on()
+
+    def _go_on(self) -> None:
+        action = self._action
         if action.fields and offered(action.fields):
             self._open_form()
         elif action.danger is not Danger.NONE:
@@ -87,7 +101,7 @@ class ActionRun:
         rows = self._rows
         template = _(self._action.warning) if self._action.warning else f"{_(self._action.label)}: {{name}}"
         if len(rows) == 1:
-            return filled(template, rows[0])
+            return "\n".join([filled(template, rows[0]), *(sentence(line) for line in self._plan)])
         said = [_(N_("{count} at once: {names}.")).format(count=len(rows), names=self._listed())]
         if self._action.warning:
             what = filled(template, dict.fromkeys(("name", *rows[0]), "…"))

@@ -117,12 +117,28 @@ SPEC = ResourceSpec(
         ),
         Action("usage", N_("Usage"), key="p", screen="usage", command_line=False),
         Action(
+            "contents",
+            N_("Contents"),
+            "project.contents",
+            console=False,
+        ),
+        Action(
             "delete",
             N_("Delete"),
             "project.delete",
             key="d",
             danger=Danger.TYPE_NAME,
-            warning=N_("The project {name} is deleted with its quotas. It must be empty first."),
+            warning=N_("The project {name} goes to the trash. From there it can be restored for some time."),
+            plan="project.contents",
+            fields=(
+                Field(
+                    "everything",
+                    N_("Everything in it too"),
+                    Kind.BOOLEAN,
+                    hint=N_("Its VMs are stopped. Instances, volumes and images go to the trash with the project."),
+                ),
+            ),
+            task=True,
         ),
     ),
     related=(

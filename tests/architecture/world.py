@@ -120,6 +120,10 @@ def furnish(office: Office) -> tuple[dict[str, str], dict[str, str]]:
     for account in ("frozen", "newcomer"):
         office.user(account, "web")
     office.sysadm("user.freeze", user="frozen")
+    office.user("gone", "web")
+    office.sysadm("user.delete", user="gone", own_password=PASSWORD)
+    names["trash"] = "gone"
+    uuids["trash"] = office.sysadm("trash.list")["rows"][0]["uuid"]
     office.services.database.write(
         lambda s: s.execute(update(User).where(User.account == "newcomer").values(must_change_password=True))
     )

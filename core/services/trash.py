@@ -1,0 +1,282 @@
+"""The trash: what was deleted waits there, hidden from everything, until it is restored or its time is over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, literal, select, union_all, update
+
+from core.coordination.charges import charge
+from core.errors import AlreadyExists, NotFound, Refused
+from core.i18n import N_
+from core.model import WITH_TRASH, HostGroup, Project, User
+from core.rules import names
+from core.rules.names import is_uuid
+from core.services import contents
+from core.services.editing import unused
+from core.services.fields import ruled
+from core.services.listing import Query, answer, iso, listing
+from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
+
+#: Days that deleted things are kept when nothing else was set.
+TRASH_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One kind of things that go to the trash: its table, its column of unique names and their rule."""
+
+    table: Any
+    column: str
+    rule: Callable[[str], None]
+    title: str
+
+
+BINS: Mapping[str, Bin] = {
+    "user": Bin(User, "account", names.account, N_("user")),
+    "project": Bin(Project, "name", names.name, N_("project")),
+    "host-group": Bin(HostGroup, "name", names.name, N_("host group")),
+}
+
+
+def discard(call: Call, row: Any, **memory: Any) -> None:
+    """Put a row into the trash; its name is free from then on.
+
+    Args:
+        call: the operation's call.
+        row: of one of the tables of :data:`BINS`.
+        memory: what else is needed to take it back; JSON data.
+    """
+    kind, bin_ = next((kind, bin_) for kind, bin_ in BINS.items() if bin_.table is type(row))
+    now = call.clock.now()
+    call.session.execute(
+        update(bin_.table)
+        .where(bin_.table.id == row.id)
+        .values(
+            {
+                "deleted": now,
+                "deleted_by": call.actor.account,
+                "trash_name": getattr(row, bin_.column),
+                "trash_memory": json.dumps(memory) if memory else "",
+                bin_.column: row.uuid,
+                "version": bin_.table.version + 1,
+            }
+        )
+        .execution_options(synchronize_session=False)
+    )
+    if days_kept(call) == 0:
+        remove(call, kind, row.id)
+    call.changed("trash")
+
+
+def days_kept(call: Call) -> int:
+    """How many days what is deleted can be restored; 0: not at all."""
+    return TRASH_DAYS
+
+
+def remove(call: Call, kind: str, row_id: int) -> None:
+    """Let a row of the trash go for good: at once, or for a project once all that it owns is gone."""
+    table = BINS[kind].table
+    if kind == "project":
+        call.session.execute(update(table).where(table.id == row_id).values(purging=True))
+    else:
+        call.session.execute(delete(table).where(table.id == row_id))
+
+
+def _everything() -> Any:
+    parts = []
+    for kind, bin_ in BINS.items():
+        columns = bin_.table.__table__.c
+        parts.append(
+            select(
+                columns.uuid.label("uuid"),
+                literal(kind).label("kind"),
+                columns.trash_name.label("name"),
+                columns.deleted.label("deleted"),
+                columns.deleted_by.label("account"),
+                columns.purging.label("purging"),
+            ).where(columns.deleted.is_not(None))
+        )
+    return union_all(*parts).subquery("trash")
+
+
+def _row(call: Call, found: Any) -> dict[str, Any]:
+    until: datetime = found.deleted + timedelta(days=days_kept(call))
+    return {
+        "uuid": found.uuid,
+        "name": found.name,
+        "kind": found.kind,
+        "state": "deleting" if found.purging else "restorable",
+        "deleted": iso(found.deleted),
+        "account": found.account,
+        "until": iso(until),
+    }
+
+
+@operation("trash.list", roles=SYSTEM_ADMIN)
+def list_(call: Call, *, query: Query) -> Answer:
+    """All that was deleted and can be restored, the newest first."""
+    trash = _everything()
+    rows, total = listing(
+        call,
+        select(trash),
+        query,
+        columns={
+            "deleted": trash.c.deleted,
+            "name": trash.c.name,
+            "kind": trash.c.kind,
+            "account": trash.c.account,
+        },
+        tie=trash.c.uuid,
+        search=[trash.c.name],
+        filters={"kind": lambda value: trash.c.kind == value},
+        default=(trash.c.deleted.desc(), trash.c.uuid),
+    )
+    return answer([_row(call, found) for found in rows], total)
+
+
+def _find(call: Call, reference: str) -> tuple[str, Any]:
+    """Something in the trash, by UUID or by the name it had.
+
+    Returns:
+        Its kind and its row.
+
+    Raises:
+        NotFound: there is none, or the name fits several.
+    """
+    found: list[tuple[str, Any]] = []
+    for kind, bin_ in BINS.items():
+        table = bin_.table
+        which: ColumnElement[bool] = (
+            table.uuid == reference.lower() if is_uuid(reference) else table.trash_name == reference
+        )
+        statement = select(table).where(table.deleted.is_not(None), which).limit(2)
+        rows = call.session.scalars(statement.execution_options(**{WITH_TRASH: True}))
+        found += [(kind, row) for row in rows]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NotFound(
+            N_("Several things in the trash have the name {name}."),
+            remedy=N_("Write the UUID."),
+            field="trash",
+            name=reference,
+        )
+    raise NotFound(N_("There is nothing called {name} in the trash."), field="trash", name=reference)
+
+
+@operation("trash.show", roles=SYSTEM_ADMIN)
+def show(call: Call, *, trash: str) -> Answer:
+    """One thing in the trash, and under ``lines`` what hangs on it."""
+    kind, row = _find(call, trash)
+    everything = _everything()
+    found = call.session.execute(select(everything).where(everything.c.uuid == row.uuid)).one()
+    holds = contents.of_project(call, row.id) if kind == "project" else None
+    return {**_row(call, found), "lines": contents.lines(holds) if holds else []}
+
+
+@operation("trash.restore", roles=SYSTEM_ADMIN, action=N_("Restore"), target="trash")
+def restore(call: Call, *, trash: str, name: str = "") -> Answer:
+    """Take something back, under its name or under another one."""
+    kind, row = _find(call, trash)
+    bin_ = BINS[kind]
+    if row.purging:
+        raise Refused(
+            N_("{name} is being deleted for good."), remedy=N_("It cannot be restored any more."), name=row.trash_name
+        )
+    wanted = name or row.trash_name
+    ruled("name", bin_.rule, wanted)
+    try:
+        unused(call, getattr(bin_.table, bin_.column) == wanted, wanted)
+    except AlreadyExists as error:
+        error.remedy = N_("Restore it under another name.")
+        raise
+    call.session.execute(
+        update(bin_.table)
+        .where(bin_.table.id == row.id)
+        .values(
+            {
+                "deleted": None,
+                "deleted_by": "",
+                "trash_name": "",
+                "trash_memory": "",
+                bin_.column: wanted,
+                "version": bin_.table.version + 1,
+            }
+        )
+        .execution_options(synchronize_session=False)
+    )
+    memory = json.loads(row.trash_memory) if row.trash_memory else {}
+    call.note(wanted, object=row.uuid, kind=kind, name=row.trash_name)
+    if kind == "project":
+        _rejoin(call, row.id, memory.get("admins", []))
+    call.changed("trash", kind, "project", "user", "vm", "volume", "image", "instance")
+    return {"uuid": row.uuid, "name": wanted, "kind": kind}
+
+
+def _rejoin(call: Call, project_id: int, admins: list[int]) -> None:
+    """Let those manage a restored project again who managed it and have found no other one since."""
+    if admins:
+        call.session.execute(
+            update(User)
+            .where(User.id.in_(admins), User.project_id.is_(None))
+            .values(project_id=project_id)
+            .execution_options(synchronize_session=False)
+        )
+
+
+@operation("trash.purge", roles=SYSTEM_ADMIN, action=N_("Delete for good"), target="trash")
+def purge(call: Call, *, trash: str) -> Answer:
+    """Delete something in the trash for good; a project with the files of its volumes and images, by tasks."""
+    from core.services.dismantling import dismantle
+
+    kind, row = _find(call, trash)
+    call.note(row.trash_name, object=row.uuid, kind=kind)
+    call.changed("trash", kind)
+    remove(call, kind, row.id)
+    if kind != "project":
+        return {"uuid": row.uuid, "name": row.trash_name}
+    charge(call.session, Project, row.id)
+    return {"uuid": row.uuid, "name": row.trash_name, "tasks": dismantle(call, row.id)}
+
+
+def overdue(call: Call) -> list[tuple[str, datetime]]:
+    """UUID, and time of deletion, of what has been in the trash for longer than it is kept."""
+    trash = _everything()
+    before = call.clock.now() - timedelta(days=days_kept(call))
+    statement = select(trash.c.uuid, trash.c.deleted).where(trash.c.deleted <= before, ~trash.c.purging).limit(100)
+    return [(row.uuid, row.deleted) for row in call.session.execute(statement)]
+
+
+def half_gone(call: Call) -> list[int]:
+    """The ids of the projects that are being deleted for good."""
+    columns = Project.__table__.c
+    return list(call.session.scalars(select(columns.id).where(columns.purging)))
+
+
+def refuse_trashed(call: Call, field: str, name: str, projects: ColumnElement[bool]) -> None:
+    """Refuse to delete what a project in the trash still needs.
+
+    Args:
+        call: the operation's call.
+        field: the argument that names what was to be deleted.
+        name: its name.
+        projects: the condition on ``Project.__table__`` under which a project needs it.
+
+    Raises:
+        Refused: one does; names it.
+    """
+    columns = Project.__table__.c
+    holder = call.session.scalar(select(columns.trash_name).where(columns.deleted.is_not(None), projects).limit(1))
+    if holder is not None:
+        raise Refused(
+            N_("{name} is still needed by project {project}, which is in the trash."),
+            remedy=N_("Restore the project, or delete it for good."),
+            field=field,
+            name=name,
+            project=holder,
+        )

@@ -1,0 +1,274 @@
+"""What is deleted waits in the trash: nobody finds it, and it comes back whole."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core.errors import AuthenticationFailed, InUse, NotFound, PermissionDenied, Refused
+from core.model import (
+    Host,
+    Image,
+    Instance,
+    Machine,
+    Project,
+    ProjectGroup,
+    Task,
+    TaskState,
+    User,
+    Volume,
+    instance_image,
+)
+from core.services.dismantling import AGAIN, dismantle
+from core.services.sessions import Sessions
+from tests.architecture.world import furnish
+from tests.fakes.clock import StillClock
+from tests.fakes.office import PASSWORD, Office
+
+
+@pytest.fixture
+def furnished(office: Office) -> Office:
+    """Projects ``web`` and ``shop``, each with one of everything."""
+    furnish(office)
+    return office
+
+
+def read(office: Office, statement: Any) -> list[Any]:
+    return list(office.services.database.read(lambda session: session.scalars(statement).all()))
+
+
+def write(office: Office, statement: Any) -> None:
+    office.services.database.write(lambda session: session.execute(statement))
+
+
+def running(vm: str) -> Any:
+    """The statement that makes a VM run."""
+    host = select(Host.id).order_by(Host.id).limit(1).scalar_subquery()
+    return update(Machine).where(Machine.name == vm).values(power="on", state="running", host_id=host)
+
+
+def end_tasks(office: Office, state: str = "done") -> list[str]:
+    """End all open tasks as their hosts would; what was to be deleted is gone then."""
+
+    def work(session: Session) -> list[str]:
+        kinds = []
+        for task in session.scalars(select(Task).where(Task.state == TaskState.QUEUED.value).order_by(Task.id)):
+            task.state, task.finished = state, office.services.clock.now()
+            kinds.append(task.kind)
+            if state == "done":
+                table = {"volume.delete": Volume, "image.delete": Image}.get(task.kind)
+                for row in session.scalars(select(table).where(table.uuid == task.target)) if table else ():
+                    session.delete(row)
+                if task.kind == "machine.stop":
+                    session.execute(update(Machine).where(Machine.uuid == task.target).values(state="off"))
+        return kinds
+
+    return office.services.database.write(work)
+
+
+def go_on(office: Office) -> None:
+    """What hostd does once a minute."""
+    for project in read(office, select(Project.id).where(Project.purging)):
+        office.services.duty(partial(dismantle, project_id=project))
+
+
+def test_a_deleted_user_cannot_log_in_and_is_found_nowhere(office: Office, sessions: Sessions) -> None:
+    office.project("web", admin="zhao")
+    token, _row = sessions.login("zhao", PASSWORD, "192.0.2.7")
+    office.sysadm("user.delete", user="zhao", own_password=PASSWORD)
+    assert office.sysadm.names("user.list") == []
+    assert office.sysadm("user.list")["total"] == 0
+    assert office.sysadm("project.show", project="web")["admins"] == []
+    with pytest.raises(NotFound):
+        office.sysadm("user.show", user="zhao")
+    with pytest.raises(AuthenticationFailed):
+        sessions.authenticate_token(token, "192.0.2.7")
+    with pytest.raises(AuthenticationFailed):
+        sessions.login("zhao", PASSWORD, "192.0.2.7")
+
+
+def test_a_restored_user_is_as_before(office: Office, sessions: Sessions) -> None:
+    office.project("web", admin="zhao")
+    office.sysadm("user.edit", user="zhao", phone="123")
+    office.sysadm("user.delete", user="zhao", own_password=PASSWORD)
+    (row,) = office.sysadm("trash.list")["rows"]
+    assert (row["name"], row["kind"], row["account"], row["state"]) == ("zhao", "user", "sysadm", "restorable")
+    office.sysadm("trash.restore", trash="zhao")
+    user = office.sysadm("user.show", user="zhao")
+    assert (user["project"], user["phone"]) == ("web", "123")
+    sessions.login("zhao", PASSWORD, "192.0.2.7")
+    assert office.sysadm("trash.list")["rows"] == []
+
+
+def test_a_name_is_free_while_its_owner_is_in_the_trash_and_then_a_new_one_is_needed(office: Office) -> None:
+    office.project("web", admin="zhao")
+    office.sysadm("user.delete", user="zhao", own_password=PASSWORD)
+    office.user("zhao")
+    with pytest.raises(Refused, match=r"zhao is taken.*another name"):
+        office.sysadm("trash.restore", trash="zhao")
+    office.sysadm("trash.restore", trash="zhao", name="zhao-2")
+    assert office.sysadm("user.show", user="zhao-2")["project"] == "web"
+    office.sysadm("user.delete", user="zhao", own_password=PASSWORD)
+    office.sysadm("user.delete", user="zhao-2", own_password=PASSWORD)
+    office.user("zhao")
+    office.sysadm("user.delete", user="zhao", own_password=PASSWORD)
+    with pytest.raises(NotFound, match="Several"):
+        office.sysadm("trash.restore", trash="zhao")
+
+
+def test_a_host_group_comes_back_with_its_hosts(office: Office) -> None:
+    office.host("server185")
+    office.sysadm("host-group.add", name="fast", hosts=["server185"])
+    office.sysadm("host-group.delete", host_group="fast")
+    assert office.sysadm.names("host-group.list") == []
+    with pytest.raises(NotFound):
+        office.sysadm("host-group.edit", host_group="fast", description="x")
+    office.sysadm("trash.restore", trash="fast")
+    assert office.sysadm("host-group.show", host_group="fast")["hosts"] == ["server185"]
+
+
+def test_a_project_that_is_not_empty_says_all_that_hangs_on_it(furnished: Office) -> None:
+    with pytest.raises(InUse) as refused:
+        furnished.sysadm("project.delete", project="web")
+    text = refused.value.text()
+    for word in ("web-vm", "web-instance", "web-pool/web-disk", "1 MiB", "web-image", "web-admin", "frozen"):
+        assert word in text
+    contents = furnished.sysadm("project.contents", project="web")
+    assert contents["vms"] == [{"name": "web-vm", "on": False}]
+    assert contents["volumes"] == [{"reference": "web-pool/web-disk", "capacity": 2**20}]
+    assert len(contents["lines"]) == 5
+    assert furnished.sysadm("project.show", project="web")["name"] == "web"
+
+
+def test_nothing_of_a_project_in_the_trash_is_seen_or_used(furnished: Office) -> None:
+    sysadm = furnished.sysadm
+    before = {name: sysadm(name)["total"] for name in ("vm.list", "instance.list", "volume.list", "image.list")}
+    sysadm("project.delete", project="web", everything=True)
+    for name, count in before.items():
+        assert sysadm(name)["total"] == count - 1, name
+        assert not [row for row in sysadm(name)["rows"] if row["name"].startswith("web")]
+    assert "web" not in sysadm.names("project.list")
+    assert "web" not in sysadm.names("usage.list")
+    assert sysadm("project-group.show", project_group="web-group")["projects"] == []
+    assert sysadm("pool.show", pool="web-pool")["projects"] == []
+    for operation, argument in (("vm.show", "vm"), ("instance.show", "instance"), ("image.show", "image")):
+        with pytest.raises(NotFound):
+            sysadm(operation, **{argument: f"web-{argument}"})
+    with pytest.raises(NotFound):
+        sysadm("volume.delete", volume="web-pool/web-disk")
+    with pytest.raises(PermissionDenied, match="no project"):
+        furnished.person("web-admin")("vm.list")
+
+
+def test_what_a_project_in_the_trash_needs_cannot_be_deleted(furnished: Office) -> None:
+    sysadm = furnished.sysadm
+    sysadm("project.delete", project="web", everything=True)
+    for operation, arguments in (
+        ("pool.delete", {"pool": "web-pool"}),
+        ("project-group.delete", {"project_group": "web-group"}),
+    ):
+        with pytest.raises(Refused, match="web, which is in the trash"):
+            sysadm(operation, **arguments)
+
+
+def test_a_restored_project_is_whole_again_with_its_vms_off(furnished: Office) -> None:
+    sysadm = furnished.sysadm
+    row = sysadm("project.show", project="web")
+    write(furnished, running("web-vm"))
+    answer = sysadm("project.delete", project="web", everything=True)
+    assert len(answer["tasks"]) == 1
+    assert end_tasks(furnished) == ["machine.stop"]
+    sysadm("trash.restore", trash="web")
+    after = sysadm("project.show", project="web")
+    assert {k: v for k, v in after.items() if k != "version"} == {k: v for k, v in row.items() if k != "version"}
+    vm = furnished.person("web-admin")("vm.show", vm="web-vm")
+    assert (vm["power"], vm["state"]) == ("off", "off")
+    assert furnished.person("web-admin")("volume.show", volume="web-pool/web-disk")["instances"] == ["web-instance"]
+
+
+def test_an_admin_who_found_another_project_meanwhile_stays_there(furnished: Office) -> None:
+    sysadm = furnished.sysadm
+    sysadm("project.delete", project="web", everything=True)
+    sysadm("project.configure", project="shop", add_admins=["web-admin"])
+    sysadm("trash.restore", trash="web")
+    assert sysadm("user.show", user="web-admin")["project"] == "shop"
+    assert sysadm("project.show", project="web")["admins"] == ["frozen", "newcomer"]
+
+
+def test_deleted_for_good_a_project_takes_its_files_along(furnished: Office, clock: StillClock) -> None:
+    sysadm = furnished.sysadm
+    write(furnished, running("web-vm"))
+    sysadm("project.delete", project="web", everything=True)
+    end_tasks(furnished, "failed")  # the guest did not stop
+    sysadm("trash.purge", trash="web")
+    with pytest.raises(Refused, match="deleted for good"):
+        sysadm("trash.restore", trash="web")
+    assert end_tasks(furnished) == ["machine.stop"]
+    go_on(furnished)
+    go_on(furnished)  # asked twice, ordered once
+    assert sorted(end_tasks(furnished)) == ["image.delete", "volume.delete"]
+    go_on(furnished)
+    assert read(furnished, select(Project.trash_name).where(Project.deleted.is_not(None))) == []
+    for table in (Volume, Image, Instance, Machine):
+        assert not [n for n in read(furnished, select(table.name)) if n.startswith("web")]
+    assert "shop" in sysadm.names("project.list")
+    sysadm("project-group.delete", project_group="web-group")
+
+
+def test_a_file_that_cannot_be_deleted_is_tried_again_later(furnished: Office, clock: StillClock) -> None:
+    furnished.sysadm("project.delete", project="web", everything=True)
+    furnished.sysadm("trash.purge", trash="web")
+    assert len(end_tasks(furnished, "failed")) == 2
+    go_on(furnished)
+    assert end_tasks(furnished) == []
+    clock.advance(AGAIN.total_seconds() + 1)
+    go_on(furnished)
+    assert len(end_tasks(furnished)) == 2
+    go_on(furnished)
+    assert "web" not in furnished.sysadm.names("trash.list")
+
+
+def test_an_image_that_others_use_keeps_its_project(furnished: Office) -> None:
+    def use(session: Session) -> None:
+        image = session.scalars(select(Image.id).where(Image.name == "web-image")).one()
+        shop = session.scalars(select(Instance.id).where(Instance.name == "shop-instance")).one()
+        session.execute(instance_image.insert().values(instance_id=shop, image_id=image))
+
+    furnished.services.database.write(use)
+    with pytest.raises(InUse, match=r"web-image \(shop-instance\)"):
+        furnished.sysadm("project.delete", project="web", everything=True)
+
+
+def test_its_time_is_over_after_some_days(office: Office, clock: StillClock) -> None:
+    from core.services.trash import overdue
+
+    office.user("zhao")
+    office.sysadm("user.delete", user="zhao", own_password=PASSWORD)
+    clock.advance(timedelta(days=29).total_seconds())
+    assert office.services.reading(overdue) == []
+    clock.advance(timedelta(days=2).total_seconds())
+    ((uuid, _deleted),) = office.services.reading(overdue)
+    office.sysadm("trash.purge", trash=uuid)
+    assert read(office, select(User.account)) == ["sysadm"]
+
+
+def test_deleting_is_in_the_log_with_its_end(furnished: Office) -> None:
+    furnished.sysadm("project.delete", project="web", everything=True)
+    furnished.sysadm("trash.restore", trash="web")
+    furnished.sysadm("project.delete", project="web", everything=True)
+    furnished.sysadm("trash.purge", trash="web")
+    rows = furnished.sysadm("log.list", search="web", sort="at")["rows"]
+    told = [row["operation"] for row in rows if row["target"] == "web" and "configure" not in row["operation"]]
+    assert told[-4:] == ["project.delete", "trash.restore", "project.delete", "trash.purge"]
+
+
+def test_a_group_of_projects_is_not_empty_for_what_is_in_the_trash(furnished: Office) -> None:
+    furnished.sysadm("project.delete", project="web", everything=True)
+    assert read(furnished, select(ProjectGroup.name).where(ProjectGroup.name == "web-group")) == ["web-group"]
+    with pytest.raises(Refused):
+        furnished.sysadm("project-group.delete", project_group="web-group")
