@@ -339,6 +339,24 @@ def world() -> dict[str, list[Row]]:
         }
         for n in (1, 2)
     ]  # fmt: skip
+    trash = [
+        {
+            "uuid": uuid_of(f"trash-{name}"),
+            "name": name,
+            "kind": kind,
+            "state": state,
+            "deleted": BORN,
+            "account": "sysadm",
+            "until": "2026-12-24T09:00:00",
+            "lines": contents() if kind == "project" else [],
+        }
+        for name, kind, state in (
+            ("qian", "user", "restorable"),
+            ("旧网站", "project", "restorable"),
+            ("shop-2019", "project", "deleting"),
+            ("slow", "host-group", "restorable"),
+        )
+    ]
     groups = [
         {
             "uuid": uuid_of("acme"),
@@ -377,6 +395,7 @@ def world() -> dict[str, list[Row]]:
         "log": log,
         "login-log": logins,
         "log-purge": purges,
+        "trash": trash,
         "settings": [
             {
                 "uuid": uuid_of("settings"),
@@ -531,6 +550,8 @@ class FakeBackend:
             self.passwords[self.account] = arguments["new_password"]
             self.must_change.discard(self.account)
             return {}
+        if operation == "project.contents":
+            return {"uuid": arguments["project"], "lines": contents()}
         if resource == "settings":
             (row,) = self.rows[resource]
             if verb == "edit":
@@ -615,6 +636,26 @@ class FakeBackend:
             self.rows[resource] = [{**r, **changed} if r is row else r for r in self.rows[resource]]
         self.ring()
         return dict(row)
+
+
+def contents() -> list[Row]:
+    """What hangs on a project, in sentences."""
+    names = "web-front-01, web-front-02, web-front-03, web-front-04, web-front-05 …"
+    return [
+        {
+            "message": "VMs ({count}, of which {running} run): {names}.",
+            "parameters": {"count": 40, "running": 27, "names": names},
+        },
+        {"message": "Instances ({count}): {names}.", "parameters": {"count": 2, "names": "web-front, 网站"}},
+        {
+            "message": "Volumes ({count}, {size}): {names}.",
+            "parameters": {"count": 6, "size": "120 GiB", "names": "local/disk1, local/disk2 …"},
+        },
+        {
+            "message": "Administrators, who will be without a project ({count}): {names}.",
+            "parameters": {"count": 1, "names": "zhao"},
+        },
+    ]
 
 
 def samples(count: int = 60, end: float | None = None) -> list[Row]:

@@ -34,6 +34,8 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "users": ("sysadm", ()),
     "projects": ("sysadm", ("2",)),
     "configure": ("sysadm", ("2", "c")),
+    "delete-project": ("sysadm", ("2", "d")),
+    "trash": ("sysadm", ("5", "]", "]")),
     "hosts": ("sysadm", ("4",)),
     "host": ("sysadm", ("4", "enter")),
     "secrets": ("sysadm", ("5",)),
