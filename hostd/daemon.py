@@ -66,6 +66,7 @@ from hostd.settings import Settings
 from hostd.settler import Settler
 from hostd.state_lock import hold
 from hostd.targets import Targets
+from hostd.trash import Trash
 
 logger = logging.getLogger("hostd.daemon")
 
@@ -177,9 +178,14 @@ class Daemon:
         self.upkeep = pool_tasks.Upkeep(
             self.database, lambda: self.heartbeat.host_id, self.connection, pools, self.bus, settings.state
         )
+        trash = Trash(self.services)
         self.duties = Duties(
-            [Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now()))]
+            [
+                Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
+                Duty("trash", intervals.TRASH, trash.look),
+            ]
         )
+        self.bus.listen(lambda topics, _heard: self.duties.soon("trash") if trash.concerns(topics) else None)
         if self.listens:
             self.peers.others(self.cloud.others)
             self.bus.listen(lambda topics, heard: None if heard else self.peers.spread(topics))

@@ -13,6 +13,9 @@ from hostd.log import Throttled
 
 logger = logging.getLogger("hostd.duties")
 
+#: Seconds between two times that a duty is done for news.
+_CALM = 0.5
+
 
 @dataclass(frozen=True)
 class Duty:
@@ -28,6 +31,8 @@ class Duties:
 
     def __init__(self, duties: Sequence[Duty]) -> None:
         self._duties = duties
+        self._soon: set[str] = set()
+        self._wake = threading.Event()
         self._closing = threading.Event()
         self._throttled = Throttled(logger)
         self._thread = threading.Thread(target=self._run, name="duties", daemon=True)
@@ -39,11 +44,23 @@ class Duties:
     def close(self) -> None:
         """Stop."""
         self._closing.set()
+        self._wake.set()
         self._thread.join(2.0)
+
+    def soon(self, name: str) -> None:
+        """Do a duty before its time; however often this is said, it is done once."""
+        self._soon.add(name)
+        self._wake.set()
 
     def _run(self) -> None:
         due = {duty.name: time.monotonic() + duty.every for duty in self._duties}
-        while due and not self._closing.wait(max(0.0, min(due.values()) - time.monotonic())):
+        while due and not self._closing.is_set():
+            # A storm of news is one reason to look, not many.
+            if self._wake.wait(max(0.0, min(due.values()) - time.monotonic())) and self._closing.wait(_CALM):
+                return
+            self._wake.clear()
+            wanted, self._soon = self._soon, set()
+            due.update(dict.fromkeys(wanted & due.keys(), 0.0))
             for duty in self._duties:
                 if time.monotonic() >= due[duty.name] and not self._closing.is_set():
                     self._do(duty)

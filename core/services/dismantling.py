@@ -70,8 +70,9 @@ def dismantle(call: Call, project_id: int) -> list[str]:
             .execution_options(synchronize_session=False)
         )
         call.session.execute(delete(Project).where(Project.id == project_id))
-        call.changed("project")
-    call.changed("trash", "vm", "instance", "volume", "image")
+        call.changed("project", "trash")
+    if tasks:
+        call.changed("vm", "instance", "volume", "image")
     return tasks
 
 
