@@ -6,12 +6,13 @@ from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.model.base import Base, Created, Id, Name, Prose, Title, Uuid, Word, table_arguments
+from core.model.trash import Trashable
 
 #: Longest ``usage``, in characters.
 USAGE_LENGTH = 128
 
 
-class Secret(Base):
+class Secret(Trashable, Base):
     """A secret value with a name. ``kind`` is one of :data:`core.rules.secrets.KINDS`.
 
     ``value`` is sealed for this very object (:mod:`core.security.sealed`); nothing but a host that needs it opens it.

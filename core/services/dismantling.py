@@ -14,7 +14,7 @@ from sqlalchemy import delete, exists, func, or_, select, update
 from core.coordination.charges import charge
 from core.coordination.tasks import targets_with_tasks
 from core.errors import Unavailable
-from core.model import Image, Instance, Machine, Pool, Project, Task, TaskState, User, Volume, instance_image
+from core.model import Image, Instance, Machine, Pool, Project, Secret, Task, TaskState, User, Volume, instance_image
 from core.services.images import host_of
 from core.services.operation import Call
 from core.services.orders import order
@@ -62,13 +62,14 @@ def dismantle(call: Call, project_id: int) -> list[str]:
     call.session.execute(delete(Instance).where(Instance.project_id == project_id))
     tasks += [*_delete_volumes(call, project_id), *_delete_images(call, project_id)]
     if not any(_left(call, table, project_id) for table in (Volume, Image)):
-        # Users who are in the trash themselves remember the project that they managed.
-        call.session.execute(
-            update(User)
-            .where(User.project_id == project_id)
-            .values(project_id=None)
-            .execution_options(synchronize_session=False)
-        )
+        # Users who are in the trash themselves remember the project that they managed; secrets are not the project's.
+        for table in (User, Secret):
+            call.session.execute(
+                update(table)
+                .where(table.project_id == project_id)
+                .values(project_id=None)
+                .execution_options(synchronize_session=False)
+            )
         call.session.execute(delete(Project).where(Project.id == project_id))
         call.changed("project", "trash")
     if tasks:

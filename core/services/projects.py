@@ -19,7 +19,6 @@ from core.model import (
     Project,
     ProjectGroup,
     Role,
-    Secret,
     User,
     Volume,
     host_group_of_project,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, select, update
 
 from core.errors import InUse, InvalidInput
 from core.i18n import N_
@@ -22,6 +22,7 @@ from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.relations import some
+from core.services.trash import discard
 
 
 def users_of(call: Call, ids: Iterable[int]) -> dict[int, list[str]]:
@@ -225,7 +226,7 @@ def _refuse_locking_out(call: Call, secret: Secret) -> None:
 
 @operation("secret.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="secret")
 def delete_(call: Call, *, secret: str) -> Answer:
-    """Delete a secret that nothing uses (manual 8.2)."""
+    """Put a secret into the trash that nothing uses (manual 8.2)."""
     found = find(call, Secret, secret, field="secret")
     # Written before the users are read: who ties the secret to something just now waits, or is seen.
     call.session.execute(
@@ -243,14 +244,10 @@ def delete_(call: Call, *, secret: str) -> Answer:
             name=found.name,
             users=some(users),
         )
-    _remove(call, found)
+    discard(call, found)
     call.note(found.name, object=found.uuid)
     call.changed("secret")
     return {}
-
-
-def _remove(call: Call, secret: Secret) -> None:
-    call.session.execute(delete(Secret).where(Secret.id == secret.id))
 
 
 def usable(call: Call, reference: str, kind: str, *, field: str) -> Secret:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, delete, literal, select, union_all, update
 from core.coordination.charges import charge
 from core.errors import AlreadyExists, NotFound, Refused
 from core.i18n import N_
-from core.model import WITH_TRASH, HostGroup, Project, User
+from core.model import WITH_TRASH, HostGroup, Project, Secret, Setting, User
 from core.rules import names
 from core.rules.names import is_uuid
 from core.services import contents
@@ -28,18 +28,26 @@ TRASH_DAYS = 30
 
 @dataclass(frozen=True)
 class Bin:
-    """One kind of things that go to the trash: its table, its column of unique names and their rule."""
+    """One kind of things that go to the trash.
+
+    Attributes:
+        table: where it stands.
+        column: its unique name.
+        rule: the rule of its names.
+        freed: another column that is unique, if only together with others; free as well while it is in the trash.
+    """
 
     table: Any
     column: str
     rule: Callable[[str], None]
-    title: str
+    freed: str = ""
 
 
 BINS: Mapping[str, Bin] = {
-    "user": Bin(User, "account", names.account, N_("user")),
-    "project": Bin(Project, "name", names.name, N_("project")),
-    "host-group": Bin(HostGroup, "name", names.name, N_("host group")),
+    "user": Bin(User, "account", names.account),
+    "project": Bin(Project, "name", names.name),
+    "host-group": Bin(HostGroup, "name", names.name),
+    "secret": Bin(Secret, "name", names.identifier, freed="usage"),
 }
 
 
@@ -53,6 +61,10 @@ def discard(call: Call, row: Any, **memory: Any) -> None:
     """
     kind, bin_ = next((kind, bin_) for kind, bin_ in BINS.items() if bin_.table is type(row))
     now = call.clock.now()
+    free = {bin_.column: row.uuid}
+    if bin_.freed:
+        memory[bin_.freed] = getattr(row, bin_.freed)
+        free[bin_.freed] = row.uuid
     call.session.execute(
         update(bin_.table)
         .where(bin_.table.id == row.id)
@@ -62,7 +74,7 @@ def discard(call: Call, row: Any, **memory: Any) -> None:
                 "deleted_by": call.actor.account,
                 "trash_name": getattr(row, bin_.column),
                 "trash_memory": json.dumps(memory) if memory else "",
-                bin_.column: row.uuid,
+                **free,
                 "version": bin_.table.version + 1,
             }
         )
@@ -75,7 +87,8 @@ def discard(call: Call, row: Any, **memory: Any) -> None:
 
 def days_kept(call: Call) -> int:
     """How many days what is deleted can be restored; 0: not at all."""
-    return TRASH_DAYS
+    days = call.session.scalar(select(Setting.value).where(Setting.key == "trash_days"))
+    return int(days) if days else TRASH_DAYS
 
 
 def remove(call: Call, kind: str, row_id: int) -> None:
@@ -195,6 +208,12 @@ def restore(call: Call, *, trash: str, name: str = "") -> Answer:
     except AlreadyExists as error:
         error.remedy = N_("Restore it under another name.")
         raise
+    memory = json.loads(row.trash_memory) if row.trash_memory else {}
+    back = {bin_.column: wanted}
+    if kind == "secret":
+        back["usage"] = memory["usage"]
+        taken = (Secret.kind == row.kind) & (Secret.usage == memory["usage"])
+        unused(call, taken, memory["usage"], field="usage")
     call.session.execute(
         update(bin_.table)
         .where(bin_.table.id == row.id)
@@ -204,13 +223,12 @@ def restore(call: Call, *, trash: str, name: str = "") -> Answer:
                 "deleted_by": "",
                 "trash_name": "",
                 "trash_memory": "",
-                bin_.column: wanted,
+                **back,
                 "version": bin_.table.version + 1,
             }
         )
         .execution_options(synchronize_session=False)
     )
-    memory = json.loads(row.trash_memory) if row.trash_memory else {}
     call.note(wanted, object=row.uuid, kind=kind, name=row.trash_name)
     if kind == "project":
         _rejoin(call, row.id, memory.get("admins", []))

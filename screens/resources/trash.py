@@ -6,7 +6,7 @@ from core.i18n import N_
 from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Row, Target
 
 #: Kinds of things that go to the trash, with what people call them.
-KINDS = {"user": N_("User"), "project": N_("Project"), "host-group": N_("Host group")}
+KINDS = {"user": N_("User"), "project": N_("Project"), "host-group": N_("Host group"), "secret": N_("Secret")}
 
 
 def _is_whole(row: Row) -> bool:

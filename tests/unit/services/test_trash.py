@@ -272,3 +272,16 @@ def test_a_group_of_projects_is_not_empty_for_what_is_in_the_trash(furnished: Of
     assert read(furnished, select(ProjectGroup.name).where(ProjectGroup.name == "web-group")) == ["web-group"]
     with pytest.raises(Refused):
         furnished.sysadm("project-group.delete", project_group="web-group")
+
+
+def test_a_secret_comes_back_with_its_usage(office: Office) -> None:
+    values = {"display_name": "盘", "kind": "volume", "usage": "disks/web", "value": "correct horse battery"}
+    office.sysadm("secret.add", name="key", **values)
+    office.sysadm("secret.delete", secret="key")
+    assert office.sysadm.names("secret.list") == []
+    office.sysadm("secret.add", name="other", **values)
+    with pytest.raises(Refused, match="disks/web is taken"):
+        office.sysadm("trash.restore", trash="key")
+    office.sysadm("secret.edit", secret="other", usage="disks/mail")
+    office.sysadm("trash.restore", trash="key")
+    assert office.sysadm("secret.show", secret="key")["usage"] == "disks/web"

@@ -1,0 +1,21 @@
+"""The trash: what was deleted is marked, and its name is given up."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column
+
+from core.migrations.changes import LONG_TEXT, NAME, TIME, Changes
+
+
+def upgrade(change: Changes) -> None:
+    """What is there is not in the trash."""
+    for table in ("user", "project", "host_group", "secret"):
+        change.columns(
+            table,
+            Column("deleted", TIME, nullable=True, index=True),
+            Column("deleted_by", NAME, nullable=False),
+            Column("trash_name", NAME, nullable=False),
+            Column("trash_memory", LONG_TEXT, nullable=False),
+            Column("purging", Boolean, nullable=False),
+            fill={"deleted_by": "", "trash_name": "", "trash_memory": "", "purging": False},
+        )
