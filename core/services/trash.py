@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, literal, select, union_all, update
 
 from core.coordination.charges import charge
+from core.coordination.parameters import read
 from core.errors import AlreadyExists, NotFound, Refused
 from core.i18n import N_
-from core.model import WITH_TRASH, HostGroup, Project, Secret, Setting, User
+from core.model import WITH_TRASH, HostGroup, Project, Secret, User
 from core.rules import names
 from core.rules.names import is_uuid
 from core.services import contents
@@ -21,9 +22,6 @@ from core.services.editing import unused
 from core.services.fields import ruled
 from core.services.listing import Query, answer, iso, listing
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
-
-#: Days that deleted things are kept when nothing else was set.
-TRASH_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -87,8 +85,7 @@ def discard(call: Call, row: Any, **memory: Any) -> None:
 
 def days_kept(call: Call) -> int:
     """How many days what is deleted can be restored; 0: not at all."""
-    days = call.session.scalar(select(Setting.value).where(Setting.key == "trash_days"))
-    return int(days) if days else TRASH_DAYS
+    return read(call.session).trash_days
 
 
 def remove(call: Call, kind: str, row_id: int) -> None:

@@ -285,3 +285,13 @@ def test_a_secret_comes_back_with_its_usage(office: Office) -> None:
     office.sysadm("secret.edit", secret="other", usage="disks/mail")
     office.sysadm("trash.restore", trash="key")
     assert office.sysadm("secret.show", secret="key")["usage"] == "disks/web"
+
+
+def test_without_a_trash_what_is_deleted_is_gone(office: Office) -> None:
+    office.sysadm("settings.edit", trash_days=0)
+    office.project("web", admin="zhao")
+    office.sysadm("user.delete", user="zhao", own_password=PASSWORD)
+    office.sysadm("project.delete", project="web")
+    go_on(office)
+    assert read(office, select(User.account)) == ["sysadm"]
+    assert read(office, select(Project.name)) == []
