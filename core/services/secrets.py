@@ -18,7 +18,7 @@ from core.rules import names, secrets
 from core.security.sealed import purpose
 from core.services.editing import check_version, touch, unused
 from core.services.fields import at_field, ruled
-from core.services.listing import Query, answer, iso, listing
+from core.services.listing import Query, answer, contains, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.relations import some
@@ -87,7 +87,7 @@ def list_(call: Call, *, query: Query) -> Answer:
         search=[Secret.name, Secret.display_name],
         filters={
             "kind": lambda value: Secret.kind == value,
-            "usage": lambda value: Secret.usage == value,
+            "usage": lambda value: contains(call, [Secret.usage], str(value)),
             "project": lambda value: (Project.name == value) | (Project.uuid == value),
         },
     )

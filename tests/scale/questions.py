@@ -15,6 +15,7 @@ SEARCHES = ("00042", "user-0001", "7", "sysadm", "left-00", "nothing such")
 TEXTS: Mapping[str, tuple[str, ...]] = {
     "account": ("user-00012", "user-0001", "sysadm", "left-00000", "user"),
     "target": ("vm-00012",),
+    "usage": ("web/disks",),
 }
 TIMES = ("2025-01-05T00:00", "2025-06-01T00:00")
 

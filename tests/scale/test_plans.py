@@ -34,7 +34,7 @@ SIZES = Sizes(
 #: Tables that have at most some thousand rows in a large cloud, and are read within milliseconds.
 SMALL = {
     "host", "host_group", "host_in_group", "host_group_of_project", "project", "project_group", "project_in_group",
-    "pool", "pool_of_project", "setting", "purge",
+    "pool", "pool_of_project", "secret", "setting", "purge",
 }  # fmt: skip
 #: Tables that have at most some ten thousand rows, where a part of a name is looked for in all of them, or rows are
 #: sorted by what another table says of them: tens of milliseconds, measured by `make bench`.

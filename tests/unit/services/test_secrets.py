@@ -139,7 +139,7 @@ def test_the_list_is_searched_and_filtered(office: Office, web: Person) -> None:
     assert names("secret.list", search="ISCSI-1") == ["iscsi-189"]
     assert names("secret.list", filters={"project": "web"}) == ["disk-key"]
     assert names("secret.list", filters={"kind": "iscsi"}) == ["iscsi-189"]
-    assert names("secret.list", filters={"usage": "web/disks"}) == ["disk-key"]
+    assert names("secret.list", filters={"usage": "WEB/d"}) == ["disk-key"]
     assert names("secret.list", sort="usage") == ["iscsi-189", "disk-key"]
 
 
