@@ -52,6 +52,12 @@ def _cert(argv: Sequence[str]) -> int:
     return run(argv)
 
 
+def _console_settings(argv: Sequence[str]) -> int:
+    from dosvm_tui.commands.console_settings import run
+
+    return run(argv)
+
+
 def _doctor(argv: Sequence[str]) -> int:
     from dosvm_tui.commands.doctor import run
 
@@ -64,6 +70,7 @@ BUILT_IN: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "upgrade": (_upgrade, N_("bring the database to this version of DOSVM")),
     "hostd": (_hostd, N_("the daemon of this host: `dosvm hostd run`")),
     "cert": (_cert, N_("certificates of hosts and consoles: make, renew, list, put in place")),
+    "console-settings": (_console_settings, N_("which hostds this machine's console and commands ask")),
     "doctor": (_doctor, N_("check this machine and say what to do about each finding")),
 }
 

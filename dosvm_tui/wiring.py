@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 import time
@@ -11,20 +10,16 @@ from pathlib import Path
 from core.errors import DosvmError, HostdUnavailable
 from core.i18n import N_, _
 from core.rpc.backend import HostdBackend
-from core.rpc.client import Client
-from core.rpc.signature import Signer, load_key
+from core.rpc.calls import HELLO
+from core.rpc import ways
+from core.rpc.ways import Ways, settings_file
 
-#: Where a packaged installation keeps its configuration.
-DEFAULT_HOME = "/etc/dosvm"
+home = ways.home
+
 #: Seconds a command goes on trying to reach a hostd that is not there: it may be starting.
 PATIENCE = 15.0
 #: Seconds of silence before a person at a terminal is told what is being waited for.
 QUIET = 1.0
-
-
-def home() -> Path:
-    """The directory of the configuration: ``DOSVM_HOME``, or the packaged one."""
-    return Path(os.environ.get("DOSVM_HOME") or DEFAULT_HOME)
 
 
 def socket_path() -> Path:
@@ -33,12 +28,13 @@ def socket_path() -> Path:
 
 
 def connect() -> HostdBackend:
-    """A backend over this machine's hostd, not logged in yet.
+    """A backend over this machine's hostd, or those that ``console.toml`` names; not logged in yet.
 
     Raises:
-        InvalidInput: the cluster key cannot be used; ``dosvm init`` was not run, or by somebody else.
+        InvalidInput: the cluster key cannot be used (``dosvm init`` was not run, or by somebody else), or the
+            settings cannot.
     """
-    return HostdBackend(Client(str(socket_path()), Signer(load_key(home() / "cluster.key"))))
+    return HostdBackend(Ways(settings_file()))
 
 
 def backend_for(account: str, password: str) -> HostdBackend:
@@ -46,12 +42,28 @@ def backend_for(account: str, password: str) -> HostdBackend:
 
     Raises:
         HostdUnavailable: nobody did for :data:`PATIENCE` seconds.
-        InvalidInput: the cluster key cannot be used.
+        InvalidInput: the cluster key or the settings cannot be used.
     """
-    backend = connect()
-    await_hostd()
+    several = Ways(settings_file())
+    if not several.remote:
+        await_hostd()
+    backend = HostdBackend(several, patience=PATIENCE if several.remote else 0.0)
     backend.use_password(account, password)
     return backend
+
+
+def await_answer() -> None:
+    """Return as soon as a hostd can be asked, be it this machine's or another that ``console.toml`` names.
+
+    Raises:
+        HostdUnavailable: none could for :data:`PATIENCE` seconds.
+        DosvmError: this user may not use the socket, or the settings cannot be used.
+    """
+    several = Ways(settings_file())
+    if several.remote:
+        several.request(HELLO, {}, patience=PATIENCE)
+    else:
+        await_hostd()
 
 
 def await_hostd(patience: float | None = None) -> None:

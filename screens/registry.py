@@ -30,7 +30,7 @@ MENUS: Mapping[str, tuple[Section, ...]] = {
         Section(N_("Hosts"), ("host", "host-group", "task")),
         Section(N_("Secrets"), ("secret",)),
         Section(N_("Logs"), ("log", "login-log", "log-purge", "trash")),
-        Section(N_("Parameters"), ("settings",)),
+        Section(N_("Parameters"), ("settings", "console-settings")),
     ),
     PROJECT: (
         Section(N_("Machines"), ("vm", "instance", "task")),
@@ -62,6 +62,7 @@ NAMES: tuple[str, ...] = (
     "log-purge",
     "trash",
     "settings",
+    "console-settings",
     "cloud",
 )
 

@@ -10,8 +10,7 @@ import os
 from typing import Any, Protocol
 
 from core.errors import HostdUnavailable
-from core.rpc.calls import CALL, LOGIN, LOGOUT, WAIT
-from core.rpc.client import Client
+from core.rpc.calls import CALL, LOGIN, LOGOUT, WAIT, Call
 
 #: Seconds one `wait` may stay open at the other side.
 WAIT_SECONDS = 25.0
@@ -33,11 +32,23 @@ def client_address() -> str:
     return connection[0][:64] if connection else "local"
 
 
-class HostdBackend:
-    """A backend over one hostd's Unix socket, with a session (console) or a password per call (command line)."""
+class Way(Protocol):
+    """What carries calls to a hostd: :class:`core.rpc.client.Client`, or :class:`core.rpc.ways.Ways` for several."""
 
-    def __init__(self, client: Client, *, patience: float = 0.0) -> None:
+    @property
+    def where(self) -> str:
+        """The hostd that is asked now, as people write it."""
+
+    def request(self, call: Call, body: dict[str, Any], *, patience: float = 0.0, timeout: float | None = None) -> Any:
+        """See :meth:`core.rpc.client.Client.request`."""
+
+
+class HostdBackend:
+    """A backend over the way to a hostd, with a session (console) or a password per call (command line)."""
+
+    def __init__(self, client: Way, *, patience: float = 0.0) -> None:
         self._client = client
+        self._heard_from = ""
         self._patience = patience
         self._identity: dict[str, str] = {}
         self._address = client_address()
@@ -77,12 +88,15 @@ class HostdBackend:
 
     def wait(self, *, since: int = -1, tasks: tuple[str, ...] = (), seconds: float = WAIT_SECONDS) -> dict[str, Any]:
         """See :meth:`Backend.wait`."""
+        where = self._client.where
         body = {
-            "since": since,
+            # Each hostd counts its news by itself: of another one all is new.
+            "since": since if where == self._heard_from else -1,
             "tasks": list(tasks),
             "seconds": min(seconds, WAIT_SECONDS),
             "client": self._address,
             **self._identity,
         }
         answer: dict[str, Any] = self._client.request(WAIT, body, patience=self._patience)
+        self._heard_from = where
         return answer

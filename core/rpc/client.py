@@ -30,23 +30,36 @@ Address = str | tuple[str, int]
 class Client:
     """Calls one hostd. Each thread has its own connection, kept open between calls."""
 
-    def __init__(self, address: Address, signer: Signer | None, tls: Tls | None = None) -> None:
+    def __init__(
+        self, address: Address, signer: Signer | None, tls: Tls | None = None, *, hurry: float | None = None
+    ) -> None:
         """Make it; nothing is connected yet.
 
         Args:
             address: where hostd is.
             signer: signs with the cluster key; None on a machine that has none and shows a certificate instead.
             tls: how to talk over TCP; None for plain text, by which nothing of a person travels.
+            hurry: seconds until a machine that does not answer counts as gone, when there are others to ask.
         """
         self.address = address
         self._signer = signer
         self._tls = None if isinstance(address, str) else tls
+        self._hurry = hurry or 5.0
         self._local = threading.local()
 
     @property
     def where(self) -> str:
         """The address as people write it."""
         return self.address if isinstance(self.address, str) else f"{self.address[0]}:{self.address[1]}"
+
+    def check(self) -> None:
+        """Refuse files of a certificate that cannot be used.
+
+        Raises:
+            InvalidInput: says which file, and why.
+        """
+        if self._tls is not None:
+            self._tls.client()
 
     def request(self, call: Call, body: dict[str, Any], *, patience: float = 0.0, timeout: float | None = None) -> Any:
         """Make a call and return its result.
@@ -106,7 +119,7 @@ class Client:
         while True:
             # A machine that is gone answers nothing at all; one that is there answers at once.
             connection = HttpConnection(
-                self.address, limit if isinstance(self.address, str) else min(limit, 5.0), self._tls
+                self.address, limit if isinstance(self.address, str) else min(limit, self._hurry), self._tls
             )
             try:
                 sock = connection.connect()

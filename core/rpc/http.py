@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 #: Most bytes of one header line and most lines: nothing that answers us sends more.
 _MAX_LINE, _MAX_LINES = 8192, 100
+#: Silence after which the other machine is asked whether it lives, then how often; milliseconds for what was sent.
+_KEEPALIVE = (
+    (socket.TCP_KEEPIDLE, 5),
+    (socket.TCP_KEEPINTVL, 2),
+    (socket.TCP_KEEPCNT, 3),
+    (socket.TCP_USER_TIMEOUT, 10_000),
+)
 #: Most bytes of an answer.
 _MAX_BODY = 256 * 1024 * 1024
 
@@ -52,6 +59,10 @@ class HttpConnection:
         else:
             sock = socket.create_connection(self._address, self._timeout)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # One may wait a minute for an answer, but not for a machine that lost its power.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEEPALIVE:
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
             if self._tls is not None:
                 try:
                     sock = self._tls.client().wrap_socket(sock, server_hostname=self._address[0])

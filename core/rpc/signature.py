@@ -43,6 +43,7 @@ def load_key(path: Path) -> bytes:
             N_("The cluster key {path} cannot be read: {reason}."),
             remedy=N_(
                 "If the cloud is elsewhere, name its directory in DOSVM_HOME (`make run` uses /var/lib/dosvm)."
+                " If hostd is on another machine, run `dosvm console-settings edit`."
                 " Otherwise run `dosvm init`, or copy the key from another host of this cloud."
             ),
             path=str(path),

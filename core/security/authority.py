@@ -34,19 +34,10 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from core.errors import InvalidInput, NotFound
+from core.files import cannot_write, make_directory, refuse_existing, write_file
 from core.i18n import N_
 from core.rules import names as name_rules
-from core.security.certificates import (
-    Certificate,
-    cannot_write,
-    check_key,
-    make_directory,
-    read,
-    read_bytes,
-    refuse_existing,
-    utc_now,
-    write_file,
-)
+from core.security.certificates import Certificate, check_key, read, read_bytes, utc_now
 
 HOSTD, LIBVIRT, CONSOLE = "hostd", "libvirt", "console"
 AUTHORITY_DAYS, DAYS, LONGEST_DAYS = 3650, 730, 7300

@@ -12,18 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import InvalidInput, NotFound
+from core.files import cannot_write, make_directory, refuse_existing, write_file
 from core.i18n import N_
 from core.security.authority import CA_CERT, HOSTD, LIBVIRT, list_all
-from core.security.certificates import (
-    cannot_write,
-    check_pair,
-    has_address,
-    make_directory,
-    not_for_address,
-    read_bytes,
-    refuse_existing,
-    write_file,
-)
+from core.security.certificates import check_pair, has_address, not_for_address, read_bytes
 
 #: Where hostd's own are, below its home (as in hostd.settings).
 HOSTD_PLACE = "pki"

@@ -23,7 +23,7 @@ def overview(built_in: Mapping[str, str]) -> str:
         "",
         *_table(
             [(name, _(text)) for name, text in built_in.items()]
-            + [(spec.name, _(spec.title)) for spec in registry.resources()]
+            + [(spec.name, _(spec.title)) for spec in registry.resources() if spec.name not in built_in]
         ),
         "",
         _(N_("`dosvm AREA --help` lists the verbs of an area, `dosvm AREA VERB --help` the options of a verb.")),

@@ -9,7 +9,7 @@ from typing import Any
 from core.errors import DosvmError, HostdUnavailable, from_wire
 from core.i18n import N_, _
 from core.rpc.backend import HostdBackend
-from dosvm_tui.wiring import await_hostd
+from dosvm_tui.wiring import await_answer
 from screens.spec import STATE_WORDS
 
 _ENDS = frozenset({"done", "failed", "cancelled"})
@@ -38,7 +38,7 @@ def wait_for(backend: HostdBackend, task: str, label: str) -> dict[str, Any]:
                 look = progress.wanted and since < 0
                 answer = backend.wait(since=since, tasks=(task,), **({"seconds": 0.0} if look else {}))
             except HostdUnavailable:
-                await_hostd()
+                await_answer()
                 since = -1
                 continue
             since = answer.get("revision", -1) if progress.wanted else -1

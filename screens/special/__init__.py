@@ -13,5 +13,8 @@ SCREENS: Mapping[str, tuple[str, str]] = {
     "host": ("screens.special.host_detail", "HostDetail"),
     "vm": ("screens.special.vm_detail", "VmDetail"),
     "usage": ("screens.special.usage_detail", "UsageDetail"),
+    "console-settings": ("screens.special.console_settings", "ConsoleParameters"),
+    "console-settings-edit": ("screens.special.console_settings", "EditParameters"),
+    "console-settings-test": ("screens.special.console_settings", "TestConnection"),
     "prepare": ("screens.special.first_run", "FirstRun"),
 }

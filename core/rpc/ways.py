@@ -1,0 +1,340 @@
+"""Which hostds the console and the commands of this machine ask (manual 13.2.2), and the way to them.
+
+Usually the one of the machine itself, over its Unix socket. On a machine that has none, or for when that one is
+gone, ``console.toml`` names others, which are reached over TLS: one after the other, until one answers. It is looked
+at before every request, so that what is changed there counts at once in consoles that run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from core.errors import DosvmError, HostdUnavailable, InvalidInput, TlsFailed
+from core.i18n import N_
+from core.rpc.calls import HELLO, WAIT, Call
+from core.rpc.client import Client
+from core.rpc.signature import Signer, load_key
+
+FILE = "console.toml"
+#: Where a packaged installation keeps its configuration.
+DEFAULT_HOME = "/etc/dosvm"
+DEFAULT_PORT = 5555
+#: In place of an address: the hostd of this machine, over its Unix socket.
+LOCAL = "local"
+MOST_HOSTS = 16
+#: Seconds a host has to take up a connection when there are others to ask.
+_NEXT = 2.5
+_HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
+_TEXTS = ("ssl_cert", "ssl_key", "ssl_ca", "ssl_password")
+_HEAD = """\
+# Which hostds the console and the commands of this machine ask, the first that answers. "local" is this machine's own.
+# `dosvm console-settings edit` writes this file.
+"""
+
+
+def home() -> Path:
+    """The directory of the configuration: ``DOSVM_HOME``, or the packaged one."""
+    return Path(os.environ.get("DOSVM_HOME") or DEFAULT_HOME)
+
+
+def settings_file() -> Path:
+    """The file of these settings.
+
+    In ``DOSVM_HOME`` when that is set; otherwise the person's own (XDG Base Directory Specification) when there is
+    one, or the machine's.
+    """
+    if os.environ.get("DOSVM_HOME"):
+        return home() / FILE
+    base = os.environ.get("XDG_CONFIG_HOME")
+    own = (Path(base) if base else Path.home() / ".config") / "dosvm" / FILE
+    machines = Path(DEFAULT_HOME) / FILE
+    if own.exists() or (not machines.exists() and not os.access(DEFAULT_HOME, os.W_OK)):
+        return own
+    return machines
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """What ``console.toml`` says. Paths are absolute, or relative to the file."""
+
+    hosts: tuple[str, ...] = ()
+    use_ssl: bool = False
+    ssl_cert: str = ""
+    ssl_key: str = ""
+    ssl_ca: str = ""
+    ssl_password: str = field(default="", repr=False)
+
+    @property
+    def remote(self) -> bool:
+        """Whether other machines are asked."""
+        return any(host != LOCAL for host in self.hosts)
+
+    def checked(self) -> ConsoleSettings:
+        """These settings in their usual form.
+
+        Raises:
+            InvalidInput: a host is none, something is missing for TLS, or TLS is off and would be needed.
+        """
+        hosts = tuple(dict.fromkeys(host.strip() for host in self.hosts if host.strip()))
+        if len(hosts) > MOST_HOSTS:
+            raise InvalidInput(N_("At most {limit} hosts."), field="hosts", limit=MOST_HOSTS)
+        for host in hosts:
+            address_of(host)
+        made = replace(self, hosts=hosts)
+        if made.remote and not made.use_ssl:
+            raise InvalidInput(
+                N_("Other machines are asked over TLS only: passwords never travel in plain text."),
+                remedy=N_("Switch SSL on here, and use_ssl under [ssl] in dosvm.toml of those hosts."),
+                field="use_ssl",
+            )
+        for key in ("ssl_cert", "ssl_key", "ssl_ca"):
+            if made.remote and not getattr(made, key).strip():
+                raise InvalidInput(N_("This is needed."), field=key)
+        return made
+
+
+def address_of(host: str) -> tuple[str, int] | None:
+    """Address (or name) and port of a host as people write it; None for this machine's own.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    if host == LOCAL:
+        return None
+    wrong = InvalidInput(
+        N_("{host} is no address of a host; write 192.168.2.189, 192.168.2.189:5555, [fd00::1]:5555 or a name."),
+        field="hosts",
+        host=host,
+    )
+    bracketed = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?", host)
+    if bracketed:
+        name, port = bracketed[1], bracketed[2]
+    elif host.count(":") > 1:
+        name, port = host, None
+    else:
+        name, _sep, port = host.partition(":")
+        if not _HOST.fullmatch(name) or len(name) > 253 or (_sep and not re.fullmatch("[0-9]{1,5}", port)):
+            raise wrong
+    if ":" in name:
+        from ipaddress import IPv6Address  # rarely
+
+        try:
+            IPv6Address(name)
+        except ValueError as error:
+            raise wrong from error
+    number = int(port or DEFAULT_PORT)
+    if not 1 <= number <= 65535:
+        raise wrong
+    return name, number
+
+
+def load(path: Path) -> ConsoleSettings:
+    """The settings of a file; those of one that is not there name no other machine.
+
+    Raises:
+        InvalidInput: it cannot be read, or one key is unknown or bad; names file, key and reason, never a password.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ConsoleSettings()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "UTF-8"
+        raise InvalidInput(N_("{file} cannot be read: {reason}."), file=str(path), reason=reason) from error
+    import tomllib  # only where there is such a file
+
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(N_("{file} is not valid TOML: {reason}."), file=str(path), reason=str(error)) from error
+
+    def problem(key: str, message: str) -> InvalidInput:
+        return InvalidInput(message, file=str(path), key=key)
+
+    for key, value in values.items():
+        if key == "hosts":
+            if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+                raise problem(key, N_("{file}: {key}: a list of texts is needed."))
+        elif key == "use_ssl":
+            if not isinstance(value, bool):
+                raise problem(key, N_("{file}: {key}: true or false is needed."))
+        elif key not in _TEXTS:
+            raise problem(key, N_("{file}: {key}: there is no such key."))
+        elif not isinstance(value, str):
+            raise problem(key, N_("{file}: {key}: a text in quotes is needed."))
+    try:
+        return ConsoleSettings(**{**values, "hosts": tuple(values.get("hosts", ()))}).checked()
+    except InvalidInput as error:
+        raise InvalidInput(
+            N_("{file}: {key}: {problem}"),
+            remedy=N_("`dosvm console-settings edit` mends it."),
+            file=str(path),
+            key=error.field or "",
+            problem=[{"message": error.message, "parameters": error.parameters}],
+        ) from error
+
+
+def save(path: Path, settings: ConsoleSettings) -> None:
+    """Write the settings; the file is replaced as a whole, and is its owner's alone when it holds a password.
+
+    Raises:
+        Refused: it cannot be written.
+    """
+    from core.files import make_directory, write_file  # only for those who write
+
+    lines = [f"hosts = {json.dumps(list(settings.hosts), ensure_ascii=False)}"]
+    lines += [f"use_ssl = {'true' if settings.use_ssl else 'false'}"]
+    lines += [f"{key} = {json.dumps(getattr(settings, key), ensure_ascii=False)}" for key in _TEXTS]
+    make_directory(path.parent)
+    write_file(path, (_HEAD + "\n".join(lines) + "\n").encode(), 0o600 if settings.ssl_password else 0o644)
+
+
+def clients_of(settings: ConsoleSettings, base: Path) -> list[Client]:
+    """One for each hostd that may be asked, in their order; ``base`` is what relative paths begin at.
+
+    Raises:
+        InvalidInput: this machine's own is among them, and its cluster key cannot be used.
+    """
+    tls = None
+    if settings.remote:
+        from core.rpc.tls import Tls, TlsFiles  # TLS costs a command 15 ms
+
+        files = TlsFiles(
+            base / settings.ssl_ca, base / settings.ssl_cert, base / settings.ssl_key, settings.ssl_password
+        )
+        tls = Tls(files)
+    hosts = settings.hosts or (LOCAL,)
+    made = []
+    for host in hosts:
+        address = address_of(host)
+        if address is None:
+            made.append(Client(str(home() / "hostd.sock"), Signer(load_key(home() / "cluster.key"))))
+        else:
+            # On a machine with a cluster key too: a certificate is enough to be heard, and a password to be let in.
+            made.append(Client(address, None, tls, hurry=_NEXT if len(hosts) > 1 else None))
+    return made
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How a host answered: ``host`` and ``version`` are its own words; ``error`` when it did not."""
+
+    where: str
+    host: str = ""
+    version: str = ""
+    error: DosvmError | None = None
+
+
+def try_all(settings: ConsoleSettings, base: Path) -> list[Tried]:
+    """Ask each host for its name, before anybody logs in.
+
+    Raises:
+        InvalidInput: the files named cannot be used.
+    """
+    found = []
+    clients = clients_of(settings, base)
+    for client in clients:
+        client.check()
+    for client in clients:
+        try:
+            answer = client.request(HELLO, {})
+            found.append(Tried(client.where, str(answer.get("host", "")), str(answer.get("version", ""))))
+        except InvalidInput:
+            raise
+        except DosvmError as error:
+            found.append(Tried(client.where, error=error))
+        finally:
+            client.close()
+    return found
+
+
+class Ways:
+    """Asks the hostd that answered last, and the next one when it is gone. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the settings.
+
+        Raises:
+            InvalidInput: they, or the cluster key of this machine, cannot be used.
+        """
+        self._path = path
+        self._guard = threading.Lock()
+        self._stamp: object = None
+        self._clients: Sequence[Client] = ()
+        self._at = 0
+        self.remote = False
+        self._look()
+
+    def _look(self) -> tuple[Sequence[Client], int]:
+        """The clients as the file now says, and which of them to begin with."""
+        with self._guard:
+            try:
+                status = self._path.stat()
+                stamp: object = (status.st_ino, status.st_size, status.st_mtime_ns)
+            except OSError:
+                stamp = "absent"
+            if stamp != self._stamp:
+                settings = load(self._path)
+                self._clients, self._at = clients_of(settings, self._path.parent), 0
+                self.remote = settings.remote
+                self._stamp = stamp
+            return self._clients, self._at
+
+    @property
+    def where(self) -> str:
+        """The hostd that is asked now."""
+        clients, at = self._look()
+        return clients[at].where
+
+    def request(self, call: Call, body: dict[str, Any], *, patience: float = 0.0, timeout: float | None = None) -> Any:
+        """See :meth:`core.rpc.client.Client.request`; tries every host once, and again while there is patience.
+
+        What is sent twice counts once: changes carry a request key. Who waits for news is told that a host is gone,
+        because the next one counts its news otherwise.
+        """
+        clients, first = self._look()
+        give_up = time.monotonic() + patience
+        while True:
+            errors: list[HostdUnavailable] = []
+            for step in range(len(clients)):
+                at = (first + step) % len(clients)
+                try:
+                    answer = clients[at].request(
+                        call, body, patience=patience if len(clients) == 1 else 0.0, timeout=timeout
+                    )
+                except HostdUnavailable as error:
+                    errors.append(error)
+                    self._leave(clients, at)
+                    if call is WAIT:
+                        raise
+                else:
+                    self._stay(clients, at)
+                    return answer
+            # That the two sides do not fit says more than that somebody is away, and does not pass.
+            misfit = next((error for error in errors if isinstance(error, TlsFailed)), None)
+            if misfit is not None or time.monotonic() >= give_up:
+                raise misfit or errors[0]
+            time.sleep(0.2)
+
+    def _leave(self, clients: Sequence[Client], at: int) -> None:
+        with self._guard:
+            if clients is self._clients and self._at == at:
+                self._at = (at + 1) % len(clients)
+
+    def _stay(self, clients: Sequence[Client], at: int) -> None:
+        with self._guard:
+            if clients is self._clients:
+                self._at = at
+
+    def close(self) -> None:
+        """Close this thread's connections."""
+        for client in self._look()[0]:
+            client.close()
