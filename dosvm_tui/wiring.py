@@ -9,9 +9,9 @@ from pathlib import Path
 
 from core.errors import DosvmError, HostdUnavailable
 from core.i18n import N_, _
+from core.rpc import ways
 from core.rpc.backend import HostdBackend
 from core.rpc.calls import HELLO
-from core.rpc import ways
 from core.rpc.ways import Ways, settings_file
 
 home = ways.home

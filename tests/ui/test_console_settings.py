@@ -1,0 +1,82 @@
+"""The console parameters as the system administrator sees them: shown, tested before they are saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.rpc import ways
+from tests.fakes.backend import FakeBackend
+from tests.ui.conftest import notices, opened, screen_text, typed, until
+
+pytestmark = pytest.mark.ui
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DOSVM_HOME", str(tmp_path))
+    return tmp_path / "console.toml"
+
+
+async def test_they_are_shown_without_the_password(cloud: FakeBackend, file: Path) -> None:
+    ways.save(file, ways.ConsoleSettings(("10.0.0.1",), True, "c.pem", "k.pem", "a.pem", "s3cret"))
+    async with opened(cloud, account="sysadm") as pilot:
+        pilot.app.open_resource("console-settings", root=True)
+        await until(pilot, lambda: "10.0.0.1" in screen_text(pilot.app))
+        text = screen_text(pilot.app)
+        assert "k.pem" in text
+        assert "s3cret" not in text
+        assert "Parame" in text
+
+
+async def test_what_does_not_answer_is_not_saved_and_nothing_typed_is_lost(cloud: FakeBackend, file: Path) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        pilot.app.open_resource("console-settings", root=True)
+        await until(pilot, lambda: "local" in screen_text(pilot.app))
+        await pilot.press("e")
+        await until(pilot, lambda: "Test and save" in screen_text(pilot.app))
+        await typed(pilot, "127.0.0.1:1")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "plain text" in screen_text(pilot.app))
+        assert ways.load(file) == ways.ConsoleSettings()
+        form = pilot.app.screen.query_one("Form")
+        form.rows["use_ssl"].input.put(True)
+        for key in ("ssl_cert", "ssl_key", "ssl_ca"):
+            form.rows[key].input.put(f"{key}.pem")
+        await pilot.press("ctrl+s")
+        await until(
+            pilot, lambda: "ssl_ca.pem cannot be read" in " ".join(screen_text(pilot.app).replace("│", " ").split())
+        )
+        assert ways.load(file) == ways.ConsoleSettings()
+        form.rows["anyway"].input.put(True)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: file.exists() and "Test and save" not in screen_text(pilot.app))
+        assert any("Saved" in text for text in notices(pilot))
+        await until(pilot, lambda: "127.0.0.1:1" in screen_text(pilot.app))
+    assert ways.load(file).hosts == ("127.0.0.1:1",)
+
+
+async def test_each_host_is_tried(cloud: FakeBackend, file: Path) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        pilot.app.open_resource("console-settings", root=True)
+        await until(pilot, lambda: "local" in screen_text(pilot.app))
+        await pilot.press("t")
+        await until(pilot, lambda: "cluster key" in screen_text(pilot.app))
+        await pilot.press("escape")
+        _break(file)
+        await pilot.press("r")
+        await until(pilot, lambda: "a list of texts" in screen_text(pilot.app))
+
+
+async def test_a_project_administrator_is_not_offered_them(cloud: FakeBackend, file: Path) -> None:
+    async with opened(cloud) as pilot:
+        assert "Parameters" not in screen_text(pilot.app)
+        await pilot.press("ctrl+p")
+        await typed(pilot, "console param")
+        await pilot.pause(0.3)
+        assert "Console parameters" not in screen_text(pilot.app)
+
+
+def _break(file: Path) -> None:
+    file.write_text("hosts = 1\n")
