@@ -63,6 +63,14 @@ url = {url}
 
 [log]
 # path = "hostd.log"
+
+[ssl]
+# Mutual TLS with other hosts and with consoles elsewhere; on all hosts, or on none. See `dosvm cert`.
+# use_ssl = false
+# ssl_ca = "pki/cacert.pem"
+# ssl_cert = "pki/cert.pem"
+# ssl_key = "pki/key.pem"
+# ssl_password = ""
 """
 
 

@@ -171,7 +171,8 @@ def issue(
         files[f"{kind}/{CA_CERT}"] = read_bytes(ca.file), 0o644
         for prefix, usages in pairs.items():
             key = ec.generate_private_key(ec.SECP256R1())
-            made = _sign(_subject(holder.name, kind), key, ca, ca_key, days, holder, usages)
+            subject = _subject(holder.name, kind)
+            made = _sign(subject, key, ca, ca_key, days, holder, usages, lenient=kind == LIBVIRT)
             files[f"{kind}/{prefix}cert.pem"] = _pem(made), 0o644
             files[f"{kind}/{prefix}key.pem"] = _key_bytes(key, sealed_with), 0o600
 
@@ -270,6 +271,8 @@ def _sign(
     days: int,
     holder: Holder | None = None,
     usages: Sequence[x509.ObjectIdentifier] = (),
+    *,
+    lenient: bool = False,
 ) -> x509.Certificate:
     now = utc_now()
     ends = _not_after(now, days, authority)
@@ -284,7 +287,8 @@ def _sign(
         .add_extension(
             x509.BasicConstraints(ca=authority is None, path_length=0 if authority is None else None), critical=True
         )
-        .add_extension(_key_usage(authority is None), critical=True)
+        # libvirtd insists, where it is critical, on a usage that keys of elliptic curves do not have (RFC 8813).
+        .add_extension(_key_usage(authority is None), critical=not lenient)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
     )
