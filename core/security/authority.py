@@ -19,11 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -38,6 +37,8 @@ from core.files import cannot_write, make_directory, refuse_existing, write_file
 from core.i18n import N_
 from core.rules import names as name_rules
 from core.security.certificates import Certificate, check_key, read, read_bytes, utc_now
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 HOSTD, LIBVIRT, CONSOLE = "hostd", "libvirt", "console"
 AUTHORITY_DAYS, DAYS, LONGEST_DAYS = 3650, 730, 7300
@@ -170,9 +171,10 @@ def issue(
         ca, ca_key = _open(directory / authority, password)
         files[f"{kind}/{CA_CERT}"] = read_bytes(ca.file), 0o644
         for prefix, usages in pairs.items():
-            key = ec.generate_private_key(ec.SECP256R1())
+            # libvirtd wants a usage that keys of elliptic curves must not have (RFC 8813).
+            key = _rsa_key() if kind == LIBVIRT else ec.generate_private_key(ec.SECP256R1())
             subject = _subject(holder.name, kind)
-            made = _sign(subject, key, ca, ca_key, days, holder, usages, lenient=kind == LIBVIRT)
+            made = _sign(subject, key, ca, ca_key, days, holder, usages)
             files[f"{kind}/{prefix}cert.pem"] = _pem(made), 0o644
             files[f"{kind}/{prefix}key.pem"] = _key_bytes(key, sealed_with), 0o600
 
@@ -265,14 +267,12 @@ def _subject(name: str, unit: str = "") -> x509.Name:
 
 def _sign(
     subject: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
+    key: Key,
     authority: Certificate | None,
     authority_key: ec.EllipticCurvePrivateKey,
     days: int,
     holder: Holder | None = None,
     usages: Sequence[x509.ObjectIdentifier] = (),
-    *,
-    lenient: bool = False,
 ) -> x509.Certificate:
     now = utc_now()
     ends = _not_after(now, days, authority)
@@ -287,8 +287,7 @@ def _sign(
         .add_extension(
             x509.BasicConstraints(ca=authority is None, path_length=0 if authority is None else None), critical=True
         )
-        # libvirtd insists, where it is critical, on a usage that keys of elliptic curves do not have (RFC 8813).
-        .add_extension(_key_usage(authority is None), critical=not lenient)
+        .add_extension(_key_usage(authority is None, key), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
     )
@@ -306,26 +305,28 @@ def _not_after(now: datetime, days: int, authority: Certificate | None) -> datet
     return min(ends, authority.ends) if authority else ends
 
 
-def _key_usage(authority: bool) -> x509.KeyUsage:
-    usage: dict[str, Any] = dict.fromkeys(
-        (
-            "content_commitment",
-            "key_encipherment",
-            "data_encipherment",
-            "key_agreement",
-            "encipher_only",
-            "decipher_only",
-        ),
-        False,
+def _key_usage(authority: bool, key: Key) -> x509.KeyUsage:
+    never = dict.fromkeys(
+        ("content_commitment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"), False
     )
-    return x509.KeyUsage(digital_signature=not authority, key_cert_sign=authority, crl_sign=authority, **usage)
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        key_encipherment=isinstance(key, rsa.RSAPrivateKey),
+        key_cert_sign=authority,
+        crl_sign=authority,
+        **never,
+    )
+
+
+def _rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=3072)
 
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.PEM)
 
 
-def _key_bytes(key: ec.EllipticCurvePrivateKey, password: str) -> bytes:
+def _key_bytes(key: Key, password: str) -> bytes:
     sealed = BestAvailableEncryption(password.encode()) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed)
 
