@@ -123,3 +123,25 @@ def test_first_run(snap_compare: Any) -> None:
         pilot.app._watcher.close()
 
     assert snap_compare(console_over(FakeBackend(empty=True), account="sysadm"), run_before=run)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("keys", [(), ("e",)], ids=["shown", "form"])
+def test_console_parameters(
+    snap_compare: Any, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...], size: str, language: str
+) -> None:
+    monkeypatch.setenv("DOSVM_HOME", "/no/such/place")
+
+    async def run(pilot: Pilot[Any]) -> None:
+        pilot.app.open_resource("console-settings", root=True)
+        await until(pilot, lambda: "/no/such/place" in screen_text(pilot.app))
+        await pilot.press(*keys)
+        await pilot.pause(0.4)
+        pilot.app._watcher.close()
+        for node in pilot.app.screen.query("LineInput"):
+            node.cursor_blink = False
+
+    set_language(language)
+    app = console_over(FakeBackend(), account="sysadm")
+    assert snap_compare(app, terminal_size=SIZES[size], run_before=run)
