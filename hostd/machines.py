@@ -225,7 +225,7 @@ class Machines:
             raise Obsolete(N_("The VM has been deleted."))
         self._check(found.host_id, found.epoch, found.power, order.epoch)
 
-    def stop(self, uuid: str, *, force: bool, closing: threading.Event) -> Effect:
+    def stop(self, uuid: str, *, force: bool, closing: threading.Event, epoch: int | None = None) -> Effect:
         """Make a machine not run; returns what to write about it.
 
         The guest is asked first, and switched off when it does not follow in time.
@@ -234,32 +234,39 @@ class Machines:
             uuid: the machine.
             force: do not ask.
             closing: set when hostd ends.
+            epoch: the placement that shall end. When the VM was ordered to start anew behind this order, the run of
+                that placement is ended all the same, as gently as was asked, and the start comes after it. None: the
+                one of now.
 
         Raises:
-            Obsolete: it shall run again meanwhile.
+            Obsolete: it runs anew already, or shall run on.
             Interrupted: hostd ends.
         """
         found = self._database.read(lambda session: states.of_uuids(session, [uuid])).get(uuid)
         here = found is not None and found.host_id == self._host_id()
-        if found is not None and here and found.power == Power.ON.value:
-            raise Obsolete(N_("The VM has been started anew meanwhile."))
         domain = self._domains.find(uuid)
+        started_anew = found is not None and here and found.power == Power.ON.value
+        if found is not None and started_anew:
+            newer = domain is not None and (domain.epoch is None or epoch is None or domain.epoch > epoch)
+            if epoch is None or epoch >= found.epoch or newer:
+                raise Obsolete(N_("The VM has been started anew meanwhile."))
+        mine = found if here and not started_anew else None
         if domain is not None and domain.epoch is not None:
             point("before_stop")
             if not force:
-                if found is not None and here:
-                    self._say_stopping(found)
+                if mine is not None:
+                    self._say_stopping(mine)
                 force = not self._ask(domain, closing)
             if force:
                 self._destroy(uuid)
             point("after_stop")
         self._disks.remove(uuid)
-        if found is None or not here:
+        if mine is None:
             return lambda _session: None
         values = self.observe(None) | {"start_error": ""}
-        host_id, epoch = found.host_id, found.epoch
+        host_id, now = mine.host_id, mine.epoch
         assert host_id is not None
-        return lambda session: done(states.record(session, uuid, host_id, epoch, values))
+        return lambda session: done(states.record(session, uuid, host_id, now, values))
 
     def _say_stopping(self, found: MachineState) -> None:
         host_id = found.host_id

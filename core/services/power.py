@@ -50,7 +50,8 @@ def switch_off(call: Call, *which: ColumnElement[bool]) -> int:
 def order_stop(call: Call, machine: Machine, *, force: bool) -> Answer:
     """Order a VM to be stopped where it is; ``task``, ``uuid`` and ``name``."""
     assert machine.host_id is not None  # a VM that is on, or not known to be off, has a host
-    payload = {"force": force}
+    # The placement it speaks of: a start that is ordered behind it is not its business.
+    payload = {"force": force, "epoch": machine.epoch}
     return order(call, "machine.stop", machine, machine.host_id, project_id=machine.project_id, payload=payload)
 
 

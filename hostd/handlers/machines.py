@@ -21,7 +21,8 @@ def handlers(machines: Machines, domains: Domains) -> dict[str, Handler]:
         return machines.start_failed(task.target, task.payload.get("epoch"), error)
 
     def stop(task: Claimed, context: Context) -> Effect:
-        return machines.stop(task.target, force=bool(task.payload.get("force")), closing=context.closing)
+        force, epoch = bool(task.payload.get("force")), task.payload.get("epoch")
+        return machines.stop(task.target, epoch=epoch, force=force, closing=context.closing)
 
     return {
         "machine.start": Handler(start, _TOPICS, start_failed),

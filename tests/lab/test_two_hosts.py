@@ -195,6 +195,37 @@ def test_the_database_server_dies_and_returns(cloud: Cloud) -> None:
     assert cloud.vm("web-b")["state"] == "off"
 
 
+def test_a_stop_and_a_start_that_wait_for_hostd_end_the_guest_gently(cloud: Cloud) -> None:
+    b = cloud.lab[1]
+    cloud.add_sample()
+    uuid = cloud.add_vm("guest", instance="sample", host=b)
+    (first,) = b.qemu_pids(uuid)
+    with b.serial(uuid) as console:
+        console.wait_for_shell()
+        console.shell("sed -i '2i echo ENDED GENT''LY >/dev/ttyS0' /etc/acpi/PWRF/00000080")
+        b.kill_hostd()
+        # In the seconds until b is called down, as when its hostd is restarted.
+        cloud.zhao("vm", "stop", "guest", "--no-wait")
+        cloud.zhao("vm", "start", "guest", "--no-wait")
+        b.start_hostd()
+        console.expect("ENDED GENTLY", 60)
+    wait_until(lambda: b.qemu_pids(uuid) not in ([], [first]), "the new run", 40, b.logs)
+    cloud.wait_for_state("guest", "running", 20)
+    tasks = cloud.zhao("task", "list", "--filter", f"target={uuid}", "--sort", "-created", "--limit", "2", "-o", "json")
+    assert [(task["kind"], task["state"]) for task in tasks.data] == [
+        ("machine.start", "done"),
+        ("machine.stop", "done"),
+    ], b.logs()
+    # The other way round: what was ordered last holds.
+    b.kill_hostd()
+    cloud.zhao("vm", "stop", "guest", "--no-wait")
+    cloud.zhao("vm", "start", "guest", "--no-wait")
+    cloud.zhao("vm", "stop", "guest", "--force", "--no-wait")
+    b.start_hostd()
+    wait_until(lambda: not b.qemu_pids(uuid), "the end", 40, b.logs)
+    cloud.wait_for_state("guest", "off", 20)
+
+
 def _host(cloud: Cloud, name: str) -> dict[str, object]:
     row: dict[str, object] = cloud.sysadm("host", "show", name, "-o", "json").data
     return row
