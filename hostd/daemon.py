@@ -54,6 +54,7 @@ from hostd.hypervisor.probe import Probe
 from hostd.hypervisor.secrets import Secrets
 from hostd.hypervisor.versions import VersionWatch
 from hostd.hypervisor.volumes import Volumes
+from hostd.identity import Identity
 from hostd.log import fields
 from hostd.machines import Machines
 from hostd.metrics.collector import Collector
@@ -108,7 +109,7 @@ class Daemon:
         self.runs = Runs(self.database, settings.host_uuid, self.events)
         self.heartbeat = Heartbeat(
             settings,
-            boot,
+            Identity(settings.state, boot),
             self.database,
             clock,
             self.collector,
@@ -308,7 +309,7 @@ def run(home: Path, *, log: str | None = None) -> int:
         The exit code.
 
     Raises:
-        DosvmError: it cannot start; says why.
+        DosvmError: it cannot start, or must not go on; says why.
     """
     begin = time.monotonic()
     # Passwords pass through this memory.
@@ -320,16 +321,27 @@ def run(home: Path, *, log: str | None = None) -> int:
         ended = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: ended.set())
+        refusals: list[DosvmError] = []
         daemon = Daemon(settings, load_key(settings.key))
+
+        def refuse(error: DosvmError) -> None:
+            refusals.append(error)
+            ended.set()
+
+        daemon.heartbeat.on_refused(refuse)
         daemon.start()
         logger.info("started %s", fields(home=home, pid=os.getpid(), seconds=f"{time.monotonic() - begin:.2f}"))
         while not ended.wait(3600):
             pass
+        for error in refusals:
+            logger.error("this hostd must not go on %s", fields(reason=error.text()))
         logger.info("stopping")
         daemon.stop()
         logger.info("stopped")
     finally:
         os.close(lock)
+    if refusals:
+        raise refusals[0]
     return 0
 
 

@@ -16,12 +16,14 @@ from datetime import timedelta
 from core.clock import Clock
 from core.coordination import hosts
 from core.database import Database
-from core.errors import DosvmError
+from core.errors import DosvmError, Refused
+from core.migrations.state import check_schema
 from hostd import intervals
 from hostd.bus import Bus
 from hostd.cloud import LivingCloud
 from hostd.hypervisor.probe import Accelerator
 from hostd.hypervisor.versions import Versions
+from hostd.identity import Identity
 from hostd.log import Throttled, fields
 from hostd.metrics.collector import Collector
 from hostd.metrics.host import HostLoad, facts
@@ -39,7 +41,7 @@ class Heartbeat:
     def __init__(
         self,
         settings: Settings,
-        boot: str,
+        identity: Identity,
         database: Database,
         clock: Clock,
         collector: Collector,
@@ -49,9 +51,9 @@ class Heartbeat:
         runtime: Runtime,
         settler: Settler,
     ) -> None:
-        """``boot`` identifies this run of hostd; ``settler`` knows where it listens."""
+        """``identity`` tells this run of hostd from others; ``settler`` knows where it listens."""
         self._settings = settings
-        self._boot = boot
+        self._identity = identity
         self._database = database
         self._clock = clock
         self._collector = collector
@@ -63,6 +65,8 @@ class Heartbeat:
         self._host_id: int | None = None
         self._registered = threading.Event()
         self._on_registered: list[Callable[[], None]] = []
+        self._refused: Callable[[DosvmError], None] = lambda _error: None
+        self._away = False
         self._closing = threading.Event()
         self._wake = threading.Event()
         self._hypervisor: Callable[[], hosts.Hypervisor] | None = None
@@ -80,6 +84,10 @@ class Heartbeat:
     def on_registered(self, hook: Callable[[], None]) -> None:
         """Call ``hook()`` when this host has found its row; it must return at once."""
         self._on_registered.append(hook)
+
+    def on_refused(self, hook: Callable[[DosvmError], None]) -> None:
+        """Call ``hook(error)`` when this hostd must not go on: it is not the one who is this host, or too old."""
+        self._refused = hook
 
     @property
     def host_id(self) -> int | None:
@@ -121,7 +129,12 @@ class Heartbeat:
                         self._beat_due = 0.0
                 self._keep()
                 self._throttled.clear("database")
+            except (hosts.Taken, Refused) as error:
+                self._host_id = None
+                self._refused(error)
+                return
             except DosvmError as error:
+                self._away = True
                 self._throttled.warning("database", "heartbeat not written", reason=error.text())
             except Exception:
                 logger.exception("heartbeat failed")
@@ -130,13 +143,21 @@ class Heartbeat:
 
     def _beat(self) -> bool:
         """Say that this host lives, and look around; False when there is something new to be said at once."""
+        if self._away:
+            # Whoever upgraded the database meanwhile saw no heartbeat of this host.
+            check_schema(self._database)
+            self._away = False
         if self._host_id is None:
             self._register()
         host_id = self._host_id
         if host_id is None:
             return True
         lives_by, load, proof = self._runtime.now, self._load(), self._runs.proof()
-        if not self._database.write(lambda session: hosts.beat(session, host_id, load, lives_by, proof)):
+        boot = self._identity.boot
+        if not self._database.write(lambda session: hosts.beat(session, host_id, boot, load, lives_by, proof)):
+            other = self._holder()
+            if other is not None and other.boot != boot:
+                raise hosts.Taken(other)
             logger.warning("this host was deleted from the database; it registers again")
             self._host_id = None
             self._registered.clear()
@@ -167,14 +188,43 @@ class Heartbeat:
         since = now - timedelta(days=self._runtime.now.host_history_days)
         self._database.write(lambda session: hosts.add_sample(session, host_id, now, _written(load), keep_since=since))
 
+    def _holder(self) -> hosts.Holder | None:
+        return self._database.read(lambda session: hosts.holder(session, self._settings.host_uuid))
+
+    def _may_follow(self) -> Callable[[hosts.Holder], bool]:
+        """Find out from whom this host's row may be taken.
+
+        A run that was in this place before has ended. Anybody else may be another machine with a copy of the
+        settings: it is watched for as many beats as others may miss, if these do not come too seldom to be waited for.
+
+        Raises:
+            Taken: it lives.
+        """
+        earlier = self._identity.earlier()
+        first = self._holder()
+        if first is None or first.boot in earlier:
+            return lambda holder: holder.boot in earlier
+        logger.info("looking whether another hostd works as this host %s", fields(name=first.name))
+        missed = self._runtime.now.missed_heartbeats
+        give_up = time.monotonic() + min(first.interval * (missed + 1), intervals.WATCH_MOST)
+        while time.monotonic() < give_up and not self._closing.wait(0.5):
+            now = self._holder()
+            if now is not None and now != first:
+                raise hosts.Taken(now)
+        return lambda holder: holder == first
+
     def _register(self) -> None:
+        may_follow = self._may_follow()
+        self._identity.remember()
+        if self._closing.is_set():
+            return
         # What the last heartbeat proves of runs that ended meanwhile must be read before the next one.
         self._runs.take_stock()
         seen = facts()
         registration = hosts.Registration(
             address=self._settings.address if self._settler.settled.port else "",
             port=self._settler.settled.port,
-            boot=self._boot,
+            boot=self._identity.boot,
             cores=seen.cores,
             memory=seen.memory,
             cpu_model=seen.cpu_model,
@@ -184,7 +234,9 @@ class Heartbeat:
             clock_ms=self._runs.proof(),
         )
         self._host_id = self._database.write(
-            lambda session: hosts.register(session, self._settings.host_uuid, self._settings.host_name, registration)
+            lambda session: hosts.register(
+                session, self._settings.host_uuid, self._settings.host_name, registration, may_follow
+            )
         )
         self._written = {}
         self._kept_at = time.monotonic()

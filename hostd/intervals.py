@@ -11,6 +11,9 @@ PRUNE = 3600.0
 TRY_AGAIN = 2.0
 #: No other heart may move for so long before the database is upgraded; longer where a host said that it beats slower.
 STOPPED_AFTER = 8.0
+#: A host whose row another run of hostd had, perhaps elsewhere, is watched for so many seconds at most before it is
+#: followed; a host that comes back after a failure of power waits for this.
+WATCH_MOST = 30.0
 #: This host's pools are compared with libvirt's.
 POOLS = 60.0
 #: A port or a directory that could not be used is tried again.

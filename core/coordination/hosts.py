@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.coordination import parameters
-from core.errors import Conflict
+from core.errors import Conflict, DosvmError
 from core.i18n import N_
 from core.model import CloudParameters, Host, HostSample, host_in_group
 from core.rules.parameters import Parameters
@@ -102,7 +103,51 @@ class HostRow:
     groups: frozenset[int]
 
 
-def register(session: Session, uuid: str, name: str, facts: Registration) -> int:
+@dataclass(frozen=True)
+class Holder:
+    """Who has entered itself under a host's UUID last, how often it has said since that it lives, and says so."""
+
+    boot: str
+    heartbeat: int
+    interval: int
+    name: str
+    address: str
+
+
+class Taken(DosvmError):
+    """Another hostd has entered itself under this host's UUID."""
+
+    code = "taken"
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__(
+            N_("Another hostd works as this very host {name} already (from {address})."),
+            remedy=N_(
+                "dosvm.toml was copied: on the copy, delete its line host_uuid and the directory state, then start its"
+                " hostd again; it becomes a host of its own."
+            ),
+            name=holder.name,
+            address=holder.address or "?",
+        )
+
+
+def holder(session: Session, uuid: str) -> Holder | None:
+    """Who has a host's row, None when there is none."""
+    found = session.scalar(select(Host).where(Host.uuid == uuid))
+    return None if found is None else _holder(found)
+
+
+def _holder(host: Host) -> Holder:
+    return Holder(host.boot, host.heartbeat, host.heartbeat_interval, host.name, host.address)
+
+
+def register(
+    session: Session,
+    uuid: str,
+    name: str,
+    facts: Registration,
+    may_follow: Callable[[Holder], bool] = lambda _holder: True,
+) -> int:
     """Enter a host, or say anew what it is; what the administrator set (name, limits) stays.
 
     Args:
@@ -110,25 +155,31 @@ def register(session: Session, uuid: str, name: str, facts: Registration) -> int
         uuid: the host's identity.
         name: what it is called when it is new; made unique with a number.
         facts: what it is now.
+        may_follow: whether the row may be taken from who had it last.
 
     Returns:
         Its id.
 
     Raises:
         Conflict: others were faster each time.
+        Taken: somebody has the row whom this run may not follow.
     """
     for _ in range(_TRIES):
         try:
             with session.begin_nested():
-                return _enter(session, uuid, name, facts)
+                return _enter(session, uuid, name, facts, may_follow)
         except IntegrityError:
             # Another host took the name at this moment, or entered itself under this very UUID.
             continue
     raise Conflict(N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it."))
 
 
-def _enter(session: Session, uuid: str, name: str, facts: Registration) -> int:
-    host = session.scalar(select(Host).where(Host.uuid == uuid))
+def _enter(session: Session, uuid: str, name: str, facts: Registration, may_follow: Callable[[Holder], bool]) -> int:
+    host = session.scalar(select(Host).where(Host.uuid == uuid).with_for_update())
+    if host is not None and host.boot != facts.boot:
+        last = _holder(host)
+        if not may_follow(last):
+            raise Taken(last)
     if host is None:
         host = Host(uuid=uuid, name=_free_name(session, name), heartbeat=0)
         host.max_vcpus = facts.cores * VCPUS_PER_CORE
@@ -151,22 +202,23 @@ def _free_name(session: Session, wanted: str) -> str:
     return name
 
 
-def beat(session: Session, host_id: int, load: Load, lives_by: Parameters, clock_ms: int = 0) -> bool:
+def beat(session: Session, host_id: int, boot: str, load: Load, lives_by: Parameters, clock_ms: int = 0) -> bool:
     """Say that the host lives, how loaded it is, and how often it will say so; one statement.
 
     Args:
         session: a write transaction.
         host_id: the host.
+        boot: this run of its hostd.
         load: how loaded it is.
         lives_by: the parameters it lives by from now on.
         clock_ms: its boot clock, at which all its runs that have not been ended were seen to go on.
 
     Returns:
-        Whether the host is still registered.
+        Whether the host is still registered, by this run of its hostd.
     """
     done = session.execute(
         update(Host)
-        .where(Host.id == host_id)
+        .where(Host.id == host_id, Host.boot == boot)
         .values(
             heartbeat=Host.heartbeat + 1,
             heartbeat_interval=lives_by.heartbeat_interval,

@@ -57,8 +57,10 @@ def test_a_name_that_is_taken_gets_a_number(ground: Ground) -> None:
 
 
 def test_a_host_that_lives_counts_on(ground: Ground) -> None:
-    before = seen(ground, ground.host).heartbeat
-    assert all(ground.at_once([partial(ground.write, hosts.beat, ground.host, LOAD, Parameters()) for _ in range(4)]))
+    row = seen(ground, ground.host)
+    before = row.heartbeat
+    beat = partial(ground.write, hosts.beat, ground.host, row.boot, LOAD, Parameters())
+    assert all(ground.at_once([beat for _ in range(4)]))
     row = seen(ground, ground.host)
     assert row.heartbeat == before + 4
     assert row.load == LOAD
@@ -66,7 +68,23 @@ def test_a_host_that_lives_counts_on(ground: Ground) -> None:
 
 def test_a_host_that_was_removed_is_told_so(ground: Ground) -> None:
     ground.database.write(lambda session: session.execute(delete(Host).where(Host.id == ground.host)))
-    assert not ground.write(hosts.beat, ground.host, LOAD, Parameters())
+    assert not ground.write(hosts.beat, ground.host, "", LOAD, Parameters())
+
+
+def test_a_row_is_taken_only_from_whom_one_may_follow(ground: Ground) -> None:
+    number = ground.write(hosts.register, "u-1", "node", FACTS)
+    second = replace(FACTS, boot="boot-2", address="192.0.2.6")
+    with pytest.raises(hosts.Taken, match=r"very host node already \(from 192\.0\.2\.5\)"):
+        ground.write(hosts.register, "u-1", "node", second, lambda _holder: False)
+    assert seen(ground, number).boot == "boot-1"
+    asked: list[hosts.Holder] = []
+    assert ground.write(hosts.register, "u-1", "node", second, lambda h: not asked.append(h)) == number
+    assert [(holder.boot, holder.heartbeat, holder.address) for holder in asked] == [("boot-1", 0, "192.0.2.5")]
+    # Who had the row notices at its next beat.
+    assert not ground.write(hosts.beat, number, "boot-1", LOAD, Parameters())
+    assert ground.write(hosts.beat, number, "boot-2", LOAD, Parameters(heartbeat_interval=7))
+    assert ground.read(hosts.holder, "u-1") == hosts.Holder("boot-2", 1, 7, "node", "192.0.2.6")
+    assert ground.read(hosts.holder, "u-2") is None
 
 
 def test_groups_are_read_with_the_hosts(ground: Ground) -> None:
