@@ -71,6 +71,9 @@ from hostd.trash import Trash
 
 logger = logging.getLogger("hostd.daemon")
 
+#: Seconds that an end may take: the parts' own limits, together or what is left of them; and then Python's.
+_END, _REST = 20.0, 1.0
+
 
 class Daemon:
     """One hostd. Making it connects nothing; :meth:`start` and :meth:`stop` do the rest."""
@@ -297,6 +300,20 @@ class Daemon:
         self.database.close()
 
 
+def _leave_within(seconds: float, code: int) -> None:
+    """End the process then, whatever still hangs: hostd may die at any time, and the next one takes everything up."""
+
+    def leave() -> None:
+        hanging = [thread.name for thread in threading.enumerate() if not thread.daemon]
+        logger.warning("leaving without waiting any longer %s", fields(threads=",".join(hanging)))
+        logging.shutdown()
+        os._exit(code)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
+
+
 def run(home: Path, *, log: str | None = None) -> int:
     """Run hostd until SIGTERM or SIGINT.
 
@@ -336,8 +353,12 @@ def run(home: Path, *, log: str | None = None) -> int:
         for error in refusals:
             logger.error("this hostd must not go on %s", fields(reason=error.text()))
         logger.info("stopping")
+        code = 1 if refusals else 0
+        _leave_within(_END, code)
         daemon.stop()
         logger.info("stopped")
+        # Python would wait for threads that wait for libvirt.
+        _leave_within(_REST, code)
     finally:
         os.close(lock)
     if refusals:

@@ -46,7 +46,7 @@ trap leave EXIT
 
 if ! "$dosvm" hostd status >/dev/null 2>&1; then
 	"$dosvm" upgrade --yes # after a copy of an SQLite file; quick when there is nothing to do
-	"$dosvm" hostd run >>"$DOSVM_HOME/hostd.log" 2>&1 &
+	packaging/supervise.sh "$DOSVM_HOME/hostd.log" "$dosvm" hostd run &
 	hostd=$!
 fi
 "$dosvm"

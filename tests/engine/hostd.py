@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,10 @@ class Hostd:
         self._process: subprocess.Popen[bytes] | None = None
         self._backends: dict[str, HostdBackend] = {}
 
-    def start(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start it, and wait until it answers and its host is up."""
+    def start(self, environment: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> None:
+        """Start it, by the command ``prefix`` if one is given."""
         self._process = subprocess.Popen(
-            self.libvirt.command([sys.executable, "-m", "hostd", "-l", str(self.log)]),
+            self.libvirt.command([*prefix, sys.executable, "-m", "hostd", "-l", str(self.log)]),
             env={**os.environ, "DOSVM_HOME": str(self.home), **(environment or {})},
             cwd=Path(__file__).resolve().parents[2],
             stdin=subprocess.DEVNULL,
@@ -88,13 +88,13 @@ class Hostd:
             # nsenter ends when its child has ended, and with it all that the child held.
         self._process.wait(10)
 
-    def stop(self) -> int:
+    def stop(self, seconds: float = 20.0) -> int:
         """SIGTERM; its exit code."""
         assert self._process is not None
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         for pid in map(int, children):
             os.kill(pid, signal.SIGTERM)
-        return self._process.wait(20)
+        return self._process.wait(seconds)
 
     def backend(self, account: str, password: str = PASSWORD) -> HostdBackend:
         """The cloud through its socket, logged in."""

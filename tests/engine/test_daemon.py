@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -83,6 +85,57 @@ def test_it_ends_at_sigterm_and_takes_its_socket_along(fresh: Hostd) -> None:
     assert not (fresh.home / "hostd.sock").exists()
     with pytest.raises(HostdUnavailable):
         fresh.admin("cloud.status")
+
+
+def test_it_ends_in_bounded_time_while_libvirtd_hangs(fresh: Hostd) -> None:
+    fresh.start()
+    fresh.furnish()
+    fresh.machine("one")
+    stopped = fresh.libvirt.processes("libvirtd")
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        task = fresh.zhao("vm.start", vm="one")
+        until(lambda: fresh.zhao("task.show", task=task["task"])["state"] == "running", 15, "the hanging call")
+        begin = time.monotonic()
+        assert fresh.stop(40) == 0
+        assert time.monotonic() - begin < 30
+        assert not (fresh.home / "hostd.sock").exists()
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    fresh.start()
+    # The task may have been told that libvirtd did not answer; that the VM shall run holds all the same.
+    assert fresh.task(task, seconds=60)["state"] in ("done", "failed")
+    fresh.wait_for("one", "running", 60)
+    fresh.clean()
+
+
+def test_it_works_with_no_more_rights_than_its_systemd_unit_leaves_it(fresh: Hostd) -> None:
+    unit = (Path(__file__).resolve().parents[2] / "packaging/hostd.service").read_text()
+    (rights,) = re.findall(r"^CapabilityBoundingSet=(.+)$", unit, re.MULTILINE)
+    kept = ",".join(["-all", *(f"+{right.removeprefix('CAP_').lower()}" for right in rights.split())])
+    fresh.start(prefix=["setpriv", "--no-new-privs", "--bounding-set", kept, "--"])
+    fresh.furnish()
+    fresh.done("volume.add", name="disk", pool="local", capacity=16 << 20, format="qcow2")
+    fresh.machine("one", disks=[{"volume": "local/disk"}])
+    fresh.done("vm.start", vm="one")
+    until(lambda: "memory" in str(fresh.zhao("vm.samples", vm="one")["samples"]), 30, "samples of the VM")
+    fresh.clean()
+    fresh.done("volume.delete", volume="local/disk")
+
+
+def test_a_run_of_another_place_is_watched_before_it_is_followed(fresh: Hostd) -> None:
+    """The directory was moved or put back from a backup, or the machine was switched on again: nobody beats."""
+    fresh.start()
+    fresh.wait()
+    fresh.kill()
+    runs = fresh.home / "state/runs.json"
+    runs.write_text(runs.read_text().replace('"place": "', '"place": "elsewhere '))
+    fresh.start()
+    fresh.wait()
+    assert "looking whether another hostd works as this host" in fresh.log.read_text()
+    assert len(fresh.admin("host.list")["rows"]) == 1
 
 
 def test_without_a_cluster_it_listens_on_no_port(fresh: Hostd) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import libvirt
@@ -224,6 +225,38 @@ def test_a_stop_and_a_start_that_wait_for_hostd_end_the_guest_gently(cloud: Clou
     b.start_hostd()
     wait_until(lambda: not b.qemu_pids(uuid), "the end", 40, b.logs)
     cloud.wait_for_state("guest", "off", 20)
+
+
+@pytest.mark.parametrize("copied", ["settings", "settings and state"])
+def test_settings_copied_to_a_second_machine_do_not_make_it_the_same_host(cloud: Cloud, copied: str) -> None:
+    a, b = cloud.lab.hosts
+    b.kill_hostd(signal.SIGTERM)
+    before = _host(cloud, "a")
+    uuid = cloud.vm("web-a")["uuid"]
+    pids = a.qemu_pids(uuid)
+    settings, runs = b.home / "dosvm.toml", b.home / "state/runs.json"
+    own = settings.read_text(), runs.read_text()
+    settings.write_text(own[0].replace(b.uuid, a.uuid))
+    if copied == "settings and state":
+        runs.write_text((a.home / "state/runs.json").read_text())
+    try:
+        b.start_hostd(wait=False)
+        assert b.hostd is not None
+        wait_until(lambda: b.hostd is not None and not b.hostd.running, "the end of the copy", 40, b.logs)
+        assert "Another hostd works as this very host a already (from 10.77.0.1)." in b.logs()
+        assert "delete its line host_uuid" in b.logs()
+    finally:
+        settings.write_text(own[0])
+        runs.write_text(own[1])
+    after = _host(cloud, "a")
+    assert (after["state"], after["address"], after["created"]) == ("up", before["address"], before["created"])
+    assert a.hostd is not None
+    assert a.hostd.running
+    assert a.qemu_pids(uuid) == pids
+    assert not b.qemu_pids(uuid)
+    b.start_hostd()
+    _wait_for_host(cloud, "b", "up")
+    cloud.wait_for_state("web-b", "running", 20)
 
 
 def _host(cloud: Cloud, name: str) -> dict[str, object]:

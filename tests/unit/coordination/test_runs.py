@@ -41,7 +41,7 @@ def total(ground: Ground, project: int) -> int:
 
 
 def beat(ground: Ground, clock_ms: int) -> None:
-    ground.write(hosts.beat, ground.host, IDLE, Parameters(), clock_ms)
+    ground.write(hosts.beat, ground.host, "", IDLE, Parameters(), clock_ms)
 
 
 def test_a_run_counts_its_vcpus_until_the_last_heartbeat_and_then_until_its_end(ground: Ground) -> None:
