@@ -6,21 +6,17 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, case, func, select
 
-from core.coordination import runs
 from core.errors import InUse, InvalidInput, Refused
 from core.i18n import N_
 from core.model import (
     Host,
     HostGroup,
-    Image,
     Instance,
     Machine,
     Pool,
     Power,
-    Task,
-    TaskState,
     host_group_of_project,
     host_in_group,
 )
@@ -29,6 +25,7 @@ from core.rules.sizes import MIB, format_size
 from core.services.cloud import HostView
 from core.services.editing import edit, unused
 from core.services.fields import in_range, ruled
+from core.services.host_loss import strike
 from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
@@ -211,33 +208,13 @@ def delete_(call: Call, *, host: str) -> Answer:
     if reasons:
         raise InUse(
             N_("Host {name} is still in use by {reasons}."),
-            remedy=N_("Move or delete them first."),
+            remedy=N_("Move or delete them first; a host that never returns is given up: `dosvm host abandon`."),
             field="host",
             name=found.name,
             reasons="; ".join(reasons),
         )
-    # VMs that are off only remember where they ran last; tasks of a host that is gone will never run.
-    call.session.execute(
-        update(Machine)
-        .where(Machine.host_id == found.id)
-        .values(host_id=None)
-        .execution_options(synchronize_session=False)
-    )
-    runs.close_all(call.session, found.id, call.clock.now())
-    unfinished = select(Task.target).where(
-        Task.host_id == found.id, Task.state.in_((TaskState.QUEUED.value, TaskState.RUNNING.value))
-    )
-    # An image whose task goes with the host would wait for it for ever, and could not be deleted either.
-    call.session.execute(
-        update(Image)
-        .where(Image.uuid.in_(unfinished), Image.state.in_(("creating", "deleting")))
-        .values(state="failed")
-        .execution_options(synchronize_session=False)
-    )
-    call.session.execute(delete(Task).where(Task.host_id == found.id))
-    call.session.execute(delete(Host).where(Host.id == found.id))
+    strike(call, found)
     call.note(found.name, object=found.uuid)
-    call.changed("host", "host-group", "image", "task")
     return {}
 
 
