@@ -50,13 +50,15 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
     who = credentials(words)
     arguments |= {f.key: who.password for f in action.fields if f.own_password}
     backend = wiring.backend_for(who.account, who.password)
+    each: Sequence[str | None] = targets or [None]
     if asks and action.preview:
-        answer = backend.call(action.preview, **arguments)
-        print(output.printable(filled(_(action.warning), previewed(action, arguments, answer))), file=sys.stderr)
+        for target in each:
+            answer = backend.call(action.preview, **_on(spec, action, target), **arguments)
+            for line in filled(_(action.warning), previewed(action, arguments, answer)).splitlines():
+                print(output.printable(line), file=sys.stderr)
         make_sure(_("{what}? Type yes: ").format(what=what))
     wait = words.flags.get("wait", True)
     failed = False
-    each: Sequence[str | None] = targets or [None]
     asked: list[_Done] = []
     for target in each:
         try:
@@ -82,11 +84,14 @@ def _tell(error: DosvmError, action: Action, target: str | None, *, alone: bool)
     return True
 
 
+def _on(spec: ResourceSpec, action: Action, target: str | None) -> dict[str, str]:
+    return {} if target is None else {action.argument or spec.name.replace("-", "_"): target}
+
+
 def _ask(
     backend: HostdBackend, spec: ResourceSpec, action: Action, target: str | None, arguments: Mapping[str, Any]
 ) -> _Done:
-    on = {} if target is None else {action.argument or spec.name.replace("-", "_"): target}
-    answer = backend.call(action.operation, **on, **arguments)
+    answer = backend.call(action.operation, **_on(spec, action, target), **arguments)
     name = target or str(arguments.get("name") or answer.get("name") or "")
     tasks = answer.get("tasks") or [answer.get("task")]
     return _Done(

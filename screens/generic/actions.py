@@ -117,14 +117,20 @@ class ActionRun:
         return label_of(self._spec, self._rows[0]) if len(self._rows) == 1 else str(len(self._rows))
 
     def _confirm(self) -> None:
-        question = Confirm(
-            self._context,
-            self.title,
-            self.warning,
-            lambda: _(self._action.label),
-            type_name=self._type_name(),
-        )
-        self._context.desk.show(question, lambda yes: self._run({}) if yes else None)
+        if self._action.preview and len(self._rows) == 1:
+            self._ask(
+                lambda: self._call(self._one(), {}, self._action.preview),
+                lambda found: self._question({}, lambda: self._previewed({}, found)),
+            )
+        else:
+            self._question({}, self.warning)
+
+    def _previewed(self, arguments: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+        return filled(_(self._action.warning), previewed(self._action, arguments, found))
+
+    def _question(self, arguments: dict[str, Any], what: Callable[[], str]) -> None:
+        question = Confirm(self._context, self.title, what, lambda: _(self._action.label), type_name=self._type_name())
+        self._context.desk.show(question, lambda yes: self._run(arguments) if yes else None)
 
     # -- the form
 
@@ -199,9 +205,7 @@ class ActionRun:
             if result is None:
                 return
             arguments, answer = result
-            what = filled(_(action.warning), previewed(action, arguments, answer))
-            question = Confirm(self._context, self.title, lambda: what, lambda: _(action.label))
-            self._context.desk.show(question, lambda yes: self._run(arguments) if yes else None)
+            self._question(arguments, lambda: self._previewed(arguments, answer))
 
         form = FormDialog(
             self._context, self.title, action.fields, look, prefill=prefill, button=lambda: _(N_("Next"))

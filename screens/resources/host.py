@@ -75,6 +75,24 @@ SPEC = ResourceSpec(
             roles=(SYSADM,),
         ),
         Action(
+            "abandon",
+            N_("Give up"),
+            "host.abandon",
+            key="u",
+            preview="host.losses",
+            danger=Danger.TYPE_NAME,
+            warning=N_(
+                "The host {name} never returns: it is given up with what is on it, for ever."
+                "\nStorage pools: {pools}"
+                "\nVolumes, with their data: {volumes}; {size}"
+                "\nVMs that were on and are off then: {vms}"
+                "\nInstances that lose a disk or were bound to it: {instances}"
+                "\nIf it returns after all it is a new host, and ends the VMs that still run on it."
+            ),
+            allowed=lambda row: row["state"] == "down",
+            roles=(SYSADM,),
+        ),
+        Action(
             "samples",
             N_("Load samples"),
             "host.samples",

@@ -99,6 +99,8 @@ RIGHTS: dict[str, Right] = {
     "host.show": _sp(host="$host"),
     "host.edit": _s(host="$host", max_vcpus=1),
     "host.delete": _s(host="$host"),
+    "host.losses": _s(host="$host"),
+    "host.abandon": _s(host="$host"),
     "host.samples": _s(host="$host"),
     "pool.list": _sp(),
     "pool.show": _sp(pool="$pool"),

@@ -133,7 +133,7 @@ def test_a_run_of_another_place_is_watched_before_it_is_followed(fresh: Hostd) -
     runs = fresh.home / "state/runs.json"
     runs.write_text(runs.read_text().replace('"place": "', '"place": "elsewhere '))
     fresh.start()
-    fresh.wait()
+    until(lambda: fresh.admin("host.list")["rows"][0]["state"] == "up", 60, fresh.log_tail())
     assert "looking whether another hostd works as this host" in fresh.log.read_text()
     assert len(fresh.admin("host.list")["rows"]) == 1
 

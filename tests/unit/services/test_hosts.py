@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from core.errors import InUse, InvalidInput, NotFound, Refused
+from core.errors import DosvmError, InUse, InvalidInput, NotFound, Refused
 from core.model import Host, Instance, Machine, Pool, Project, Task
+from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office
 
@@ -135,6 +136,49 @@ def test_only_a_host_that_is_down_and_free_is_deleted(office: Office, cloud: Sti
     office.sysadm("host.delete", host="h1")
     assert office.sysadm.names("host.list") == []
     assert office.sysadm("host-group.show", host_group="all")["hosts"] == []
+
+
+def test_a_host_that_never_returns_is_given_up_with_what_was_on_it(office: Office, cloud: StillCloud) -> None:
+    web = rack.web(office)
+    other = office.host("h2")
+    office.fill(Pool(name="far", kind="dir", capacity=GIB, path="/srv/far", host_id=other))
+    rack.disk(office, web, "disk1")
+    rack.instance(web, "one", disks=[{"volume": "local/disk1"}])
+    rack.instance(web, "two")
+    for name in ("one", "two"):
+        web("vm.add", name=name, instance=name)
+    web("vm.start", vm="one")
+    number = rack.host_id(office, "h1")
+    epoch = office.services.database.read(lambda s: s.scalar(select(Machine.epoch).where(Machine.name == "one")))
+    lost = office.sysadm("host.losses", host="h1")
+    assert lost == {
+        "name": "h1", "pools": "1 (local)", "volumes": "1 (disk1)", "size": "1 GiB", "vms": "1 (one)",
+        "instances": "1 (one)",
+    }  # fmt: skip
+    for state, age in (("up", 0.0), ("unknown", 900.0), ("down", 599.0)):
+        cloud.change(number, state=state, age=age)
+        with pytest.raises(Refused, match="not known to be down for 10 minutes"):
+            office.sysadm("host.abandon", host="h1")
+    cloud.change(number, state="down", age=600.0)
+    office.sysadm("host.abandon", host="h1")
+    assert office.sysadm.names("host.list") == ["h2"]
+    assert office.sysadm.names("pool.list") == ["far"]
+    assert web("volume.list")["rows"] == []
+    row = web("vm.show", vm="one")
+    assert (row["power"], row["state"], row["host"]) == ("off", "off", "")
+    after = office.services.database.read(lambda s: s.scalar(select(Machine.epoch).where(Machine.name == "one")))
+    assert after == (epoch or 0) + 1, "what still runs there is of an earlier placement"
+    usage = web("usage.list")["rows"][0]
+    assert (usage["used_vcpus"], usage["used_disk"]) == (0, 0)
+    # The instance is there, says what it lacks, and gets another disk.
+    office.sysadm("host-group.edit", host_group="all", hosts=["h2"])
+    office.sysadm("project.configure", project="web", add_pools=["far"])
+    with pytest.raises(DosvmError):
+        web("instance.edit", instance="one", vcpus=2)
+    rack.disk(office, web, "disk2", pool="far")
+    web("instance.edit", instance="one", disks=[{"volume": "far/disk2"}])
+    web("vm.delete", vm="one")
+    web("instance.delete", instance="one")
 
 
 def test_a_hosts_samples_come_from_the_host(office: Office, cloud: StillCloud) -> None:
