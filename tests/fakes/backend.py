@@ -612,6 +612,12 @@ class FakeBackend:
 
     def _change(self, resource: str, verb: str, arguments: dict[str, Any]) -> Any:
         key = resource.replace("-", "_")
+        if (resource, verb) == ("host", "losses"):
+            row = self._find("host", arguments["host"])
+            lost = {"pools": "2 (local, fast)", "volumes": "7 (a, b, c, d, e …)", "size": "1.5 TiB"}
+            return {**lost, "name": row["name"], "vms": "2 (mail-1, web-1)", "instances": "3 (mail, web, db)"}
+        if (resource, verb) == ("host", "abandon"):
+            return {}
         if resource == "log" and verb == "clearable":
             return {"operations": 1197, "logins": 312}
         if resource == "log" and verb == "clear":

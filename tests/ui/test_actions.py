@@ -51,6 +51,23 @@ async def test_harm_is_asked_about_and_the_focus_rests_on_no(cloud: FakeBackend)
         await until(pilot, lambda: len(cloud.called("vm.reboot")) == 1)
 
 
+async def test_a_host_is_given_up_after_it_was_said_what_is_lost(cloud: FakeBackend) -> None:
+    cloud.rows["host"][0] |= {"state": "down", "age": 5000.0}
+    name = str(cloud.rows["host"][0]["name"])
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("4")
+        await until(pilot, lambda: name in screen_text(pilot.app))
+        await pilot.press("home", "u")
+        await until(pilot, lambda: "to confirm" in screen_text(pilot.app))
+        text = screen_text(pilot.app)
+        for lost in ("2 (local, fast)", "1.5 TiB", "2 (mail-1, web-1)", "3 (mail, web, db)", "it is a new host"):
+            assert lost in text, text
+        assert not cloud.called("host.abandon")
+        await typed(pilot, name)
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: cloud.called("host.abandon"))
+
+
 async def test_the_gravest_need_the_name_typed(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         await pilot.press("2")
