@@ -52,6 +52,7 @@ ACTIONS = {
     "Edit description": N_("Edit description"),
     "Enable": N_("Enable"),
     "Freeze": N_("Freeze"),
+    "Give up": N_("Give up"),
     "Grow": N_("Grow"),
     "Power off": N_("Power off"),
     "Power on": N_("Power on"),
