@@ -88,7 +88,7 @@ class ActionRun:
         """What is done to what."""
         action = _(self._action.label)
         if self._action.target is Target.NOTHING or not self._rows:
-            return f"{action}: {_(self._spec.singular)}"
+            return f"{action}: {_(self._spec.title if self._action.preview else self._spec.singular)}"
         return f"{action}: {self._names()}"
 
     def _names(self) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -333,3 +335,46 @@ async def test_yaml_help_and_all_keys(cloud: FakeBackend) -> None:
         text = screen_text(pilot.app)
         assert "Power on" in text
         assert "sort by the next column" in text
+
+
+async def test_the_logs_are_cleared_after_it_was_said_how_many_rows_go(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        pilot.app.open_resource("log", root=True)
+        await until(pilot, lambda: rows_are_there(pilot.app))
+        await pilot.press("d")
+        await until(pilot, lambda: "The last hour stays" in screen_text(pilot.app))
+        await typed(pilot, "soon")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "is not a time" in screen_text(pilot.app))
+        await pilot.press("home", "ctrl+k")
+        await typed(pilot, "2026-01-01 08:00")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "1197 operations and 312 logins before 2026-01-01 08:00" in flat(pilot.app))
+        assert not cloud.called("log.clear"), "the focus rests on No"
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: cloud.called("log.clear"))
+        before = cloud.called("log.clear")[-1]["before"]
+        assert datetime.fromisoformat(before).replace(tzinfo=UTC).astimezone().strftime("%H:%M") == "08:00"
+        assert cloud.called("log.clearable")[-1]["before"] == before
+
+
+async def test_logs_are_filtered_by_a_time_typed_as_people_say_it(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        pilot.app.open_resource("log", root=True)
+        await until(pilot, lambda: rows_are_there(pilot.app))
+        await pilot.press("f")
+        await pilot.pause(0.2)
+        await typed(pilot, "zha")
+        await pilot.press("tab")
+        await typed(pilot, "-7d")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "since" in cloud.called("log.list")[-1]["filters"])
+        filters = cloud.called("log.list")[-1]["filters"]
+        assert filters["account"] == "zha"
+        back = datetime.now(UTC).replace(tzinfo=None) - datetime.fromisoformat(filters["since"])
+        assert timedelta(days=6, hours=22) < back < timedelta(days=7, hours=2)
+
+
+def flat(app: Any) -> str:
+    """What is on the screen, as one line."""
+    return " ".join(screen_text(app).replace("│", " ").split())

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ui
 SIZES = {"80x24": (80, 24), "160x48": (160, 48)}
 LANGUAGES = ("en", "zh_CN")
 
-#: Screen -> account, keys.
+#: Screen -> account, keys; ":name" opens a resource.
 SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "login": (None, ()),
     "vms": ("zhao", ()),
@@ -45,6 +45,11 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "edit-settings": ("sysadm", ("7", "e", "1", "0", "0", "down", "backspace", "backspace", "5")),
     "columns": ("zhao", ("O",)),
     "details-beside": ("zhao", ("P", "P")),
+    "log": ("sysadm", (":log",)),
+    "login-log": ("sysadm", (":login-log",)),
+    "log-purge": ("sysadm", (":log-purge",)),
+    "log-filter": ("sysadm", (":log", "f")),
+    "log-clear": ("sysadm", (":log", "d")),
     "palette": ("zhao", ("ctrl+p",)),
     "menu": ("sysadm", ("f2",)),
 }
@@ -56,7 +61,10 @@ def steps(keys: tuple[str, ...]) -> Callable[[Pilot[Any]], Any]:
         if app.context.user:
             await until(pilot, lambda: rows_are_there(app))
         for key in keys:
-            await pilot.press(key)
+            if key.startswith(":"):
+                app.open_resource(key[1:], root=True)
+            else:
+                await pilot.press(key)
             await pilot.pause(0.15)
             if len(app.screen_stack) == 2 and app.screen.query("VirtualTable"):
                 await until(pilot, lambda: rows_are_there(app))
