@@ -201,11 +201,12 @@ def listing(
     only = statement.with_only_columns(identity.label("identity"), maintain_column_froms=True)
     choice = _Choice.of(only, found)
     total = None
-    if choice.chooses and (all_ := _hand(call, choice)) is not None:
-        # All that fit are in hand: nothing is looked for twice.
-        total, choice = Total(len(all_)), _Choice(only, (identity.in_(all_),), ())
-    elif not any(isinstance(each, Common) for each in found):
-        total = _count(call, choice, query)
+    if not any(isinstance(each, Common) for each in found):
+        handful = _handful(call, choice) if choice.chooses else None
+        if handful is not None:
+            # All that fit are in hand: nothing is looked for twice.
+            choice = _Choice(only, (identity.in_(handful),), ())
+        total = _count(call, choice, query) if handful is None else Total(len(handful))
     if total is not None and query.offset >= total:
         return [], total
     if total is not None and choice.chooses and not total.more:
@@ -262,7 +263,7 @@ def _count(call: Call, choice: _Choice, query: Query) -> Total:
     return Total.at_least(bound) if fitting > bound else Total(fitting)
 
 
-def _hand(call: Call, choice: _Choice) -> list[int] | None:
+def _handful(call: Call, choice: _Choice) -> list[int] | None:
     """The identities of all rows that fit; None when they are more than a handful."""
     found = _either([each.limit(HANDFUL + 1) for each in choice.selects()])
     ids = list(call.session.scalars(select(found.c.identity).limit(HANDFUL + 1)))

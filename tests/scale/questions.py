@@ -11,7 +11,7 @@ from screens.spec import Filter, Kind, ResourceSpec
 
 #: What is searched for: one thing, several, very many, the account with a third of the logs, one that left, nothing.
 SEARCHES = ("00042", "user-0001", "7", "sysadm", "left-00", "nothing such")
-#: Values of filters that are texts, by key; of a list with a text filter that is not here, one is asked for.
+#: Values of filters that are texts, by key; of others something is asked for that is not there.
 TEXTS: Mapping[str, tuple[str, ...]] = {
     "account": ("user-00012", "user-0001", "sysadm", "left-00000", "user"),
     "target": ("vm-00012",),
@@ -65,4 +65,4 @@ def _values(known: Filter) -> tuple[Any, ...]:
         return tuple(value for value, _label in known.choices)
     if known.resource:
         return (f"{known.resource}-00012",)
-    return TEXTS[known.key]
+    return TEXTS.get(known.key, ("nothing such",))

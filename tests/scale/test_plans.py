@@ -31,7 +31,8 @@ SIZES = Sizes(
     hosts=100, projects=200, users=6_000, machines=6_000, tasks=20_000, operations=20_000, logins=20_000,
     samples=20_000,
 )  # fmt: skip
-#: Tables that have at most some thousand rows in a large cloud, and are read within milliseconds.
+#: Tables that have at most some thousand rows in a large cloud, and are read within milliseconds. A new table counts as
+#: big until it is named here or below.
 SMALL = {
     "host", "host_group", "host_in_group", "host_group_of_project", "project", "project_group", "project_in_group",
     "pool", "pool_of_project", "secret", "setting", "purge",
