@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from sqlalchemy.orm import Session
+
 from core.clock import Clock
 from core.coordination import log_names, purging
 from core.coordination.tasks import Claimed
@@ -15,7 +17,7 @@ from hostd.executor import Context, Effect, Handler, Interrupted
 from hostd.faults import point
 
 #: Rows of the first batch; what it took decides about the next.
-_FIRST, _FEWEST, _MOST = 100, 10, 2000
+_FIRST, _FEWEST, _MOST = 100, 50, 2000
 #: Names that are looked at by one transaction.
 _NAMES = 200
 
@@ -35,20 +37,28 @@ class Purges:
         total = max(1, int(task.payload.get("rows", 0)))
         size, removed = _FIRST, purge.rows
         while True:
+            worked: list[float] = []
             begin = time.monotonic()
-            done = self._database.write(lambda session, s=size: purging.batch(session, purge.id, s))  # type: ignore[misc]
-            took = time.monotonic() - begin
+            done = self._database.write(lambda session, s=size, w=worked: self._batch(session, purge.id, s, w))  # type: ignore[misc]
+            whole = time.monotonic() - begin
             if not done:
                 break
             point("purge_batch")
             removed += done
             context.progress(min(99, removed * 100 // total))
-            size = max(_FEWEST, min(_MOST, 2 * size, int(size * intervals.PURGE_BATCH / max(took, 1e-4))))
-            self._rest(context, took)
+            # Not the whole: waiting for others, and for the disk at the end, takes as long for few rows.
+            size = max(_FEWEST, min(_MOST, 2 * size, int(size * intervals.PURGE_BATCH / max(worked[-1], 1e-4))))
+            self._rest(context, whole)
         if purge.what == "log":
             self._forget_names(context)
         now = self._clock.now()
         return lambda session: purging.finish(session, task.target, now)
+
+    def _batch(self, session: Session, purge: int, size: int, worked: list[float]) -> int:
+        begin = time.monotonic()
+        done = purging.batch(session, purge, size)
+        worked.append(time.monotonic() - begin)
+        return done
 
     def _forget_names(self, context: Context) -> None:
         at: int | None = 0
