@@ -241,6 +241,22 @@ class Database:
             self._identity = identity
             self.engine.dispose()
 
+    def settle(self) -> None:
+        """Move what was written into SQLite's file now, beside the writers: otherwise the commit of one of them does it.
+
+        For who writes very much. Nothing on other engines.
+        """
+        if not self.is_sqlite:
+            return
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            cursor.fetchall()
+            cursor.close()
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()

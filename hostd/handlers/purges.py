@@ -17,7 +17,7 @@ from hostd.executor import Context, Effect, Handler, Interrupted
 from hostd.faults import point
 
 #: Rows of the first batch; what it took decides about the next.
-_FIRST, _FEWEST, _MOST = 100, 50, 2000
+_FIRST, _FEWEST, _MOST = 20, 5, 2000
 #: Names that are looked at by one transaction.
 _NAMES = 200
 
@@ -37,28 +37,26 @@ class Purges:
         total = max(1, int(task.payload.get("rows", 0)))
         size, removed = _FIRST, purge.rows
         while True:
-            worked: list[float] = []
-            begin = time.monotonic()
-            done = self._database.write(lambda session, s=size, w=worked: self._batch(session, purge.id, s, w))  # type: ignore[misc]
-            whole = time.monotonic() - begin
+            began: list[float] = []
+            done = self._database.write(lambda session, s=size, b=began: self._batch(session, purge.id, s, b))  # type: ignore[misc]
+            held = time.monotonic() - began[-1]
             if not done:
                 break
             point("purge_batch")
+            self._database.settle()
             removed += done
             context.progress(min(99, removed * 100 // total))
-            # Not the whole: waiting for others, and for the disk at the end, takes as long for few rows.
-            size = max(_FEWEST, min(_MOST, 2 * size, int(size * intervals.PURGE_BATCH / max(worked[-1], 1e-4))))
-            self._rest(context, whole)
+            size = max(_FEWEST, min(_MOST, 2 * size, int(size * intervals.PURGE_BATCH / max(held, 1e-4))))
+            self._rest(context, held)
         if purge.what == "log":
             self._forget_names(context)
         now = self._clock.now()
         return lambda session: purging.finish(session, task.target, now)
 
-    def _batch(self, session: Session, purge: int, size: int, worked: list[float]) -> int:
-        begin = time.monotonic()
-        done = purging.batch(session, purge, size)
-        worked.append(time.monotonic() - begin)
-        return done
+    def _batch(self, session: Session, purge: int, size: int, began: list[float]) -> int:
+        # From here others wait: what counts is the time from now to the end of the commit, not one's own waiting.
+        began.append(time.monotonic())
+        return purging.batch(session, purge, size)
 
     def _forget_names(self, context: Context) -> None:
         at: int | None = 0
