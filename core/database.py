@@ -242,7 +242,7 @@ class Database:
             self.engine.dispose()
 
     def settle(self) -> None:
-        """Move what was written into SQLite's file now, beside the writers: otherwise the commit of one of them does it.
+        """Move what was written into SQLite's file now, beside the writers; else one of them does it by its commit.
 
         For who writes very much. Nothing on other engines.
         """
