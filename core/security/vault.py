@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import base64
 import os
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from core.errors import Refused
 from core.i18n import N_
 from core.rpc.signature import derive
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 PREFIX = "sealed:1:"
 _NONCE = 12
@@ -29,7 +31,14 @@ class Vault:
     """Seals and opens secrets with the cluster's key."""
 
     def __init__(self, cluster_key: bytes) -> None:
-        self._cipher = AESGCM(derive(cluster_key, "vault"))
+        self._key = derive(cluster_key, "vault")
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        """Loaded with the first secret: it takes 8 MiB of a hostd, and many clouds seal none."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._key)
 
     def seal(self, secret: str, purpose: str) -> str:
         """The secret as it may be stored; ``purpose`` names what it belongs to and is bound to it."""
@@ -43,6 +52,8 @@ class Vault:
         Raises:
             Refused: it was sealed with another key or for another purpose, or is damaged.
         """
+        from cryptography.exceptions import InvalidTag
+
         try:
             data = base64.b64decode(sealed.removeprefix(PREFIX), validate=True)
             return self._cipher.decrypt(data[:_NONCE], data[_NONCE:], purpose.encode()).decode()
