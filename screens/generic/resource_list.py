@@ -44,6 +44,8 @@ CALM = 0.25
 COUNT_AFTER = 0.06
 #: Seconds after the last move until the keys and the details follow: over a slow line they cost more than the move.
 REST = 0.25
+#: Seconds after which a list that is still there gets its search line: made under the key, it took half of the search.
+PREPARE = 1.0
 #: The longest pause, in seconds, between tries when the cloud refuses to answer this list.
 LONGEST = 60.0
 
@@ -135,6 +137,7 @@ class ResourceList(BaseScreen):
         self.table.focus()
         self._pump()
         self.set_interval(self.spec.interval, self._tick)
+        self.set_timer(PREPARE, lambda: self._search_line if self.is_framed else None)
 
     def on_resize(self) -> None:
         """Show as many columns as there is room for, and the details where there is room for them."""
@@ -427,7 +430,7 @@ class ResourceList(BaseScreen):
 
     @property
     def _search_line(self) -> Input:
-        """The line, made when it is first needed: a list is on screen sooner without it."""
+        """The line, made a moment later than the list: the list is on screen sooner without it."""
         if not self.query("#search"):
             from widgets.inputs import LineInput
 
