@@ -137,7 +137,7 @@ class ResourceList(BaseScreen):
         self.table.focus()
         self._pump()
         self.set_interval(self.spec.interval, self._tick)
-        self.set_timer(PREPARE, lambda: self._search_line if self.is_framed else None)
+        self.set_timer(PREPARE, self._make_search_line)
 
     def on_resize(self) -> None:
         """Show as many columns as there is room for, and the details where there is room for them."""
@@ -430,15 +430,18 @@ class ResourceList(BaseScreen):
 
     @property
     def _search_line(self) -> Input:
-        """The line, made a moment later than the list: the list is on screen sooner without it."""
-        if not self.query("#search"):
+        self._make_search_line()
+        line: Input = self.query_one("#search")  # type: ignore[assignment]
+        return line
+
+    def _make_search_line(self) -> None:
+        """Make it, a moment later than the list: the list is on screen sooner without it."""
+        if self.is_framed and not self.query("#search"):
             from widgets.inputs import LineInput
 
             slash = Bar(id="slash")
             slash.set([Piece(" /", "key")])
             self.query_one("#filter").mount(slash, LineInput(self._search, id="search"), before="#chosen")
-        line: Input = self.query_one("#search")  # type: ignore[assignment]
-        return line
 
     @property
     def _searching(self) -> bool:
