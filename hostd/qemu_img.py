@@ -25,6 +25,8 @@ MAX_VIRTUAL = 64 * 1024**4
 _MEMORY = 1024**3
 _PROCESSOR_SECONDS = 30
 _SECONDS = 60.0
+#: QEMU counts a plain file in sectors, the last of which need not be whole.
+_SECTOR = 512
 #: prlimit's exit status when there is no such program.
 _NOT_FOUND = 127
 
@@ -111,6 +113,9 @@ def inspect(path: Path, claimed: str) -> ImageInfo:
         file.seek(32768)
         descriptor = file.read(6)
     _check_head(path, claimed, head, descriptor)
+    if _driver(claimed) == "raw":
+        # Plain bytes say nothing about themselves, and each start with a CD would wait for a process to ask them.
+        return _within(path, -(-path.stat().st_size // _SECTOR) * _SECTOR)
     data = _info(path, _driver(claimed))
     specific = (data.get("format-specific") or {}).get("data") or {}
     if data.get("backing-filename") or data.get("full-backing-filename"):
@@ -132,7 +137,10 @@ def inspect(path: Path, claimed: str) -> ImageInfo:
         raise InvalidInput(N_("{file} is encrypted."), field="file", file=path.name)
     if specific.get("corrupt"):
         raise InvalidInput(N_("{file} is marked as corrupt."), field="file", file=path.name)
-    virtual = int(data.get("virtual-size", 0))
+    return _within(path, int(data.get("virtual-size", 0)))
+
+
+def _within(path: Path, virtual: int) -> ImageInfo:
     if not 0 < virtual <= MAX_VIRTUAL:
         raise InvalidInput(N_("{file} claims a disk of {size} bytes."), field="file", file=path.name, size=virtual)
     status = path.stat()

@@ -107,14 +107,17 @@ def _paint(opened: Recorder, text: str) -> float:
         opened.close()
 
 
-@pytest.mark.parametrize(("count", "goal"), [(1_000, 250), (10_000, 300), (50_000, 400)])
-def test_the_first_rows(crowd: Crowd, figures: Figures, count: int, goal: int) -> None:
+# The goals were set on a machine where the peer took 334, 1423 and 7809 ms; elsewhere their ratio tells.
+@pytest.mark.parametrize(
+    ("count", "goal", "ratio"), [(1_000, 250, 250 / 334), (10_000, 300, 300 / 1423), (50_000, 400, 400 / 7809)]
+)
+def test_the_first_rows(crowd: Crowd, figures: Figures, count: int, goal: int, ratio: float) -> None:
     crowd.show(count, changes=False)
     ours = [_paint(crowd.console(), "vm-00000") for _ in range(REPEATS)]
     peer = [_paint(_stock(count, 0, crowd.environment), "vm-00000") for _ in range(3)]
     figures.add(
         "I1", f"first rows of {count} VMs, p50", percentile(ours, 50), "ms", peer=percentile(peer, 50),
-        peer_is="stock DataTable", wanted=f"{goal} ms", raw={"ours": ours, "peer": peer},
+        peer_is="stock DataTable", wanted=f"{goal} ms, or {ratio:.2f} of the peer", raw={"ours": ours, "peer": peer},
     )  # fmt: skip
 
 
@@ -131,8 +134,8 @@ def test_keys_while_a_thousand_vms_change_every_second(crowd: Crowd, figures: Fi
     ours.wait_for("vm-00000")
     stock.wait_for("vm-00000")
     for name, key, pause, middle, goal in (
-        ("arrow key", DOWN, 0.15, 95, "p95 12 ms"),
-        ("PageDown", PAGE_DOWN, 0.4, 95, "p95 33 ms"),
+        ("arrow key", DOWN, 0.15, 95, "p95 12 ms, or 0.67 of the peer"),
+        ("PageDown", PAGE_DOWN, 0.4, 95, "p95 33 ms, or 0.18 of the peer"),
     ):
         stock.pause()
         mine = _follow(ours, key, pause)
