@@ -307,7 +307,23 @@ class Console(Reach):
         self.paint_all()
 
     def action_leave(self) -> None:
-        """Ctrl+Q: leave; tasks go on without the console, which says so."""
+        """Ctrl+Q: leave, not without asking while something typed is not saved. Tasks go on without the console."""
+        open_dialogs = [screen for screen in self.screen_stack if isinstance(screen, BaseDialog)]
+        if not any(dialog.unsaved for dialog in open_dialogs):
+            self._leave()
+        elif not any(dialog.id == "leave-question" for dialog in open_dialogs):
+            from screens.generic.confirm import Confirm
+
+            question = Confirm(
+                self.context,
+                lambda: _(N_("Leave the console")),
+                lambda: _(N_("What you typed is not saved. Leave, and throw it away?")),
+                lambda: _(N_("Leave")),
+            )
+            question.id = "leave-question"
+            self.show(question, lambda yes: self._leave() if yes else None)
+
+    def _leave(self) -> None:
         self._watcher.close()
         self.exit(len(self.context.tasks.running))
 
@@ -325,11 +341,9 @@ def settle() -> None:
 def end_session(app: Console) -> None:
     """Whoever leaves leaves no open session behind; a hostd that is away cannot be told, and forgets it by itself."""
     if app.context.user:
-        try:
-            app.keep_choices()
-            app.context.backend.logout()
-        except DosvmError:
-            return
+        for last in (app.keep_choices, app.context.backend.logout):
+            with contextlib.suppress(DosvmError):
+                last()
 
 
 def run(backend: SessionBackend | None = None, account: str | None = None) -> int:

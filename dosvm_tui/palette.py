@@ -24,6 +24,7 @@ from screens.spec import Action, ResourceSpec, Row, Target
 from widgets.column_layout import TableColumn
 from widgets.inputs import LineInput
 from widgets.pages import Want
+from widgets.paragraph import Paragraph
 from widgets.virtual_table import Cell, VirtualTable
 
 #: Seconds after the last key before objects are searched for.
@@ -34,13 +35,14 @@ OBJECTS = 6
 
 @dataclass(frozen=True)
 class Entry:
-    """Something the palette offers: its words, what kind of thing it is, what it does; ``also`` finds it too."""
+    """Something the palette offers: its words, its kind, what it does; ``also`` finds it too, ``at`` is its object."""
 
     key: str
     text: str
     kind: str
     run: Callable[[], None]
     also: str = ""
+    at: tuple[ResourceSpec, Row] | None = None
 
 
 def score(words: str, text: str) -> int | None:
@@ -100,9 +102,12 @@ class Palette(BaseDialog[None]):
         self._typed = ""
         self._objects: list[Entry] = []
         self._generation = 0
+        self._inside: tuple[ResourceSpec, Row] | None = None
 
     def title_text(self) -> str:
         """See :class:`widgets.dialog.Dialog`."""
+        if self._inside is not None:
+            return label_of(*self._inside)
         return _(N_("Go to")) if self._goto else _(N_("Find an action, a screen or an object"))
 
     def body(self) -> ComposeResult:
@@ -113,6 +118,7 @@ class Palette(BaseDialog[None]):
             TableColumn("kind", "", 20, sortable=False),
         ]
         yield VirtualTable(columns, lambda e: [Cell(e.text), Cell(e.kind, "muted")], lambda e: e.key, id="found")
+        yield Paragraph("", id="help", classes="-muted")
 
     def on_mount(self) -> None:
         """Offer everything."""
@@ -137,11 +143,7 @@ class Palette(BaseDialog[None]):
         entries: list[Entry] = []
         spec, row = self._present()
         if spec is not None and row is not None:
-            entries += [
-                self._action(spec, action, row)
-                for action in actions_of(spec, self.context.role)
-                if action.target is not Target.NOTHING and is_allowed(action, row)
-            ]
+            entries += self._actions_on(spec, row)
         names = [name for section in registry.menu(self.context.role) for name in section.resources]
         for name in dict.fromkeys([*names, "cloud"]):
             other = registry.resource(name)
@@ -151,6 +153,38 @@ class Palette(BaseDialog[None]):
                 if action.target is Target.NOTHING or other.single
             ]
         return entries
+
+    def _picks(self) -> list[Entry]:
+        """Actions on objects of any list, which are picked first."""
+        names = [name for section in registry.menu(self.context.role) for name in section.resources]
+        return [
+            self._picked(spec, action)
+            for spec in (registry.resource(name) for name in names)
+            for action in actions_of(spec, self.context.role)
+            if action.target is not Target.NOTHING and not spec.single and spec.lists_by
+        ]
+
+    def _actions_on(self, spec: ResourceSpec, row: Row) -> list[Entry]:
+        return [
+            self._action(spec, action, row)
+            for action in actions_of(spec, self.context.role)
+            if action.target is not Target.NOTHING and is_allowed(action, row)
+        ]
+
+    def _picked(self, spec: ResourceSpec, action: Action) -> Entry:
+        """An action whose object is picked from its list first."""
+        context, over = self.context, self._over
+
+        def run() -> None:
+            from screens.generic.picker import Picker
+
+            def picked(rows: Sequence[Row]) -> None:
+                ActionRun(context, spec, action, rows, over.ask, over.look_again).start()
+
+            context.desk.show(Picker(context, spec, many=action.target is Target.ROWS, take=picked))
+
+        text = f"{_(action.label)}: {_(spec.singular)} ..."
+        return Entry(f"pick:{spec.name}:{action.verb}", text, _("action"), run, f"{action.verb} {spec.name}")
 
     def _present(self) -> tuple[ResourceSpec | None, Row | None]:
         if isinstance(self._over, ResourceList):
@@ -164,6 +198,10 @@ class Palette(BaseDialog[None]):
         over = self._over
 
         def run() -> None:
+            if isinstance(over, ResourceList) and row and over.spec is spec and over.table.cursor_row is row:
+                # As its key does: on the marked rows, if there are any.
+                over.start(action)
+                return
             rows = [row] if row is not None else []
             ActionRun(self.context, spec, action, rows, over.ask, over.look_again).start()
 
@@ -174,13 +212,18 @@ class Palette(BaseDialog[None]):
         return [Entry(f"own:{key}", text, _(N_("console")), run) for key, text, run in self._commands]
 
     def _everything(self) -> list[Entry]:
+        if self._inside is not None:
+            spec, row = self._inside
+            opens = Entry("open", _(N_("Open")), _(spec.singular), lambda: self.context.desk.open_row(spec, row))
+            return [opens, *self._actions_on(spec, row)]
         if self._goto:
             return [*self._screens(), *[e for e in self._actions() if e.key.startswith("do:cloud")]]
-        return [*self._actions(), *self._screens(), *self._own()]
+        return [*self._actions(), *self._screens(), *self._own(), *self._picks()]
 
     def _show(self, *, to_top: bool = True) -> None:
         found = []
-        for number, entry in enumerate([*self._everything(), *self._objects]):
+        objects = self._objects if self._inside is None else []
+        for number, entry in enumerate([*self._everything(), *objects]):
             points = min(
                 (p for p in (score(self._typed, entry.text), _also(self._typed, entry)) if p is not None), default=None
             )
@@ -194,10 +237,29 @@ class Palette(BaseDialog[None]):
         table.set_placeholder(_(N_("Nothing found.")))
         table.deliver(Want(self._generation, 0, len(entries)), entries, len(entries))
 
+    def on_virtual_table_highlighted(self, event: VirtualTable.Highlighted) -> None:
+        """Say what Tab does for an object."""
+        event.stop()
+        can = event.row is not None and event.row.at is not None
+        says = _(N_("Enter opens it, Tab shows what can be done with it.")) if can else ""
+        self.query_one("#help", Paragraph).set(says)
+
+    def _go_inside(self, entry: Entry | None) -> None:
+        """Show what can be done with an object."""
+        if entry is not None and entry.at is not None:
+            self._inside = entry.at
+            self.retitle()
+            line = self.query_one(LineInput)
+            line.focus()
+            line.value = self._typed = ""
+            self._show()
+
     # -- objects
 
     def _search(self) -> None:
         typed = self._typed
+        if self._inside is not None:
+            return
         if len(typed) < 2:
             self._objects = []
             self._show()
@@ -226,6 +288,7 @@ class Palette(BaseDialog[None]):
                 label_of(spec, row),
                 _(spec.singular),
                 lambda spec=spec, row=row: desk.open_row(spec, row),  # type: ignore[misc]
+                at=(spec, row),
             )
             for spec, row in found
         ]
@@ -257,9 +320,22 @@ class Palette(BaseDialog[None]):
         self.dismiss(None)
         self.app.call_later(entry.run)
 
+    def leave(self) -> None:
+        """Out of an object, or close."""
+        if self._inside is None:
+            super().leave()
+            return
+        self._inside = None
+        self.retitle()
+        self._show()
+
     async def on_event(self, event: events.Event) -> None:
-        """Arrows move in the list while one types in the line."""
+        """Arrows move in the list while one types in the line; Tab goes into an object, Esc out of it."""
         table = self.query(VirtualTable)
+        if isinstance(event, events.Key) and event.key == "tab" and table:
+            event.stop()
+            self._go_inside(table.first().cursor_row)
+            return
         if (
             isinstance(event, events.Key)
             and event.key in ("down", "up", "pagedown", "pageup")

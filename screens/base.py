@@ -91,6 +91,11 @@ class BaseDialog(Asking, Dialog[Result]):
             event.stop()
             self.leave()
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether something would be lost if the console ended now."""
+        return False
+
     def leave(self) -> None:
         """Close without a result."""
         self.dismiss(None)

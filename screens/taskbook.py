@@ -60,6 +60,10 @@ class TaskBook:
         for old in ended[: max(0, len(self._held) - _KEPT)]:
             del self._held[old]
 
+    def get(self, uuid: str) -> Followed | None:
+        """A task that is followed."""
+        return self._held.get(uuid)
+
     def hear(self, rows: Iterable[Mapping[str, Any]]) -> list[Followed]:
         """Take news of tasks; returns those that ended by them."""
         ended = []

@@ -50,6 +50,7 @@ class FieldList(Widget, can_focus=True):
         "facts--warning",
         "facts--error",
         "facts--muted",
+        "facts--found",
     }
     DEFAULT_CSS = """
     FieldList {
@@ -62,6 +63,7 @@ class FieldList(Widget, can_focus=True):
         .facts--warning { color: $text-warning; }
         .facts--error { color: $text-error; text-style: bold; }
         .facts--muted { color: $text-muted; }
+        .facts--found { background: $block-cursor-background; color: $block-cursor-foreground; }
     }
     """
 
@@ -72,6 +74,7 @@ class FieldList(Widget, can_focus=True):
         self._facts: tuple[Fact, ...] = ()
         self._lines: list[list[_Part]] = []
         self._top = 0
+        self._found = -1
 
     def set(self, facts: Sequence[Fact]) -> None:
         """Show these facts; only lines that changed are painted again."""
@@ -89,8 +92,33 @@ class FieldList(Widget, can_focus=True):
         """How many lines it needs at its present width."""
         return len(self._lines)
 
+    def find(self, text: str, *, step: int = 0) -> tuple[int, int]:
+        """Show a line that holds a text, whatever its case, and mark it.
+
+        Args:
+            text: what is looked for; empty for nothing.
+            step: 0 for the first at or after what is marked or on top, 1 for the next one, -1 for the one before.
+
+        Returns:
+            Which of the lines it is, from 1, and how many there are; 0 of 0 when there is none.
+        """
+        words = text.lower()
+        holds = [n for n, line in enumerate(self._lines) if words and words in _said(line).lower()]
+        before, self._found = self._found, -1
+        at = before if before >= 0 else self._top - (1 if step > 0 else 0)
+        if holds:
+            if step < 0:
+                self._found = next((n for n in reversed(holds) if n < at), holds[-1])
+            else:
+                self._found = next((n for n in holds if n >= at + step), holds[0])
+            if not self._top <= self._found < self._top + self.size.height:
+                self._top = max(0, min(self._found - self.size.height // 3, len(self._lines) - self.size.height))
+        self.refresh()
+        return (holds.index(self._found) + 1, len(holds)) if holds else (0, 0)
+
     def _arrange(self) -> None:
         before, self._lines = self._lines, self._laid_out(max(20, self.size.width))
+        self._found = self._found if self._found < len(self._lines) else -1
         self._top = max(0, min(self._top, len(self._lines) - self.size.height))
         if len(before) != len(self._lines):
             self.refresh()
@@ -158,6 +186,9 @@ class FieldList(Widget, can_focus=True):
         if number >= len(self._lines):
             return Strip.blank(width, base)
         style = self.get_component_rich_style
+        if number == self._found:
+            found = style("facts--found")
+            return strip_of([(" " + _said(self._lines[number]), found)], width, found)
         pieces: list[tuple[str, Style]] = []
         used = 0
         for part in self._lines[number]:
@@ -202,3 +233,13 @@ class FieldList(Widget, can_focus=True):
     def on_mouse_scroll_up(self, event: events.MouseEvent) -> None:
         """The wheel scrolls."""
         self._scroll(-3)
+
+
+def _said(line: Sequence[_Part]) -> str:
+    """What a line says, as it is painted."""
+    text = ""
+    for part in line:
+        text = text.ljust(part.x - (cell_len(text) - len(text)))
+        label = fit(part.label, part.label_width) if part.label_width else part.label if part.heading else ""
+        text += f"{label} {part.text}" if part.label_width else label + part.text
+    return text

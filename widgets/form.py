@@ -230,6 +230,12 @@ class Form(Widget):
 
         hint: str
 
+    @dataclass
+    class Touched(Message):
+        """The value of a field changed by hand."""
+
+        key: str
+
     class Completed(Message):
         """Enter was pressed in the last field."""
 
@@ -258,6 +264,7 @@ class Form(Widget):
         self._tabs = PanelTabs()
         self._panel = 0
         self._start: dict[str, Any] = {}
+        self._began = {field.key: field.value for field in fields}
 
     # -- made
 
@@ -304,12 +311,28 @@ class Form(Widget):
             if row is None or field.kind is InputKind.SECRET:
                 continue
             row.input.put(field.value)
+            self._began[field.key] = field.value
             self._start[field.key] = row.input.state()
             if field.key in mine:
                 row.input.put(mine[field.key])
             row.grown()
             self._check(field.key)
         self._show()
+
+    def take_back(self) -> bool:
+        """Give the field that has the focus what it began with; False when none has it, or nothing was typed."""
+        for key, row in self.rows.items():
+            if row.has_focus_within and row.input.state() != self._start.get(key):
+                row.input.put(None if row.field.kind is InputKind.SECRET else self._began[key])
+                self.touched(key)
+                return True
+        return False
+
+    def warn(self, key: str, text: str) -> None:
+        """Say something about a field that is right as far as the form knows, without going there."""
+        if key in self.rows and not self.rows[key].error:
+            self.rows[key].set_error(text)
+            self._show()
 
     # -- values
 
@@ -434,6 +457,7 @@ class Form(Widget):
         self._check(key)
         self._check_together()
         self._show()
+        self.post_message(self.Touched(key))
 
     def on_next_wanted(self, event: NextWanted) -> None:
         """Enter goes to the next field; from the last of a panel to the first of the next. The arrow up goes back."""

@@ -44,7 +44,7 @@ class VirtualTable(Widget, can_focus=True):
     """A table that shows rows of any kind through two functions: its identity and its cells.
 
     The cursor is on a row, not on a number: it goes with the row when the order changes. Keys: arrows,
-    ``j k``, PageUp, PageDown, Home, End, ``g G``, Space marks, ``*`` marks all that are held or none, Enter
+    ``j k``, PageUp, PageDown, Home, End, ``g G``, Space marks, ``*`` marks all or none, Enter
     activates, left and right show columns that did not fit.
     """
 
@@ -94,6 +94,9 @@ class VirtualTable(Widget, can_focus=True):
         """Rows were marked or unmarked."""
 
         count: int
+
+    class MarkAllWanted(Message):
+        """All rows are to be marked, more than are held here: see :meth:`VirtualTable.mark`."""
 
     @dataclass
     class SortWanted(Message):
@@ -479,12 +482,14 @@ class VirtualTable(Widget, can_focus=True):
         self.post_message(self.Marked(len(self._marks)))
 
     def _toggle_all(self) -> None:
+        """None, when some are marked; otherwise all, which whoever owns the table fetches when not all are held."""
+        held = list(self._pages.rows())
         if self._marks:
-            self._marks.clear()
+            self.mark(())
+        elif len(held) < self.total:
+            self.post_message(self.MarkAllWanted())
         else:
-            self._marks = {self._key_of(row): row for row in self._pages.rows()}
-        self._repaint()
-        self.post_message(self.Marked(len(self._marks)))
+            self.mark(held)
 
     def _move(self, to: int) -> None:
         """Put the cursor on a row; at the edge the page jumps by a third, which a slow line carries better."""

@@ -14,7 +14,9 @@ from screens.generic.fields import offered, sent
 from screens.generic.form_dialog import FormDialog
 from screens.generic.offers import is_allowed
 from screens.generic.report import BulkReport
+from screens.generic.taken import name_check
 from screens.spec import Action, Danger, Field, Kind, ResourceSpec, Row, Target
+from screens.taskbook import Followed
 from screens.values import filled, previewed
 
 #: Called when something was changed, so that the screen looks again.
@@ -181,6 +183,9 @@ class ActionRun:
             quick=action.target is not Target.NOTHING and not self._is_edit,
             rule=action.rule,
             renew=self._values_now if renewable else None,
+            check=name_check(self._context, self._spec, action.fields, self._one() if self._is_edit else None)
+            if self._is_edit or action.target is Target.NOTHING
+            else None,
         )
 
         def closed(result: Any) -> None:
@@ -245,20 +250,31 @@ class ActionRun:
                 self.title,
                 [(label_of(self._spec, row), row) for row in rows],
                 lambda row: (row, self._call(row, arguments)),
+                lambda result: self._follow(*result),
             )
-            self._context.desk.show(report, self._went_well)
+            self._context.desk.show(report, self._reported)
         else:
             row = self._one()
             self._ask(lambda: self._call(row, arguments), lambda result: self._went_well([(row, result)]))
 
-    def _went_well(self, results: Sequence[tuple[Row | None, Any]] | None) -> None:
-        results = results or []
-        followed = False
-        for row, result in results:
-            task = result.get("task") if isinstance(result, Mapping) else None
-            if task:
-                followed = True
-                self._context.desk.follow(str(task), _(self._action.label), self._result_name(row, result))
+    def _follow(self, row: Row | None, result: Any) -> Followed | None:
+        """Follow the tasks that a call began; the first of them."""
+        if not isinstance(result, Mapping):
+            return None
+        tasks = [str(task) for task in (result.get("task"), *(result.get("tasks") or ())) if task]
+        for task in dict.fromkeys(tasks):
+            self._context.desk.follow(task, _(self._action.label), self._result_name(row, result))
+        return self._context.tasks.get(tasks[0]) if tasks else None
+
+    def _went_well(self, results: Sequence[tuple[Row | None, Any]]) -> None:
+        self._tell(results, followed=bool([task for row, result in results if (task := self._follow(row, result))]))
+
+    def _reported(self, results: Sequence[tuple[Row | None, Any]] | None) -> None:
+        """The report is closed; tasks were followed as they began."""
+        begun = [result for _row, result in results or () if isinstance(result, Mapping)]
+        self._tell(results or (), followed=any(result.get("task") or result.get("tasks") for result in begun))
+
+    def _tell(self, results: Sequence[tuple[Row | None, Any]], *, followed: bool) -> None:
         if results and not followed:
             names = names_of([self._result_name(row, result) for row, result in results])
             self._context.desk.notice(_(N_("{action}: {name}: done.")).format(action=_(self._action.label), name=names))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from textual.app import ComposeResult
+from textual.timer import Timer
 from textual.widget import Widget
 
 from core.errors import AuthenticationFailed, Conflict, DosvmError
@@ -16,6 +17,7 @@ from screens.context import Context, is_away
 from screens.generic.confirm import Confirm
 from screens.generic.fields import form_fields, form_texts, offered, together
 from screens.generic.picker import Picker
+from screens.generic.taken import NameCheck
 from screens.spec import Field, Kind
 from widgets.form import Form
 from widgets.inputs import LineInput, PickWanted
@@ -25,6 +27,10 @@ from widgets.rows_input import RowsInput, RowWanted
 
 #: What a form is sent to: the values, and which of them were changed. Runs in a thread.
 Submit = Callable[[dict[str, Any], set[str]], Any]
+
+
+#: Seconds after the last key until the cloud is asked about a name.
+ASK_AFTER = 0.4
 
 
 class FormDialog(BaseDialog[Any]):
@@ -52,6 +58,7 @@ class FormDialog(BaseDialog[Any]):
         quick: bool = False,
         rule: str = "",
         renew: Callable[[], Mapping[str, Any]] | None = None,
+        check: NameCheck | None = None,
     ) -> None:
         """Make a form.
 
@@ -67,6 +74,7 @@ class FormDialog(BaseDialog[Any]):
             rule: name of a rule between the fields.
             quick: where nothing must be typed, the focus rests on the button: one more Enter is enough.
             renew: for an edit: gives the values as they are now, when somebody else was faster; runs in a thread.
+            check: asks the cloud about the name, while one types.
         """
         super().__init__(context)
         self._title = title
@@ -74,6 +82,8 @@ class FormDialog(BaseDialog[Any]):
         self._submit = submit
         self.prefill = prefill
         self._renew = renew
+        self._name_check = check
+        self._name_waits: Timer | None = None
         self._button = button or (lambda: _(N_("Save")))
         self._warning = warning
         self._type_name = type_name
@@ -133,6 +143,10 @@ class FormDialog(BaseDialog[Any]):
         """Send it."""
         self.send()
 
+    def key_ctrl_z(self) -> None:
+        """Give the field back what it began with."""
+        self.form.take_back()
+
     def key_f7(self) -> None:
         """The panel before."""
         self.form.next_panel(-1)
@@ -151,6 +165,11 @@ class FormDialog(BaseDialog[Any]):
             self.send()
         else:
             self.leave()
+
+    @property
+    def unsaved(self) -> bool:
+        """See :class:`screens.base.BaseDialog`."""
+        return self.form.dirty
 
     def leave(self) -> None:
         """Close it; what was typed is not thrown away without asking."""
@@ -178,6 +197,27 @@ class FormDialog(BaseDialog[Any]):
         """Say the rule of the field one is at."""
         event.stop()
         self.query_one("#hint", Paragraph).set(event.hint)
+
+    def on_form_touched(self, event: Form.Touched) -> None:
+        """Ask the cloud about the name once the typing rests; nobody waits for the answer."""
+        event.stop()
+        if self._name_check is not None and event.key in self._name_check.watched:
+            if self._name_waits is not None:
+                self._name_waits.stop()
+            self._name_waits = self.set_timer(ASK_AFTER, self._ask_about_name)
+
+    def _ask_about_name(self) -> None:
+        check = self._name_check
+        typed = self.form.values()
+        if check is None or check.key not in self.form.changed():
+            return
+
+        def told(sentence: str) -> None:
+            if sentence and self.form.values().get(check.key) == typed.get(check.key):
+                self.form.warn(check.key, sentence)
+
+        # What cannot be asked now is found when it is sent.
+        self.ask(lambda: check.ask(typed), told, lambda _error: None, key="name")
 
     # -- sent
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from textual import events
@@ -14,7 +14,7 @@ from core.i18n import N_, _
 from screens.base import BaseDialog
 from screens.context import Context
 from screens.generic.cells import listed, reference_of, row_cells, table_columns
-from screens.spec import ResourceSpec
+from screens.spec import ResourceSpec, Row
 from widgets.inputs import LineInput
 from widgets.pages import Want
 from widgets.paragraph import Paragraph
@@ -33,13 +33,20 @@ class Picker(BaseDialog[list[Any]]):
     """
 
     def __init__(
-        self, context: Context, spec: ResourceSpec, filters: Mapping[str, Any] | None = None, *, many: bool = False
+        self,
+        context: Context,
+        spec: ResourceSpec,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        many: bool = False,
+        take: Callable[[Sequence[Row]], None] | None = None,
     ) -> None:
-        """Make a picker over a resource's list."""
+        """Make a picker over a resource's list; ``take`` is given the rows themselves, beside their references."""
         super().__init__(context)
         self._spec = spec
         self._filters = dict(filters or {})
         self._many = many
+        self._take = take
         self._search = ""
         self._in_flight = False
 
@@ -140,6 +147,8 @@ class Picker(BaseDialog[list[Any]]):
         event.stop()
         rows = self.table.marked if self._many and self.table.marked else [event.row]
         self.dismiss([reference_of(self._spec, row) for row in rows])
+        if self._take is not None:
+            self.app.call_later(self._take, rows)
 
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,12 @@ from core.errors import AuthenticationFailed, DosvmError, Unavailable
 from core.i18n import N_, _
 from screens.base import BaseDialog
 from screens.context import Context
+from screens.generic.cells import state_sign
+from screens.spec import Kind
+from screens.taskbook import Followed
+from screens.values import show
 from widgets.column_layout import TableColumn
+from widgets.field_list import Fact, FieldList
 from widgets.glyphs import glyphs
 from widgets.pages import Want
 from widgets.paragraph import Paragraph
@@ -21,19 +27,26 @@ from widgets.virtual_table import Cell, VirtualTable
 
 #: What is done to one item; runs in a thread.
 Work = Callable[[Any], Any]
+#: Takes what a call returned; gives the task that was begun, if any.
+Begun = Callable[[Any], Followed | None]
 
 
 class BulkReport(BaseDialog[list[Any]]):
-    """Runs an action on each item and says how each went. Its result is what the calls that went well returned."""
+    """Runs an action on each item and says how each went, and how its task goes on.
+
+    What was refused can be tried again. Its result is what the calls that went well returned. It closes by itself when
+    none was refused.
+    """
 
     BOX_CLASSES = "-wide"
     DEFAULT_CSS = """
-    BulkReport Box { height: 20; max-height: 95%; }
-    BulkReport VirtualTable { background: $panel; }
+    BulkReport Box { height: 22; max-height: 100%; }
+    BulkReport VirtualTable { background: $panel; min-height: 4; }
+    BulkReport FieldList { background: $surface; height: 3; margin-top: 1; }
     """
 
     def __init__(
-        self, context: Context, title: Callable[[], str], items: Sequence[tuple[str, Any]], work: Work
+        self, context: Context, title: Callable[[], str], items: Sequence[tuple[str, Any]], work: Work, begun: Begun
     ) -> None:
         """Make a report.
 
@@ -42,23 +55,28 @@ class BulkReport(BaseDialog[list[Any]]):
             title: gives the frame's title.
             items: name and item of each.
             work: what is done to each.
+            begun: told of each that went well.
         """
         super().__init__(context)
         self._title = title
         self._items = list(items)
         self._work = work
+        self._begun = begun
         self._results: list[Any] = []
-        self._outcome: list[DosvmError | None] = []
-        self._stopped = False
+        self._well: dict[int, Followed | None] = {}
+        self._refused: dict[int, DosvmError] = {}
+        self._queue = deque(range(len(self._items)))
+        self._running = False
 
     def title_text(self) -> str:
         """See :class:`widgets.dialog.Dialog`."""
         return self._title()
 
     def body(self) -> ComposeResult:
-        """How many are done, and how each went."""
+        """How many are done, how each went, and the whole reason of the one under the cursor."""
         yield Paragraph("", id="count", classes="-strong")
         yield VirtualTable(self._columns(), self._cells, str, id="rows", page_size=1000)
+        yield FieldList(id="reason")
 
     def _columns(self) -> list[TableColumn]:
         return [
@@ -67,75 +85,126 @@ class BulkReport(BaseDialog[list[Any]]):
         ]
 
     def buttons(self) -> list[Widget]:
-        """Stop, then close."""
-        return [PushButton(_(N_("Stop")), "close", id="close")]
+        """Stop, then close; once more for what was refused."""
+        return [
+            PushButton(_(N_("Again for those refused")), "again", id="again"),
+            PushButton(_(N_("Stop")), "close", id="close"),
+        ]
 
     def on_mount(self) -> None:
         """Begin."""
-        self.query_one("#close").focus()
-        self._show()
-        self._next()
-
-    def _cells(self, number: int) -> list[Cell]:
-        name = self._items[number][0]
-        if number >= len(self._outcome):
-            return [Cell(name), Cell(_(N_("waits")), "muted")]
-        error = self._outcome[number]
-        if error is None:
-            return [Cell(name), Cell(f"{glyphs().chosen} {_(N_('asked for'))}", "success")]
-        return [Cell(name), Cell(error.text(), "error")]
-
-    def _next(self) -> None:
-        number = len(self._outcome)
-        if self._stopped or number >= len(self._items):
-            self._stopped = True
-            self._show()
-            return
-        item = self._items[number][1]
-        self.ask(lambda: self._work(item), self._went, self._failed)
-
-    def _went(self, result: Any) -> None:
-        self._results.append(result)
-        self._outcome.append(None)
-        self._show()
-        self._next()
-
-    def _failed(self, error: DosvmError) -> None:
-        self._outcome.append(error)
-        if isinstance(error, Unavailable | AuthenticationFailed):
-            # The rest would fail for the same reason.
-            self._stopped = True
-            self.context.desk.explain(error)
-        self._show()
-        self._next()
-
-    def _show(self) -> None:
         table = self.query_one(VirtualTable)
         numbers = list(range(len(self._items)))
         table.deliver(Want(0, 0, len(numbers)), numbers, len(numbers))
-        table.redraw()
-        failed = sum(1 for error in self._outcome if error is not None)
+        self.query_one("#close").focus()
+        self._next()
+
+    def _cells(self, number: int) -> list[Cell]:
+        return [Cell(self._items[number][0]), self._outcome(number)]
+
+    def _outcome(self, number: int) -> Cell:
+        if number in self._refused:
+            return Cell(self._refused[number].text(), "error")
+        if number not in self._well:
+            return Cell(_(N_("waits")) if number in self._queue or self._running else _(N_("not asked for")), "muted")
+        task = self._well[number]
+        if task is None:
+            return Cell(f"{glyphs().chosen} {_(N_('done'))}", "success")
+        sign, role = state_sign(task.state)
+        words = f"{_(N_('asked for'))}: {sign} {show(task.state, Kind.STATE)}"
+        return Cell(f"{words}: {task.error}" if task.state == "failed" else words, role)
+
+    # -- one after the other
+
+    def _next(self) -> None:
+        self._running = bool(self._queue)
+        self._show()
+        if not self._queue:
+            if not self._refused and len(self._well) == len(self._items):
+                self.dismiss(self._results)
+            return
+        number = self._queue[0]
+        item = self._items[number][1]
+        self.ask(lambda: self._work(item), lambda result: self._went(number, result), lambda e: self._failed(number, e))
+
+    def _went(self, number: int, result: Any) -> None:
+        self._results.append(result)
+        self._well[number] = self._begun(result)
+        self._taken(number)
+
+    def _failed(self, number: int, error: DosvmError) -> None:
+        self._refused[number] = error
+        if isinstance(error, Unavailable | AuthenticationFailed):
+            # The rest would fail for the same reason.
+            self._queue.clear()
+            self.context.desk.explain(error)
+        self._taken(number)
+
+    def _taken(self, number: int) -> None:
+        if self._queue and self._queue[0] == number:
+            self._queue.popleft()
+        self._next()
+
+    def _again(self) -> None:
+        """Ask once more for what was refused, and for what was not asked for because it was stopped."""
+        if not self._running:
+            self._refused.clear()
+            self._queue = deque(n for n in range(len(self._items)) if n not in self._well)
+            self.query_one("#close").focus()
+            self._next()
+
+    # -- shown
+
+    def tasks_changed(self) -> None:
+        """There are news of tasks."""
+        self._show()
+
+    def on_virtual_table_highlighted(self, event: VirtualTable.Highlighted) -> None:
+        """The whole reason."""
+        event.stop()
+        self._show_reason()
+
+    def _show_reason(self) -> None:
+        number = self.query_one(VirtualTable).cursor_row
+        if number is not None:
+            self.query_one(FieldList).set([Fact("", self._outcome(number).text, self._outcome(number).role)])
+
+    def _show(self) -> None:
+        self.query_one(VirtualTable).redraw()
         text = _(N_("{done} of {all} done, {failed} refused")).format(
-            done=len(self._outcome) - failed, all=len(self._items), failed=failed
+            done=len(self._well), all=len(self._items), failed=len(self._refused)
         )
         self.query_one("#count", Paragraph).set(text)
-        self.query_one("#close", PushButton).set_label(_(N_("Close")) if self._stopped else _("Stop"))
-        if self._stopped and not failed and len(self._outcome) == len(self._items):
-            self.dismiss(self._results)
+        self.query_one("#close", PushButton).set_label(_("Stop") if self._running else _(N_("Close")))
+        left = len(self._well) < len(self._items)
+        self.query_one("#again", PushButton).display = left and not self._running
+        self._show_reason()
 
     def on_push_button_pressed(self, event: PushButton.Pressed) -> None:
-        """Stop, or close when it is over."""
+        """Stop, close when it is over, or try again."""
         event.stop()
-        self.leave()
+        if event.press == "again":
+            self._again()
+        else:
+            self.leave()
+
+    @property
+    def unsaved(self) -> bool:
+        """See :class:`screens.base.BaseDialog`."""
+        return self._running
 
     def leave(self) -> None:
         """Esc stops what has not begun, then closes."""
-        if self._stopped:
+        if not self._running:
             self.dismiss(self._results)
-        self._stopped = True
+        else:
+            # The one under way cannot be called back.
+            while len(self._queue) > 1:
+                self._queue.pop()
 
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""
         super().retranslate()
         self.query_one(VirtualTable).set_columns(self._columns())
+        self.query_one("#again", PushButton).set_label(_("Again for those refused"))
         self._show()

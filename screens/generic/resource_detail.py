@@ -108,7 +108,7 @@ class ResourceDetail(BaseScreen):
         """The actions on this row, the related lists."""
         hints = [KeyHint(a.key, _(a.label), bool(self.row) and is_allowed(a, self.row)) for a in self._actions]
         hints += [KeyHint(related.key, _(related.label)) for related in self._related]
-        return [*hints, KeyHint("y", "YAML")]
+        return [*hints, KeyHint("y", "YAML"), KeyHint("Y", _(N_("Copy")))]
 
     def press_key(self, word: str) -> bool:
         """See :meth:`screens.base.BaseScreen.press_key`."""
@@ -123,6 +123,11 @@ class ResourceDetail(BaseScreen):
                 return True
         if word in ("r", "f5"):
             self.look_again()
+        elif word == "Y" and self.row:
+            from screens.generic.copying import open_copy
+
+            columns = [column for column in self.spec.columns if self.context.role in column.roles]
+            open_copy(self.context, self.spec, columns, [self.row])
         elif word == "y" and self.row:
             show_yaml(self.context, self.spec, self.row, self.ask)
         else:

@@ -302,6 +302,12 @@ class ResourceList(BaseScreen):
         """Say how many are marked."""
         self._show_chosen()
 
+    def on_virtual_table_mark_all_wanted(self) -> None:
+        """Mark all that the search and the filters find."""
+        from screens.generic.marking import MarkAll
+
+        MarkAll(self.context, self.spec, self.ask, self._query, self.table.mark).next_page()
+
     def _allowed(self) -> tuple[bool, ...]:
         row = self.table.cursor_row
         return tuple(is_allowed(action, row) for action in self._actions)
@@ -332,13 +338,14 @@ class ResourceList(BaseScreen):
                 ("s, S", N_("sort by the next column; the other way round")),
                 ("O", N_("sort by any column; choose and order the columns")),
                 ("P", N_("details below, at the right, or not at all")),
-                ("Space, *", N_("mark; mark all or none")),
+                ("Space, *", N_("mark; mark all that were found, or none")),
                 ("Up Down j k", N_("one row")),
                 ("PgUp PgDn", N_("one page")),
                 ("Home End g G", N_("first, last row")),
                 ("Left Right", N_("columns that did not fit")),
                 ("y", N_("as YAML")),
-                ("x", N_("write all rows to a file")),
+                ("Y", N_("copy a cell, the row, or the marked rows")),
+                ("x", N_("write all rows, or the marked ones, to a file")),
                 ("Tab", N_("to the menu at the left and back")),
             )
         ]
@@ -367,6 +374,7 @@ class ResourceList(BaseScreen):
             "r": self.look_again,
             "f5": self.look_again,
             "y": self.open_yaml,
+            "Y": self.open_copy,
             "x": self.open_export,
         }
         if word in ways:
@@ -550,9 +558,17 @@ class ResourceList(BaseScreen):
 
     def open_export(self) -> None:
         """Write all rows of this choice and order to a file."""
-        from screens.generic.views import open_export
+        from screens.generic.export import open_export
 
-        open_export(self.context, self.spec, self._query())
+        open_export(self.context, self.spec, self._query(), self._columns, self.table.marked)
+
+    def open_copy(self) -> None:
+        """Copy a cell of the row under the cursor, or the marked rows."""
+        from screens.generic.copying import open_copy
+
+        rows = self.table.marked or [row for row in (self.table.cursor_row,) if row is not None]
+        if rows:
+            open_copy(self.context, self.spec, self._columns, rows)
 
     def retranslate(self) -> None:
         """See :meth:`screens.base.BaseScreen.retranslate`."""

@@ -1,11 +1,12 @@
-"""Help for the screen one is at (F1), and all its keys (?), both from the declarations."""
+"""Help for the screen one is at (F1): the declaration, the guide on it, its keys; and all its keys alone (?)."""
 
 from __future__ import annotations
 
-from core.i18n import N_, _
+from core.i18n import N_, _, language
 from screens.base import BaseScreen
 from screens.context import Context
 from screens.generic.viewer import Viewer, keys
+from screens.special import guide
 from widgets.field_list import Fact
 
 #: How the console is meant, for whoever opens the help first.
@@ -23,6 +24,7 @@ def help_of(context: Context, screen: BaseScreen) -> Viewer:
         about = [Fact(screen.crumb(), "", heading=True)]
         if screen.help_text():
             about += [Fact("", screen.help_text()), Fact("", " ")]
+        about += guide.about(screen.resource_name, language())
         about += [Fact(_(N_("The console")), "", heading=True), Fact("", _(ABOUT)), Fact("", " ")]
         return [*about, *keys(screen.all_keys())]
 

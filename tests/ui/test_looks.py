@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from core.errors import Conflict
+from core.errors import Conflict, Refused
 from core.i18n import set_language
 from tests.fakes.backend import NASTY, FakeBackend, vm_row
 from tests.ui.conftest import console_over, rows_are_there, screen_text, typed, until
@@ -44,6 +44,9 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "settings": ("sysadm", ("7",)),
     "edit-settings": ("sysadm", ("7", "e", "1", "0", "0", "down", "backspace", "backspace", "5")),
     "columns": ("zhao", ("O",)),
+    "copy": ("zhao", ("Y", "down")),
+    "help": ("sysadm", ("f1",)),
+    "marked-report": ("zhao", ("space", "space", "b", "right", "enter")),
     "details-beside": ("zhao", ("P", "P")),
     "log": ("sysadm", (":log",)),
     "login-log": ("sysadm", (":login-log",)),
@@ -82,7 +85,10 @@ def steps(keys: tuple[str, ...]) -> Callable[[Pilot[Any]], Any]:
 def test_screen(snap_compare: Any, screen: str, size: str, language: str) -> None:
     account, keys = SCREENS[screen]
     set_language(language)
-    app = console_over(FakeBackend(), account=account)
+    backend = FakeBackend()
+    if screen == "marked-report":
+        backend.refuse["vm.reboot"] = Refused("The VM is busy.", remedy="Try again when its task has ended.")
+    app = console_over(backend, account=account)
     assert snap_compare(app, terminal_size=SIZES[size], run_before=steps(keys))
 
 
