@@ -46,7 +46,9 @@ def left(daemon: Hostd) -> int:
     connection = sqlite3.connect(daemon.home / "cloud.db", timeout=20)
     try:
         tables = ("operation_log", "login_log")
-        return sum(connection.execute(f"SELECT count(*) FROM {t} WHERE at < '2026'").fetchone()[0] for t in tables)
+        return sum(
+            connection.execute(f"SELECT count(*) FROM {t} WHERE at < '2026-01-01 00:00'").fetchone()[0] for t in tables
+        )
     finally:
         connection.close()
 
