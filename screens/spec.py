@@ -41,6 +41,7 @@ class Kind(StrEnum):
     SECRET = "secret"  # never shown, never prefilled
     REFERENCE = "reference"  # the row of another resource, picked from its list
     REFERENCES = "references"  # several of them
+    MEMBERS = "members"  # rows of a name and a state, to be read only
     ROWS = "rows"  # a table inside the form
     LIST = "list"  # several texts; as a field: words of ``choices`` in the order typed, with commas
 
@@ -133,6 +134,15 @@ class Column(NamedTuple):
     words: Mapping[str, str] = _NOTHING
 
 
+class Finding(NamedTuple):
+    """What is to be said of a value that somebody types: ``message`` is a msgid with ``parameters``."""
+
+    message: str
+    parameters: Mapping[str, Any] = _NOTHING
+    wrong: bool = True
+    """Whether the value is wrong, or only to be thought of."""
+
+
 class Field(NamedTuple):
     """One input of a form and one option of a command.
 
@@ -145,6 +155,8 @@ class Field(NamedTuple):
         rule: name of a check in :mod:`core.rules` (``name``, ``display_name``, ``path``, ...); run as one
             types, and again by the service.
         hint: msgid; the rule in words, shown while the field has the focus and in ``--help``.
+        against: looks at a value beside the row that the form began with, as one types; None when all is well. The
+            service has the last word.
         unit: shown beside it, with the range when it has both a minimum and a maximum.
         choices: (value, msgid) pairs.
         resource: for REFERENCE(S): the resource to pick from; its ``reference`` column is the value.
@@ -167,6 +179,7 @@ class Field(NamedTuple):
     default: Any = None
     rule: str | None = None
     hint: str = ""
+    against: Callable[[Any, Row], Finding | None] | None = None
     unit: str = ""
     choices: tuple[tuple[str, str], ...] = ()
     resource: str | None = None

@@ -98,6 +98,7 @@ _SHOWERS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.DURATION: _duration,
     Kind.RUN_TIME: _run_time,
     Kind.STATE: _state,
+    Kind.MEMBERS: lambda rows: ", ".join(f"{row['name']} ({_state(row['state'])})" for row in rows),
 }
 
 

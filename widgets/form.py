@@ -30,6 +30,12 @@ def _rows(field: FormField) -> FieldInput:
     return RowsInput(field)
 
 
+def _members(field: FormField) -> FieldInput:
+    from widgets.members_input import MembersInput
+
+    return MembersInput(field)
+
+
 #: The one map from the kind of a field to its input.
 MAKERS: Mapping[InputKind, Callable[[FormField], FieldInput]] = {
     InputKind.LINE: TextInput,
@@ -38,7 +44,7 @@ MAKERS: Mapping[InputKind, Callable[[FormField], FieldInput]] = {
     InputKind.TOGGLE: Toggle,
     InputKind.CHOICE: Choice,
     InputKind.PICK: TextInput,
-    InputKind.PICKS: TextInput,
+    InputKind.PICKS: _members,
     InputKind.ROWS: _rows,
 }
 
@@ -51,6 +57,7 @@ class FieldRow(Widget):
         "field--focus",
         "field--unit",
         "field--error",
+        "field--caution",
         "field--needed",
     }
     DEFAULT_CSS = """
@@ -61,6 +68,7 @@ class FieldRow(Widget):
         .field--focus { color: $text-accent; text-style: bold; }
         .field--unit { color: $text-muted; }
         .field--error { color: $text-error; text-style: bold; }
+        .field--caution { color: $text-warning; }
         .field--needed { color: $text-error; text-style: bold; }
     }
     """
@@ -71,6 +79,7 @@ class FieldRow(Widget):
         self.field = field
         self.input = MAKERS[field.kind](field)
         self.error = ""
+        self.caution = ""
         self._label_width = label_width
         self._error_lines: list[str] = []
 
@@ -83,15 +92,16 @@ class FieldRow(Widget):
         self._place()
 
     def on_resize(self) -> None:
-        """Wrap the error anew."""
-        if self.error:
+        """Wrap what is said below anew."""
+        if self.error or self.caution:
             self._place()
 
     def _place(self) -> None:
         unit = cell_len(self.field.unit) + 1 if self.field.unit else 0
         self.input.styles.margin = (0, unit, 0, self._label_width)
         room = max(10, (self.size.width or 60) - self._label_width - 1)
-        self._error_lines = wrap(self.error, room) if self.error else []
+        said = self.error or self.caution
+        self._error_lines = wrap(said, room) if said else []
         self.styles.height = self.input.lines + len(self._error_lines)
         self.refresh(layout=True)
 
@@ -106,6 +116,12 @@ class FieldRow(Widget):
         """Say under the input what is wrong; empty for nothing."""
         if text != self.error:
             self.error = text
+            self._place()
+
+    def set_caution(self, text: str) -> None:
+        """Say under the input what is to be thought of, as long as nothing is wrong; empty for nothing."""
+        if text != self.caution:
+            self.caution = text
             self._place()
 
     def grown(self) -> None:
@@ -134,9 +150,8 @@ class FieldRow(Widget):
             return strip_of(pieces, width, base)
         number = y - self.input.lines
         if 0 <= number < len(self._error_lines):
-            return strip_of(
-                [(" " * (self._label_width + 1), base), (self._error_lines[number], style("field--error"))], width, base
-            )
+            role = style("field--error" if self.error else "field--caution")
+            return strip_of([(" " * (self._label_width + 1), base), (self._error_lines[number], role)], width, base)
         return Strip.blank(width, base)
 
     def on_descendant_focus(self) -> None:
@@ -373,12 +388,16 @@ class Form(Widget):
 
     def _check(self, key: str, *, needed: bool = False) -> bool:
         row = self.rows[key]
-        error = ""
+        error = caution = ""
         try:
-            if row.input.get() is None and needed and row.field.required:
+            value = row.input.get()
+            if value is None and needed and row.field.required:
                 error = self._texts.needed
+            elif value is not None and row.field.caution is not None:
+                caution = row.field.caution(value)
         except BadValue as bad:
             error = str(bad)
+        row.set_caution(caution)
         row.set_error(error)
         return not error
 

@@ -48,6 +48,10 @@ class FormField:
     Raises:
                 BadValue: the text is not right.
         write: the text of a value.
+        caution: what is to be thought of with this value, though it is right; empty for nothing.
+
+    Raises:
+                BadValue: it is not right after all.
         choices: (value, text) pairs of CHOICE.
         when: shown only while this holds for all values.
         again: for SECRET typed twice: the label of the second input; empty for once.
@@ -67,6 +71,7 @@ class FormField:
     panel: str = ""
     read: Callable[[str], Any] = _same
     write: Callable[[Any], str] = _written
+    caution: Callable[[Any], str] | None = None
     choices: tuple[tuple[Any, str], ...] = ()
     when: Callable[[Mapping[str, Any]], bool] | None = None
     again: str = ""

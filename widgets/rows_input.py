@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from widgets.form_field import FormField
 from widgets.glyphs import glyphs
-from widgets.inputs import Edited, FieldInput
+from widgets.inputs import Edited, FieldInput, NextWanted
 from widgets.text import fit, strip_of
 
 
@@ -41,8 +41,10 @@ class RowsInput(FieldInput, can_focus=True):
         """Make the list of a field; its value is a list of objects."""
         super().__init__()
         self.field = field
-        self._rows: list[Mapping[str, Any]] = list(field.value or ())
+        self._rows: list[Any] = list(field.value or ())
         self._at = 0
+        self.moves = True
+        """Whether their order means something."""
         self._fit()
 
     def _fit(self) -> None:
@@ -77,6 +79,10 @@ class RowsInput(FieldInput, can_focus=True):
             self._at = len(self._rows)
         self._changed()
 
+    def want(self, index: int) -> None:
+        """Say that a row is to be typed; ``index`` as in :class:`RowWanted`."""
+        self.post_message(RowWanted(self.field.key, index))
+
     def _changed(self) -> None:
         self._at = max(0, min(self._at, len(self._rows)))
         self._fit()
@@ -87,7 +93,8 @@ class RowsInput(FieldInput, can_focus=True):
         """A row's summary, or the line that adds one."""
         width, style = self.size.width, self.rich_style
         if y < len(self._rows):
-            text = f" {y + 1} {self.field.summary(self._rows[y])}"
+            number = f"{y + 1} " if self.moves else ""
+            text = f" {number}{self.field.summary(self._rows[y])}"
         elif y == len(self._rows):
             text, style = f" + {self.field.add_row}", self.get_component_rich_style("rows--add")
         else:
@@ -103,17 +110,18 @@ class RowsInput(FieldInput, can_focus=True):
         if key in ("down", "up", "j", "k"):
             to = self._at + (1 if key in ("down", "j") else -1)
             if not 0 <= to <= len(self._rows):
-                return
-            self._at = to
-            self.refresh()
+                self.post_message(NextWanted(self.field.key, back=to < 0))
+            else:
+                self._at = to
+                self.refresh()
         elif key in ("enter", "e"):
-            self.post_message(RowWanted(self.field.key, self._at if at_row else -1))
-        elif key == "a":
-            self.post_message(RowWanted(self.field.key, -1))
+            self.want(self._at if at_row else -1)
+        elif key in ("a", "f4"):
+            self.want(-1)
         elif key in ("d", "delete") and at_row:
             del self._rows[self._at]
             self._changed()
-        elif key in ("J", "K") and at_row:
+        elif key in ("J", "K") and at_row and self.moves:
             to = self._at + (1 if key == "J" else -1)
             if 0 <= to < len(self._rows):
                 self._rows[self._at], self._rows[to] = self._rows[to], self._rows[self._at]
@@ -132,4 +140,4 @@ class RowsInput(FieldInput, can_focus=True):
             self._at = event.y
             self.refresh()
             if again or event.y == len(self._rows):
-                self.post_message(RowWanted(self.field.key, self._at if self._at < len(self._rows) else -1))
+                self.want(self._at if self._at < len(self._rows) else -1)

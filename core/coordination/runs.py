@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from core.model import Host, Instance, Machine, MachineRun, Project
 from core.planning.run_time import RunTime
 
-#: A VM that has so many ended runs has all but the newest few folded into one row: only their sum is of use.
-_FOLD_FROM, _FOLD_TO = 8, 4
+#: Ended runs of a VM that are kept.
+_KEPT = 8
 
 
 @dataclass(frozen=True)
@@ -70,34 +70,41 @@ def _identity(run: Run) -> tuple[ColumnElement[bool], ...]:
 
 
 def save(session: Session, host_uuid: str, runs: Iterable[Run]) -> None:
-    """Write runs as they are now; may be repeated. A run of a VM that the database does not know is passed over."""
+    """Write runs as they are now; may be repeated: a run is ended, and added to the sums, once.
+
+    A run of a VM that the database does not know is passed over.
+    """
     for run in runs:
-        values: dict[str, Any] = {
-            "until_ms": run.time.end,
-            "paused_ms": run.time.paused,
-            "paused_from_ms": run.time.paused_from,
-            "ended": run.ended,
-        }
-        known = session.scalar(select(MachineRun.id).where(*_identity(run)))
+        known = session.scalar(select(MachineRun).where(*_identity(run)))
         if known is None:
-            _enter(session, host_uuid, run, values)
-        else:
-            session.execute(
-                update(MachineRun)
-                .where(MachineRun.id == known)
-                .values(host_id=select(Host.id).where(Host.uuid == host_uuid).scalar_subquery(), **values)
-                .execution_options(synchronize_session=False)
+            _enter(session, host_uuid, run)
+            known = session.scalar(select(MachineRun).where(*_identity(run)))
+        if known is None or known.until_ms is not None:
+            continue
+        done = session.execute(
+            update(MachineRun)
+            .where(MachineRun.id == known.id, MachineRun.until_ms.is_(None))
+            .values(
+                until_ms=run.time.end,
+                paused_ms=run.time.paused,
+                paused_from_ms=run.time.paused_from,
+                ended=run.ended,
+                host_id=select(Host.id).where(Host.uuid == host_uuid).scalar_subquery(),
             )
-        if run.time.end is not None:
-            _fold(session, run.machine)
+            .execution_options(synchronize_session=False)
+        )
+        if run.time.end is not None and done.rowcount:  # type: ignore[attr-defined]
+            _add(session, known, known.vcpus * run.time.ran(0))
+        session.expire(known)
 
 
-def _enter(session: Session, host_uuid: str, run: Run, values: dict[str, Any]) -> None:
-    new = values | {
+def _enter(session: Session, host_uuid: str, run: Run) -> None:
+    new = {
         "machine": run.machine,
         "boot": run.boot,
         "pid": run.pid,
         "from_ms": run.time.begin,
+        "paused_ms": run.time.paused,
         "started": run.started,
     }
     types = MachineRun.__table__.c
@@ -112,52 +119,29 @@ def _enter(session: Session, host_uuid: str, run: Run, values: dict[str, Any]) -
     session.execute(insert(MachineRun).from_select([*new, "project_id", "vcpus", "host_id"], row))
 
 
-def _fold(session: Session, machine: str) -> None:
-    """Sum the older runs of a VM up in one row, which has the same form and counts by the same arithmetic."""
-    ended = list(
-        session.scalars(
-            select(MachineRun)
-            .where(MachineRun.machine == machine, MachineRun.until_ms.is_not(None))
-            .order_by(MachineRun.id.desc())
+def _add(session: Session, run: MachineRun, vcpu_ms: int) -> None:
+    """Add a run that has just ended to the sums, and drop the history that nobody needs."""
+    for table, which in ((Project, Project.id == run.project_id), (Machine, Machine.uuid == run.machine)):
+        session.execute(
+            update(table)
+            .where(which)
+            .values(ran_ms=table.ran_ms + vcpu_ms)
+            .execution_options(synchronize_session=False)
         )
-    )
-    own = [r for r in ended if r.boot]
-    if len(own) <= _FOLD_FROM:
-        return
-    old = own[_FOLD_TO:] + [r for r in ended if not r.boot]
-    total = sum(r.vcpus * _time(r).ran(0) for r in old)
-    session.execute(
-        delete(MachineRun).where(MachineRun.id.in_([r.id for r in old])).execution_options(synchronize_session=False)
-    )
-    session.execute(
-        insert(MachineRun).values(
-            machine=machine,
-            project_id=old[0].project_id,
-            boot="",
-            pid=0,
-            vcpus=1,
-            from_ms=0,
-            until_ms=total,
-            paused_ms=0,
-            started=min(r.started for r in old),
-            ended=max(r.ended or r.started for r in old),
-        )
-    )
+    ended = session.scalars(
+        select(MachineRun.id)
+        .where(MachineRun.machine == run.machine, MachineRun.until_ms.is_not(None))
+        .order_by(MachineRun.id.desc())
+        .offset(_KEPT)
+    ).all()
+    if ended:
+        session.execute(delete(MachineRun).where(MachineRun.id.in_(ended)).execution_options(synchronize_session=False))
 
 
-def _time(row: MachineRun) -> RunTime:
-    return RunTime(row.from_ms, row.paused_ms, row.paused_from_ms, row.until_ms)
-
-
-def close_all(session: Session, host_id: int, now: datetime) -> None:
+def close_all(session: Session, host_uuid: str, now: datetime) -> None:
     """End the open runs of a host that is given up, at the last moment that is certain."""
-    clock = select(Host.clock_ms).where(Host.id == host_id).scalar_subquery()
-    session.execute(
-        update(MachineRun)
-        .where(MachineRun.host_id == host_id, MachineRun.until_ms.is_(None))
-        .values(until_ms=_later(clock, MachineRun.from_ms), ended=now)
-        .execution_options(synchronize_session=False)
-    )
+    found = stock(session, host_uuid)
+    save(session, host_uuid, [replace(r, time=r.time.finish(found.clock_ms), ended=now) for r in found.runs])
 
 
 def _later(one: Any, other: Any) -> ColumnElement[int]:
@@ -165,33 +149,30 @@ def _later(one: Any, other: Any) -> ColumnElement[int]:
 
 
 def _vcpu_ms() -> ColumnElement[int]:
-    """VCPU-milliseconds of a run joined with its host: :meth:`RunTime.ran` times VCPUs, in SQL."""
+    """VCPU-milliseconds of an open run joined with its host: :meth:`RunTime.ran` times VCPUs, in SQL."""
     begun = _later(func.coalesce(MachineRun.paused_from_ms, 0), MachineRun.from_ms)
-    until = func.coalesce(MachineRun.until_ms, _later(func.coalesce(Host.clock_ms, 0), begun))
+    until = _later(func.coalesce(Host.clock_ms, 0), begun)
     standing = case((MachineRun.paused_from_ms.is_not(None), until - MachineRun.paused_from_ms), else_=0)
     ran = until - MachineRun.from_ms - MachineRun.paused_ms - standing
     return MachineRun.vcpus * _later(ran, literal(0))
 
 
-def _sum(*which: ColumnElement[bool]) -> Any:
+def _open(*which: ColumnElement[bool]) -> Any:
+    """The sum over open runs; those that ended are summed up already."""
     return (
         select(func.coalesce(func.sum(_vcpu_ms()), 0))
         .select_from(MachineRun)
         .outerjoin(Host, Host.id == MachineRun.host_id)
-        .where(*which)
+        .where(*which, MachineRun.until_ms.is_(None))
     )
 
 
-#: Accumulated VCPU-milliseconds of a project, as a subquery correlated to :class:`core.model.Project`.
-OF_PROJECT: ScalarSelect[int] = _sum(MachineRun.project_id == Project.id).correlate(Project).scalar_subquery()
+_OF_PROJECT: ScalarSelect[int] = _open(MachineRun.project_id == Project.id).correlate(Project).scalar_subquery()
+#: Accumulated VCPU-milliseconds of a project, in a statement of :class:`core.model.Project`.
+OF_PROJECT: ColumnElement[int] = Project.ran_ms + _OF_PROJECT
 
 
 def of_machine(session: Session, machine: str) -> int:
     """Accumulated VCPU-milliseconds of a VM by its UUID."""
-    return int(session.scalar(_sum(MachineRun.machine == machine)) or 0)
-
-
-def of_projects(session: Session, ids: Collection[int]) -> dict[int, int]:
-    """Accumulated VCPU-milliseconds of projects by id; those in which nothing ever ran are not in it."""
-    statement = _sum(MachineRun.project_id.in_(list(ids))).add_columns(MachineRun.project_id)
-    return {project: int(total) for total, project in session.execute(statement.group_by(MachineRun.project_id))}
+    ended = session.scalar(select(Machine.ran_ms).where(Machine.uuid == machine)) or 0
+    return int(ended) + int(session.scalar(_open(MachineRun.machine == machine)) or 0)

@@ -80,7 +80,8 @@ class Machine(Base):
     """One VM. ``power`` is what was asked, ``state`` what libvirt says on ``host``.
 
     ``epoch`` grows with every placement: whoever acts on a machine under an older epoch acts on
-    yesterday's order and must stop. ``start_error`` is an error's wire form as JSON, or empty.
+    yesterday's order and must stop. ``start_error`` is an error's wire form as JSON, or empty. ``ran_ms`` is the sum of
+    its ended runs (see :class:`MachineRun`).
     """
 
     __tablename__ = "machine"
@@ -106,6 +107,7 @@ class Machine(Base):
     screen_address: Mapped[Title]
     start_error: Mapped[Prose]
     started: Mapped[Time | None]
+    ran_ms: Mapped[Bytes]
     created: Mapped[Created]
     version: Mapped[int] = mapped_column(default=0)
 
@@ -120,18 +122,21 @@ class MachineRun(Base):
     Times are milliseconds of the boot clock of the kernel it ran under (``boot``), which no step of a wall clock
     touches; boot, process and its start tell a run from every other, so that none counts twice. ``until_ms`` is
     empty while it runs: then the host's ``clock_ms`` says how long it ran at least. ``paused_ms`` is how long it
-    stood still in all, without the pause that began at ``paused_from_ms`` and goes on. Older runs of a VM are folded
-    into one row with an empty ``boot``, of one VCPU, from 0 until their VCPU-milliseconds. ``started`` and ``ended``
-    are for people, by the wall clock. The arithmetic is :mod:`core.planning.run_time`.
+    stood still in all, without the pause that began at ``paused_from_ms`` and goes on. In the transaction that ends a
+    run its VCPU-milliseconds are added to ``ran_ms`` of its VM and of its project, once; then the row is history, of
+    which a few are kept. ``started`` and ``ended`` are for people, by the wall clock. The arithmetic is
+    :mod:`core.planning.run_time`.
     """
 
     __tablename__ = "machine_run"
     __table_args__ = table_arguments(
-        UniqueConstraint("machine", "boot", "pid", "from_ms"), Index("ix_machine_run_host_until", "host_id", "until_ms")
+        UniqueConstraint("machine", "boot", "pid", "from_ms"),
+        Index("ix_machine_run_host_until", "host_id", "until_ms"),
+        Index("ix_machine_run_project_until", "project_id", "until_ms"),
     )
     id: Mapped[Id]
     machine: Mapped[str] = mapped_column(String(36))
-    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"), index=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id", ondelete="CASCADE"))
     host_id: Mapped[int | None] = mapped_column(ForeignKey("host.id", ondelete="SET NULL"))
     boot: Mapped[str] = mapped_column(String(36))
     pid: Mapped[Count]

@@ -35,7 +35,8 @@ class ProjectGroup(Base):
 class Project(Trashable, Base):
     """What VMs belong to, with what they may use at most (manual 7.2.1.3). A quota of 0 means none.
 
-    ``charges`` counts bookings against the quotas: see :mod:`core.coordination.charges`.
+    ``charges`` counts bookings against the quotas: see :mod:`core.coordination.charges`. ``ran_ms`` is the sum of the
+    ended runs of its VMs, of those as well that are no more (:class:`core.model.MachineRun`).
     """
 
     __tablename__ = "project"
@@ -52,6 +53,7 @@ class Project(Trashable, Base):
     max_image_bytes: Mapped[Bytes]
     max_snapshots: Mapped[Count]
     charges: Mapped[Bytes]
+    ran_ms: Mapped[Bytes]
     created: Mapped[Created]
     version: Mapped[int] = mapped_column(default=0)
 

@@ -102,7 +102,7 @@ def strike(call: Call, host: Host) -> None:
         .values(host_id=None)
         .execution_options(synchronize_session=False)
     )
-    runs.close_all(call.session, host.id, call.clock.now())
+    runs.close_all(call.session, host.uuid, call.clock.now())
     unfinished = select(Task.target).where(
         Task.host_id == host.id, Task.state.in_((TaskState.QUEUED.value, TaskState.RUNNING.value))
     )

@@ -17,7 +17,7 @@ from core.model import Host, Instance, Machine, Power, Project, State
 from core.rules import names
 from core.services.editing import unused
 from core.services.fields import ruled
-from core.services.listing import Query, answer, iso, listing
+from core.services.listing import Query, answer, flag, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import idle
@@ -82,8 +82,8 @@ def _rows(call: Call, condition: Any) -> list[dict[str, Any]]:
 
 def _row(call: Call, found: Any) -> dict[str, Any]:
     machine: Machine = found.Machine
-    runs = machine.state not in NOWHERE and machine.started is not None
-    uptime = (call.clock.now() - machine.started).total_seconds() if runs and machine.started else None
+    runs_now = machine.state not in NOWHERE and machine.started is not None
+    uptime = (call.clock.now() - machine.started).total_seconds() if runs_now and machine.started else None
     return {
         "uuid": machine.uuid,
         "name": machine.name,
@@ -93,6 +93,8 @@ def _row(call: Call, found: Any) -> dict[str, Any]:
         "address": found.address or "",
         "power": machine.power,
         "state": found.state,
+        "run_host": (found.address or found.host or "") if runs_now else "",
+        "port": machine.vnc_port or machine.spice_port,
         "vnc_port": machine.vnc_port,
         "spice_port": machine.spice_port,
         "screen": _screen(machine, found.address or found.host or ""),
@@ -169,13 +171,16 @@ def list_(call: Call, *, query: Query) -> Answer:
             "created": Machine.created,
         },
         tie=Machine.id,
-        search=[Machine.name],
+        search=[Machine.name, _of_instance(Instance.name)],
         filters={
             "instance": lambda value: Machine.instance_id.in_(_named(Instance, value)),
             "project": lambda value: Machine.project_id.in_(_named(Project, value)),
             "host": lambda value: and_(Machine.host_id.in_(_named(Host, value)), _PLACED),
             "state": lambda value: state == value,
             "power": lambda value: Machine.power == value,
+            "disabled": lambda value: Machine.instance_id.in_(
+                select(Instance.id).where(Instance.enabled.is_(not flag(value)))
+            ),
         },
         default=(Machine.power.desc(), Machine.name, Machine.id),
         rows=_statement(call),

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from core.coordination import runs
 from core.coordination.charges import charge
-from core.errors import InUse, Refused
+from core.errors import DosvmError, InUse, Refused
 from core.i18n import N_
 from core.model import (
     HostGroup,
@@ -27,6 +27,7 @@ from core.model import (
     project_in_group,
 )
 from core.rules import names
+from core.rules.sizes import format_size
 from core.services.contents import lines, of_project
 from core.services.dismantling import stop_all
 from core.services.editing import check_version, edit, touch, unused
@@ -37,7 +38,7 @@ from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, opera
 from core.services.project_groups import link
 from core.services.relations import find_all, names_by, relink, some, wanted
 from core.services.trash import discard
-from core.services.usage import QUOTAS
+from core.services.usage import QUOTAS, used
 
 #: Quotas counted in bytes; the others are numbers of things.
 _BYTES = ("memory", "disk", "image_bytes")
@@ -49,7 +50,8 @@ def _rows(call: Call, projects: Sequence[Project]) -> list[dict[str, Any]]:
     pools = names_by(call, pool_of_project, "project_id", "pool_id", Pool, ids)
     host_groups = names_by(call, host_group_of_project, "project_id", "group_id", HostGroup, ids)
     admins: dict[int, list[str]] = {i: [] for i in ids}
-    ran = runs.of_projects(call.session, ids)
+    summed = call.session.execute(select(Project.id, runs.OF_PROJECT).where(Project.id.in_(ids)))
+    ran = {project_id: int(total) for project_id, total in summed}
     users = select(User.project_id, User.account).where(User.project_id.in_(ids)).order_by(User.account)
     for project_id, account in call.session.execute(users):
         if project_id is not None:
@@ -110,8 +112,9 @@ def _linked(table: Any, other: str, model: Any, value: Any) -> Any:
 
 @operation("project.show", roles=EVERYBODY)
 def show(call: Call, *, project: str) -> Answer:
-    """One project; for a project admin the own one."""
-    return _rows(call, [find(call, Project, project, field="project")])[0]
+    """One project with what it uses (``used_``); for a project admin the own one."""
+    found = find(call, Project, project, field="project")
+    return {**_rows(call, [found])[0], **used(call, found)}
 
 
 @operation("project.add", roles=SYSTEM_ADMIN, action=N_("Add"), target="name")
@@ -204,7 +207,21 @@ def configure(
         changed |= setter(call, found, *(find_all(call, model, r, field=key) for r in references))
     touch(call, found, changed)
     call.changed("project", "user", "pool", "host-group")
-    return _rows(call, [found])[0]
+    row = _rows(call, [found])[0]
+    return row | {"warnings": _overdrawn(row, used(call, found), changed)}
+
+
+def _overdrawn(row: Answer, uses: Answer, changed: Mapping[str, Any]) -> list[Answer]:
+    """What is to be thought of where a quota was set below what is used: nothing is taken away, nothing added."""
+    return [
+        DosvmError(
+            N_("{used} are in use: nothing can be added until less is."),
+            field=f"max_{quota}",
+            used=format_size(uses[f"used_{quota}"]) if quota in _BYTES else uses[f"used_{quota}"],
+        ).to_wire()
+        for quota in QUOTAS
+        if f"max_{quota}" in changed and uses[f"used_{quota}"] > row[f"max_{quota}"]
+    ]
 
 
 def set_quotas(project: Project, quotas: Mapping[str, int | None]) -> dict[str, list[Any]]:

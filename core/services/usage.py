@@ -67,6 +67,14 @@ def _row(found: Row[Any]) -> dict[str, Any]:
     return row
 
 
+def used(call: Call, project: Project) -> dict[str, int]:
+    """What a project uses of each quota, as ``used_*``."""
+    row = call.session.execute(
+        select(*(USED[quota].label(f"used_{quota}") for quota in QUOTAS)).where(Project.id == project.id)
+    ).one()
+    return {key: int(value) for key, value in row._mapping.items()}
+
+
 @operation("usage.list", roles=EVERYBODY)
 def list_(call: Call, *, query: Query) -> Answer:
     """What each project may use and uses; for a project admin just the own one."""

@@ -124,6 +124,7 @@ def list_(call: Call, *, query: Query) -> Answer:
             "project": lambda value: User.project_id.in_(
                 select(Project.id).where((Project.name == value) | (Project.uuid == value))
             ),
+            "free": lambda value: User.project_id.is_(None) if flag(value) else User.project_id.is_not(None),
         },
         rows=_statement(),
     )

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from core.errors import DosvmError, UsageError
+from core.errors import DosvmError, UsageError, from_wire
 from core.i18n import N_, _
 from core.rpc.backend import HostdBackend
 from dosvm_tui import wiring
@@ -105,6 +105,8 @@ def _write(spec: ResourceSpec, action: Action, ended: Sequence[_Done], *, form: 
         output.write(answers[0] if alone else answers, form)
         return
     for done in ended:
+        for warning in done.answer.get("warnings", ()):
+            report(from_wire(warning), action.fields, about=done.target)
         if "samples" in done.answer:
             output.write_samples(done.answer["samples"])
         elif action.target is Target.NOTHING and not action.fields:

@@ -16,7 +16,7 @@ def report(error: DosvmError, fields: Sequence[Field] = (), about: str | None = 
     parts = ["dosvm"]
     if about:
         parts.append(about)
-    if isinstance(error, InvalidInput):
+    if isinstance(error, InvalidInput) or type(error) is DosvmError:
         parts += [shown_name(field) for field in fields if field.key == error.field][:1]
     line = ": ".join([*parts, error.text()])
     print(printable(" ".join(line.split())), file=sys.stderr)

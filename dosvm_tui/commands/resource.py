@@ -8,14 +8,13 @@ from typing import Any
 
 from core.errors import InvalidInput, UsageError
 from core.i18n import N_, _
-from core.rpc.backend import HostdBackend
 from dosvm_tui import wiring
 from dosvm_tui.commands import output
 from dosvm_tui.commands.action import act
 from dosvm_tui.commands.credentials import credentials
 from dosvm_tui.commands.options import options_of, read_value
 from dosvm_tui.commands.words import EVERYWHERE, Option, Words, part, unknown
-from screens.spec import Field, Kind, ResourceSpec
+from screens.spec import PROJECT, SYSADM, Column, Field, Kind, ResourceSpec
 
 LIST_OPTIONS: tuple[Option, ...] = (
     Option("search", "TEXT", N_("only rows whose names contain it")),
@@ -64,7 +63,8 @@ def _list(spec: ResourceSpec, words: Words) -> int:
         raise UsageError(N_("{word} is too much."), word=words.bare[0])
     query = _query(spec, words)
     limit = _limit(words)
-    backend = _backend(words)
+    who = credentials(words)
+    backend = wiring.backend_for(who.account, who.password)
     # People read a row for each member of an object, programs the object once.
     operation = spec.rows_by if form == "table" else spec.lists_by
     rows: list[dict[str, Any]] = []
@@ -77,7 +77,7 @@ def _list(spec: ResourceSpec, words: Words) -> int:
     if form != "table":
         output.write(rows, form)
     elif rows or not sys.stdout.isatty():
-        output.write_rows(rows, spec.columns)
+        output.write_rows(rows, _columns(spec, who.account))
     else:
         print(_(spec.empty) if not words.values.keys() & {"search", "filter"} else _(N_("No row fits.")))
     return 0
@@ -116,9 +116,12 @@ def _show(spec: ResourceSpec, words: Words) -> int:
     if len(words.bare) > most:
         raise UsageError(N_("{word} is too much."), word=words.bare[most])
     argument = spec.name.replace("-", "_")
+    who = credentials(words)
     try:
         # Whether there is one to show when none is named (a project admin's own usage) is the service's to say.
-        row = _backend(words).call(spec.shows_by, **({argument: words.bare[0]} if words.bare else {}))
+        row = wiring.backend_for(who.account, who.password).call(
+            spec.shows_by, **({argument: words.bare[0]} if words.bare else {})
+        )
     except InvalidInput as error:
         if words.bare or error.field != argument:
             raise
@@ -131,6 +134,7 @@ def _show(spec: ResourceSpec, words: Words) -> int:
     return 0
 
 
-def _backend(words: Words) -> HostdBackend:
-    who = credentials(words)
-    return wiring.backend_for(who.account, who.password)
+def _columns(spec: ResourceSpec, account: str) -> list[Column]:
+    """The columns for who asks; some roles read the same rows otherwise."""
+    role = SYSADM if account == SYSADM else PROJECT
+    return [column for column in spec.columns if role in column.roles]

@@ -94,6 +94,14 @@ def facts(spec: ResourceSpec, role: str, row: Row) -> list[Fact]:
         if column.key not in row:
             continue
         value = row[column.key]
+        if column.kind is Kind.MEMBERS:
+            long += [Fact("", " "), Fact(_(column.title), "", heading=True)]
+            for member in value or ():
+                state = _state_cell(member, str(member["state"]))
+                long.append(Fact(str(member["name"]), state.text, state.role))
+            if not value:
+                long.append(Fact("", values.NOTHING))
+            continue
         if column.kind in _LONG:
             text = values.show(value, column.kind)
             if text != values.NOTHING:

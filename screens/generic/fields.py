@@ -10,8 +10,9 @@ from core.i18n import N_, _
 from core.rules import FORM_RULES
 from core.rules.sizes import UNITS
 from screens import values
-from screens.spec import Field, Kind
+from screens.spec import Field, Kind, Row
 from widgets.form_field import BadValue, FormField, FormTexts, InputKind
+from widgets.text import one_line
 
 #: The one map from a declared kind to an input.
 INPUTS: Mapping[Kind, InputKind] = {
@@ -69,11 +70,13 @@ def _form_field(field: Field, prefill: Mapping[str, Any] | None) -> FormField:
     if field.kind is Kind.SECRET:
         value = None
     hint = _(field.hint)
-    if field.resource:
+    if field.kind is Kind.REFERENCES:
+        hint = f"{hint} {_(N_('a picks from a list, d takes out.'))}".strip()
+    elif field.resource:
         hint = f"{hint} {_(N_('F4 or the down arrow picks from a list.'))}".strip()
     if field.kind is Kind.TIME:
         hint = f"{hint} {_(N_('2026-01-31 18:30, 18:30, yesterday, -7d (m, h, d, w); local time.'))}".strip()
-    if field.kind in (Kind.REFERENCES, Kind.LIST):
+    if field.kind is Kind.LIST:
         hint = f"{hint} {_(N_('Several with commas between.'))}".strip()
     if field.kind is Kind.LIST and field.choices:
         hint = f"{hint} {', '.join(f'{value} ({_(label)})' for value, label in field.choices)}"
@@ -88,11 +91,12 @@ def _form_field(field: Field, prefill: Mapping[str, Any] | None) -> FormField:
         panel=_(field.panel),
         read=_reader(field),
         write=_WRITERS.get(field.kind, _plain),
+        caution=_caution(field, prefill or {}),
         choices=_choices(field),
         when=field.when,
         again=_(N_("once more")) if field.twice else "",
         differ=_(N_("The two are not the same.")),
-        summary=_summary(field),
+        summary=_member if field.kind is Kind.REFERENCES else _summary(field),
         add_row=_(N_("add (a)")),
         lines=10 if field.kind is Kind.XML else 3,
     )
@@ -118,6 +122,23 @@ def _reader(field: Field) -> Callable[[str], Any]:
     return read
 
 
+def _caution(field: Field, row: Row) -> Callable[[Any], str] | None:
+    against = field.against
+    if against is None:
+        return None
+
+    def look(value: Any) -> str:
+        found = against(value, row)
+        if found is None:
+            return ""
+        text = _(found.message).format(**found.parameters)
+        if found.wrong:
+            raise BadValue(text)
+        return text
+
+    return look
+
+
 def _plain(value: Any) -> str:
     return "" if value is None else str(value)
 
@@ -137,10 +158,13 @@ def _list(value: Any) -> str:
     return ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else _plain(value)
 
 
+def _member(value: Any) -> str:
+    return one_line(str(value))
+
+
 _WRITERS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.SIZE: exact_size,
     Kind.TIME: values.typed_time,
-    Kind.REFERENCES: _list,
     Kind.LIST: _list,
 }
 

@@ -21,6 +21,7 @@ from screens.generic.taken import NameCheck
 from screens.spec import Field, Kind
 from widgets.form import Form
 from widgets.inputs import LineInput, PickWanted
+from widgets.members_input import MembersInput
 from widgets.paragraph import Paragraph
 from widgets.push_button import PushButton
 from widgets.rows_input import RowsInput, RowWanted
@@ -311,7 +312,10 @@ class FormDialog(BaseDialog[Any]):
 
         def picked(references: list[Any] | None) -> None:
             if references is not None:
-                row.input.put(references if many else references[0])
+                if isinstance(row.input, MembersInput):
+                    row.input.add(references)
+                else:
+                    row.input.put(references[0])
                 row.set_error("")
                 self.form.touched(event.key)
             row.input.focus()

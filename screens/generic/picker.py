@@ -13,7 +13,7 @@ from core.errors import DosvmError
 from core.i18n import N_, _
 from screens.base import BaseDialog
 from screens.context import Context
-from screens.generic.cells import listed, reference_of, row_cells, table_columns
+from screens.generic.cells import label_of, listed, reference_of, row_cells, table_columns
 from screens.spec import ResourceSpec, Row
 from widgets.inputs import LineInput
 from widgets.pages import Want
@@ -146,7 +146,9 @@ class Picker(BaseDialog[list[Any]]):
         """Take it."""
         event.stop()
         rows = self.table.marked if self._many and self.table.marked else [event.row]
-        self.dismiss([reference_of(self._spec, row) for row in rows])
+        # A set is read as names; it would not be with identities in it.
+        named = self._many and self._spec.reference == "uuid"
+        self.dismiss([label_of(self._spec, row) if named else reference_of(self._spec, row) for row in rows])
         if self._take is not None:
             self.app.call_later(self._take, rows)
 

@@ -2,8 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from core.i18n import N_
-from screens.spec import SYSADM, Action, Column, Danger, Field, Kind, Related, ResourceSpec
+from core.rules.sizes import format_size
+from screens.spec import (
+    SYSADM,
+    Action,
+    Column,
+    Danger,
+    Field,
+    Filter,
+    Finding,
+    Kind,
+    Related,
+    ResourceSpec,
+    Row,
+)
+
+#: What a host keeps for itself (manual 6.2.2.4).
+RESERVED = 512 * 1024**2
+
+
+def _leaves_room(value: Any, row: Row) -> Finding | None:
+    """At most the host's memory less what it needs itself."""
+    memory = row.get("memory")
+    most = max(0, memory - RESERVED) if isinstance(memory, int) else None
+    if most is None or value <= most:
+        return None
+    return Finding(
+        N_("At most {most}: the host has {memory} and keeps {reserved} for itself."),
+        {"most": format_size(most), "memory": format_size(row["memory"]), "reserved": format_size(RESERVED)},
+    )
+
 
 SPEC = ResourceSpec(
     name="host",
@@ -19,8 +50,8 @@ SPEC = ResourceSpec(
         Column("memory_percent", N_("Mem"), 5, Kind.PERCENT, live=True),
         Column("disk_percent", N_("Disk"), 5, Kind.PERCENT, live=True),
         Column("network_rate", N_("Network"), 11, Kind.RATE, live=True),
-        Column("vms", N_("VMs"), 4, Kind.INTEGER),
-        Column("max_vcpus", N_("Most VCPUs"), 10, Kind.INTEGER, from_width=100),
+        Column("max_vcpus", N_("Max VCPUs"), 9, Kind.INTEGER),
+        Column("vms", N_("VMs"), 4, Kind.INTEGER, from_width=90),
         Column("max_memory", N_("Most VM memory"), 14, Kind.SIZE, from_width=120),
         Column("address", N_("Address"), 16, from_width=120),
         Column("port", N_("Port"), 5, Kind.INTEGER, details_only=True),
@@ -59,6 +90,7 @@ SPEC = ResourceSpec(
                     Kind.SIZE,
                     minimum=0,
                     rule="size",
+                    against=_leaves_room,
                     hint=N_("At most the host's memory less 512 MiB, which the host itself needs."),
                 ),
             ),
@@ -104,6 +136,11 @@ SPEC = ResourceSpec(
             roles=(SYSADM,),
             console=False,
         ),
+    ),
+    filters=(
+        Filter("state", N_("State"), Kind.CHOICE, choices=tuple((word, word) for word in ("up", "down", "unknown"))),
+        Filter("group", N_("Host group"), Kind.REFERENCE, resource="host-group"),
+        Filter("accelerator", N_("Accelerator"), Kind.CHOICE, choices=(("kvm", "KVM"), ("tcg", "TCG"))),
     ),
     related=(
         Related("vm", N_("VMs"), "v", {"host": "uuid"}),

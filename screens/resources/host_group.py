@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.i18n import N_
-from screens.spec import SYSADM, Action, Column, Danger, Field, Kind, ResourceSpec, Target
+from screens.spec import SYSADM, Action, Column, Danger, Field, Kind, Related, ResourceSpec, Target
 
 _HINT = N_("1 to 64 characters of any script.")
 _REST = (
@@ -29,6 +29,7 @@ SPEC = ResourceSpec(
         Column("hosts", N_("Hosts"), 24, Kind.LIST, sort=False),
         Column("projects", N_("Projects"), 20, Kind.LIST, sort=False, roles=(SYSADM,)),
         Column("description", N_("Description"), 20),
+        Column("members", N_("Hosts and their states"), kind=Kind.MEMBERS, sort=False, details_only=True),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=130),
     ),
     actions=(
@@ -59,6 +60,7 @@ SPEC = ResourceSpec(
             roles=(SYSADM,),
         ),
     ),
+    related=(Related("host", N_("Hosts"), "o", {"group": "uuid"}),),
     reference="name",
     topics=("host-group", "host", "project"),
     empty=N_(

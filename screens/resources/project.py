@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from core.i18n import N_
-from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Row, Target
+from core.rules.sizes import format_size
+from screens.spec import (
+    SYSADM,
+    Action,
+    Column,
+    Danger,
+    Field,
+    Filter,
+    Finding,
+    Kind,
+    Related,
+    ResourceSpec,
+    Row,
+    Target,
+)
 
 _DESCRIPTION = Field("description", N_("Description"), Kind.MULTILINE, rule="prose")
 _NAME_HINT = N_("1 to 64 characters of any script.")
@@ -13,18 +30,32 @@ _POOLS = N_("Storage pools")
 _HOST_GROUPS = N_("Host groups")
 
 
+def _below_use(key: str, write: Callable[[int], str]) -> Callable[[Any, Row], Finding | None]:
+    """Less than what is used is allowed, and to be thought of: nothing is taken away, nothing can be added."""
+
+    def look(value: Any, row: Row) -> Finding | None:
+        used = row.get(f"used_{key.removeprefix('max_')}")
+        if not isinstance(used, int) or value >= used:
+            return None
+        return Finding(N_("{used} are in use: nothing can be added until less is."), {"used": write(used)}, wrong=False)
+
+    return look
+
+
 def _count(key: str, label: str, hint: str) -> Field:
-    return Field(key, label, Kind.INTEGER, minimum=0, maximum=1_000_000, hint=hint, panel=_QUOTAS)
+    against = _below_use(key, str)
+    return Field(key, label, Kind.INTEGER, minimum=0, maximum=1_000_000, hint=hint, against=against, panel=_QUOTAS)
 
 
 def _bytes(key: str, label: str, hint: str) -> Field:
-    return Field(key, label, Kind.SIZE, minimum=0, rule="size", hint=hint, panel=_QUOTAS)
+    against = _below_use(key, format_size)
+    return Field(key, label, Kind.SIZE, minimum=0, rule="size", hint=hint, against=against, panel=_QUOTAS)
 
 
-def _set(key: str, label: str, resource: str, option: str, panel: str) -> tuple[Field, ...]:
+def _set(key: str, label: str, resource: str, option: str, hint: str, **filters: Any) -> tuple[Field, ...]:
     """The whole set for the form; on the command line also single members, to add and to remove."""
     return (
-        Field(key, label, Kind.REFERENCES, resource=resource, option=option, panel=panel),
+        Field(key, label, Kind.REFERENCES, resource=resource, option=option, panel=label, hint=hint, filters=filters),
         Field(f"add_{key}", label, Kind.REFERENCES, resource=resource, option=f"add-{option}", console=False),
         Field(f"remove_{key}", label, Kind.REFERENCES, resource=resource, option=f"remove-{option}", console=False),
     )
@@ -92,9 +123,22 @@ SPEC = ResourceSpec(
                 _count("max_images", N_("Most images"), N_("How many images may be registered.")),
                 _bytes("max_image_bytes", N_("Most image space"), N_("Of all images together.")),
                 _count("max_snapshots", N_("Most snapshots"), N_("Of all disks together.")),
-                *_set("admins", _ADMINS, "user", "admin", _ADMINS),
-                *_set("pools", _POOLS, "pool", "pool", _POOLS),
-                *_set("host_groups", _HOST_GROUPS, "host-group", "host-group", _HOST_GROUPS),
+                *_set(
+                    "admins",
+                    _ADMINS,
+                    "user",
+                    "admin",
+                    N_("Everybody manages one project at most: offered are those who manage none."),
+                    free=True,
+                ),
+                *_set("pools", _POOLS, "pool", "pool", N_("A pool may serve several projects.")),
+                *_set(
+                    "host_groups",
+                    _HOST_GROUPS,
+                    "host-group",
+                    "host-group",
+                    N_("VMs of the project run on the hosts of these groups."),
+                ),
             ),
         ),
         Action(

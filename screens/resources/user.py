@@ -59,6 +59,7 @@ SPEC = ResourceSpec(
     filters=(
         Filter("frozen", N_("Frozen"), Kind.BOOLEAN),
         Filter("project", N_("Project"), Kind.REFERENCE, resource="project"),
+        Filter("free", N_("Without project"), Kind.BOOLEAN),
     ),
     actions=(
         Action(

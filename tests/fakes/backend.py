@@ -48,6 +48,9 @@ def vm_row(number: int, **changes: Any) -> Row:
         "state": state,
         "vnc_port": 5900 + number % 100 if runs else None,
         "spice_port": None,
+        "run_host": f"192.168.7.{number % 250}" if runs else None,
+        "port": 5900 + number % 100 if runs else None,
+        "vcpu_seconds": 3600 * number,
         "screen": f"192.168.7.{number % 250}:{5900 + number % 100}" if runs else None,
         "vcpus": 1 + number % 4,
         "memory": (1 + number % 4) * GIB,
@@ -167,6 +170,10 @@ def world() -> dict[str, list[Row]]:
             "admins": admins,
             "pools": ["local"],
             "host_groups": ["all"],
+            "vcpu_seconds": 604871 if active else 0,
+            "used_instances": 12,
+            "used_vcpus": 60,
+            "used_memory": 96 * GIB,
             "active": active,
             "state": "active" if active else "inactive",
             "created": BORN,
@@ -373,7 +380,8 @@ def world() -> dict[str, list[Row]]:
             "uuid": uuid_of("all"),
             "name": "all",
             "description": "",
-            "hosts": ["server185", "server186"],
+            "hosts": ["server185", "server187"],
+            "members": [{"name": "server185", "state": "up"}, {"name": "server187", "state": "down"}],
             "projects": ["web"],
             "created": BORN,
             "version": 1,
@@ -578,8 +586,12 @@ class FakeBackend:
         offset: int = 0,
         limit: int = 200,
     ) -> Row:
+        filters = dict(filters or {})
+        free = filters.pop("free", None)
         rows = self._members() if resource == "project-group members" else self.rows[resource]
         chosen = {key: self._name(value) for key, value in (filters or {}).items() if value not in (None, "")}
+        if free:
+            rows = [row for row in rows if not row["project"]]
         if search or chosen or (sort and not isinstance(rows, ManyVms)):
             rows = [
                 row

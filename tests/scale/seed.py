@@ -20,6 +20,7 @@ from core.model import (
     Instance,
     LoginLog,
     Machine,
+    MachineRun,
     OperationLog,
     Pool,
     Project,
@@ -176,6 +177,11 @@ def fill(database: Database, sizes: Sizes) -> None:
         "power": "CASE WHEN i % 2 THEN 'on' ELSE 'off' END", "state": "CASE WHEN i % 2 THEN 'running' ELSE 'off' END",
     }  # fmt: skip
     rows(Machine, sizes.machines, machine)
+    run = {
+        "machine": sql.uuid(f"i % {sizes.machines}"), "project_id": f"i % {sizes.projects} + 1", "vcpus": "2",
+        "host_id": f"i % {sizes.hosts} + 1", "boot": "'boot'", "pid": "i", "until_ms": "CASE WHEN i % 8 THEN 1 END",
+    }  # fmt: skip
+    rows(MachineRun, sizes.machines * 4, run)
     task = {
         "kind": kinds, "target_name": sql.named("vm", spread("i", sizes.machines)), "target": sql.uuid("i"),
         "host_id": f"i % {sizes.hosts} + 1", "project_id": f"i % {sizes.projects} + 1",

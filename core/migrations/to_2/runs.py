@@ -15,11 +15,13 @@ def upgrade(change: Changes) -> None:
         Column("clock_ms", BigInteger, nullable=False),
         fill={"kernel_boot": "", "clock_ms": 0},
     )
+    for table in ("project", "machine"):
+        change.columns(table, Column("ran_ms", BigInteger, nullable=False), fill={"ran_ms": 0})
     change.table(
         "machine_run",
         Column("id", BIG, primary_key=True, autoincrement=True),
         Column("machine", UUID, nullable=False),
-        Column("project_id", BIG, ForeignKey("project.id", ondelete="CASCADE"), nullable=False, index=True),
+        Column("project_id", BIG, ForeignKey("project.id", ondelete="CASCADE"), nullable=False),
         Column("host_id", BIG, ForeignKey("host.id", ondelete="SET NULL"), nullable=True),
         Column("boot", UUID, nullable=False),
         Column("pid", Integer, nullable=False),
@@ -32,4 +34,5 @@ def upgrade(change: Changes) -> None:
         Column("ended", TIME, nullable=True),
         UniqueConstraint("machine", "boot", "pid", "from_ms"),
         Index("ix_machine_run_host_until", "host_id", "until_ms"),
+        Index("ix_machine_run_project_until", "project_id", "until_ms"),
     )

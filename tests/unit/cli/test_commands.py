@@ -233,3 +233,31 @@ def test_without_a_hostd_it_says_so(dosvm: Dosvm, home: Path, monkeypatch: pytes
 def test_chinese(dosvm: Dosvm, office: Office) -> None:
     assert dosvm("user", "show", "nobody", "--lang", "zh").err == "dosvm: 没有用户 nobody。\n"
     assert dosvm("user", "list", "--lang=zh_CN").out.startswith("账号")
+
+
+def test_a_quota_below_what_is_used_is_a_warning(dosvm: Dosvm, office: Office) -> None:
+    web = office.project("web")
+    for name in ("one", "two"):
+        web("instance.add", name=name, vcpus=1, memory=64 << 20)
+    done = dosvm("project", "configure", "web", "--max-instances", "1")
+    assert done.code == 0
+    assert "done" in done.out
+    assert "web: --max-instances: 2 are in use: nothing can be added until less is." in done.err
+
+
+def test_a_project_group_is_a_row_for_each_project_to_people_and_one_object_to_programs(
+    dosvm: Dosvm, office: Office
+) -> None:
+    office.project("web")
+    office.project("shop")
+    office.sysadm("project-group.add-project", project_group="web-group", project="shop")
+    table = dosvm("project-group", "list", "--search", "web-group").out.splitlines()
+    assert [line.split()[:2] for line in table[1:]] == [["web-group", "web"], ["web-group", "shop"]]
+    rows = json.loads(dosvm("project-group", "list", "--search", "web-group", "-o", "json").out)
+    assert [(row["name"], row["projects"]) for row in rows] == [("web-group", ["shop", "web"])]
+
+
+def test_run_time_is_days_and_a_clock(dosvm: Dosvm, office: Office) -> None:
+    office.project("web")
+    assert "0 d 00:00:00" in dosvm("usage", "list").out
+    assert "VCPU run time" in dosvm("project", "show", "web").out

@@ -433,3 +433,20 @@ def test_an_edit_of_the_machine_waits_until_it_is_off(office: Office, web: Perso
     web("vm.stop", vm="shop-1", force=True)
     rack.work(office)
     assert web("instance.edit", instance="shop", vcpus=2)["vcpus"] == 2
+
+
+def test_the_system_administrator_finds_vms_by_instance_and_sees_where_they_are_reached(
+    office: Office, web: Person
+) -> None:
+    web("vm.start", vm="shop-1")
+    rack.work(office)
+    rack.instance(web, "store")
+    web("vm.add", name="other", instance="store")
+    row = office.sysadm("vm.list", search="SHOP")["rows"][0]
+    assert (row["name"], row["run_host"], row["port"], row["disabled"]) == ("shop-1", "192.0.2.1", 5900, False)
+    assert office.sysadm.names("vm.list", search="tore") == ["other"], "by its instance"
+    row = office.sysadm("vm.show", vm="web/other")
+    assert (row["run_host"], row["port"]) == ("", None), "what does not run is nowhere"
+    web("instance.disable", instance="store")
+    assert office.sysadm.names("vm.list", filters={"disabled": True}) == ["other"]
+    assert office.sysadm.names("vm.list", filters={"disabled": False}) == ["shop-1"]

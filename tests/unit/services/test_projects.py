@@ -42,6 +42,7 @@ def test_a_new_project_is_active_and_may_use_nothing(office: Office) -> None:
     assert set(row) == {
         "uuid", "name", "description", "active", "state", "groups", "admins", "pools", "host_groups",
         "max_instances", "max_vcpus", "max_memory", "max_disk", "max_images", "max_image_bytes", "max_snapshots",
+        "used_instances", "used_vcpus", "used_memory", "used_disk", "used_images", "used_image_bytes", "used_snapshots",
         "vcpu_seconds", "created", "version",
     }  # fmt: skip
     assert (row["state"], row["groups"], row["max_memory"]) == ("active", ["acme"], 0)
@@ -408,3 +409,13 @@ def test_a_project_group_has_a_row_for_each_of_its_projects(office: Office) -> N
     assert [(row["name"], row["project"]) for row in own] == [("shop-group", "shop"), ("web-group", "shop")]
     assert all(row["projects"] == ["shop"] for row in own), "what else is in the group is not for others to know"
     assert len(office.sysadm("project-group.list")["rows"]) == 4, "for programs a group is there once"
+
+
+def test_a_quota_below_what_is_used_is_set_and_said(office: Office) -> None:
+    web = office.project("web")
+    for name in ("one", "two"):
+        web("instance.add", name=name, vcpus=1, memory=64 << 20)
+    answer = office.sysadm("project.configure", project="web", max_instances=1, max_vcpus=5)
+    assert [(w["field"], w["parameters"]) for w in answer["warnings"]] == [("max_instances", {"used": 2})]
+    assert office.sysadm("project.show", project="web")["used_instances"] == 2
+    assert office.sysadm("project.configure", project="web", max_vcpus=6)["warnings"] == []

@@ -194,3 +194,10 @@ def test_no_password_is_in_the_log(office: Office) -> None:
     office.user("zhao")
     office.sysadm("user.set-password", user="zhao", new_password="Another-horse-9", own_password=PASSWORD)
     assert "horse" not in str(office.sysadm("log.list"))
+
+
+def test_those_who_manage_no_project_are_found(office: Office) -> None:
+    office.project("web")
+    office.user("li")
+    assert office.sysadm.names("user.list", filters={"free": True}) == ["li"]
+    assert office.sysadm.names("user.list", filters={"free": False}) == ["web-admin"]
