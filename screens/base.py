@@ -216,7 +216,7 @@ class BaseScreen(Asking, Screen[None]):
     def _menu_pieces(self, room: int) -> list[Piece]:
         """The sections in so many cells: when there are too many, their titles are cut, that of the open one last."""
         present, brand = self.section, " DOSVM "
-        titles = [_(section.title) for section in self.sections]
+        titles = [_(section.title) + self._which_of(section) for section in self.sections]
         wide = [cell_len(title) for title in titles]
         longest = max(wide)
 
@@ -236,6 +236,12 @@ class BaseScreen(Asking, Screen[None]):
             text = f"[{number} {title}]" if chosen else f" {number} {title} "
             pieces.append(Piece(text, "chosen" if chosen else "", f"section:{section.resources[0]}"))
         return pieces
+
+    def _which_of(self, section: registry.Section) -> str:
+        """Of the open section, which of its lists this is, where no column beside it tells."""
+        if section is not self.section or len(section.resources) < 2 or self._side_fits:
+            return ""
+        return f" {section.resources.index(self.resource_name) + 1}/{len(section.resources)}"
 
     def _show_side(self) -> None:
         """The second level as a column, where there is room and something to choose."""

@@ -162,6 +162,7 @@ class Field(NamedTuple):
         resource: for REFERENCE(S): the resource to pick from; its ``reference`` column is the value.
         filters: for REFERENCE(S): fixed filters of that list.
         fields: for ROWS: the columns of the inner table; on the command line ``--option key=value,...``.
+        row_rule: for ROWS: name of a rule between the fields of a row in :data:`core.rules.FORM_RULES`.
         when: shown only when this holds for the values typed so far.
         panel: msgid of the panel (tab) it is on; forms with panels show one at a time.
         option: name of the command-line option when it is not the key.
@@ -185,6 +186,7 @@ class Field(NamedTuple):
     resource: str | None = None
     filters: Mapping[str, Any] = _NOTHING
     fields: tuple[Field, ...] = ()
+    row_rule: str = ""
     when: Callable[[Mapping[str, Any]], bool] | None = None
     panel: str = ""
     option: str | None = None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.errors import InvalidInput
+from core.rules.disks import disk
 from core.rules.names import (
     account,
     directory,
@@ -50,8 +51,8 @@ RULES: dict[str, Rule] = {
     "usage": usage,
 }
 
-#: Rules between the fields of a form, by the name that an action gives.
-FORM_RULES: dict[str, FormRule] = {"parameters": problems}
+#: Rules between the fields of a form, by the name that an action, or a field for its rows, gives.
+FORM_RULES: dict[str, FormRule] = {"disk": disk, "parameters": problems}
 
 
 def check(rule: str, field: str, value: Any) -> None:

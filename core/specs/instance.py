@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from core.errors import InvalidInput
 from core.i18n import N_
+from core.rules.disks import disk as disk_rule
 from core.rules.sizes import MIB, parse_size
 
 MAX_DISKS = 16
@@ -166,10 +167,9 @@ def _check_disks(spec: InstanceSpec) -> None:
     sources: set[tuple[str, str]] = set()
     for index, disk in enumerate(spec.disks):
         where = f"disks.{index}"
-        if bool(disk.volume) == bool(disk.image) and not (disk.device == "cdrom" and not disk.volume):
-            raise InvalidInput(N_("A disk is a volume or an image: name one of them."), field=f"{where}.volume")
-        if disk.device == "cdrom" and disk.volume:
-            raise InvalidInput(N_("A CD drive holds an image, not a volume."), field=f"{where}.volume")
+        for key, wrong in disk_rule({"device": disk.device, "volume": disk.volume, "image": disk.image}).items():
+            wrong.field = f"{where}.{key}"
+            raise wrong
         source = ("volume", disk.volume) if disk.volume else ("image", disk.image)
         if source[1] and disk.device == "disk":
             if source in sources:

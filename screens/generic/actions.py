@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from core.errors import sentence
+from core.errors import DosvmError, sentence
 from core.i18n import N_, _
-from screens.context import Context
+from screens.context import Context, is_away
 from screens.generic.cells import label_of, reference_of
 from screens.generic.confirm import Confirm, names_of
 from screens.generic.fields import offered, sent
@@ -255,7 +255,11 @@ class ActionRun:
             self._context.desk.show(report, self._reported)
         else:
             row = self._one()
-            self._ask(lambda: self._call(row, arguments), lambda result: self._went_well([(row, result)]))
+            self._ask(
+                lambda: self._call(row, arguments),
+                lambda result: self._went_well([(row, result)]),
+                lambda error: self._went_ill(row, error),
+            )
 
     def _follow(self, row: Row | None, result: Any) -> Followed | None:
         """Follow the tasks that a call began; the first of them."""
@@ -280,6 +284,14 @@ class ActionRun:
             self._context.desk.notice(_(N_("{action}: {name}: done.")).format(action=_(self._action.label), name=names))
         if results:
             self._done()
+
+    def _went_ill(self, row: Row | None, error: DosvmError) -> None:
+        """Nothing is sent later by itself: who pressed a key while the cloud was away is told so."""
+        if is_away(error):
+            name = label_of(self._spec, row) if row is not None else _(self._spec.singular)
+            text = _(N_("{action}: {name}: not sent, or the answer was lost. Look again when the cloud is back."))
+            self._context.desk.notice(text.format(action=_(self._action.label), name=name), "warning")
+        self._context.desk.explain(error)
 
     def _result_name(self, row: Row | None, result: Any) -> str:
         if row is not None:

@@ -131,7 +131,9 @@ class FormDialog(BaseDialog[Any]):
 
     def _how(self) -> str:
         how = _(N_("Ctrl+S sends, Esc leaves"))
-        return how + _(N_(", F7 F8 panels")) if any(field.panel for field in self._fields) else how
+        if any(field.panel for field in self._fields):
+            how += _(N_(", F7 F8 panels"))
+        return how + _(N_(", F1 helps"))
 
     @property
     def form(self) -> Form:
@@ -147,6 +149,13 @@ class FormDialog(BaseDialog[Any]):
     def key_ctrl_z(self) -> None:
         """Give the field back what it began with."""
         self.form.take_back()
+
+    def key_f1(self) -> None:
+        """What each field is for."""
+        from screens.special.help import help_of_form
+
+        fields = self._fields
+        self.context.desk.show(help_of_form(self.context, self._title, lambda: form_fields(fields, {})))
 
     def key_f7(self) -> None:
         """The panel before."""
@@ -339,7 +348,13 @@ class FormDialog(BaseDialog[Any]):
             rows.focus()
 
         inner = FormDialog(
-            self.context, lambda: _(field.label), field.fields, None, prefill=prefill, button=lambda: _(N_("Take over"))
+            self.context,
+            lambda: _(field.label),
+            field.fields,
+            None,
+            prefill=prefill,
+            button=lambda: _(N_("Take over")),
+            rule=field.row_rule,
         )
         self.context.desk.show(inner, typed)
 

@@ -285,6 +285,7 @@ def _devices(*, changed: bool) -> tuple[Field, ...]:
             N_("Disks"),
             Kind.ROWS,
             fields=_DISK,
+            row_rule="disk",
             option="disk",
             hint=N_("Disks and CD drives, in the order the guest sees them."),
             panel=DISKS,

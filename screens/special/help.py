@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from core.i18n import N_, _, language
 from screens.base import BaseScreen
 from screens.context import Context
 from screens.generic.viewer import Viewer, keys
 from screens.special import guide
 from widgets.field_list import Fact
+from widgets.form_field import FormField
 
 #: How the console is meant, for whoever opens the help first.
 ABOUT = N_(
@@ -34,3 +37,27 @@ def help_of(context: Context, screen: BaseScreen) -> Viewer:
 def keys_of(context: Context, screen: BaseScreen) -> Viewer:
     """All keys of a screen."""
     return Viewer(context, lambda: _(N_("All keys")), lambda: keys(screen.all_keys()))
+
+
+def help_of_form(context: Context, title: Callable[[], str], fields: Callable[[], Sequence[FormField]]) -> Viewer:
+    """What the fields of a form are for, panel by panel: the rule of each, what may be chosen, whether it is needed."""
+
+    def facts() -> list[Fact]:
+        found: list[Fact] = []
+        panel = ""
+        for field in fields():
+            if field.panel != panel:
+                panel = field.panel
+                found += [Fact(" ", "", heading=True)] if found else []
+                found.append(Fact(panel, "", heading=True))
+            words = [label for _value, label in field.choices]
+            parts = (
+                _(N_("Needed.")) if field.required else "",
+                field.hint,
+                field.unit and f"[{field.unit}]",
+                f"({' / '.join(words)})" if words else "",
+            )
+            found.append(Fact(field.label, " ".join(part for part in parts if part) or "-"))
+        return found
+
+    return Viewer(context, lambda: f"{_('Help')}: {title()}", facts)

@@ -62,6 +62,9 @@ def test_rules_between_fields_exist_and_speak_of_them(spec: ResourceSpec, action
     if action.rule:
         typed = {field.key: field.maximum for field in action.fields if field.kind is Kind.INTEGER}
         assert set(FORM_RULES[action.rule](typed)) <= {field.key for field in action.fields}
+    for field in action.fields:
+        if field.row_rule:
+            assert set(FORM_RULES[field.row_rule]({})) <= {inner.key for inner in field.fields}
 
 
 @pytest.mark.parametrize(("spec", "action"), ACTIONS)

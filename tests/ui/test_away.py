@@ -85,3 +85,25 @@ async def test_what_vanished_meanwhile_is_said_in_its_details(cloud: FakeBackend
         cloud.ring()
         await until(pilot, lambda: "It does not exist any more" in screen_text(pilot.app))
         assert "web-front-01" in screen_text(pilot.app)
+
+
+async def test_what_is_pressed_during_an_absence_is_told_as_not_sent(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        cloud.away = HostdUnavailable("/run/hostd.sock")
+        await pilot.press("z")
+        await until(pilot, lambda: any("Suspend: web-front-01: not sent" in text for text in notices(pilot)))
+        cloud.away = None
+        await until(pilot, lambda: "does not answer" not in screen_text(pilot.app), 20)
+        # The keys were heard, and not kept for later.
+        assert len(cloud.called("vm.suspend")) == 1
+
+
+async def test_the_banner_is_whole_at_80_columns_and_at_60(cloud: FakeBackend) -> None:
+    for width in (80, 60):
+        cloud.away = None
+        async with opened(cloud, size=(width, 24)) as pilot:
+            cloud.away = HostdUnavailable("/var/lib/dosvm/hostd.sock")
+            await pilot.press("r")
+            await until(pilot, lambda: "does not answer" in screen_text(pilot.app))
+            shown = " ".join(screen_text(pilot.app).split())
+            assert "Start it with `dosvm hostd run`, or look at its log. Trying again" in shown, screen_text(pilot.app)

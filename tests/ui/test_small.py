@@ -1,0 +1,88 @@
+"""Everything can be reached on a terminal of 60 by 20, in both languages."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.i18n import set_language
+from screens import registry
+from screens.generic.fields import offered
+from screens.generic.form_dialog import FormDialog
+from tests.fakes.backend import FakeBackend
+from tests.ui.conftest import opened, screen_text, until
+
+pytestmark = [pytest.mark.ui, pytest.mark.timeout(300)]
+
+FORMS = [
+    (spec.name, action)
+    for spec in (registry.resource(name) for name in registry.NAMES)
+    for action in spec.actions
+    if offered(action.fields) and action.console
+]
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+async def test_the_buttons_of_every_form_are_on_the_screen(cloud: FakeBackend, language: str) -> None:
+    async with opened(cloud, size=(60, 20)) as pilot:
+        set_language(language)
+        for resource, action in FORMS:
+            form = FormDialog(
+                pilot.app.context,
+                lambda resource=resource: resource,
+                action.fields,
+                None,
+                warning=(lambda: "x" * 200) if action.warning else None,
+                type_name="name" if action.warning else "",
+            )
+            pilot.app.show(form)
+            await until(pilot, lambda form=form: bool(form.query("#send")) and form.query_one("#send").region.width)
+            for button in ("#leave", "#send"):
+                region = form.query_one(button).region
+                assert pilot.app.screen.region.contains_region(region), (resource, action.verb, button, region)
+                assert region.height == 1, (resource, action.verb, button)
+            form.dismiss(None)
+            await until(pilot, lambda form=form: form not in pilot.app.screen_stack)
+
+
+async def test_every_field_of_a_long_form_is_reached_by_the_arrows(cloud: FakeBackend) -> None:
+    async with opened(cloud, size=(60, 20)) as pilot:
+        await pilot.press("]", "a")
+        await until(pilot, lambda: "Boot menu" in screen_text(pilot.app))
+        form = pilot.app.screen.form
+        rows = [row for row in form.rows.values() if row.display]
+        for row in rows:
+            row.input.focus()
+            await pilot.pause()
+            assert pilot.app.screen.region.contains_region(row.region), row.field.label
+
+
+async def test_f1_in_a_form_says_what_its_fields_are_for(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("3", "a")
+        await until(pilot, lambda: "Format" in screen_text(pilot.app))
+        await pilot.press("x", "f1")
+        await until(pilot, lambda: "Help: Add: image" in screen_text(pilot.app))
+        shown = " ".join(screen_text(pilot.app).replace("│", " ").split())
+        assert "Needed. 1 to 64 characters of any script." in shown
+        assert "(raw (also ISO files) / qcow2 / qcow)" in shown
+        await pilot.press("escape")
+        await until(pilot, lambda: "Help:" not in screen_text(pilot.app))
+        assert pilot.app.screen.form.rows["name"].input.value == "x"
+
+
+async def test_a_disk_without_a_source_is_told_where_it_is_typed(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("]", "a", "f8", "a")
+        await until(pilot, lambda: "Take over" in screen_text(pilot.app))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "name one of them" in screen_text(pilot.app))
+        assert "Take over" in screen_text(pilot.app)
+
+
+async def test_a_section_says_how_many_lists_it_has_where_they_are_not_shown_beside(cloud: FakeBackend) -> None:
+    for width, said in ((80, True), (160, False)):
+        async with opened(cloud, size=(width, 24)) as pilot:
+            assert ("[1 Machines 1/3]" in screen_text(pilot.app)) is said
+            await pilot.press("]")
+            await until(pilot, lambda: "Instances" in screen_text(pilot.app))
+            assert ("[1 Machines 2/3]" in screen_text(pilot.app)) is said
