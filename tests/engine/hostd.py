@@ -65,7 +65,7 @@ class Hostd:
             rows = self.admin("host.list")["rows"]
             return bool(rows) and rows[0]["state"] == "up" and bool(rows[0]["libvirt_version"])
 
-        until(up, 15, "host up")
+        until(up, 40, "host up")
 
     @property
     def pid(self) -> int:
@@ -100,7 +100,7 @@ class Hostd:
         """The cloud through its socket, logged in."""
         if account not in self._backends:
             client = Client(str(self.home / "hostd.sock"), Signer(load_key(self.home / "cluster.key")))
-            backend = HostdBackend(client, patience=15)
+            backend = HostdBackend(client, patience=40)
             backend.login(account, password)
             self._backends[account] = backend
         return self._backends[account]
