@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from rich.style import Style
 from textual import events
@@ -18,26 +18,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from widgets.column_layout import GUTTER, TableColumn, arrange
-from widgets.glyphs import glyphs
 from widgets.pages import Pages, Want
-from widgets.text import fit, strip_of, wrap
+from widgets.table_lines import Cell, Line, Plan, head_strip, row_strip
+from widgets.text import strip_of, wrap
 
-
-class Cell(NamedTuple):
-    """One value as it is shown; ``role`` is empty, ``success``, ``warning``, ``error`` or ``muted``."""
-
-    text: str
-    role: str = ""
-
-
-@dataclass(frozen=True)
-class _Line:
-    """What stands at a line of the screen: all that decides how it is painted."""
-
-    cells: tuple[Cell, ...]
-    cursor: bool
-    marked: bool
-    focus: bool
+__all__ = ["Cell", "VirtualTable"]
 
 
 class VirtualTable(Widget, can_focus=True):
@@ -136,7 +121,7 @@ class VirtualTable(Widget, can_focus=True):
         self._places: list[tuple[int, int]] = []
         self._cut = (False, False)
         self._gap = 1
-        self._painted: dict[int, tuple[_Line, Strip]] = {}
+        self._painted: dict[int, tuple[Line, Strip]] = {}
         self._placeholder = ""
         self._shown_cells: dict[int, tuple[Any, tuple[Cell, ...]]] = {}
 
@@ -345,13 +330,13 @@ class VirtualTable(Widget, can_focus=True):
             found = self._shown_cells[id(row)] = (row, tuple(self._cells_of(row)))
         return found[1]
 
-    def _line(self, index: int) -> _Line | None:
+    def _line(self, index: int) -> Line | None:
         row = self._pages.row(index)
         if row is None:
             return None
         marked = bool(self._marks) and self._key_of(row) in self._marks
         cursor = index == self._cursor
-        return _Line(self._cells(row), cursor, marked, cursor and self.has_focus)
+        return Line(self._cells(row), cursor, marked, cursor and self.has_focus)
 
     def _repaint(self) -> None:
         """Refresh the lines of the screen that say something else than was painted."""
@@ -366,7 +351,7 @@ class VirtualTable(Widget, can_focus=True):
         """One line of the widget."""
         width = self.size.width
         if y == 0:
-            return self._head(width)
+            return head_strip(self._plan, self._sort, width, self._style("head"))
         index = self._top + y - 1
         if index >= self.total:
             self._painted.pop(y, None)
@@ -377,7 +362,7 @@ class VirtualTable(Widget, can_focus=True):
             return Strip.blank(width, self.rich_style)
         painted = self._painted.get(y)
         if painted is None or painted[0] != line or painted[1].cell_length != width:
-            painted = (line, self._strip(line, width))
+            painted = (line, row_strip(line, self._plan, width, self._style))
             self._painted[y] = painted
         return painted[1]
 
@@ -393,41 +378,9 @@ class VirtualTable(Widget, can_focus=True):
     def _style(self, role: str) -> Style:
         return self.get_component_rich_style(f"table--{role}") if role else self.rich_style
 
-    def _head(self, width: int) -> Strip:
-        style = self._style("head")
-        signs = glyphs()
-        pieces = [((signs.more_left if self._cut[0] else " ").ljust(GUTTER), style)]
-        for number, cells in self._places:
-            column = self._columns[number]
-            title = column.title
-            if column.key == self._sort[0] and column.key:
-                title = f"{title}{signs.descending if self._sort[1] else signs.ascending}"
-            pieces.append((fit(title, cells, right=column.right) + " " * self._gap, style))
-        if self._cut[1]:
-            used = GUTTER + sum(cells + self._gap for _number, cells in self._places)
-            pieces.append((" " * max(0, width - used - 1) + signs.more_right, style))
-        return strip_of(pieces, width, style)
-
-    def _strip(self, line: _Line, width: int) -> Strip:
-        base = self.rich_style
-        if line.cursor:
-            base = self._style("cursor" if line.focus else "cursor-blurred")
-        signs = glyphs()
-        mark = (signs.cursor if line.cursor else " ") + (signs.mark if line.marked else " ")
-        pieces = [(mark, base if line.focus or not line.marked else self._style("mark") + _ground(base))]
-        for number, cells in self._places:
-            cell = line.cells[number]
-            style = base
-            if cell.role and not line.focus:
-                style = self._style(cell.role) + _ground(base)
-            text = fit(cell.text, cells, right=self._columns[number].right)
-            if style is base:
-                pieces.append((text + " " * self._gap, base))
-            else:
-                # Blanks after a coloured word belong to the line: one segment less.
-                bare = text.rstrip(" ")
-                pieces += [(bare, style), (text[len(bare) :] + " " * self._gap, base)]
-        return strip_of(pieces, width, base)
+    @property
+    def _plan(self) -> Plan:
+        return Plan(self._columns, self._places, self._cut, self._gap)
 
     # -- the hand
 
@@ -575,7 +528,3 @@ class VirtualTable(Widget, can_focus=True):
         elif index == self._cursor and event.chain > 1:
             self._activate()
         self._move(index)
-
-
-def _ground(style: Style) -> Style:
-    return Style(bgcolor=style.bgcolor)

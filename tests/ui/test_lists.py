@@ -13,7 +13,7 @@ pytestmark = pytest.mark.ui
 async def test_the_first_list_of_the_menu_is_open_and_has_its_rows(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         text = screen_text(pilot.app)
-        assert "[1 Machines]" in text
+        assert "[1 Machines 1/3]" in text
         assert "zhao@web" in text
         assert "web-front-01" in text
         assert "● running" in text
@@ -182,7 +182,7 @@ async def test_neighbours_of_the_menu_by_brackets_and_sections_by_numbers(cloud:
         await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
         await pilot.press("2")
         await until(pilot, lambda: "local" in screen_text(pilot.app))
-        assert "[2 Volumes]" in screen_text(pilot.app)
+        assert "[2 Volumes 1/2]" in screen_text(pilot.app)
 
 
 async def test_every_list_of_every_role_opens_at_80_columns(cloud: FakeBackend) -> None:

@@ -64,7 +64,7 @@ async def test_without_colour_state_cursor_and_menu_are_told_by_signs(
     async with opened(cloud) as pilot:
         await pilot.press("space")
         text = screen_text(pilot.app)
-        assert "[1 Machines]" in text
+        assert "[1 Machines 1/3]" in text
         assert " *web-front-01" in text
         assert "▸ web-front-02" in text
         assert "✗ failed" in text
