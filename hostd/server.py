@@ -31,6 +31,7 @@ from starlette.routing import Route
 
 from core.errors import DosvmError, EngineError, InvalidInput, PermissionDenied
 from core.i18n import N_
+from core.model.base import NAME_LENGTH
 from core.rpc.calls import CALLS, Call
 from core.rpc.signature import HEADER, Signer
 from core.rpc.tls import Tls
@@ -41,6 +42,9 @@ logger = logging.getLogger("hostd.server")
 
 #: Largest request body in bytes; the largest honest one is an instance with its own XML.
 MAX_BODY = 1024 * 1024
+
+#: Most characters of an address that logs and sessions keep.
+ADDRESS_LENGTH = NAME_LENGTH
 
 _SWITCH_ON = N_("Switch use_ssl on under [ssl] in dosvm.toml of that host, and SSL on here.")
 
@@ -252,9 +256,8 @@ class Server:
             data = None
         if not isinstance(data, dict):
             return 400, {"error": InvalidInput(N_("The request is not a JSON object.")).to_wire()}
-        if peer and isinstance(data.get("client"), str):
-            # Where the person sits is what the console says; where the console is, is known.
-            data["client"] = peer if data["client"] == "local" else f"{data['client']} via {peer}"
+        if peer:
+            data["client"] = came_from(data.get("client"), peer)
         handler = self._handlers[name]
         try:
             if asyncio.iscoroutinefunction(handler):
@@ -286,6 +289,14 @@ class Server:
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._unix is not None:
             self._unix.unlink(missing_ok=True)
+
+
+def came_from(claimed: object, peer: str) -> str:
+    """Where the person sits is what the console says; where the console is, is known, and is never cut off."""
+    if not isinstance(claimed, str) or claimed in ("", "local"):
+        return peer
+    known = f" via {peer}"
+    return claimed[: ADDRESS_LENGTH - len(known)] + known
 
 
 async def _leave(gate: asyncio.Task[None], linger: float) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from functools import partial
 
-from core.errors import NotFound
+from core.errors import Conflict, DosvmError, NotFound, Unavailable
 from core.services.actor import HOSTD
 from core.services.dismantling import dismantle
 from core.services.dispatch import Services
 from core.services.trash import half_gone, overdue
+from hostd.log import Throttled
+
+logger = logging.getLogger("hostd.trash")
 
 #: News of these kinds may mean that a project that goes can go on going.
 _PARTS = frozenset({"vm", "volume", "image", "task"})
@@ -23,6 +27,7 @@ class Trash:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._working = False
+        self._throttled = Throttled(logger)
 
     def concerns(self, topics: frozenset[str]) -> bool:
         """Whether news of these kinds are a reason to look at once."""
@@ -40,7 +45,15 @@ class Trash:
                 self._services.call("trash.purge", {"trash": item}, HOSTD, key)
             except NotFound:
                 continue  # somebody was faster
+            except Unavailable:
+                raise
+            except DosvmError as error:
+                # What cannot go is no reason for the rest to stay.
+                self._throttled.warning(item, "not deleted for good", trash=item, reason=error.text())
         projects = self._services.reading(half_gone)
         self._working = bool(projects)
         for project in projects:
-            self._services.duty(partial(dismantle, project_id=project))
+            try:
+                self._services.duty(partial(dismantle, project_id=project))
+            except Conflict:
+                continue  # another host is at it, or was faster

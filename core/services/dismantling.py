@@ -55,6 +55,10 @@ def dismantle(call: Call, project_id: int) -> list[str]:
         The tasks that were ordered.
     """
     charge(call.session, Project, project_id)
+    columns = Project.__table__.c
+    going = select(columns.id).where(columns.id == project_id, columns.purging, columns.deleted.is_not(None))
+    if call.session.scalar(going) is None:
+        return []
     tasks = stop_all(call, project_id, force=True)
     _forget_vms(call, project_id)
     if _left(call, Machine, project_id):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Session
 
 from core.clock import Clock
@@ -167,7 +167,7 @@ class Services:
             if known is None:
                 raise
             answer = known
-        except (DosvmError, IntegrityError) as error:
+        except (DosvmError, IntegrityError, NoResultFound) as error:
             # What cannot be done may have been done already, by this very request: its answer was lost.
             before = self._answered(operation, actor, request)
             if before is not None:

@@ -206,9 +206,8 @@ def delete_(call: Call, *, host_group: str) -> Answer:
             name=group.name,
             instances=some(bound),
         )
-    columns = Instance.__table__.c
-    bound_by = select(columns.project_id).where(columns.host_group_id == group.id)
-    refuse_trashed(call, "host_group", group.name, Project.__table__.c.id.in_(bound_by))
+    given = select(host_group_of_project.c.project_id).where(host_group_of_project.c.group_id == group.id)
+    refuse_trashed(call, "host_group", group.name, Project.__table__.c.id.in_(given))
     discard(call, group)
     call.note(group.name, object=group.uuid)
     call.changed("host-group")

@@ -385,10 +385,14 @@ def delete_(call: Call, *, project: str, everything: bool = False) -> Answer:
         )
     _refuse_shared(call, found)
     tasks = stop_all(call, found.id, force=False)
-    admins = list(call.session.scalars(select(User.id).where(User.project_id == found.id)))
+    # By their UUIDs: the number of a user who is deleted for good may become another's.
+    admins = list(call.session.scalars(select(User.uuid).where(User.project_id == found.id)))
     if admins:
         call.session.execute(
-            update(User).where(User.id.in_(admins)).values(project_id=None).execution_options(synchronize_session=False)
+            update(User)
+            .where(User.uuid.in_(admins))
+            .values(project_id=None)
+            .execution_options(synchronize_session=False)
         )
     discard(call, found, admins=admins)
     call.note(found.name, object=found.uuid, everything=everything)

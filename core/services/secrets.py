@@ -22,7 +22,7 @@ from core.services.listing import Query, answer, contains, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.relations import some
-from core.services.trash import discard
+from core.services.trash import discard, refuse_trashed
 
 
 def users_of(call: Call, ids: Iterable[int]) -> dict[int, list[str]]:
@@ -222,6 +222,7 @@ def _refuse_locking_out(call: Call, secret: Secret) -> None:
             name=secret.name,
             users=some(users),
         )
+    refuse_trashed(call, "value", secret.name, _has_volume_of(secret))
 
 
 @operation("secret.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="secret")
@@ -244,10 +245,17 @@ def delete_(call: Call, *, secret: str) -> Answer:
             name=found.name,
             users=some(users),
         )
+    refuse_trashed(call, "secret", found.name, _has_volume_of(found))
     discard(call, found)
     call.note(found.name, object=found.uuid)
     call.changed("secret")
     return {}
+
+
+def _has_volume_of(secret: Secret) -> Any:
+    """The condition that a project in the trash has volumes that open with this secret only."""
+    owners = select(Volume.project_id).where(Volume.secret_id == secret.id, Volume.project_id.is_not(None))
+    return Project.__table__.c.id.in_(owners)
 
 
 def usable(call: Call, reference: str, kind: str, *, field: str) -> Secret:

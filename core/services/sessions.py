@@ -202,7 +202,8 @@ def _actor(found: Row[Any], address: str, digest: str = "") -> Actor:
         account=user.account,
         role=Role(user.role),
         address=address[:64],
-        project_id=user.project_id,
+        # One in the trash is nobody's, whatever the account remembers.
+        project_id=user.project_id if found.project is not None else None,
         project_active=found.active is not False,
         must_change_password=user.must_change_password,
         session=digest,

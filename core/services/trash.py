@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, delete, literal, select, union_all, update
 
 from core.coordination.charges import charge
 from core.coordination.parameters import read
-from core.errors import AlreadyExists, NotFound, Refused
+from core.errors import AlreadyExists, Conflict, NotFound, Refused
 from core.i18n import N_
 from core.model import WITH_TRASH, HostGroup, Project, Secret, User
 from core.rules import names
@@ -63,9 +63,10 @@ def discard(call: Call, row: Any, **memory: Any) -> None:
     if bin_.freed:
         memory[bin_.freed] = getattr(row, bin_.freed)
         free[bin_.freed] = row.uuid
-    call.session.execute(
+    done = call.session.execute(
         update(bin_.table)
-        .where(bin_.table.id == row.id)
+        # Who deletes the same thing at this moment would write over what is remembered of it.
+        .where(bin_.table.id == row.id, bin_.table.deleted.is_(None))
         .values(
             {
                 "deleted": now,
@@ -78,6 +79,7 @@ def discard(call: Call, row: Any, **memory: Any) -> None:
         )
         .execution_options(synchronize_session=False)
     )
+    _changed_one(done)
     if days_kept(call) == 0:
         remove(call, kind, row.id)
     call.changed("trash")
@@ -89,12 +91,23 @@ def days_kept(call: Call) -> int:
 
 
 def remove(call: Call, kind: str, row_id: int) -> None:
-    """Let a row of the trash go for good: at once, or for a project once all that it owns is gone."""
+    """Let a row of the trash go for good: at once, or for a project once all that it owns is gone.
+
+    Raises:
+        Conflict: it is not in the trash any more: somebody restored it at this moment.
+    """
     table = BINS[kind].table
-    if kind == "project":
-        call.session.execute(update(table).where(table.id == row_id).values(purging=True))
-    else:
-        call.session.execute(delete(table).where(table.id == row_id))
+    statement: Any = update(table).values(purging=True) if kind == "project" else delete(table)
+    statement = statement.where(table.id == row_id, table.deleted.is_not(None))
+    _changed_one(call.session.execute(statement.execution_options(synchronize_session=False)))
+
+
+def _changed_one(done: Any) -> None:
+    """What is read before it is written may be another's by then: the condition of the write decides."""
+    if done.rowcount != 1:
+        raise Conflict(
+            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
+        )
 
 
 def _everything() -> Any:
@@ -114,8 +127,8 @@ def _everything() -> Any:
     return union_all(*parts).subquery("trash")
 
 
-def _row(call: Call, found: Any) -> dict[str, Any]:
-    until: datetime = found.deleted + timedelta(days=days_kept(call))
+def _row(found: Any, days: int) -> dict[str, Any]:
+    until: datetime = found.deleted + timedelta(days=days)
     return {
         "uuid": found.uuid,
         "name": found.name,
@@ -146,7 +159,8 @@ def list_(call: Call, *, query: Query) -> Answer:
         filters={"kind": lambda value: trash.c.kind == value},
         default=(trash.c.deleted.desc(), trash.c.uuid),
     )
-    return answer([_row(call, found) for found in rows], total)
+    days = days_kept(call)
+    return answer([_row(found, days) for found in rows], total)
 
 
 def _find(call: Call, reference: str) -> tuple[str, Any]:
@@ -186,7 +200,7 @@ def show(call: Call, *, trash: str) -> Answer:
     everything = _everything()
     found = call.session.execute(select(everything).where(everything.c.uuid == row.uuid)).one()
     holds = contents.of_project(call, row.id) if kind == "project" else None
-    return {**_row(call, found), "lines": contents.lines(holds) if holds else []}
+    return {**_row(found, days_kept(call)), "lines": contents.lines(holds) if holds else []}
 
 
 @operation("trash.restore", roles=SYSTEM_ADMIN, action=N_("Restore"), target="trash")
@@ -211,9 +225,9 @@ def restore(call: Call, *, trash: str, name: str = "") -> Answer:
         back["usage"] = memory["usage"]
         taken = (Secret.kind == row.kind) & (Secret.usage == memory["usage"])
         unused(call, taken, memory["usage"], field="usage")
-    call.session.execute(
+    done = call.session.execute(
         update(bin_.table)
-        .where(bin_.table.id == row.id)
+        .where(bin_.table.id == row.id, bin_.table.deleted.is_not(None), ~bin_.table.purging)
         .values(
             {
                 "deleted": None,
@@ -226,21 +240,44 @@ def restore(call: Call, *, trash: str, name: str = "") -> Answer:
         )
         .execution_options(synchronize_session=False)
     )
+    _changed_one(done)
     call.note(wanted, object=row.uuid, kind=kind, name=row.trash_name)
     if kind == "project":
         _rejoin(call, row.id, memory.get("admins", []))
+    if kind == "user":
+        _leave_trashed(call, row)
     call.changed("trash", kind, "project", "user", "vm", "volume", "image", "instance")
     return {"uuid": row.uuid, "name": wanted, "kind": kind}
 
 
-def _rejoin(call: Call, project_id: int, admins: list[int]) -> None:
-    """Let those manage a restored project again who managed it and have found no other one since."""
+def _rejoin(call: Call, project_id: int, admins: list[str]) -> None:
+    """Let those (UUIDs) manage a restored project again who managed it and have found no other one since."""
     if admins:
         call.session.execute(
             update(User)
-            .where(User.id.in_(admins), User.project_id.is_(None))
+            .where(User.uuid.in_(admins), User.project_id.is_(None))
             .values(project_id=project_id)
             .execution_options(synchronize_session=False)
+        )
+
+
+def _leave_trashed(call: Call, user: User) -> None:
+    """Let a restored user manage nothing while the project of before is in the trash; the project remembers it."""
+    columns = Project.__table__.c
+    statement = select(columns.id, columns.trash_memory).where(
+        columns.id == user.project_id, columns.deleted.is_not(None)
+    )
+    found = call.session.execute(statement.with_for_update()).one_or_none()
+    if found is None:
+        return
+    memory = json.loads(found.trash_memory) if found.trash_memory else {}
+    memory["admins"] = [*memory.get("admins", []), user.uuid]
+    for row_id, table, values in (
+        (user.id, User, {"project_id": None}),
+        (found.id, Project, {"trash_memory": json.dumps(memory)}),
+    ):
+        call.session.execute(
+            update(table).where(table.id == row_id).values(values).execution_options(synchronize_session=False)
         )
 
 
@@ -270,7 +307,7 @@ def overdue(call: Call) -> list[tuple[str, datetime]]:
 def half_gone(call: Call) -> list[int]:
     """The ids of the projects that are being deleted for good."""
     columns = Project.__table__.c
-    return list(call.session.scalars(select(columns.id).where(columns.purging)))
+    return list(call.session.scalars(select(columns.id).where(columns.purging, columns.deleted.is_not(None))))
 
 
 def refuse_trashed(call: Call, field: str, name: str, projects: ColumnElement[bool]) -> None:

@@ -20,7 +20,7 @@ from core.rpc.client import Client
 from core.rpc.signature import HEADER, Signer
 from core.rpc.tls import Tls, TlsFiles
 from core.security.authority import Holder, create, issue
-from hostd.server import Server
+from hostd.server import ADDRESS_LENGTH, Server
 
 KEY = b"k" * 32
 HERE = "127.0.0.1"
@@ -94,6 +94,11 @@ def test_a_console_with_a_certificate_needs_no_key(side: Side) -> None:
     asked = {"account": "zhao", "password": "s3cret", "client": "local"}
     assert client.request(LOGIN, asked) == {**asked, "client": HERE}
     assert client.request(CALL, {"client": "203.0.113.7"})["client"] == f"203.0.113.7 via {HERE}"
+    # However much somebody claims, and when he claims nothing: where the console is stays known.
+    claimed = client.request(CALL, {"client": "x" * 80})["client"]
+    assert claimed.endswith(f"x via {HERE}")
+    assert len(claimed) == ADDRESS_LENGTH
+    assert client.request(CALL, {"client": ""})["client"] == HERE
 
 
 def test_a_certificate_alone_commands_no_hostd(side: Side) -> None:
