@@ -86,7 +86,7 @@ SPEC = ResourceSpec(
         Column("max_images", N_("Most images"), 9, Kind.INTEGER, details_only=True),
         Column("max_image_bytes", N_("Most image space"), 9, Kind.SIZE, details_only=True),
         Column("max_snapshots", N_("Most snapshots"), 9, Kind.INTEGER, details_only=True),
-        Column("vcpu_seconds", N_("VCPU run time"), 14, Kind.RUN_TIME, sort=False, from_width=110),
+        Column("vcpu_seconds", N_("VCPU run time"), 16, Kind.RUN_TIME, sort=False, from_width=110),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=130),
     ),
     filters=(Filter("active", N_("Active"), Kind.BOOLEAN),),

@@ -18,7 +18,7 @@ SPEC = ResourceSpec(
         Column("max_vcpus", N_("of"), 5, Kind.INTEGER),
         Column("used_memory", N_("Memory"), 9, Kind.SIZE),
         Column("max_memory", N_("of"), 9, Kind.SIZE),
-        Column("vcpu_seconds", N_("VCPU run time"), 13, Kind.RUN_TIME, live=True),
+        Column("vcpu_seconds", N_("VCPU run time"), 16, Kind.RUN_TIME, live=True),
         Column("used_disk", N_("Disk"), 9, Kind.SIZE, from_width=100),
         Column("max_disk", N_("of"), 9, Kind.SIZE, from_width=100),
         Column("used_images", N_("Images"), 6, Kind.INTEGER, from_width=120),
