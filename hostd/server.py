@@ -256,8 +256,8 @@ class Server:
             data = None
         if not isinstance(data, dict):
             return 400, {"error": InvalidInput(N_("The request is not a JSON object.")).to_wire()}
-        if peer:
-            data["client"] = came_from(data.get("client"), peer)
+        if peer and isinstance(data.get("client"), str):
+            data["client"] = came_from(data["client"], peer)
         handler = self._handlers[name]
         try:
             if asyncio.iscoroutinefunction(handler):
@@ -291,9 +291,9 @@ class Server:
             self._unix.unlink(missing_ok=True)
 
 
-def came_from(claimed: object, peer: str) -> str:
+def came_from(claimed: str, peer: str) -> str:
     """Where the person sits is what the console says; where the console is, is known, and is never cut off."""
-    if not isinstance(claimed, str) or claimed in ("", "local"):
+    if claimed in ("", "local"):
         return peer
     known = f" via {peer}"
     return claimed[: ADDRESS_LENGTH - len(known)] + known

@@ -232,7 +232,7 @@ def test_what_is_used_is_not_deleted(office: Office, web: Person) -> None:
         with pytest.raises(InUse, match=user) as caught:
             office.sysadm("secret.delete", secret=name)
         assert caught.value.field == "secret"
-    with pytest.raises(InUse, match="disk-key"):
+    with pytest.raises(InUse, match="local/disk1"):
         office.sysadm("project.delete", project="web")
     office.services.database.write(lambda s: (s.query(Volume).delete(), s.query(Pool).update({"secret_id": None})))
     for name in ("disk-key", "iscsi-189"):
