@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from hostd.intervals import HEARTBEAT
+from core.rules.parameters import RANGES
 from hostd.processes import boot_clock_ms
 from tests.lab.cloud import Cloud
 from tests.lab.namespaces import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
+#: Seconds between heartbeats, as the cloud's parameters have it at first.
+HEARTBEAT = RANGES["heartbeat_interval"].first
 #: Milliseconds that a busy machine may take from an act of the test until it has happened, and the test knows.
 SOON = 2500
 
