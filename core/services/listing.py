@@ -359,11 +359,11 @@ def moment(value: Any, *, field: str = "filters") -> datetime:
     """
     try:
         time = datetime.fromisoformat(str(value))
-    except ValueError:
+        return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+    except (ValueError, OverflowError):
         raise InvalidInput(
             N_("{text} is not a time; write it as 2026-01-31 or 2026-01-31T18:30."), field=field, text=str(value)
         ) from None
-    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
 def contains(call: Call, columns: Sequence[ColumnElement[str] | Any], text: str) -> ColumnElement[bool]:

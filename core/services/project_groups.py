@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, func, insert, select
 
 from core.errors import InUse, InvalidInput, Refused
 from core.i18n import N_
-from core.model import Image, Pool, Project, ProjectGroup, project_in_group
+from core.model import Image, Pool, Project, ProjectGroup, in_trash, project_in_group
 from core.rules import names
 from core.services.editing import edit, unused
 from core.services.fields import ruled
@@ -69,11 +69,16 @@ def members(call: Call, *, query: Query) -> Answer:
 
     ``member`` tells the row from all others; ``project`` is its project, or empty. For a project admin the own one.
     """
-    inside = [project_in_group.c.group_id == ProjectGroup.id]
+    inside = [
+        project_in_group.c.group_id == ProjectGroup.id,
+        # One in the trash is not there: otherwise its link would be a row of a group without projects.
+        project_in_group.c.project_id.not_in(in_trash(Project)),
+    ]
     if not call.actor.is_sysadm:
         inside.append(project_in_group.c.project_id == call.actor.project_id)
     statement: Any = (
         select(ProjectGroup, Project.name.label("project"), _MEMBER.label("member"))
+        .select_from(ProjectGroup)
         .outerjoin(project_in_group, and_(*inside))
         .outerjoin(Project, Project.id == project_in_group.c.project_id)
         .where(*visible(call, ProjectGroup))

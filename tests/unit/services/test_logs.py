@@ -78,3 +78,9 @@ def test_the_status_of_an_empty_cloud(office: Office, cloud: StillCloud) -> None
         "images": 0, "tasks": 0,
     }  # fmt: skip
     assert zhao("cloud.status")["counts"]["projects"] == 1
+
+
+def test_a_time_before_all_times_is_no_time(office: Office) -> None:
+    for text in ("0001-01-01T00:00+08:00", "9999-12-31T23:00-08:00"):
+        with pytest.raises(InvalidInput, match="not a time"):
+            office.sysadm("log.list", filters={"since": text})

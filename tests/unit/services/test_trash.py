@@ -411,3 +411,14 @@ def test_what_cannot_go_for_good_keeps_nothing_else(furnished: Office) -> None:
     clock.advance(31 * 86400)
     Trash(furnished.services).look()
     assert [row["state"] for row in sysadm("trash.list")["rows"] if row["name"] == "shop"] in ([], ["deleting"])
+
+
+def test_a_group_has_no_row_for_a_project_in_the_trash(office: Office) -> None:
+    for name in ("web", "shop", "mail"):
+        office.project(name)
+    for name in ("shop", "mail"):
+        office.sysadm("project-group.add-project", project_group="web-group", project=name)
+        office.sysadm("project.delete", project=name, everything=True)
+    found = office.sysadm("project-group.members", search="web")
+    assert [(row["name"], row["project"]) for row in found["rows"]] == [("web-group", "web")]
+    assert found["total"] == 1
