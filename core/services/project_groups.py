@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from core.errors import InUse, InvalidInput, Refused
 from core.i18n import N_
-from core.model import Image, Pool, Project, ProjectGroup, in_trash, project_in_group
+from core.model import Image, Pool, Project, ProjectGroup, project_in_group
 from core.rules import names
 from core.services.editing import edit, unused
 from core.services.fields import ruled
@@ -69,18 +69,17 @@ def members(call: Call, *, query: Query) -> Answer:
 
     ``member`` tells the row from all others; ``project`` is its project, or empty. For a project admin the own one.
     """
-    inside = [
-        project_in_group.c.group_id == ProjectGroup.id,
-        # One in the trash is not there: otherwise its link would be a row of a group without projects.
-        project_in_group.c.project_id.not_in(in_trash(Project)),
-    ]
-    if not call.actor.is_sysadm:
-        inside.append(project_in_group.c.project_id == call.actor.project_id)
+    # Links to live projects only: one to a project in the trash would be a row of a group without projects.
+    links = (
+        select(project_in_group.c.group_id, project_in_group.c.project_id)
+        .join(Project, Project.id == project_in_group.c.project_id)
+        .where(*visible(call, Project))
+        .subquery()
+    )
     statement: Any = (
         select(ProjectGroup, Project.name.label("project"), _MEMBER.label("member"))
-        .select_from(ProjectGroup)
-        .outerjoin(project_in_group, and_(*inside))
-        .outerjoin(Project, Project.id == project_in_group.c.project_id)
+        .outerjoin(links, links.c.group_id == ProjectGroup.id)
+        .outerjoin(Project, Project.id == links.c.project_id)
         .where(*visible(call, ProjectGroup))
     )
     found, total = listing(
