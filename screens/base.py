@@ -222,7 +222,10 @@ class BaseScreen(Asking, Screen[None]):
 
         def needed() -> int:
             of = zip(self.sections, wide, strict=True)
-            return len(brand) + sum(4 + (size if section is present else min(longest, size)) for section, size in of)
+            # A number, blanks or brackets; a blank less when room is short.
+            each = 4 if brand else 3
+            shown = (size if section is present else min(longest, size) for section, size in of)
+            return 2 + len(brand) + sum(each + size for size in shown)
 
         if needed() > room:
             brand = ""
@@ -233,7 +236,8 @@ class BaseScreen(Asking, Screen[None]):
             chosen = section is present
             title = whole if chosen or cell_len(whole) <= longest else fit(whole, longest)
             # Without colour the brackets tell which one is open.
-            text = f"[{number} {title}]" if chosen else f" {number} {title} "
+            before, after = (" ", "") if brand else ("", " ")
+            text = f"[{number} {title}]{after}" if chosen else f"{before}{number} {title} "
             pieces.append(Piece(text, "chosen" if chosen else "", f"section:{section.resources[0]}"))
         return pieces
 

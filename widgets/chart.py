@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from rich.cells import cell_len
+from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -25,14 +26,19 @@ _GAP = 3.5
 
 @dataclass(frozen=True)
 class Point:
-    """A value at a time (Unix seconds); None where nothing is known."""
+    """A value at a time (Unix seconds); None where nothing is known.
+
+    A point that stands for many has their least and their most as well.
+    """
 
     at: float
     value: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 class LineChart(Widget):
-    """One quantity over the last while, with its unit, its present value and its axes.
+    """One quantity over some time, with its unit, its axes, and its value now or under a cursor.
 
     Only lines that look different are painted again.
     """
@@ -43,6 +49,7 @@ class LineChart(Widget):
         "chart--axis",
         "chart--line",
         "chart--grid",
+        "chart--cursor",
     }
     DEFAULT_CSS = """
     LineChart {
@@ -56,6 +63,7 @@ class LineChart(Widget):
         .chart--axis { color: $text-muted; }
         .chart--line { color: $text-primary; }
         .chart--grid { color: $surface; }
+        .chart--cursor { color: $text-accent; text-style: bold reverse; }
     }
     """
 
@@ -87,15 +95,19 @@ class LineChart(Widget):
         self._binary = binary
         self._points: tuple[Point, ...] = ()
         self._span = (0.0, 1.0)
+        self._cursor: float | None = None
         self._empty = ""
         self._drawn: list[Strip] = []
+        self._wide = 1
 
     def set_title(self, title: str) -> None:
         """Give it a title in another language."""
         self._title = title
         self._redraw()
 
-    def set_points(self, points: Sequence[Point], begin: float, end: float, empty: str = "") -> None:
+    def set_points(
+        self, points: Sequence[Point], begin: float, end: float, empty: str = "", *, cursor: float | None = None
+    ) -> None:
         """Show these points.
 
         Args:
@@ -103,9 +115,30 @@ class LineChart(Widget):
             begin: where the time shown begins, Unix seconds.
             end: where it ends.
             empty: what stands there when there are no points.
+            cursor: the time of which the value is told; None for the newest.
         """
-        self._points, self._span, self._empty = tuple(points), (begin, end), empty
+        self._points, self._span, self._empty, self._cursor = tuple(points), (begin, end), empty, cursor
         self._redraw()
+
+    @property
+    def columns(self) -> int:
+        """How many dots a line of the plot has as it is drawn now: more points than that are not seen."""
+        return self._wide * 2 if glyphs().braille else self._wide
+
+    @property
+    def step(self) -> float:
+        """Seconds that a cell of the plot stands for."""
+        begin, end = self._span
+        return (end - begin) / max(1, self._wide - 1)
+
+    def under_cursor(self) -> Point | None:
+        """The point nearest to the cursor, when there is one that it may speak for."""
+        if self._cursor is None or not self._points:
+            return None
+        cursor = self._cursor
+        nearest = min(self._points, key=lambda point: abs(point.at - cursor))
+        near = max(self.step, _usual_distance(self._points))
+        return nearest if abs(nearest.at - cursor) <= near else None
 
     @property
     def present(self) -> float | None:
@@ -142,7 +175,8 @@ class LineChart(Widget):
     def _top(self) -> float:
         if self._fixed_top is not None:
             return self._fixed_top
-        highest = max((p.value for p in self._points if p.value is not None), default=0.0)
+        known = [p.value if p.high is None else p.high for p in self._points if p.value is not None]
+        highest = max(known, default=0.0)
         return _round_up(max(highest, self._least), self._binary)
 
     def _draw(self) -> list[Strip]:
@@ -159,25 +193,54 @@ class LineChart(Widget):
         labels = {y: self._write(top * (1 - y / (tall - 1)) if tall > 1 else top) for y in marks}
         gutter = max(cell_len(text) for text in labels.values()) + 1
         wide = max(4, width - gutter - 1)
+        self._wide = wide
         plot = self._plot(wide, tall, top)
+        marked = self._cursor_column(wide)
         strips = [self._head(width)]
         for y in range(tall):
             label = fit(labels.get(y, ""), gutter - 1, right=True) + " "
             sign = glyphs().tee if y in labels else glyphs().vertical
-            strips.append(strip_of([(label + sign, axis), (plot[y], line)], width, base))
+            strips.append(strip_of([(label + sign, axis), *self._marked(plot[y], marked, line)], width, base))
         strips.append(self._time_axis(gutter, wide, width))
         return strips
 
     def _head(self, width: int) -> Strip:
         style = self.get_component_rich_style
-        value = self.present
-        shown = self._write(value) if value is not None else self._empty or "-"
+        shown = self._said()
         title = self._title + "  "
         return strip_of([(title, style("chart--title")), (shown, style("chart--value"))], width, self.rich_style)
 
+    def _said(self) -> str:
+        """The value now, or under the cursor, with the range that it stands for."""
+        if self._cursor is None:
+            value = self.present
+            return self._write(value) if value is not None else self._empty or "-"
+        point = self.under_cursor()
+        if point is None or point.value is None:
+            return self._empty or "-"
+        if point.low is None or point.high is None or point.low == point.high:
+            return self._write(point.value)
+        return f"{self._write(point.value)} ({self._write(point.low)} - {self._write(point.high)})"
+
+    def _cursor_column(self, wide: int) -> int | None:
+        """The cell of the plot that the cursor is in."""
+        begin, end = self._span
+        if self._cursor is None or not begin <= self._cursor <= end or end <= begin:
+            return None
+        return min(wide - 1, round((self._cursor - begin) / (end - begin) * (wide - 1)))
+
+    def _marked(self, row: str, column: int | None, line: Style) -> list[tuple[str, Style]]:
+        """A line of the plot with the cursor in it: a stroke where it is empty, so that it is seen without colour."""
+        if column is None:
+            return [(row, line)]
+        here = glyphs().vertical if row[column] == " " else row[column]
+        style = self.get_component_rich_style("chart--axis" if row[column] == " " else "chart--cursor")
+        return [(row[:column], line), (here, style), (row[column + 1 :], line)]
+
     def _time_axis(self, gutter: int, wide: int, width: int) -> Strip:
         axis = self.get_component_rich_style("chart--axis")
-        begin, end = (datetime.fromtimestamp(t, UTC).astimezone().strftime("%H:%M:%S") for t in self._span)
+        form = time_form(self._span[1] - self._span[0])
+        begin, end = (datetime.fromtimestamp(t, UTC).astimezone().strftime(form) for t in self._span)
         middle = max(1, wide - cell_len(begin) - cell_len(end))
         text = begin + " " * middle + end if wide >= 18 else end.rjust(wide)
         return strip_of([(" " * gutter + glyphs().corner + text, axis)], width, self.rich_style)
@@ -203,6 +266,10 @@ class LineChart(Widget):
                 _join(found, (before[0], before[1]), (x, y))
             else:
                 _widen(found, x, y, y)
+            if point.low is not None and point.high is not None and top:
+                # All that lies between: what a mean would hide is seen.
+                ends = [rows - 1 - round(min(1.0, max(0.0, v / top)) * (rows - 1)) for v in (point.high, point.low)]
+                _widen(found, x, ends[0], ends[1])
             before = (x, y, point.at)
         return found
 
@@ -225,6 +292,13 @@ class LineChart(Widget):
             for y in range(span[0], tall):
                 cells[y][x] = "*" if y <= span[1] else "."
         return ["".join(row) for row in cells]
+
+
+def time_form(seconds: float) -> str:
+    """How times are written on an axis of so many seconds: as much as tells them apart (strftime)."""
+    if seconds <= 2 * 3600:
+        return "%H:%M:%S"
+    return "%m-%d %H:%M" if seconds <= 14 * 86400 else "%Y-%m-%d"
 
 
 def _join(found: list[tuple[int, int] | None], old: tuple[int, int], new: tuple[int, int]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from core.model import LoginLog, OperationLog, Purge
+from core.model import Host, HostSample, LoginLog, OperationLog, Purge
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,14 @@ class Cleared:
 
 
 #: What can be cleared: the word of :attr:`core.model.Purge.what` -> the tables.
-CLEARED: dict[str, tuple[Cleared, ...]] = {"log": (Cleared(OperationLog), Cleared(LoginLog))}
+CLEARED: dict[str, tuple[Cleared, ...]] = {
+    "log": (Cleared(OperationLog), Cleared(LoginLog)),
+    "host-history": (Cleared(HostSample, scope=lambda uuid: HostSample.host_id == _host(uuid)),),
+}
+
+
+def _host(uuid: str) -> Any:
+    return select(Host.id).where(Host.uuid == uuid).scalar_subquery()
 
 
 def _rows(cleared: Cleared, before: datetime, scope: str) -> list[ColumnElement[bool]]:

@@ -22,20 +22,19 @@ from core.services.orders import here, order
 KEPT = timedelta(hours=1)
 
 
-def clear(call: Call, what: str, before: str, *, scope: str = "", name: str = "") -> Answer:
+def clear(call: Call, what: str, until: datetime, *, scope: str = "", name: str = "") -> Answer:
     """Have the answering host remove rows older than a time, and record it.
 
     Args:
         call: the operation's call.
         what: a key of :data:`core.coordination.purging.CLEARED`.
-        before: the time, ISO 8601, UTC.
+        until: the time.
         scope: UUID of the object whose rows they are; empty for all.
         name: its name.
 
     Returns:
         ``task``, ``uuid`` (the record's), ``name`` (the time) and ``rows``: how many will go.
     """
-    until = limit(call, before)
     host = here(call)
     rows = sum(purging.count(call.session, what, until, scope))
     purge = Purge(
@@ -75,7 +74,7 @@ def limit(call: Call, before: str) -> datetime:
 @operation("log.clear", roles=SYSTEM_ADMIN, action=N_("Clear"))
 def clear_logs(call: Call, *, before: str) -> Answer:
     """Remove the rows of both logs that are older than a time."""
-    return clear(call, "log", before)
+    return clear(call, "log", limit(call, before))
 
 
 @operation("log.clearable", roles=SYSTEM_ADMIN)

@@ -72,4 +72,4 @@ class Purges:
 
 def handlers(database: Database, clock: Clock) -> dict[str, Handler]:
     """Task kind -> handler."""
-    return {"purge": Handler(Purges(database, clock).run, frozenset({"log", "login-log", "log-purge"}))}
+    return {"purge": Handler(Purges(database, clock).run, frozenset({"log", "login-log", "log-purge", "host-history"}))}

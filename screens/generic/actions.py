@@ -19,6 +19,7 @@ from screens.spec import Action, Danger, Field, Kind, ResourceSpec, Row, Target
 from screens.taskbook import Followed
 from screens.values import filled, previewed
 
+_NOTHING: Mapping[str, str] = {}
 #: Called when something was changed, so that the screen looks again.
 Done = Callable[[], None]
 
@@ -27,7 +28,15 @@ class ActionRun:
     """One run of an action on some rows, from the key to the task."""
 
     def __init__(
-        self, context: Context, spec: ResourceSpec, action: Action, rows: Sequence[Row], ask: Any, done: Done
+        self,
+        context: Context,
+        spec: ResourceSpec,
+        action: Action,
+        rows: Sequence[Row],
+        ask: Any,
+        done: Done,
+        *,
+        given: Mapping[str, str] = _NOTHING,
     ) -> None:
         """Prepare a run.
 
@@ -38,10 +47,15 @@ class ActionRun:
             rows: to which; none for a target of nothing.
             ask: the screen's :meth:`screens.base.Asking.ask`.
             done: called when something was changed.
+            given: what references the form begins with, by key: of what the list is seen from.
         """
         self._context = context
         self._spec = spec
-        self._action = action
+        fields = tuple(
+            f._replace(default=given[f.key]) if f.kind is Kind.REFERENCE and f.key in given else f
+            for f in action.fields
+        )
+        self._action = action._replace(fields=fields)
         self._rows = list(rows)
         self._ask = ask
         self._done = done

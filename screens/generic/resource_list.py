@@ -409,7 +409,8 @@ class ResourceList(BaseScreen):
                 return
         from screens.generic.actions import ActionRun
 
-        ActionRun(self.context, self.spec, action, rows, self.ask, self._acted).start()
+        given = dict.fromkeys(self._fixed, self._seen_from) if self._seen_from else {}
+        ActionRun(self.context, self.spec, action, rows, self.ask, self._acted, given=given).start()
 
     def _acted(self) -> None:
         self.table.unmark()

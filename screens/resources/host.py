@@ -6,6 +6,7 @@ from typing import Any
 
 from core.i18n import N_
 from core.rules.sizes import format_size
+from screens.resources.host_history import CHART_FIELDS, CLEAR_BEFORE, CLEAR_WARNING
 from screens.spec import (
     SYSADM,
     Action,
@@ -125,6 +126,26 @@ SPEC = ResourceSpec(
             roles=(SYSADM,),
         ),
         Action(
+            "chart",
+            N_("History chart"),
+            "host-history.chart",
+            key="c",
+            fields=CHART_FIELDS,
+            screen="host-history",
+            roles=(SYSADM,),
+        ),
+        Action(
+            "clear-history",
+            N_("Clear history"),
+            "host-history.clear",
+            fields=(CLEAR_BEFORE,),
+            preview="host-history.clearable",
+            danger=Danger.CONFIRM,
+            warning=CLEAR_WARNING,
+            task=True,
+            roles=(SYSADM,),
+        ),
+        Action(
             "samples",
             N_("Load samples"),
             "host.samples",
@@ -143,6 +164,7 @@ SPEC = ResourceSpec(
         Filter("accelerator", N_("Accelerator"), Kind.CHOICE, choices=(("kvm", "KVM"), ("tcg", "TCG"))),
     ),
     related=(
+        Related("host-history", N_("History"), "h", {"host": "uuid"}, roles=(SYSADM,)),
         Related("vm", N_("VMs"), "v", {"host": "uuid"}),
         Related("pool", N_("Storage pools"), "p", {"host": "uuid"}, roles=(SYSADM,)),
     ),

@@ -7,7 +7,7 @@ from screens.resources.log import TIME_FILTERS
 from screens.spec import SYSADM, Column, Kind, ResourceSpec
 
 #: What can be cleared (a test compares them).
-CLEARED = {"log": N_("Clear the logs")}
+CLEARED = {"log": N_("Clear the logs"), "host-history": N_("Clear host history")}
 
 SPEC = ResourceSpec(
     name="log-purge",

@@ -16,5 +16,6 @@ SCREENS: Mapping[str, tuple[str, str]] = {
     "console-settings": ("screens.special.console_settings", "ConsoleParameters"),
     "console-settings-edit": ("screens.special.console_settings", "EditParameters"),
     "console-settings-test": ("screens.special.console_settings", "TestConnection"),
+    "host-history": ("screens.special.host_history", "HostHistory"),
     "prepare": ("screens.special.first_run", "FirstRun"),
 }

@@ -63,7 +63,7 @@ def write_rate(value: float) -> str:
     return f"{format_size(round(value))}/s"
 
 
-_WRITERS = {Kind.PERCENT: write_percent, Kind.SIZE: write_size, Kind.RATE: write_rate}
+WRITERS = {Kind.PERCENT: write_percent, Kind.SIZE: write_size, Kind.RATE: write_rate}
 
 
 def moment(at: Any) -> float:
@@ -119,7 +119,7 @@ class ChartDetail(ResourceDetail):
                 for number, series in enumerate(self.SERIES):
                     yield LineChart(
                         _(series.title),
-                        _WRITERS[series.kind],
+                        WRITERS[series.kind],
                         top=100.0 if series.kind is Kind.PERCENT else None,
                         least=1024.0,
                         binary=True,

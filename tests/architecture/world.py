@@ -21,6 +21,7 @@ from core.errors import (
 from core.model import (
     Base,
     HostGroup,
+    HostSample,
     Image,
     Instance,
     Machine,
@@ -138,7 +139,15 @@ def _things_of(office: Office, name: str) -> tuple[dict[str, str], dict[str, str
         group = session.scalars(select(ProjectGroup).where(ProjectGroup.name == f"{name}-group")).one()
         host_group = HostGroup(name=f"{name}-hosts")
         pool = Pool(name=f"{name}-pool", kind="dir", capacity=10**12, path=f"/srv/{name}", host_id=host_id)
-        session.add_all([host_group, pool])
+        history = HostSample(
+            host_id=host_id,
+            at=office.services.clock.now(),
+            cpu_percent=1.0,
+            memory_percent=2.0,
+            disk_percent=3.0,
+            network_rate=4.0,
+        )
+        session.add_all([host_group, pool, history])
         session.flush()
         for table, row in (
             (host_in_group, {"group_id": host_group.id, "host_id": host_id}),

@@ -16,7 +16,7 @@ from tests.engine.libvirt import PrivateLibvirt
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guide"
 #: Pages whose examples run, one after the other.
-RUN = ("parameters.md", "command-line.md", "projects.md", "secrets.md", "logs.md")
+RUN = ("parameters.md", "host-history.md", "command-line.md", "projects.md", "secrets.md", "logs.md")
 
 _BEFORE = """\
 set -euo pipefail

@@ -404,6 +404,19 @@ def world() -> dict[str, list[Row]]:
         "login-log": logins,
         "log-purge": purges,
         "trash": trash,
+        "host-history": [
+            {
+                "uuid": str(1000 + n),
+                "name": "server185",
+                "host": "server185",
+                "at": f"2026-11-24T{12 - n // 60:02}:{59 - n % 60:02}:30",
+                "cpu_percent": float((n * 37) % 100),
+                "memory_percent": 60.0 + n / 10,
+                "disk_percent": 71.2,
+                "network_rate": n * 1.5 * MIB,
+            }
+            for n in range(120)
+        ],
         "settings": [
             {
                 "uuid": uuid_of("settings"),
@@ -560,6 +573,12 @@ class FakeBackend:
             return {}
         if operation == "project.contents":
             return {"uuid": arguments["project"], "lines": contents()}
+        if operation == "host-history.chart":
+            return history(**arguments)
+        if operation == "host-history.clearable":
+            return {"rows": 1234, "of": arguments.get("host") or "server185, server186, server187"}
+        if operation == "host-history.clear":
+            return {"task": self.start_task("purge", "history"), "rows": 1234}
         if resource == "settings":
             (row,) = self.rows[resource]
             if verb == "edit":
@@ -674,6 +693,33 @@ def contents() -> list[Row]:
             "parameters": {"count": 1, "names": "zhao"},
         },
     ]
+
+
+def history(host: str, since: str, until: str, points: int) -> Row:
+    """Thirty days of a host: busy by day, with a peak at noon, and nothing on one day."""
+    import math
+    from datetime import UTC, datetime
+
+    begin, end = (datetime.fromisoformat(time).replace(tzinfo=UTC).timestamp() for time in (since, until))
+    last = datetime.fromisoformat("2026-11-24T13:03:30").replace(tzinfo=UTC).timestamp()
+    first = last - 30 * 86400
+    share = max(60.0, (end - begin) / points)
+    rows = []
+    at = begin + share / 2
+    while at < end:
+        if first <= at <= last and not last - 8 * 86400 < at < last - 7 * 86400:
+            busy = 0.5 - 0.5 * math.cos(at % 86400 / 86400 * 2 * math.pi)
+            row: Row = {"at": at, "count": max(1, round(share / 60))}
+            for key, value, most in (
+                ("cpu_percent", 10 + 60 * busy, 98 if busy > 0.97 else 75 * busy + 15),
+                ("memory_percent", 55 + 10 * busy, 58 + 12 * busy),
+                ("disk_percent", 60 + (at - first) / 86400 / 3, 60.5 + (at - first) / 86400 / 3),
+                ("network_rate", 8 * busy * MIB, 20 * busy * MIB),
+            ):
+                row |= {key: value, f"{key}_low": value * 0.8, f"{key}_high": most}
+            rows.append(row)
+        at += share
+    return {"samples": rows, "first": first, "last": last, "since": begin, "until": end}
 
 
 def samples(count: int = 60, end: float | None = None) -> list[Row]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.app import App, ComposeResult
 
-from widgets.chart import Gauge, LineChart, Point
+from widgets.chart import Gauge, LineChart, Point, time_form
 from widgets.glyphs import use_plain
 
 
@@ -93,3 +94,41 @@ async def test_a_gauge_tells_its_share_in_words_too() -> None:
         assert "Disk" in text
         assert "125%" in text
         assert "5 of 4" in text
+
+
+async def marked(points: list[Point], cursor: float) -> list[str]:
+    """The lines of a chart of a hundred seconds with a cursor."""
+    chart = LineChart("CPU", percent, top=100.0)
+    app = OneChart(chart)
+    async with app.run_test(size=(40, 10)) as pilot:
+        await pilot.pause()
+        chart.set_points(points, 0, 100, cursor=cursor)
+        await pilot.pause()
+        return [strip.text for strip in app.screen._compositor.render_strips()]
+
+
+async def test_the_value_under_the_cursor_is_told_with_what_it_stands_for() -> None:
+    points = [Point(t, float(t), t - 1.0, min(100.0, t + 20.0)) for t in range(0, 101, 10)]
+    assert (await marked(points, 30))[0].startswith("CPU  30% (29% - 50%)")
+    assert (await marked([Point(50, 7.0, 7.0, 7.0)], 50))[0].strip() == "CPU  7%"
+
+
+async def test_where_nothing_is_known_the_cursor_tells_nothing() -> None:
+    points = [Point(t, 40.0) for t in range(21)]
+    assert (await marked(points, 80))[0].strip() == "CPU  -"
+
+
+async def test_the_cursor_is_a_stroke_that_needs_no_colour() -> None:
+    lines = await marked([Point(t, 0.0) for t in range(101)], 50)
+    columns = {row.index("│", 7) for row in lines[1:8] if "│" in row[7:]}
+    assert len(columns) == 1
+
+
+async def test_what_a_mean_would_hide_is_drawn() -> None:
+    lines = await drawn(LineChart("CPU", percent, top=100.0), [Point(30, 10.0, 0.0, 100.0)], 0, 60)
+    assert all(row[6:].strip(" └┤│") for row in lines[1:9]), "the peak of one point is not seen"
+
+
+@pytest.mark.parametrize(("seconds", "form"), [(300, "%H:%M:%S"), (86400, "%m-%d %H:%M"), (30 * 86400, "%Y-%m-%d")])
+def test_an_axis_says_as_much_of_a_time_as_tells_its_ends_apart(seconds: float, form: str) -> None:
+    assert time_form(seconds) == form
