@@ -59,7 +59,7 @@ def test_a_vm_is_started_and_stopped(office: Office, web: Person) -> None:
     row = show(web)
     assert (row["state"], row["host"], row["screen"], row["uptime"]) == ("off", "", "", None)
     payloads = office.services.database.read(lambda s: s.scalars(select(Task.payload).order_by(Task.id)).all())
-    assert [json.loads(text) for text in payloads[-2:]] == [{"epoch": 1}, {"force": True}]
+    assert [json.loads(text) for text in payloads[-2:]] == [{"epoch": 1}, {"force": True, "epoch": 1}]
 
 
 def test_each_start_is_a_new_placement(office: Office, web: Person) -> None:
