@@ -254,6 +254,17 @@ def _finish(*, well: bool) -> Update:
     return statement.values(progress=100) if well else statement
 
 
+def cancel(session: Session, task_id: int, now: datetime) -> bool:
+    """End a task that no host has taken yet; whether there still was one to end."""
+    done = session.execute(
+        update(Task)
+        .where(Task.id == task_id, Task.state == TaskState.QUEUED.value)
+        .values(state=TaskState.CANCELLED.value, finished=now)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
 def force_waits(session: Session, target: str) -> bool:
     """Whether a forced stop of a VM waits for its turn: who stops it gently now need not wait any longer."""
     statement = select(Task.payload).where(

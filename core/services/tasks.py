@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, select
 
-from core.errors import NotFound
+from core.coordination import tasks
+from core.errors import NotFound, Refused
 from core.i18n import N_
 from core.model import Host, Project, Task
 from core.services.listing import Either, Query, answer, iso, listing
@@ -95,3 +96,36 @@ def shown(call: Call, tasks: Sequence[str]) -> list[Answer]:
     rows = call.session.execute(_statement(call).where(Task.uuid.in_([task.lower() for task in tasks])))
     found = {row.Task.uuid: _row(row) for row in rows}
     return [found[task.lower()] for task in tasks if task.lower() in found]
+
+
+#: Kinds that change nothing but by being done: one that was not begun can be as if it had never been asked for.
+_CANCELLED_BY_WORD = frozenset({"machine.reboot", "machine.reset", "machine.suspend", "machine.resume"})
+#: For the others the database says already what shall be; only another operation says otherwise.
+_INSTEAD = {
+    "machine.start": N_("Power the VM off instead."),
+    "machine.stop": N_("Power the VM on again instead."),
+    "volume.create": N_("Delete the volume instead."),
+    "image.check": N_("Delete the image instead."),
+    "image.install": N_("Delete the image instead."),
+    "pool.activate": N_("Delete the storage pool instead."),
+}
+
+
+@operation("task.cancel", roles=EVERYBODY, action=N_("Cancel"), target="task")
+def cancel(call: Call, *, task: str) -> Answer:
+    """Take back what no host has begun yet."""
+    found = call.session.execute(_statement(call).where(Task.uuid == task.lower())).one_or_none()
+    if found is None:
+        raise NotFound(N_("There is no task {task}."), field="task", task=task)
+    wanted: Task = found.Task
+    if wanted.kind not in _CANCELLED_BY_WORD:
+        remedy = _INSTEAD.get(wanted.kind, N_("It ends by itself."))
+        raise Refused(N_("A task of this kind cannot be taken back."), remedy=remedy, field="task")
+    if not tasks.cancel(call.session, wanted.id, call.clock.now()):
+        raise Refused(N_("A host has begun it already, or it has ended."), field="task")
+    # What waited behind it may begin.
+    call.ring(wanted.host_id)
+    call.note(wanted.target_name, object=wanted.uuid, kind=wanted.kind)
+    call.changed("task")
+    call.session.expire(wanted)
+    return show(call, task=task)

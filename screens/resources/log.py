@@ -41,6 +41,7 @@ ACTIONS = {
     "Activate": N_("Activate"),
     "Add": N_("Add"),
     "Add project": N_("Add project"),
+    "Cancel": N_("Cancel"),
     "Change password": N_("Change password"),
     "Clear": N_("Clear"),
     "Configure": N_("Configure"),

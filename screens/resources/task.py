@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.i18n import N_
-from screens.spec import Column, Filter, Kind, ResourceSpec
+from screens.spec import Action, Column, Danger, Filter, Kind, ResourceSpec, Target
 
 KINDS = {
     "machine.start": N_("Power on"),
@@ -22,6 +22,8 @@ KINDS = {
     "image.delete": N_("Delete the image"),
     "purge": N_("Clear old records"),
 }
+#: Kinds that can be taken back while they are queued.
+TAKEN_BACK = ("machine.reboot", "machine.reset", "machine.suspend", "machine.resume")
 STATES = ("queued", "running", "done", "failed", "cancelled")
 
 SPEC = ResourceSpec(
@@ -45,12 +47,24 @@ SPEC = ResourceSpec(
         Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),
         Filter("target", N_("On")),
     ),
+    actions=(
+        Action(
+            "cancel",
+            N_("Cancel"),
+            "task.cancel",
+            key="c",
+            target=Target.ROWS,
+            danger=Danger.CONFIRM,
+            warning=N_("What was asked of {target_name} is taken back, if its host has not begun it by then."),
+            allowed=lambda row: row["state"] == "queued" and row["kind"] in TAKEN_BACK,
+        ),
+    ),
     label="target_name",
     default_sort="-created",
     topics=("task",),
     empty=N_("No tasks yet."),
     help=N_(
         "What hosts were asked to do: queued until a host takes it, then running, and at its end done, failed or"
-        " cancelled. Enter shows why one failed."
+        " cancelled. Enter shows why one failed; c takes back what no host has begun."
     ),
 )

@@ -142,6 +142,7 @@ RIGHTS: dict[str, Right] = {
     "vm.samples": _sp(vm="$vm"),
     "task.list": _sp(),
     "task.show": _sp(task="$task"),
+    "task.cancel": _sp(task="$task"),
     "settings.list": _s(),
     "settings.show": _s(),
     "settings.edit": _s(vm_sample_interval=7),

@@ -80,6 +80,31 @@ async def test_what_was_refused_is_tried_again_and_the_others_are_followed(cloud
         assert len(pilot.app.context.tasks.running) == 1
 
 
+@ui
+async def test_a_task_that_waits_is_taken_back_from_the_tray(cloud: FakeBackend) -> None:
+    def cancel(task: str) -> dict[str, Any]:
+        cloud.tasks[task] = {**cloud.tasks[task], "state": "cancelled"}
+        cloud.ring()
+        return dict(cloud.tasks[task])
+
+    cloud.answers["task.cancel"] = cancel
+    async with opened(cloud) as pilot:
+        await pilot.press("b", "right", "enter")
+        await until(pilot, lambda: cloud.tasks)
+        (task,) = cloud.tasks
+        await pilot.press("f3")
+        await until(pilot, lambda: "Enter shows it." in screen_text(pilot.app))
+        assert "c takes it back" not in screen_text(pilot.app), "it runs already"
+        cloud.tasks[task]["state"] = "queued"
+        cloud.ring()
+        await until(pilot, lambda: "c takes it back" in screen_text(pilot.app))
+        await pilot.press("c")
+        await until(pilot, lambda: "What was asked of web-front-01 is taken back" in screen_text(pilot.app))
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: "○ cancelled" in screen_text(pilot.app))
+        assert not pilot.app.context.tasks.running
+
+
 # -- files
 
 

@@ -48,6 +48,7 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "settings": ("sysadm", ("7",)),
     "edit-settings": ("sysadm", ("7", "e", "1", "0", "0", "down", "backspace", "backspace", "5")),
     "columns": ("zhao", ("O",)),
+    "tray": ("zhao", ("b", "right", "enter", "f3")),
     "copy": ("zhao", ("Y", "down")),
     "help": ("sysadm", ("f1",)),
     "marked-report": ("zhao", ("space", "space", "b", "right", "enter")),
