@@ -35,7 +35,7 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "projects": ("sysadm", ("2",)),
     "configure": ("sysadm", ("2", "c")),
     "delete-project": ("sysadm", ("2", "d")),
-    "trash": ("sysadm", ("5", "]", "]")),
+    "trash": ("sysadm", ("6", "]", "]", "]")),
     "hosts": ("sysadm", ("4",)),
     "host": ("sysadm", ("4", "enter")),
     "secrets": ("sysadm", ("5",)),

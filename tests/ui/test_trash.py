@@ -45,7 +45,7 @@ async def test_everything_is_deleted_only_when_that_is_chosen_and_the_name_typed
 async def test_something_is_taken_back_from_the_trash_under_another_name(cloud: FakeBackend) -> None:
     cloud.refuse["trash.restore"] = AlreadyExists("The name qian is taken.", field="name")
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("5", "]", "]")
+        await pilot.press("6", "]", "]", "]")
         await until(pilot, lambda: "shop-2019" in screen_text(pilot.app))
         await pilot.press("home", "/")
         await typed(pilot, "qian")

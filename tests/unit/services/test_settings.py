@@ -134,7 +134,7 @@ def test_hosts_that_do_not_live_by_them_are_named(office: Office) -> None:
     database = office.services.database
     lives_by = now(office)
     for host in (one, two):
-        database.write(lambda s, h=host: hosts.beat(s, h, Load(1, 1, 1, 1), lives_by))  # type: ignore[misc]
+        database.write(lambda s, h=host: hosts.beat(s, h, "", Load(1, 1, 1, 1), lives_by))  # type: ignore[misc]
     assert office.sysadm("settings.show")["not_taken_over_by"] == []
     wire = '{"code": "engine", "message": "Cannot listen on {port}.", "parameters": {"port": 80}}'
     database.write(lambda s: hosts.record(s, two, Settled(5555, port_error=wire)))
