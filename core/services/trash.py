@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, delete, literal, select, union_all, update
 
 from core.coordination.charges import charge
 from core.coordination.parameters import read
-from core.errors import AlreadyExists, Conflict, NotFound, Refused
+from core.errors import AlreadyExists, NotFound, Refused
 from core.i18n import N_
 from core.model import WITH_TRASH, HostGroup, Project, Secret, User
 from core.rules import names
@@ -22,6 +22,7 @@ from core.services.editing import unused
 from core.services.fields import ruled
 from core.services.listing import Query, answer, iso, listing
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
+from core.services.starting import overtaken
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,7 @@ def remove(call: Call, kind: str, row_id: int) -> None:
 def _changed_one(done: Any) -> None:
     """What is read before it is written may be another's by then: the condition of the write decides."""
     if done.rowcount != 1:
-        raise Conflict(
-            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
-        )
+        raise overtaken()
 
 
 def _everything() -> Any:
