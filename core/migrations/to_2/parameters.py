@@ -40,3 +40,5 @@ def upgrade(change: Changes) -> None:
         UniqueConstraint("uuid"),
     )
     change.index("ix_host_sample_at", "host_sample", "at")
+    loads = ("cpu_percent", "memory_percent", "disk_percent", "network_rate")
+    change.index("ix_host_sample_chart", "host_sample", "host_id", "at", *loads)
