@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import delete
 
@@ -21,6 +22,10 @@ from tests.fakes.clock import StillClock
 from tests.fakes.cloud import StillCloud
 from tests.fakes.mariadb import MariaDB
 from tests.fakes.office import Office
+
+# How fast an example is says how busy the machine is, and nothing of the code.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)

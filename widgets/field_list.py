@@ -75,6 +75,7 @@ class FieldList(Widget, can_focus=True):
         self._lines: list[list[_Part]] = []
         self._top = 0
         self._found = -1
+        self._arranged = -1
 
     def set(self, facts: Sequence[Fact]) -> None:
         """Show these facts; only lines that changed are painted again."""
@@ -117,6 +118,7 @@ class FieldList(Widget, can_focus=True):
         return (holds.index(self._found) + 1, len(holds)) if holds else (0, 0)
 
     def _arrange(self) -> None:
+        self._arranged = self.size.width
         before, self._lines = self._lines, self._laid_out(max(20, self.size.width))
         self._found = self._found if self._found < len(self._lines) else -1
         self._top = max(0, min(self._top, len(self._lines) - self.size.height))
@@ -182,6 +184,9 @@ class FieldList(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """A line: a fact, several beside each other, or a line of a long one."""
         width, base = self.size.width, self.rich_style
+        if width != self._arranged:
+            # Painted before it was told of its size.
+            self._arrange()
         number = self._top + y
         if number >= len(self._lines):
             return Strip.blank(width, base)

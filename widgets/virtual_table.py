@@ -120,6 +120,7 @@ class VirtualTable(Widget, can_focus=True):
         self._marks: dict[str, Any] = {}
         self._places: list[tuple[int, int]] = []
         self._cut = (False, False)
+        self._arranged = -1
         self._gap = 1
         self._painted: dict[int, tuple[Line, Strip]] = {}
         self._placeholder = ""
@@ -303,7 +304,8 @@ class VirtualTable(Widget, can_focus=True):
         rows = [row for row in (self._pages.row(index) for index in range(first, last + 1)) if row is not None]
         lines = [self._cells(row) for row in rows]
         self._skipped = min(self._skipped, max(0, len(self._columns) - 2))
-        found = arrange(self._columns, lines, self.size.width, self._skipped)
+        self._arranged = self.size.width
+        found = arrange(self._columns, lines, self._arranged, self._skipped)
         if found != (self._places, self._cut, self._gap):
             self._painted.clear()
             self._places, self._cut, self._gap = found
@@ -350,6 +352,9 @@ class VirtualTable(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of the widget."""
         width = self.size.width
+        if width != self._arranged:
+            # Painted before it was told of its size: the first picture is already the right one.
+            self._arrange()
         if y == 0:
             return head_strip(self._plan, self._sort, width, self._style("head"))
         index = self._top + y - 1

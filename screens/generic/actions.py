@@ -120,7 +120,7 @@ class ActionRun:
             return "\n".join([filled(template, rows[0]), *(sentence(line) for line in self._plan)])
         said = [_(N_("{count} at once: {names}.")).format(count=len(rows), names=self._listed())]
         if self._action.warning:
-            what = filled(template, dict.fromkeys(("name", *rows[0]), "…"))
+            what = filled(template, dict.fromkeys(("name", *rows[0]), "..."))
             said.append(_(N_("Each of them: {what}")).format(what=what))
         return "\n".join(said)
 

@@ -111,7 +111,7 @@ async def test_marked_rows_are_acted_on_together_with_a_report_for_each(cloud: F
         await pilot.press("b")
         await pilot.pause(0.1)
         assert "web-front-01, web-front-02, web-front-05" in screen_text(pilot.app)
-        assert "Each of them: The guest of … is asked to reboot" in screen_text(pilot.app)
+        assert "Each of them: The guest of ... is asked to reboot" in screen_text(pilot.app)
         await pilot.press("right", "enter")
         await until(pilot, lambda: "2 of 3 done, 1 refused" in screen_text(pilot.app))
         text = screen_text(pilot.app)
