@@ -13,12 +13,12 @@ import os
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine, event, insert
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -260,6 +260,18 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def insert_new(session: Session, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows whose unique keys may be there already, or come at this moment from elsewhere: those are left alone.
+
+    Args:
+        session: a write transaction.
+        table: a model.
+        rows: column -> value, all with the same columns.
+    """
+    ignoring = "OR IGNORE" if session.get_bind().dialect.name == "sqlite" else "IGNORE"
+    session.execute(insert(table).prefix_with(ignoring), list(rows))
 
 
 def parse_url(url: str) -> URL:

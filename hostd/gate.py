@@ -12,6 +12,7 @@ import json
 import logging
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -32,8 +33,8 @@ logger = logging.getLogger("hostd.gate")
 _FIRST_WORDS, _HANDSHAKE = 10.0, 10.0
 #: Seconds one who is sent away may take to hang up.
 _LAST_WORDS = 1.0
-#: Connections that may be at the gate at the same time.
-_WAITING = 256
+#: Connections that may be at the gate at the same time, and those of one address.
+_WAITING, _OF_ONE = 256, 32
 _TLS_RECORD = 0x16
 
 
@@ -125,6 +126,7 @@ class Gate:
         loop = asyncio.get_running_loop()
         room = asyncio.Semaphore(_WAITING)
         greeting: set[asyncio.Task[None]] = set()
+        waiting: Counter[str] = Counter()
         state: ServerState = server.server_state
 
         def protocol() -> asyncio.Protocol:
@@ -136,6 +138,9 @@ class Gate:
                 await self._let_in(loop, connection, peer, protocol)
             finally:
                 room.release()
+                waiting[peer] -= 1
+                if not waiting[peer]:
+                    del waiting[peer]
 
         try:
             while True:
@@ -147,7 +152,15 @@ class Gate:
                     _refused.warning("accept", "cannot accept a connection", reason=error.strerror or error)
                     await asyncio.sleep(0.1)
                     continue
-                task = loop.create_task(greet(connection, str(peer[0])))
+                address = str(peer[0])
+                if waiting[address] >= _OF_ONE:
+                    # Who comes and says nothing does not keep others out.
+                    connection.close()
+                    room.release()
+                    _refused.warning(f"{address} many", "connection refused", client=address, reason="too many at once")
+                    continue
+                waiting[address] += 1
+                task = loop.create_task(greet(connection, address))
                 greeting.add(task)
                 task.add_done_callback(greeting.discard)
         finally:

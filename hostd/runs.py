@@ -304,8 +304,13 @@ class Runs:
             self._throttled.warning("write", "runs not written", reason=error.text())
             return False
         except Exception:
-            logger.exception("writing runs failed")
-            return False
+            # One that cannot be written does not keep the others from it.
+            logger.exception("runs are written one by one")
+            for run in (*ended, *written):
+                try:
+                    self._database.write(lambda session, r=run: runs.save(session, self._host_uuid, [r]))  # type: ignore[misc]
+                except Exception:
+                    logger.exception("a run is passed over %s", fields(vm=run.machine, ended=run.ended))
         self._throttled.clear("write")
         with self._guard:
             self._ended = self._ended[len(ended) :]

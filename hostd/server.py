@@ -31,7 +31,7 @@ from starlette.routing import Route
 
 from core.errors import DosvmError, EngineError, InvalidInput, PermissionDenied
 from core.i18n import N_
-from core.model.base import NAME_LENGTH
+from core.model.base import NAME_LENGTH, VIA
 from core.rpc.calls import CALLS, Call
 from core.rpc.signature import HEADER, Signer
 from core.rpc.tls import Tls
@@ -295,7 +295,7 @@ def came_from(claimed: str, peer: str) -> str:
     """Where the person sits is what the console says; where the console is, is known, and is never cut off."""
     if claimed in ("", "local"):
         return peer
-    known = f" via {peer}"
+    known = f"{VIA}{peer}"
     return claimed[: ADDRESS_LENGTH - len(known)] + known
 
 

@@ -11,10 +11,10 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, insert, select
+from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.orm import Session
 
-from core.database import Database
+from core.database import Database, insert_new
 from core.model import LoginLog, LogName, OperationLog, Setting
 
 #: The columns that are searched, by log.
@@ -77,16 +77,14 @@ def _enter(session: Session, log: Any, after: int, upto: int) -> None:
         new = names - set(session.scalars(known)) if names else names
         if new:
             # Another host may enter the same name at this moment.
-            ignoring = {"sqlite": "OR IGNORE", "mysql": "IGNORE", "mariadb": "IGNORE"}[session.get_bind().dialect.name]
-            session.execute(
-                insert(LogName).prefix_with(ignoring),
+            insert_new(
+                session,
+                LogName,
                 [{"part": mine, "name": name, "folded": name.lower()[:255]} for name in sorted(new)],
             )
-    setting = session.get(Setting, _key(log))
-    if setting is None:
-        session.add(Setting(key=_key(log), value=json.dumps(upto)))
-    else:
-        setting.value = json.dumps(max(upto, int(json.loads(setting.value))))
+    insert_new(session, Setting, [{"key": _key(log), "value": "0"}])
+    setting = session.get_one(Setting, _key(log), with_for_update=True)
+    setting.value = json.dumps(max(upto, int(json.loads(setting.value))))
     session.flush()
 
 

@@ -12,6 +12,8 @@ from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 #: Longest name or title a person may type, in characters.
 NAME_LENGTH = 64
+#: What stands in an address between the one that a console names and the one that it has.
+VIA = " via "
 
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
 _TIME = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")

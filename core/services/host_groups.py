@@ -17,7 +17,7 @@ from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.projects import refuse_bound
-from core.services.relations import find_all, names_by, relink, some
+from core.services.relations import find_all, hold, names_by, relink, some
 from core.services.trash import discard, refuse_trashed
 
 
@@ -186,6 +186,8 @@ def _set(
 def delete_(call: Call, *, host_group: str) -> Answer:
     """Put a host group into the trash that no project uses and no instance is bound to (manual 6.2.1.4)."""
     group = find(call, HostGroup, host_group, field="host_group")
+    # Who gives the group to a project at this moment is seen here, or sees it gone.
+    hold(call, HostGroup, {group.id})
     projects = names_by(call, host_group_of_project, "group_id", "project_id", Project, [group.id])[group.id]
     if projects:
         raise InUse(

@@ -29,6 +29,7 @@ from core.services.relations import some
 
 #: Seconds a host must have been seen to be silent: nobody gives a host up that is only being rebooted.
 LONG = 600.0
+_UNFINISHED = (TaskState.QUEUED.value, TaskState.RUNNING.value)
 
 
 @operation("host.losses", roles=SYSTEM_ADMIN)
@@ -103,9 +104,7 @@ def strike(call: Call, host: Host) -> None:
         .execution_options(synchronize_session=False)
     )
     runs.close_all(call.session, host.uuid, call.clock.now())
-    unfinished = select(Task.target).where(
-        Task.host_id == host.id, Task.state.in_((TaskState.QUEUED.value, TaskState.RUNNING.value))
-    )
+    unfinished = select(Task.target).where(Task.host_id == host.id, Task.state.in_(_UNFINISHED))
     # An image whose task goes with the host would wait for it for ever, and could not be deleted either.
     call.session.execute(
         update(Image)
@@ -113,6 +112,16 @@ def strike(call: Call, host: Host) -> None:
         .values(state="failed")
         .execution_options(synchronize_session=False)
     )
+    # Clearing goes on from its record, on any host.
+    heir = call.session.scalar(select(Host.id).where(Host.uuid == call.cloud.me, Host.id != host.id))
+    if heir is not None:
+        call.session.execute(
+            update(Task)
+            .where(Task.host_id == host.id, Task.kind == "purge", Task.state.in_(_UNFINISHED))
+            .values(host_id=heir, state=TaskState.QUEUED.value, claim="")
+            .execution_options(synchronize_session=False)
+        )
+        call.ring(heir)
     call.session.execute(delete(Task).where(Task.host_id == host.id))
     call.session.execute(delete(Host).where(Host.id == host.id))
     call.changed("host", "host-group", "image", "task")

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.database import insert_new
 from core.errors import InvalidInput
 from core.i18n import N_
 from core.merge_patch import merged
@@ -46,18 +47,16 @@ def change_preferences(session: Session, user_id: int, text: str) -> dict[str, A
         InvalidInput: it is no JSON object, lies too deep, or there would be more than is kept.
     """
     patch = _object(text)
-    row = session.get(Preference, user_id, with_for_update=True)
-    before = json.loads(row.value) if row is not None and row.value else {}
+    insert_new(session, Preference, [{"user_id": user_id, "value": ""}])
+    row = session.get_one(Preference, user_id, with_for_update=True)
+    before = json.loads(row.value) if row.value else {}
     after: dict[str, Any] = merged(before, patch)
     value = json.dumps(after, ensure_ascii=False, separators=(",", ":"))
     if len(value) > MOST:
         raise InvalidInput(
             N_("There are more preferences than are kept ({limit} characters)."), field="preferences", limit=MOST
         )
-    if row is None:
-        session.add(Preference(user_id=user_id, value=value))
-    else:
-        row.value = value
+    row.value = value
     return after
 
 

@@ -185,6 +185,8 @@ def edit_(
     if directory is not None:
         directory = _apart(call, directory, group.id)
         if directory != group.directory:
+            trashed = select(Image.project_id).where(Image.group_id == group.id)
+            refuse_trashed(call, "project_group", group.name, Project.__table__.c.id.in_(trashed))
             _refuse_images(call, group, Image.group_id == group.id)
     call.note(group.name)
     edit(call, group, version, {"name": name, "directory": directory, "description": description})

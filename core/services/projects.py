@@ -36,7 +36,7 @@ from core.services.listing import Query, answer, flag, iso, listing
 from core.services.lookup import find
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.project_groups import link
-from core.services.relations import find_all, names_by, relink, some, wanted
+from core.services.relations import find_all, hold, names_by, relink, some, wanted
 from core.services.trash import discard
 from core.services.usage import QUOTAS, used
 
@@ -283,6 +283,7 @@ def _set_host_groups(call: Call, project: Project, replace: Rows, add: Rows, rem
     gone = set(now) - ids
     if gone:
         refuse_bound(call, gone, {project.id}, field="host_groups")
+    hold(call, HostGroup, ids - set(now))
     relink(call, host_group_of_project, "project_id", project.id, "group_id", set(now), ids)
     return _difference(call, "host_groups", HostGroup, now, ids)
 

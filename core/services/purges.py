@@ -33,10 +33,9 @@ def clear(call: Call, what: str, until: datetime, *, scope: str = "", name: str 
         name: its name.
 
     Returns:
-        ``task``, ``uuid`` (the record's), ``name`` (the time) and ``rows``: how many will go.
+        ``task``, ``uuid`` (the record's) and ``name`` (the time). How many rows go, its ``clearable`` tells before.
     """
     host = here(call)
-    rows = sum(purging.count(call.session, what, until, scope))
     purge = Purge(
         at=call.clock.now(),
         account=call.actor.account,
@@ -50,9 +49,9 @@ def clear(call: Call, what: str, until: datetime, *, scope: str = "", name: str 
     call.session.add(purge)
     call.session.flush()
     written = f"{until:%Y-%m-%d %H:%M} UTC"
-    call.note(f"{name}: {written}" if name else written, rows=rows)
+    call.note(f"{name}: {written}" if name else written)
     call.changed("log-purge")
-    return {**order(call, "purge", purge, host.id, payload={"rows": rows}, name=written), "rows": rows}
+    return order(call, "purge", purge, host.id, name=written)
 
 
 def limit(call: Call, before: str) -> datetime:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, delete, insert, select
+from sqlalchemy import Table, delete, insert, select, update
 
-from core.errors import InvalidInput
+from core.errors import Conflict, InvalidInput
 from core.i18n import N_
 from core.model import Base
 from core.services.lookup import find
@@ -78,6 +78,26 @@ def relink(call: Call, link: Table, owner: str, owner_id: int, other: str, now: 
         call.session.execute(delete(link).where(link.c[owner] == owner_id, link.c[other].in_(gone)))
     if new:
         call.session.execute(insert(link), [{owner: owner_id, other: i} for i in sorted(new)])
+
+
+def hold(call: Call, model: Any, ids: set[int]) -> None:
+    """Let nobody delete rows that are about to be linked to: they are written, so that one of the two waits or fails.
+
+    Raises:
+        Conflict: one of them was deleted at this moment.
+    """
+    if not ids:
+        return
+    done = call.session.execute(
+        update(model)
+        .where(model.id.in_(ids), model.deleted.is_(None))
+        .values(version=model.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != len(ids):  # type: ignore[attr-defined]
+        raise Conflict(
+            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
+        )
 
 
 def some(found: Iterable[str]) -> str:

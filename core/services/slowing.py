@@ -19,6 +19,7 @@ from core.database import Database
 from core.errors import AuthenticationFailed, InvalidInput
 from core.i18n import N_
 from core.model import LoginLog, User
+from core.model.base import VIA
 from core.security.passwords import Passwords
 from core.services.actor import Actor
 
@@ -54,7 +55,7 @@ def suspicious(clock: Clock, account: str, address: str) -> ColumnElement[bool]:
     """The condition that :func:`seconds_to_wait` is worth asking: there are wrong ones at all."""
     since = clock.now() - WINDOW
     mine = (LoginLog.account == account[:64], LoginLog.at >= since, LoginLog.outcome.in_(_BAD))
-    here = (LoginLog.address == address[:64], LoginLog.at >= since, LoginLog.outcome.in_(_BAD))
+    here = (_from(address), LoginLog.at >= since, LoginLog.outcome.in_(_BAD))
     return exists(select(LoginLog.id).where(*mine)) | exists(select(LoginLog.id).where(*here))
 
 
@@ -62,8 +63,16 @@ def seconds_to_wait(session: Session, clock: Clock, account: str, address: str) 
     """Seconds until this account may be tried from this address; 0 when it may now."""
     return max(
         _wait(session, clock, LoginLog.account == account[:64]),
-        _wait(session, clock, LoginLog.address == address[:64]),
+        _wait(session, clock, _from(address)),
     )
+
+
+def _from(address: str) -> ColumnElement[bool]:
+    """Attempts from an address; where a console says it acts for another, it is the console's own that counts."""
+    _claimed, via, console = address[:64].rpartition(VIA)
+    if not via:
+        return LoginLog.address == address[:64]
+    return LoginLog.address.endswith(via + console, autoescape=True)
 
 
 def refuse_early(wait: float) -> AuthenticationFailed:

@@ -34,8 +34,9 @@ class Purges:
         purge = self._database.read(lambda session: purging.load(session, task.target))
         if purge is None:
             raise NotFound(N_("There is no such record of clearing."))
-        total = max(1, int(task.payload.get("rows", 0)))
         size, removed = _FIRST, purge.rows
+        left = self._database.read(lambda session: purging.count(session, purge.what, purge.before, purge.scope))
+        total = max(1, removed + sum(left))
         while True:
             began: list[float] = []
             done = self._database.write(lambda session, s=size, b=began: self._batch(session, purge.id, s, b))  # type: ignore[misc]

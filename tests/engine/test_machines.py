@@ -50,7 +50,6 @@ def test_a_vm_is_started_told_what_to_do_and_stopped(hostd: Hostd, domain: Calla
     assert domain(uuid) is None
 
 
-
 def test_a_vm_shut_off_behind_our_back_comes_back(hostd: Hostd, domain: Callable[[str], Any]) -> None:
     uuid = hostd.machine("one")
     hostd.done("vm.start", vm="one")

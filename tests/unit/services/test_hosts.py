@@ -138,6 +138,18 @@ def test_only_a_host_that_is_down_and_free_is_deleted(office: Office, cloud: Sti
     assert office.sysadm("host-group.show", host_group="all")["hosts"] == []
 
 
+def test_clearing_goes_on_elsewhere_when_its_host_is_given_up(office: Office, cloud: StillCloud) -> None:
+    lost, other = office.host("h1"), office.host("h2")
+    uuids = {row["name"]: row["uuid"] for row in office.sysadm("host.list")["rows"]}
+    cloud.me = uuids["h1"]
+    office.sysadm("log.clear", before="2026-01-01T00:00")
+    cloud.me = uuids["h2"]
+    cloud.change(lost, state="down", age=600.0)
+    office.sysadm("host.abandon", host="h1")
+    (task,) = office.services.database.read(lambda s: list(s.scalars(select(Task))))
+    assert (task.kind, task.host_id, task.state) == ("purge", other, "queued")
+
+
 def test_a_host_that_never_returns_is_given_up_with_what_was_on_it(office: Office, cloud: StillCloud) -> None:
     web = rack.web(office)
     other = office.host("h2")

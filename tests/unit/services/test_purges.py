@@ -68,8 +68,7 @@ def test_both_logs_are_cleared_before_a_time_and_it_stays_on_record(old: Office)
     operations, logins = rows(old, OperationLog), rows(old, LoginLog)
     told = old.sysadm("log.clearable", before="2026-02-01T00:00")
     assert told == {"operations": operations - 1, "logins": logins - 1}
-    answer = old.sysadm("log.clear", before="2026-02-01T00:00")
-    assert answer["rows"] == operations + logins - 2
+    old.sysadm("log.clear", before="2026-02-01T00:00")
     (record,) = old.sysadm("log-purge.list")["rows"]
     assert (record["rows"], record["finished"]) == (0, None), "not begun yet"
     progress = work(old.services)
@@ -90,7 +89,8 @@ def test_both_logs_are_cleared_before_a_time_and_it_stays_on_record(old: Office)
 def test_a_purge_that_is_cut_off_goes_on_where_it_was_and_counts_each_row_once(
     old: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = old.sysadm("log.clear", before="2026-02-01T00:00")["rows"]
+    expected = sum(old.sysadm("log.clearable", before="2026-02-01T00:00").values())
+    old.sysadm("log.clear", before="2026-02-01T00:00")
     monkeypatch.setattr("hostd.handlers.purges._FIRST", 1)
     closing = threading.Event()
     closing.set()
