@@ -23,11 +23,13 @@ from core.services.starting import NOWHERE
 
 #: What failed is tried again after so long.
 AGAIN = timedelta(minutes=10)
+#: So many of a kind are ordered by one transaction; the next when some of these are done.
+_AT_ONCE = 100
 _OPEN = (TaskState.QUEUED.value, TaskState.RUNNING.value)
 
 
-def stop_all(call: Call, project_id: int, *, force: bool) -> list[str]:
-    """Switch a project's VMs off: ask their guests, or with ``force`` do it at once.
+def stop_all(call: Call, project_id: int, *, force: bool, most: int | None = None) -> list[str]:
+    """Switch a project's VMs off: ask their guests, or with ``force`` do it at once; ``most`` of them, or all.
 
     Returns:
         The tasks; none for VMs that are off, or are being stopped.
@@ -35,9 +37,9 @@ def stop_all(call: Call, project_id: int, *, force: bool) -> list[str]:
     switch_off(call, Machine.project_id == project_id)
     awake = list(
         call.session.scalars(
-            select(Machine).where(
-                Machine.project_id == project_id, Machine.state.not_in(NOWHERE), Machine.host_id.is_not(None)
-            )
+            select(Machine)
+            .where(Machine.project_id == project_id, Machine.state.not_in(NOWHERE), Machine.host_id.is_not(None))
+            .limit(most)
         )
     )
     busy = targets_with_tasks(call.session, [machine.uuid for machine in awake], kind="machine.stop")
@@ -59,7 +61,7 @@ def dismantle(call: Call, project_id: int) -> list[str]:
     going = select(columns.id).where(columns.id == project_id, columns.purging, columns.deleted.is_not(None))
     if call.session.scalar(going) is None:
         return []
-    tasks = stop_all(call, project_id, force=True)
+    tasks = stop_all(call, project_id, force=True, most=_AT_ONCE)
     _forget_vms(call, project_id)
     if _left(call, Machine, project_id):
         return tasks
@@ -98,12 +100,13 @@ def _forget_vms(call: Call, project_id: int) -> None:
     )
 
 
-def _resting(call: Call, table: Any, project_id: int) -> list[Any]:
+def _resting(call: Call, table: Any, project_id: int, *conditions: Any) -> list[Any]:
     """The project's rows of a table that nobody works on, and whose deletion did not fail just now."""
     failed = exists().where(
         Task.target == table.uuid, Task.kind.like("%.delete"), Task.finished > call.clock.now() - AGAIN
     )
-    return list(call.session.scalars(select(table).where(table.project_id == project_id, ~_worked_on(table), ~failed)))
+    resting = select(table).where(table.project_id == project_id, ~_worked_on(table), ~failed, *conditions)
+    return list(call.session.scalars(resting.limit(_AT_ONCE)))
 
 
 def _worked_on(table: Any) -> Any:
@@ -134,10 +137,7 @@ def _delete_volumes(call: Call, project_id: int) -> list[str]:
 def _delete_images(call: Call, project_id: int) -> list[str]:
     tasks = []
     used = exists().where(instance_image.c.image_id == Image.id)
-    elsewhere = set(call.session.scalars(select(Image.id).where(Image.project_id == project_id, used)))
-    for image in _resting(call, Image, project_id):
-        if image.id in elsewhere:
-            continue
+    for image in _resting(call, Image, project_id, ~used):
         try:
             host = host_of(call, image)
         except Unavailable:
