@@ -1,5 +1,6 @@
 #!/bin/bash
-# All tests. Those without real engines run in parallel first, then the engines' one after another, then the lab alone.
+# All tests. Those that need no libvirtd run in parallel first, each worker with a MariaDB of its own; then those that
+# do, one after another; then the lab alone.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 report=$(mktemp -d)
@@ -25,8 +26,8 @@ again() {
 	.venv/bin/pytest -q --junit-xml="$report/again/$name.xml" "${tests[@]}" </dev/null || return 1
 	echo "WARNING: unsteady tests in $name: they failed among others and passed alone: ${tests[*]}"
 }
-part quick -n 2 --dist loadfile -m "not engine and not lab and not bench and not soak"
-part engine -m "engine and not lab and not bench and not soak"
+part quick -n 2 --dist loadfile -m "not lab and not bench and not soak" --ignore=tests/engine
+part engine -m "not lab and not bench and not soak" tests/engine
 part lab -m "lab and not bench and not soak"
 .venv/bin/python packaging/closing-line.py "$report"/*.xml
 exit $failed

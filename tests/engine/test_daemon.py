@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import HostdUnavailable
+from core.rpc.calls import HELLO
+from core.rpc.client import Client
+from core.rpc.signature import Signer, load_key
 from hostd.faults import POINTS
 from tests.engine.hostd import PASSWORD, Hostd, refused, until
 from tests.engine.libvirt import PrivateLibvirt
@@ -84,7 +87,7 @@ def test_it_ends_at_sigterm_and_takes_its_socket_along(fresh: Hostd) -> None:
     assert time.monotonic() - begin < 5
     assert not (fresh.home / "hostd.sock").exists()
     with pytest.raises(HostdUnavailable):
-        fresh.admin("cloud.status")
+        Client(str(fresh.home / "hostd.sock"), Signer(load_key(fresh.home / "cluster.key"))).request(HELLO, {})
 
 
 def test_it_ends_in_bounded_time_while_libvirtd_hangs(fresh: Hostd) -> None:
