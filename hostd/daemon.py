@@ -252,6 +252,7 @@ class Daemon:
         self.reconciler.start()
         self.upkeep.start()
         self.duties.start()
+        self.duties.soon("trash")
         self.connection.on_change(lambda _up: self.bus.changed({"host"}))
         self.probe.on_result(lambda _result: self.bus.changed({"host"}))
 

@@ -31,6 +31,7 @@ class Duties:
 
     def __init__(self, duties: Sequence[Duty]) -> None:
         self._duties = duties
+        self._guard = threading.Lock()
         self._soon: set[str] = set()
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -49,7 +50,8 @@ class Duties:
 
     def soon(self, name: str) -> None:
         """Do a duty before its time; however often this is said, it is done once."""
-        self._soon.add(name)
+        with self._guard:
+            self._soon.add(name)
         self._wake.set()
 
     def _run(self) -> None:
@@ -59,7 +61,8 @@ class Duties:
             if self._wake.wait(max(0.0, min(due.values()) - time.monotonic())) and self._closing.wait(_CALM):
                 return
             self._wake.clear()
-            wanted, self._soon = self._soon, set()
+            with self._guard:
+                wanted, self._soon = self._soon, set()
             due.update(dict.fromkeys(wanted & due.keys(), 0.0))
             for duty in self._duties:
                 if time.monotonic() >= due[duty.name] and not self._closing.is_set():

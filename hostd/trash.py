@@ -26,7 +26,8 @@ class Trash:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._working = False
+        # Until it was looked: an earlier run may have died in the middle of something.
+        self._working = True
         self._throttled = Throttled(logger)
 
     def concerns(self, topics: frozenset[str]) -> bool:

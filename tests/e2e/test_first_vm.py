@@ -106,7 +106,7 @@ def test_from_the_first_login_to_a_guest_that_answers(machine: Lab, console: Ope
     terminal.press("Enter")
 
     # The project administrator sees the sample VM and switches it on.
-    terminal.wait_for(r"\[1 Machines\]")
+    terminal.wait_for(r"\[1 Machines\b")
     _wait_for_row(terminal, "sample-1", "off")
     terminal.press("p")
     terminal.wait_for("> Power on <")
@@ -139,7 +139,7 @@ def _goes_on_in_chinese(terminal: Terminal) -> None:
     terminal.wait_for("虚拟机")
     _wait_for_row(terminal, "sample-1", "运行")
     terminal.press("F6")
-    terminal.wait_for(r"\[1 Machines\]")
+    terminal.wait_for(r"\[1 Machines\b")
     _wait_for_row(terminal, "sample-1", "running")
 
 

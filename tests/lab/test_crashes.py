@@ -65,6 +65,8 @@ def test_every_point_that_the_code_passes_is_tested_and_the_other_way_round() ->
     for file in (REPOSITORY / "hostd").rglob("*.py"):
         passed.update(re.findall(r'\bpoint\("(\w+)"\)', file.read_text()))
     tested = {*EVERY, *START, *STOP, *VOLUME, *POOL, *IMAGE}
+    clearing = (REPOSITORY / "tests/engine/test_clearing.py").read_text()
+    tested.update(re.findall(r'"HOSTD_CRASH_AT": f?"(\w+)', clearing))
     assert set(POINTS) == passed == tested
 
 
