@@ -57,6 +57,7 @@ from hostd.hypervisor.volumes import Volumes
 from hostd.identity import Identity
 from hostd.log import fields
 from hostd.machines import Machines
+from hostd.maintenance import Maintenance
 from hostd.metrics.collector import Collector
 from hostd.peers import Peers
 from hostd.reconciler import Reconciler
@@ -182,14 +183,18 @@ class Daemon:
         self.upkeep = pool_tasks.Upkeep(
             self.database, lambda: self.heartbeat.host_id, self.connection, pools, self.bus, settings.state
         )
-        trash = Trash(self.services)
+        trash, maintenance = Trash(self.services), Maintenance(self.services, clock)
         self.duties = Duties(
             [
                 Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
                 Duty("trash", intervals.TRASH, trash.look),
+                Duty("maintenance", intervals.MAINTENANCE, maintenance.look),
             ]
         )
         self.bus.listen(lambda topics, _heard: self.duties.soon("trash") if trash.concerns(topics) else None)
+        self.bus.listen(
+            lambda topics, _heard: self.duties.soon("maintenance") if maintenance.concerns(topics) else None
+        )
         if self.listens:
             self.peers.others(self.cloud.others)
             self.bus.listen(lambda topics, heard: None if heard else self.peers.spread(topics))

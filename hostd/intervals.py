@@ -33,6 +33,8 @@ SAMPLE_MONITOR = 60.0
 
 #: What is to leave the trash for good is looked for.
 TRASH = 60.0
+#: VMs that maintenance switched off are looked at, when no news made hostd look before.
+MAINTENANCE = 5.0
 
 #: A running `wait` looks at tasks of other hosts.
 WAIT_POLL = 1.0

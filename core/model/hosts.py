@@ -48,8 +48,10 @@ class Host(Base):
     ``clock_ms`` its boot clock at the last heartbeat: what ran then ran for at least so long, whatever came after.
 
     ``heartbeat_interval`` is how often its hostd says that it beats, in seconds: others judge its silence by that, not
-    by what they believe the parameter to be. ``parameters`` is the version of the parameters that it lives by;
-    ``port_error`` and ``temporary_error`` are the wire forms (JSON) of why it cannot live by one of them, or empty.
+    by what they believe the parameter to be. ``drain`` is how it is kept empty (``move`` or ``stop``, see
+    :mod:`core.services.maintenance`), or empty itself when it takes VMs. ``parameters`` is the version of the
+    parameters that it lives by; ``port_error`` and ``temporary_error`` are the wire forms (JSON) of why it cannot live
+    by one of them, or empty.
     """
 
     __tablename__ = "host"
@@ -81,6 +83,7 @@ class Host(Base):
     charges: Mapped[Bytes]
     heartbeat_interval: Mapped[Count]
     parameters: Mapped[Count]
+    drain: Mapped[Word]
     port_error: Mapped[Prose]
     temporary_error: Mapped[Prose]
     created: Mapped[Created]

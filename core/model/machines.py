@@ -81,7 +81,8 @@ class Machine(Base):
 
     ``epoch`` grows with every placement: whoever acts on a machine under an older epoch acts on
     yesterday's order and must stop. ``start_error`` is an error's wire form as JSON, or empty. ``ran_ms`` is the sum of
-    its ended runs (see :class:`MachineRun`).
+    its ended runs (see :class:`MachineRun`). ``drained_id`` is the host whose maintenance switched it off, until it
+    starts again or somebody says that it shall stay off.
     """
 
     __tablename__ = "machine"
@@ -98,6 +99,7 @@ class Machine(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
     instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"), index=True)
     host_id: Mapped[int | None] = mapped_column(ForeignKey("host.id"))
+    drained_id: Mapped[int | None] = mapped_column(ForeignKey("host.id"), index=True)
     power: Mapped[Word] = mapped_column(default=Power.OFF.value)
     state: Mapped[Word] = mapped_column(default=State.OFF.value)
     epoch: Mapped[int] = mapped_column(default=0)
@@ -113,7 +115,7 @@ class Machine(Base):
 
     project: Mapped[Project] = relationship(lazy="raise")
     instance: Mapped[Instance] = relationship(lazy="raise")
-    host: Mapped[Host | None] = relationship(lazy="raise")
+    host: Mapped[Host | None] = relationship(lazy="raise", foreign_keys=host_id)
 
 
 class MachineRun(Base):

@@ -22,15 +22,17 @@ class Obstacle(IntEnum):
     """A disk of the VM is on another host."""
     UNWANTED = 4
     """The VM may still run on another host, or another host was asked for."""
-    DOWN = 5
+    MAINTENANCE = 5
+    """It is kept empty for maintenance."""
+    DOWN = 6
     """It is not known to be up."""
-    HYPERVISOR = 6
+    HYPERVISOR = 7
     """Its libvirtd does not answer."""
-    NO_KVM = 7
+    NO_KVM = 8
     """KVM is asked for, and it has none."""
-    VCPUS = 8
+    VCPUS = 9
     """Its VMs have as many VCPUs as they may have."""
-    MEMORY = 9
+    MEMORY = 10
     """Its VMs have as much memory as they may have."""
 
 
@@ -49,6 +51,7 @@ class HostState:
     used_memory: int = 0
     load: float = 0.0
     groups: frozenset[int] = frozenset()
+    drained: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ def obstacle_of(host: HostState, request: Request) -> Obstacle | None:
         return Obstacle.DISK_ELSEWHERE
     if request.only not in (None, host.id):
         return Obstacle.UNWANTED
+    if host.drained:
+        return Obstacle.MAINTENANCE
     if not host.up:
         return Obstacle.DOWN
     if host.hypervisor_error:

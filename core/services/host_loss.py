@@ -103,6 +103,12 @@ def strike(call: Call, host: Host) -> None:
         .values(host_id=None)
         .execution_options(synchronize_session=False)
     )
+    call.session.execute(
+        update(Machine)
+        .where(Machine.drained_id == host.id)
+        .values(drained_id=None)
+        .execution_options(synchronize_session=False)
+    )
     runs.close_all(call.session, host.uuid, call.clock.now())
     unfinished = select(Task.target).where(Task.host_id == host.id, Task.state.in_(_UNFINISHED))
     # An image whose task goes with the host would wait for it for ever, and could not be deleted either.

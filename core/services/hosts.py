@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
 from core.errors import InUse, InvalidInput, Refused
 from core.i18n import N_
@@ -30,6 +30,7 @@ from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.relations import some
+from core.services.starting import NOWHERE
 
 #: What a host keeps for itself, in bytes (manual 6.2.2.4).
 RESERVED = 512 * MIB
@@ -43,10 +44,22 @@ _VMS = (
     .correlate(Host)
     .scalar_subquery()
 )
+#: VMs that are there, or may still be; and those that wait for the end of its maintenance.
+_LEFT = (
+    select(func.count())
+    .select_from(Machine)
+    .where(Machine.host_id == Host.id, or_(Machine.power == Power.ON.value, Machine.state.not_in(NOWHERE)))
+    .correlate(Host)
+    .scalar_subquery()
+)
+_WAITING = (
+    select(func.count()).select_from(Machine).where(Machine.drained_id == Host.id).correlate(Host).scalar_subquery()
+)
+_COUNTS = (_VMS.label("vms"), _LEFT.label("left"), _WAITING.label("waiting"))
 
 
 def _statement(call: Call) -> Select[Any]:
-    statement = select(Host, _VMS.label("vms"))
+    statement = select(Host, *_COUNTS)
     if call.actor.is_sysadm:
         return statement
     usable = (
@@ -57,15 +70,21 @@ def _statement(call: Call) -> Select[Any]:
     return statement.where(Host.id.in_(usable))
 
 
-def _row(host: Host, vms: int, view: HostView | None) -> dict[str, Any]:
+def _row(found: Any, view: HostView | None) -> dict[str, Any]:
     """A host's row: what it is from the database, how it is from the living cloud where that knows it."""
+    host: Host = found.Host
     live: HostView | Host = view or host
+    state = view.state if view else "unknown"
+    if state == "up" and host.drain:
+        state = "draining" if found.left else "drained"
     return {
         "uuid": host.uuid,
         "name": host.name,
         "address": host.address,
         "port": host.port,
-        "state": view.state if view else "unknown",
+        "state": state,
+        "drain": host.drain,
+        "waiting": found.waiting,
         "age": round(view.age, 1) if view else None,
         "cores": host.cores,
         "memory": host.memory,
@@ -82,13 +101,23 @@ def _row(host: Host, vms: int, view: HostView | None) -> dict[str, Any]:
         "kernel": host.kernel,
         "cpu_model": host.cpu_model,
         "architecture": host.architecture,
-        "vms": vms,
+        "vms": found.vms,
         "hypervisor_error": view.hypervisor_error if view else host.hypervisor_error,
         "port_error": json.loads(host.port_error) if host.port_error else None,
         "temporary_error": json.loads(host.temporary_error) if host.temporary_error else None,
         "created": iso(host.created),
         "version": host.version,
     }
+
+
+def _shown_as(views: Iterable[HostView], state: str) -> ColumnElement[bool]:
+    """The hosts that show a state: those that are up tell besides whether maintenance empties them."""
+    kinds = {
+        "up": Host.drain == "",
+        "draining": and_(Host.drain != "", _LEFT > 0),
+        "drained": and_(Host.drain != "", _LEFT == 0),
+    }
+    return and_(_in_state(views, "up"), kinds[state]) if state in kinds else _in_state(views, state)
 
 
 def _in_state(views: Iterable[HostView], state: str) -> ColumnElement[bool]:
@@ -109,7 +138,12 @@ def list_(call: Call, *, query: Query) -> Answer:
         columns={
             "name": Host.name,
             "address": Host.address,
-            "state": case((_in_state(views.values(), "down"), 0), (_in_state(views.values(), "unknown"), 1), else_=2),
+            "state": case(
+                (_in_state(views.values(), "down"), 0),
+                (_in_state(views.values(), "unknown"), 1),
+                (Host.drain != "", 2),
+                else_=3,
+            ),
             "cores": Host.cores,
             "memory": Host.memory,
             "max_vcpus": Host.max_vcpus,
@@ -125,12 +159,12 @@ def list_(call: Call, *, query: Query) -> Answer:
         tie=Host.id,
         search=[Host.name, Host.address],
         filters={
-            "state": lambda value: _in_state(views.values(), value),
+            "state": lambda value: _shown_as(views.values(), value),
             "group": lambda value: Host.id.in_(_members(value)),
             "accelerator": lambda value: Host.accelerator == value,
         },
     )
-    return answer([_row(found.Host, found.vms, views.get(found.Host.id)) for found in rows], total)
+    return answer([_row(found, views.get(found.Host.id)) for found in rows], total)
 
 
 def _members(group: Any) -> Select[Any]:
@@ -142,8 +176,8 @@ def _members(group: Any) -> Select[Any]:
 
 
 def _show(call: Call, host: Host) -> Answer:
-    vms = call.session.scalar(select(_VMS).select_from(Host).where(Host.id == host.id)) or 0
-    return _row(host, vms, call.cloud.host(host.id))
+    found = call.session.execute(select(Host, *_COUNTS).where(Host.id == host.id)).one()
+    return _row(found, call.cloud.host(host.id))
 
 
 @operation("host.show", roles=EVERYBODY)
@@ -196,7 +230,12 @@ def delete_(call: Call, *, host: str) -> Answer:
             name=found.name,
         )
     uses = (
-        (N_("VMs"), select(Machine.name).where(Machine.host_id == found.id, Machine.power == Power.ON.value)),
+        (
+            N_("VMs"),
+            select(Machine.name).where(
+                or_(and_(Machine.host_id == found.id, Machine.power == Power.ON.value), Machine.drained_id == found.id)
+            ),
+        ),
         (N_("storage pools"), select(Pool.name).where(Pool.host_id == found.id)),
         (N_("instances"), select(Instance.name).where(Instance.host_id == found.id)),
     )

@@ -8,6 +8,7 @@ from datetime import UTC
 from typing import Any
 
 from sqlalchemy import Select, and_, case, delete, func, or_, select
+from sqlalchemy.orm import aliased
 
 from core.coordination import runs
 from core.coordination.charges import charge
@@ -28,6 +29,8 @@ _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (compared with, not listened on
 #: How old the load of a VM in a list may be, in seconds.
 _FRESH = 15.0
 
+#: The host whose maintenance switched a VM off.
+_DRAINED = aliased(Host)
 #: VMs that are on a host, or may still be.
 _PLACED = or_(Machine.power == Power.ON.value, Machine.state.not_in(NOWHERE))
 
@@ -67,6 +70,7 @@ def _statement(call: Call) -> Select[Any]:
             Host.uuid.label("host_uuid"),
             Host.name.label("host"),
             Host.address,
+            _of(_DRAINED.name, _DRAINED.id == Machine.drained_id).label("drained"),
         )
         .join(Instance, Instance.id == Machine.instance_id)
         .join(Project, Project.id == Machine.project_id)
@@ -101,6 +105,7 @@ def _row(call: Call, found: Any) -> dict[str, Any]:
         "vcpus": found.vcpus,
         "memory": found.memory,
         "disabled": not found.enabled,
+        "waits_for": found.drained or "",
         "cpu_percent": None,
         "uptime": max(0, round(uptime)) if uptime is not None else None,
         "started": iso(machine.started),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import ColumnElement, or_, update
 
 from core.errors import Refused
 from core.i18n import N_
@@ -26,21 +26,27 @@ def start(call: Call, *, vm: str, host: str = "") -> Answer:
 def stop(call: Call, *, vm: str, force: bool = False) -> Answer:
     """Power a VM off: its guest is asked, and forced after a minute, or at once with ``force``."""
     machine = find(call, Machine, vm, field="vm")
-    if machine.power == Power.OFF.value and (machine.state in NOWHERE or machine.host_id is None):
+    off = machine.power == Power.OFF.value and (machine.state in NOWHERE or machine.host_id is None)
+    waits = machine.drained_id is not None
+    if off and not waits:
         raise Refused(N_("VM {name} is off already."), field="vm", name=machine.name)
-    was_on = machine.power == Power.ON.value
-    if was_on and not switch_off(call, Machine.id == machine.id, Machine.epoch == machine.epoch):
+    if (machine.power == Power.ON.value or waits) and not switch_off(
+        call, Machine.id == machine.id, Machine.epoch == machine.epoch
+    ):
         raise overtaken()
     call.note(machine.name, object=machine.uuid, force=force)
+    if off:
+        # It only waited for the end of a host's maintenance: now it stays off.
+        return {"uuid": machine.uuid, "name": machine.name}
     return order_stop(call, machine, force=force)
 
 
 def switch_off(call: Call, *which: ColumnElement[bool]) -> int:
-    """Say of VMs that they shall be off; how many they were."""
+    """Say of VMs that they shall be off, and stay off when a host's maintenance ends; how many they were."""
     done = call.session.execute(
         update(Machine)
-        .where(*which, Machine.power == Power.ON.value)
-        .values(power=Power.OFF.value)
+        .where(*which, or_(Machine.power == Power.ON.value, Machine.drained_id.is_not(None)))
+        .values(power=Power.OFF.value, drained_id=None)
         .execution_options(synchronize_session=False)
     )
     call.changed("vm", "host")

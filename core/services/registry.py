@@ -12,6 +12,7 @@ import core.services.images
 import core.services.instances
 import core.services.logs
 import core.services.machines
+import core.services.maintenance
 import core.services.pools
 import core.services.power
 import core.services.profile

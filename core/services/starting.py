@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -47,6 +48,7 @@ _SENTENCES = {
     Obstacle.UNBOUND: N_("The instance of VM {name} is bound to other hosts than {host}."),
     Obstacle.DISK_ELSEWHERE: N_("A disk of VM {name} is not on host {host}."),
     Obstacle.UNWANTED: N_("VM {name} may still run on another host than {host}."),
+    Obstacle.MAINTENANCE: N_("Host {host} is in maintenance and takes no VMs."),
     Obstacle.DOWN: N_("Host {host} is not known to be up."),
     Obstacle.HYPERVISOR: N_("libvirtd does not answer on host {host}."),
     Obstacle.NO_KVM: N_("VM {name} asks for KVM, which host {host} does not have."),
@@ -136,6 +138,7 @@ def _surroundings() -> Any:
             _disk_host(func.max).label("last_disk_host"),
             Host.id.label("host_id"),
             Host.name.label("host"),
+            Host.drain,
             Host.accelerator.label("host_accelerator"),
             Host.max_vcpus.label("host_vcpus"),
             Host.max_memory.label("host_memory"),
@@ -188,12 +191,37 @@ def _refuse_start(row: Row[Any]) -> None:
         )
 
 
-def _choose(call: Call, rows: Sequence[Row[Any]], wanted: Host | None) -> HostState:
+def elsewhere(call: Call, machine_id: int, leaving: int, taken: dict[int, tuple[int, int]]) -> str:
+    """The name of the host on which a VM would be started if it left the one it is on; nothing is changed.
+
+    Args:
+        call: the operation's call.
+        machine_id: the VM.
+        leaving: the host that it leaves.
+        taken: host id -> VCPUs and memory that VMs asked about before will take there; this one's are added.
+
+    Raises:
+        Refused: no other host can run it; says why.
+    """
+    rows = call.session.execute(_surroundings().where(Machine.id == machine_id)).all()
+    hosts = []
+    for host in _hosts(call, rows):
+        vcpus, memory = taken.get(host.id, (0, 0))
+        used_vcpus, used_memory = host.used_vcpus + vcpus, host.used_memory + memory
+        drained = host.drained or host.id == leaving
+        hosts.append(replace(host, used_vcpus=used_vcpus, used_memory=used_memory, drained=drained))
+    placement = place(hosts, _request(rows, None))
+    found = placement.host
+    if found is None:
+        raise _nowhere(rows[0], [host for host in hosts if host.id != leaving] or hosts, placement)
+    vcpus, memory = taken.get(found.id, (0, 0))
+    taken[found.id] = vcpus + rows[0].vcpus, memory + rows[0].memory
+    return found.name
+
+
+def _request(rows: Sequence[Row[Any]], only: int | None) -> Request:
     row = rows[0]
-    machine: Machine = row.Machine
-    hosts = _hosts(call, rows)
-    stays = machine.host_id if machine.state not in NOWHERE else None
-    request = Request(
+    return Request(
         vcpus=row.vcpus,
         memory=row.memory,
         groups=frozenset(found.group_id for found in rows if found.group_id is not None),
@@ -201,8 +229,16 @@ def _choose(call: Call, rows: Sequence[Row[Any]], wanted: Host | None) -> HostSt
         host=row.bound_host,
         group=row.bound_group,
         disks=frozenset({row.first_disk_host, row.last_disk_host} - {None}),
-        only=stays if stays is not None else (wanted.id if wanted is not None else None),
+        only=only,
     )
+
+
+def _choose(call: Call, rows: Sequence[Row[Any]], wanted: Host | None) -> HostState:
+    row = rows[0]
+    machine: Machine = row.Machine
+    hosts = _hosts(call, rows)
+    stays = machine.host_id if machine.state not in NOWHERE else None
+    request = _request(rows, stays if stays is not None else (wanted.id if wanted is not None else None))
     if wanted is not None:
         one = next((host for host in hosts if host.id == wanted.id), _foreign(wanted))
         obstacle = obstacle_of(one, request)
@@ -239,6 +275,7 @@ def _hosts(call: Call, rows: Sequence[Row[Any]]) -> list[HostState]:
                 used_memory=int(row.promised_memory or 0) - (row.memory if own else 0),
                 load=view.cpu_percent if view is not None else 0.0,
                 groups=frozenset(groups[row.host_id]),
+                drained=bool(row.drain),
             )
         )
     return found
@@ -326,6 +363,8 @@ def _switch() -> Update:
             machine.power == bindparam("vm_power"),
             _promised(Instance.vcpus) <= bindparam("most_vcpus"),
             _promised(Instance.memory) <= bindparam("most_memory"),
+            # Its maintenance may have begun after it was chosen.
+            exists().where(Host.id == bindparam("vm_host"), Host.drain == ""),
         )
         .values(
             power=Power.ON.value,
@@ -338,6 +377,7 @@ def _switch() -> Update:
             screen_address="",
             start_error="",
             started=None,
+            drained_id=None,
         )
     )
 

@@ -37,6 +37,8 @@ def _leaves_room(value: Any, row: Row) -> Finding | None:
     )
 
 
+POLICIES = (("move", N_("move VMs, stop the others")), ("stop", N_("stop VMs")))
+
 SPEC = ResourceSpec(
     name="host",
     title=N_("Hosts"),
@@ -44,7 +46,7 @@ SPEC = ResourceSpec(
     section=N_("Hosts"),
     columns=(
         Column("name", N_("Name"), 20),
-        Column("state", N_("State"), 9, Kind.STATE),
+        Column("state", N_("State"), 10, Kind.STATE),
         Column("cores", N_("Cores"), 5, Kind.INTEGER),
         Column("memory", N_("Memory"), 9, Kind.SIZE),
         Column("cpu_percent", N_("CPU"), 5, Kind.PERCENT, live=True),
@@ -55,6 +57,8 @@ SPEC = ResourceSpec(
         Column("vms", N_("VMs"), 4, Kind.INTEGER, from_width=90),
         Column("max_memory", N_("Most VM memory"), 14, Kind.SIZE, from_width=120),
         Column("address", N_("Address"), 16, from_width=120),
+        Column("drain", N_("Maintenance"), kind=Kind.CHOICE, words=dict(POLICIES), sort=False, details_only=True),
+        Column("waiting", N_("VMs that wait for its end"), 4, Kind.INTEGER, sort=False, details_only=True),
         Column("port", N_("Port"), 5, Kind.INTEGER, details_only=True),
         Column("accelerator", N_("Accelerator"), 11, Kind.CHOICE, from_width=140, words={"kvm": "KVM", "tcg": "TCG"}),
         Column("accelerator_reason", N_("Why this accelerator"), details_only=True),
@@ -104,7 +108,7 @@ SPEC = ResourceSpec(
             key="d",
             danger=Danger.TYPE_NAME,
             warning=N_("The host {name} and its load history are forgotten. It registers again if its hostd starts."),
-            allowed=lambda row: row["state"] != "up",
+            allowed=lambda row: row["state"] in ("down", "unknown"),
             roles=(SYSADM,),
         ),
         Action(
@@ -143,6 +147,56 @@ SPEC = ResourceSpec(
             danger=Danger.CONFIRM,
             warning=CLEAR_WARNING,
             task=True,
+            roles=(SYSADM,),
+        ),
+        Action(
+            "drain",
+            N_("Empty for maintenance"),
+            "host.drain",
+            key="m",
+            danger=Danger.CONFIRM,
+            warning=N_(
+                "The host {name} is emptied and takes no VMs until it is brought back. Guests are asked to switch"
+                " themselves off, and forced after a minute."
+            ),
+            plan="host.drain-plan",
+            fields=(
+                Field(
+                    "policy",
+                    N_("Its VMs"),
+                    Kind.CHOICE,
+                    required=True,
+                    default="move",
+                    choices=POLICIES,
+                    hint=N_("Moving is to stop it and start it on another host. What is stopped can start again."),
+                ),
+            ),
+            task=True,
+            roles=(SYSADM,),
+        ),
+        Action(
+            "undrain",
+            N_("Bring back from maintenance"),
+            "host.undrain",
+            key="b",
+            fields=(
+                Field(
+                    "start",
+                    N_("Start what was stopped"),
+                    Kind.BOOLEAN,
+                    required=True,
+                    default=True,
+                    hint=N_("The VMs that its maintenance stopped start again. Those that moved stay where they are."),
+                ),
+            ),
+            allowed=lambda row: bool(row["drain"]),
+            roles=(SYSADM,),
+        ),
+        Action(
+            "drain-plan",
+            N_("Plan of a maintenance"),
+            "host.drain-plan",
+            console=False,
             roles=(SYSADM,),
         ),
         Action(

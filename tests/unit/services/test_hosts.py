@@ -24,7 +24,7 @@ def test_a_host_is_what_it_registered_and_how_it_is_now(office: Office, cloud: S
         "uuid", "name", "address", "port", "state", "age", "cores", "memory", "max_vcpus", "max_memory",
         "cpu_percent", "memory_percent", "disk_percent", "network_rate", "accelerator", "accelerator_reason",
         "libvirt_version", "qemu_version", "kernel", "cpu_model", "architecture", "vms", "hypervisor_error",
-        "port_error", "temporary_error",
+        "port_error", "temporary_error", "drain", "waiting",
         "created", "version",
     }  # fmt: skip
     assert (row["state"], row["age"], row["cpu_percent"], row["network_rate"]) == ("up", 2.0, 12.3, 1e6)

@@ -1,0 +1,192 @@
+"""Maintenance of hosts: one is emptied of its VMs and takes no others, until it is brought back.
+
+The VMs are switched off, and remember (``Machine.drained_id``) whose maintenance did it. One that is off then starts
+again as soon as some host can run it: with the policy ``move`` at once, on another host; with ``stop``, or when no
+other can, once its host is back. Because all of that is in the database, it outlives every hostd and every reboot;
+and because a VM that is to be off is left alone by the reconciler, nothing starts what maintenance stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from core.coordination.charges import charge
+from core.coordination.tasks import targets_with_tasks
+from core.errors import DosvmError, InvalidInput, Refused
+from core.i18n import N_
+from core.model import Host, Machine, Power, Project
+from core.services.editing import edit
+from core.services.lookup import find
+from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
+from core.services.power import order_stop
+from core.services.relations import some
+from core.services.starting import NOWHERE, elsewhere, power_on
+
+#: What is done with the VMs of a host that is emptied.
+POLICIES = ("move", "stop")
+#: Of so many VMs a plan says why they cannot move.
+_MOST_TOLD = 5
+
+
+@operation("host.drain-plan", roles=SYSTEM_ADMIN)
+def plan(call: Call, *, host: str) -> Answer:
+    """What would become of the VMs of a host if it were emptied now.
+
+    Returns:
+        ``move``: ``{"name", "host"}`` of each VM that would start elsewhere; ``stay``: ``{"name", "reason"}`` of
+        each that cannot; ``lines``: the same for people.
+    """
+    found = find(call, Host, host, field="host")
+    taken: dict[int, tuple[int, int]] = {}
+    move: list[dict[str, str]] = []
+    stay: list[dict[str, Any]] = []
+    for machine_id, name in call.session.execute(_on(found).with_only_columns(Machine.id, Machine.name)).all():
+        try:
+            move.append({"name": name, "host": elsewhere(call, machine_id, found.id, taken)})
+        except DosvmError as error:
+            # A remedy that is only the reasons belongs to the sentence.
+            reasons = error.parameters.get("reasons")
+            stay.append({"name": name, "reason": reasons or [error.to_wire()]})
+    return {"uuid": found.uuid, "name": found.name, "move": move, "stay": stay, "lines": _lines(move, stay)}
+
+
+def _on(host: Host) -> Any:
+    """The VMs of a host that shall run."""
+    return select(Machine).where(Machine.host_id == host.id, Machine.power == Power.ON.value).order_by(Machine.name)
+
+
+def _lines(move: Sequence[dict[str, str]], stay: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The plan in sentences ``{"message": template, "parameters": {...}}``."""
+
+    def line(message: str, **parameters: Any) -> dict[str, Any]:
+        return {"message": message, "parameters": parameters}
+
+    if not move and not stay:
+        return [line(N_("No VM runs on it."))]
+    said = []
+    if move:
+        names = some(f"{vm['name']} → {vm['host']}" for vm in move)
+        said.append(line(N_("VMs that can move ({count}): {names}."), count=len(move), names=names))
+    if stay:
+        names = some(vm["name"] for vm in stay)
+        said.append(
+            line(
+                N_("VMs that cannot move and are stopped in any case ({count}): {names}."), count=len(stay), names=names
+            )
+        )
+        said += [line(N_("{name}: {reason}"), name=vm["name"], reason=vm["reason"]) for vm in stay[:_MOST_TOLD]]
+    return said
+
+
+@operation("host.drain", roles=SYSTEM_ADMIN, action=N_("Empty for maintenance"), target="host")
+def drain(call: Call, *, host: str, policy: str) -> Answer:
+    """Empty a host for maintenance: its VMs are stopped, with ``move`` started elsewhere, and no others come.
+
+    On a host that is in maintenance already this changes the policy.
+    """
+    found = find(call, Host, host, field="host")
+    if policy not in POLICIES:
+        raise InvalidInput(N_("It must be one of {choices}."), field="policy", choices=", ".join(POLICIES))
+    # From here to the commit no VM is placed on it; one that is placed in a moment finds it taken.
+    charge(call.session, Host, found.id)
+    if found.drain == policy:
+        raise Refused(
+            N_("Host {name} is in maintenance already."),
+            field="host",
+            remedy=N_("Bring it back first."),
+            name=found.name,
+        )
+    edit(call, found, None, {"drain": policy})
+    call.session.execute(
+        update(Machine)
+        .where(Machine.host_id == found.id, Machine.power == Power.ON.value)
+        .values(power=Power.OFF.value, drained_id=found.id)
+        .execution_options(synchronize_session=False)
+    )
+    left = list(
+        call.session.scalars(
+            select(Machine)
+            .where(Machine.drained_id == found.id, Machine.host_id == found.id, Machine.state.not_in(NOWHERE))
+            .order_by(Machine.id)
+            .execution_options(populate_existing=True)
+        )
+    )
+    busy = targets_with_tasks(call.session, [machine.uuid for machine in left], kind="machine.stop")
+    tasks = [str(order_stop(call, machine, force=False)["task"]) for machine in left if machine.uuid not in busy]
+    call.note(found.name, object=found.uuid, policy=policy, vms=some(machine.name for machine in left))
+    call.changed("host", "vm")
+    return {"uuid": found.uuid, "name": found.name, "tasks": tasks}
+
+
+@operation("host.undrain", roles=SYSTEM_ADMIN, action=N_("Bring back from maintenance"), target="host")
+def undrain(call: Call, *, host: str, start: bool = True) -> Answer:
+    """Let a host take VMs again; those that its maintenance stopped start again, unless ``start`` is false."""
+    found = find(call, Host, host, field="host")
+    charge(call.session, Host, found.id)
+    if not found.drain:
+        raise Refused(N_("Host {name} is not in maintenance."), field="host", name=found.name)
+    edit(call, found, None, {"drain": ""})
+    if not start:
+        call.session.execute(
+            update(Machine)
+            .where(Machine.drained_id == found.id)
+            .values(drained_id=None)
+            .execution_options(synchronize_session=False)
+        )
+    count = call.session.scalar(select(func.count()).select_from(Machine).where(Machine.drained_id == found.id)) or 0
+    call.note(found.name, object=found.uuid, start=start, vms=count)
+    call.changed("host", "vm")
+    return {"uuid": found.uuid, "name": found.name, "vms": count}
+
+
+def startable(call: Call) -> list[tuple[int, str]]:
+    """Id and UUID of the VMs that maintenance switched off, that are off, and that may start now; in order."""
+    rows = call.session.execute(
+        select(Machine.id, Machine.uuid)
+        .join(Host, Host.id == Machine.drained_id)
+        .where(Machine.power == Power.OFF.value, Machine.state.in_(NOWHERE), Host.drain != "stop")
+        .order_by(Machine.id)
+    ).all()
+    return [(row.id, row.uuid) for row in rows]
+
+
+def start_again(call: Call, machine_id: int) -> bool:
+    """Start a VM that maintenance switched off, where it can run; whether it was still waiting.
+
+    Raises:
+        DosvmError: no host can run it now, or its project may not.
+    """
+    waiting = select(Machine).where(
+        Machine.id == machine_id, Machine.drained_id.is_not(None), Machine.power == Power.OFF.value
+    )
+    machine = call.session.scalar(waiting)
+    if machine is None:
+        return False
+    charge(call.session, Project, machine.project_id)
+    # Whoever was faster has committed before the project could be charged.
+    if call.session.scalar(waiting.execution_options(populate_existing=True)) is None:
+        return False
+    power_on(call, machine.uuid, machine.project_id)
+    return True
+
+
+def say_why(call: Call, machine_id: int, error: DosvmError) -> None:
+    """Write why a VM that waits does not start, for those who look at it."""
+    text = json.dumps(error.to_wire(), ensure_ascii=False, default=str)
+    done = call.session.execute(
+        update(Machine)
+        .where(
+            Machine.id == machine_id,
+            Machine.drained_id.is_not(None),
+            Machine.power == Power.OFF.value,
+            Machine.start_error != text,
+        )
+        .values(start_error=text)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount:  # type: ignore[attr-defined]
+        call.changed("vm")

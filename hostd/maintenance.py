@@ -1,0 +1,57 @@
+"""Starts again what the maintenance of a host switched off, as soon as some host may and can run it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from core.clock import Clock
+from core.errors import Conflict, DatabaseUnavailable, DosvmError
+from core.services.dispatch import Services
+from core.services.maintenance import say_why, start_again, startable
+from hostd.backoff import Backoff
+
+
+class Maintenance:
+    """Looks whether a VM that waits can start; every hostd does, and whoever is first starts it."""
+
+    def __init__(self, services: Services, clock: Clock) -> None:
+        self._services = services
+        self._backoff = Backoff(clock)
+        self._waiting: set[str] = set()
+        self._hosts: frozenset[tuple[int, str]] = frozenset()
+
+    def concerns(self, topics: frozenset[str]) -> bool:
+        """Whether news of these kinds are a reason to look at once; that a VM stopped is news of its host as well."""
+        return "host" in topics
+
+    def look(self) -> None:
+        """Look once, and start what can be started.
+
+        Raises:
+            DosvmError: the database does not answer.
+        """
+        found = self._services.reading(startable)
+        hosts = frozenset((view.id, view.state) for view in self._services.cloud.hosts())
+        gone = self._waiting - {uuid for _id, uuid in found}
+        if hosts != self._hosts:
+            # What no host could run may find one now.
+            gone |= self._waiting
+        self._hosts, self._waiting = hosts, {uuid for _id, uuid in found}
+        for uuid in gone:
+            self._backoff.forget(uuid)
+        for machine_id, uuid in found:
+            if self._backoff.due(uuid):
+                self._start(machine_id, uuid)
+
+    def _start(self, machine_id: int, uuid: str) -> None:
+        try:
+            self._services.duty(partial(start_again, machine_id=machine_id))
+            self._backoff.forget(uuid)
+        except Conflict:
+            return  # somebody was faster; what is left is seen at the next look
+        except DatabaseUnavailable:
+            raise
+        except DosvmError as error:
+            self._backoff.tried(uuid)
+            why = error
+            self._services.duty(lambda call: say_why(call, machine_id, why))

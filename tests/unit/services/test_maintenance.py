@@ -1,0 +1,251 @@
+"""A host is emptied for maintenance and brought back: what moves, what waits, and what nobody starts meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from core.clock import Clock
+from core.errors import InUse, InvalidInput, Refused, sentence
+from core.model import Machine, Task, TaskState
+from hostd.maintenance import Maintenance
+from tests.fakes import rack
+from tests.fakes.cloud import StillCloud
+from tests.fakes.office import GIB, Office, Person
+
+
+@pytest.fixture
+def web(office: Office) -> Person:
+    """Project ``web`` on h1 and h2: ``free-1`` runs on h1, and ``tied-1``, whose disk is there."""
+    admin = rack.web(office, hosts=2)
+    rack.instance(admin, "free")
+    disk = rack.disk(office, admin, "disk-1")
+    rack.instance(admin, "tied", disks=[{"volume": disk, "bus": "virtio"}])
+    for name in ("free", "tied"):
+        admin("vm.add", name=f"{name}-1", instance=name)
+        admin("vm.start", vm=f"{name}-1", host="h1")
+    rack.work(office, "h1")
+    return admin
+
+
+@pytest.fixture
+def duty(office: Office, clock: Clock) -> Maintenance:
+    """What every hostd does for VMs that wait."""
+    return Maintenance(office.services, clock)
+
+
+def host(office: Office, name: str = "h1") -> dict[str, Any]:
+    return office.sysadm("host.show", host=name)
+
+
+def vm(person: Person, name: str) -> tuple[str, str, str, str]:
+    row = person("vm.show", vm=name)
+    return row["power"], row["state"], row["host"], row["waits_for"]
+
+
+def is_up(office: Office, name: str, state: str) -> None:
+    cloud = office.services.cloud
+    assert isinstance(cloud, StillCloud)
+    cloud.change(rack.host_id(office, name), state=state)
+
+
+def test_the_plan_names_what_moves_and_what_cannot_and_changes_nothing(office: Office, web: Person) -> None:
+    plan = office.sysadm("host.drain-plan", host="h1")
+    assert plan["move"] == [{"name": "free-1", "host": "h2"}]
+    assert [one["name"] for one in plan["stay"]] == ["tied-1"]
+    text = [sentence(line) for line in plan["lines"]]
+    assert text == [
+        "VMs that can move (1): free-1 → h2.",
+        "VMs that cannot move and are stopped in any case (1): tied-1.",
+        "tied-1: A disk of VM tied-1 is not on host h2.",
+    ]
+    assert host(office)["state"] == "up"
+    assert vm(web, "free-1") == ("on", "running", "h1", "")
+    assert [sentence(line) for line in office.sysadm("host.drain-plan", host="h2")["lines"]] == ["No VM runs on it."]
+
+
+def test_the_plan_fills_other_hosts_only_as_far_as_they_go(office: Office, web: Person) -> None:
+    office.sysadm("host.edit", host="h2", max_vcpus=1)
+    web("vm.add", name="free-2", instance="free")
+    web("vm.start", vm="free-2", host="h1")
+    rack.work(office, "h1")
+    plan = office.sysadm("host.drain-plan", host="h1")
+    assert plan["move"] == [{"name": "free-1", "host": "h2"}]
+    assert [one["name"] for one in plan["stay"]] == ["free-2", "tied-1"]
+    assert "runs 1 of 1 VCPUs" in sentence(plan["lines"][2])
+
+
+def test_emptied_by_moving_and_brought_back(office: Office, web: Person, duty: Maintenance) -> None:
+    done = office.sysadm("host.drain", host="h1", policy="move")
+    assert len(done["tasks"]) == 2
+    row = host(office)
+    assert (row["state"], row["drain"], row["vms"], row["waiting"]) == ("draining", "move", 0, 2)
+    duty.look()
+    assert vm(web, "free-1") == ("off", "running", "h1", "h1"), "it may still run here: it starts nowhere yet"
+    rack.work(office, "h1")
+    assert host(office)["state"] == "drained"
+    duty.look()
+    assert vm(web, "free-1") == ("on", "starting", "h2", "")
+    assert rack.work(office, "h2") == ["machine.start"]
+    # What cannot move says why, and waits.
+    assert vm(web, "tied-1") == ("off", "off", "", "h1")
+    assert web("vm.show", vm="tied-1")["start_error"]
+    row = host(office)
+    assert (row["state"], row["waiting"]) == ("drained", 1)
+
+    assert office.sysadm("host.undrain", host="h1")["vms"] == 1
+    assert host(office)["state"] == "up"
+    office.services.clock.sleep(10)
+    duty.look()
+    assert rack.work(office, "h1") == ["machine.start"]
+    assert vm(web, "tied-1") == ("on", "running", "h1", "")
+    assert web("vm.show", vm="tied-1")["start_error"] == ""
+    assert vm(web, "free-1") == ("on", "running", "h2", ""), "what moved stays where it is"
+
+
+def test_emptied_by_stopping_waits_for_its_host(office: Office, web: Person, duty: Maintenance) -> None:
+    office.sysadm("host.drain", host="h1", policy="stop")
+    rack.work(office, "h1")
+    duty.look()
+    assert vm(web, "free-1") == ("off", "off", "", "h1")
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    assert {vm(web, name)[0] for name in ("free-1", "tied-1")} == {"on"}
+
+
+def test_what_shall_stay_off_stays_off(office: Office, web: Person, duty: Maintenance) -> None:
+    office.sysadm("host.drain", host="h1", policy="stop")
+    rack.work(office, "h1")
+    # One is said to stay off by its own admin, the other by who brings the host back.
+    assert "task" not in web("vm.stop", vm="free-1")
+    with pytest.raises(Refused, match="off already"):
+        web("vm.stop", vm="free-1")
+    assert host(office)["waiting"] == 1
+    office.sysadm("host.undrain", host="h1", start=False)
+    duty.look()
+    assert vm(web, "free-1") == vm(web, "tied-1") == ("off", "off", "", "")
+
+
+def test_an_admin_may_start_elsewhere_what_was_stopped(office: Office, web: Person, duty: Maintenance) -> None:
+    office.sysadm("host.drain", host="h1", policy="stop")
+    rack.work(office, "h1")
+    with pytest.raises(Refused, match="Host h1 is in maintenance"):
+        web("vm.start", vm="free-1", host="h1")
+    with pytest.raises(Refused, match="in maintenance"):
+        web("vm.start", vm="tied-1")
+    assert web("vm.start", vm="free-1")["host"] == "h2"
+    rack.work(office, "h2")
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    assert vm(web, "free-1") == ("on", "running", "h2", "")
+
+
+def test_a_changed_policy_moves_what_was_stopped(office: Office, web: Person, duty: Maintenance) -> None:
+    office.sysadm("host.drain", host="h1", policy="stop")
+    rack.work(office, "h1")
+    with pytest.raises(Refused, match="already"):
+        office.sysadm("host.drain", host="h1", policy="stop")
+    assert office.sysadm("host.drain", host="h1", policy="move")["tasks"] == []
+    duty.look()
+    assert vm(web, "free-1")[:3] == ("on", "starting", "h2")
+
+
+def test_brought_back_before_it_is_empty_everything_runs_again(office: Office, web: Person, duty: Maintenance) -> None:
+    office.sysadm("host.drain", host="h1", policy="stop")
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    rack.work(office, "h1")
+    duty.look()
+    assert {vm(web, name)[0] for name in ("free-1", "tied-1")} == {"on"}
+
+
+def test_a_host_that_is_down_is_waited_for(office: Office, web: Person, duty: Maintenance) -> None:
+    office.sysadm("host.drain", host="h1", policy="stop")
+    rack.work(office, "h1")
+    is_up(office, "h1", "down")
+    assert host(office)["state"] == "down"
+    with pytest.raises(InUse, match="free-1"):
+        office.sysadm("host.delete", host="h1")
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    assert vm(web, "free-1")[:3] == ("on", "starting", "h2"), "it is bound to nothing on its host"
+    assert vm(web, "tied-1") == ("off", "off", "", "h1")
+    is_up(office, "h1", "up")
+    duty.look()
+    assert vm(web, "tied-1")[0] == "on"
+
+
+def test_many_hostds_start_it_once(office: Office, web: Person, clock: Clock) -> None:
+    office.sysadm("host.drain", host="h1", policy="move")
+    rack.work(office, "h1")
+    for one in [Maintenance(office.services, clock) for _ in range(3)]:
+        one.look()
+    queued = office.services.database.read(
+        lambda s: s.scalars(select(Task.kind).where(Task.state == TaskState.QUEUED.value)).all()
+    )
+    assert queued == ["machine.start"]
+
+
+def test_a_quota_that_others_used_up_meanwhile_holds(office: Office, web: Person, duty: Maintenance) -> None:
+    office.sysadm("host.drain", host="h1", policy="stop")
+    rack.work(office, "h1")
+    office.sysadm("project.configure", project="web", max_vcpus=1)
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    powers = {name: vm(web, name)[0] for name in ("free-1", "tied-1")}
+    assert sorted(powers.values()) == ["off", "on"]
+    (left,) = (name for name, power in powers.items() if power == "off")
+    assert "VCPUs" in web("vm.show", vm=left)["start_error"]["message"]
+    office.sysadm("project.configure", project="web", max_vcpus=2)
+    office.services.clock.sleep(10)
+    duty.look()
+    assert vm(web, left)[0] == "on"
+
+
+def test_a_vm_whose_start_failed_is_held_too(office: Office, web: Person, duty: Maintenance) -> None:
+    office.services.database.write(
+        lambda s: s.execute(update(Machine).where(Machine.name == "tied-1").values(state="failed"))
+    )
+    assert len(office.sysadm("host.drain", host="h1", policy="stop")["tasks"]) == 1
+    rack.work(office, "h1")
+    assert host(office)["state"] == "drained"
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    assert vm(web, "tied-1")[0] == "on"
+
+
+def test_a_deleted_project_does_not_come_back_with_the_host(office: Office, web: Person, duty: Maintenance) -> None:
+    office.sysadm("host.drain", host="h1", policy="stop")
+    rack.work(office, "h1")
+    office.sysadm("project.delete", project="web", everything=True)
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    assert {rack.machine(office, name).power for name in ("free-1", "tied-1")} == {"off"}
+
+
+def test_hosts_in_maintenance_are_found_by_their_state(office: Office, web: Person) -> None:
+    def shown(state: str) -> list[str]:
+        return office.sysadm.names("host.list", filters={"state": state})
+
+    assert (shown("up"), shown("draining"), shown("drained")) == (["h1", "h2"], [], [])
+    office.sysadm("host.drain", host="h1", policy="move")
+    assert (shown("up"), shown("draining"), shown("drained")) == (["h2"], ["h1"], [])
+    rack.work(office, "h1")
+    assert (shown("up"), shown("draining"), shown("drained")) == (["h2"], [], ["h1"])
+    assert office.sysadm.names("host.list", sort="state") == ["h1", "h2"]
+
+
+def test_what_makes_no_sense_is_refused(office: Office, web: Person) -> None:
+    with pytest.raises(InvalidInput, match="move, stop"):
+        office.sysadm("host.drain", host="h1", policy="burn")
+    with pytest.raises(Refused, match="not in maintenance"):
+        office.sysadm("host.undrain", host="h1")
+
+
+def test_new_vms_keep_away(office: Office, web: Person) -> None:
+    office.sysadm("host.drain", host="h2", policy="move")
+    rack.instance(web, "big", memory=GIB)
+    web("vm.add", name="big-1", instance="big")
+    assert web("vm.start", vm="big-1")["host"] == "h1"
