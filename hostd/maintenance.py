@@ -17,8 +17,8 @@ class Maintenance:
     def __init__(self, services: Services, clock: Clock) -> None:
         self._services = services
         self._backoff = Backoff(clock)
-        self._waiting: set[str] = set()
-        self._hosts: frozenset[tuple[int, str]] = frozenset()
+        self._waiting: dict[str, str] = {}
+        self._hosts: frozenset[tuple[int, str, str]] = frozenset()
 
     def concerns(self, topics: frozenset[str]) -> bool:
         """Whether news of these kinds are a reason to look at once; that a VM stopped is news of its host as well."""
@@ -31,15 +31,14 @@ class Maintenance:
             DosvmError: the database does not answer.
         """
         found = self._services.reading(startable)
-        hosts = frozenset((view.id, view.state) for view in self._services.cloud.hosts())
-        gone = self._waiting - {uuid for _id, uuid in found}
-        if hosts != self._hosts:
-            # What no host could run may find one now.
-            gone |= self._waiting
-        self._hosts, self._waiting = hosts, {uuid for _id, uuid in found}
-        for uuid in gone:
-            self._backoff.forget(uuid)
-        for machine_id, uuid in found:
+        hosts = frozenset((view.id, view.state, view.hypervisor_error) for view in self._services.cloud.hosts())
+        waiting = {uuid: drain for _id, uuid, drain in found}
+        for uuid, drain in self._waiting.items():
+            # What no host could run may find one now: one that changed, or the one that it left.
+            if hosts != self._hosts or waiting.get(uuid) != drain:
+                self._backoff.forget(uuid)
+        self._hosts, self._waiting = hosts, waiting
+        for machine_id, uuid, _drain in found:
             if self._backoff.due(uuid):
                 self._start(machine_id, uuid)
 

@@ -67,6 +67,7 @@ class Request:
         group: the host group its instance is bound to.
         disks: the hosts its disks are bound to; with more than one no host can run it.
         only: the host that was asked for, or that it cannot leave now.
+        home: the host that it goes back to if that can run it.
     """
 
     vcpus: int
@@ -77,6 +78,7 @@ class Request:
     group: int | None = None
     disks: frozenset[int] = frozenset()
     only: int | None = None
+    home: int | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,8 @@ def nearest_first(hosts: Iterable[HostState], placement: Placement) -> list[tupl
     return sorted(known, key=lambda pair: (-pair[1], pair[0].name, pair[0].id))
 
 
-def _rank(host: HostState, request: Request) -> tuple[float, float, str, int]:
+def _rank(host: HostState, request: Request) -> tuple[bool, float, float, str, int]:
     vcpus = (host.used_vcpus + request.vcpus) / host.max_vcpus
     memory = (host.used_memory + request.memory) / host.max_memory
     # A hundredth more or less promised says less than what its processors really do.
-    return round(max(vcpus, memory), 2), host.load, host.name, host.id
+    return host.id != request.home, round(max(vcpus, memory), 2), host.load, host.name, host.id

@@ -18,13 +18,13 @@ from core.coordination.charges import charge
 from core.coordination.tasks import targets_with_tasks
 from core.errors import DosvmError, InvalidInput, Refused
 from core.i18n import N_
-from core.model import Host, Machine, Power, Project
+from core.model import Host, Machine, Power
 from core.services.editing import edit
 from core.services.lookup import find
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 from core.services.power import order_stop
 from core.services.relations import some
-from core.services.starting import NOWHERE, elsewhere, power_on
+from core.services.starting import NOWHERE, elsewhere, overtaken, power_on
 
 #: What is done with the VMs of a host that is emptied.
 POLICIES = ("move", "stop")
@@ -41,22 +41,16 @@ def plan(call: Call, *, host: str) -> Answer:
         each that cannot; ``lines``: the same for people.
     """
     found = find(call, Host, host, field="host")
-    taken: dict[int, tuple[int, int]] = {}
     move: list[dict[str, str]] = []
     stay: list[dict[str, Any]] = []
-    for machine_id, name in call.session.execute(_on(found).with_only_columns(Machine.id, Machine.name)).all():
-        try:
-            move.append({"name": name, "host": elsewhere(call, machine_id, found.id, taken)})
-        except DosvmError as error:
+    on = select(Machine.id).where(Machine.host_id == found.id, Machine.power == Power.ON.value)
+    for name, there in elsewhere(call, list(call.session.scalars(on)), found.id):
+        if isinstance(there, DosvmError):
             # A remedy that is only the reasons belongs to the sentence.
-            reasons = error.parameters.get("reasons")
-            stay.append({"name": name, "reason": reasons or [error.to_wire()]})
+            stay.append({"name": name, "reason": there.parameters.get("reasons") or [there.to_wire()]})
+        else:
+            move.append({"name": name, "host": there})
     return {"uuid": found.uuid, "name": found.name, "move": move, "stay": stay, "lines": _lines(move, stay)}
-
-
-def _on(host: Host) -> Any:
-    """The VMs of a host that shall run."""
-    return select(Machine).where(Machine.host_id == host.id, Machine.power == Power.ON.value).order_by(Machine.name)
 
 
 def _lines(move: Sequence[dict[str, str]], stay: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -143,35 +137,32 @@ def undrain(call: Call, *, host: str, start: bool = True) -> Answer:
     return {"uuid": found.uuid, "name": found.name, "vms": count}
 
 
-def startable(call: Call) -> list[tuple[int, str]]:
-    """Id and UUID of the VMs that maintenance switched off, that are off, and that may start now; in order."""
+def startable(call: Call) -> list[tuple[int, str, str]]:
+    """The VMs that maintenance switched off, that are off, and that may start now, in order.
+
+    Returns:
+        Id and UUID of each, and how the host that it left is kept empty now, or an empty word.
+    """
     rows = call.session.execute(
-        select(Machine.id, Machine.uuid)
+        select(Machine.id, Machine.uuid, Host.drain)
         .join(Host, Host.id == Machine.drained_id)
         .where(Machine.power == Power.OFF.value, Machine.state.in_(NOWHERE), Host.drain != "stop")
         .order_by(Machine.id)
     ).all()
-    return [(row.id, row.uuid) for row in rows]
+    return [(row.id, row.uuid, row.drain) for row in rows]
 
 
-def start_again(call: Call, machine_id: int) -> bool:
-    """Start a VM that maintenance switched off, where it can run; whether it was still waiting.
+def start_again(call: Call, machine_id: int) -> None:
+    """Start a VM that maintenance switched off, if it still waits: at home if that can run it, or where else it can.
 
     Raises:
+        Conflict: somebody was faster.
         DosvmError: no host can run it now, or its project may not.
     """
-    waiting = select(Machine).where(
-        Machine.id == machine_id, Machine.drained_id.is_not(None), Machine.power == Power.OFF.value
-    )
-    machine = call.session.scalar(waiting)
-    if machine is None:
-        return False
-    charge(call.session, Project, machine.project_id)
-    # Whoever was faster has committed before the project could be charged.
-    if call.session.scalar(waiting.execution_options(populate_existing=True)) is None:
-        return False
-    power_on(call, machine.uuid, machine.project_id)
-    return True
+    found = call.session.execute(select(Machine.uuid, Machine.project_id).where(Machine.id == machine_id)).one_or_none()
+    if found is None:
+        raise overtaken()
+    power_on(call, found.uuid, found.project_id, if_waiting=True)
 
 
 def say_why(call: Call, machine_id: int, error: DosvmError) -> None:

@@ -57,7 +57,7 @@ _SENTENCES = {
 }
 
 
-def power_on(call: Call, vm: str, project_id: int, *, wanted: Host | None = None) -> Answer:
+def power_on(call: Call, vm: str, project_id: int, *, wanted: Host | None = None, if_waiting: bool = False) -> Answer:
     """Place a VM on a host and order its start there.
 
     Everything that decides is read after the project was charged, and written only if the chosen host, charged
@@ -68,6 +68,7 @@ def power_on(call: Call, vm: str, project_id: int, *, wanted: Host | None = None
         vm: the VM.
         project_id: its project.
         wanted: the host that was asked for.
+        if_waiting: only if it still waits for the end of a host's maintenance.
 
     Returns:
         ``task``, ``uuid``, ``name`` and ``host``.
@@ -85,6 +86,8 @@ def power_on(call: Call, vm: str, project_id: int, *, wanted: Host | None = None
         raise not_one(Machine, vm, len(machines), field="vm")
     row = rows[0]
     machine: Machine = row.Machine
+    if if_waiting and (machine.drained_id is None or machine.power == Power.ON.value):
+        raise overtaken()
     _refuse_start(row)
     more = (0, 0) if machine.power == Power.ON.value else (row.vcpus, row.memory)
     fit_vcpus(row.project, row.max_vcpus, int(row.used_vcpus), more[0])
@@ -191,32 +194,40 @@ def _refuse_start(row: Row[Any]) -> None:
         )
 
 
-def elsewhere(call: Call, machine_id: int, leaving: int, taken: dict[int, tuple[int, int]]) -> str:
-    """The name of the host on which a VM would be started if it left the one it is on; nothing is changed.
+def elsewhere(call: Call, machine_ids: Sequence[int], leaving: int) -> list[tuple[str, str | DosvmError]]:
+    """Where VMs would be started if they left the host they are on, one after the other; nothing is changed.
 
     Args:
         call: the operation's call.
-        machine_id: the VM.
-        leaving: the host that it leaves.
-        taken: host id -> VCPUs and memory that VMs asked about before will take there; this one's are added.
+        machine_ids: the VMs.
+        leaving: the host that they leave.
 
-    Raises:
-        Refused: no other host can run it; says why.
+    Returns:
+        The name of each VM, in the order of the names, and the name of its host; or why no other can run it.
     """
-    rows = call.session.execute(_surroundings().where(Machine.id == machine_id)).all()
-    hosts = []
-    for host in _hosts(call, rows):
-        vcpus, memory = taken.get(host.id, (0, 0))
-        used_vcpus, used_memory = host.used_vcpus + vcpus, host.used_memory + memory
-        drained = host.drained or host.id == leaving
-        hosts.append(replace(host, used_vcpus=used_vcpus, used_memory=used_memory, drained=drained))
-    placement = place(hosts, _request(rows, None))
-    found = placement.host
-    if found is None:
-        raise _nowhere(rows[0], [host for host in hosts if host.id != leaving] or hosts, placement)
-    vcpus, memory = taken.get(found.id, (0, 0))
-    taken[found.id] = vcpus + rows[0].vcpus, memory + rows[0].memory
-    return found.name
+    vms: dict[int, list[Row[Any]]] = {}
+    found = _surroundings().where(Machine.id.in_(machine_ids)).order_by(Machine.name, Machine.id)
+    for row in call.session.execute(found).all():
+        vms.setdefault(row.Machine.id, []).append(row)
+    taken: dict[int, tuple[int, int]] = {}
+    plan: list[tuple[str, str | DosvmError]] = []
+    for rows in vms.values():
+        hosts = []
+        for host in _hosts(call, rows):
+            vcpus, memory = taken.get(host.id, (0, 0))
+            used_vcpus, used_memory = host.used_vcpus + vcpus, host.used_memory + memory
+            drained = host.drained or host.id == leaving
+            hosts.append(replace(host, used_vcpus=used_vcpus, used_memory=used_memory, drained=drained))
+        row, placement = rows[0], place(hosts, _request(rows, None))
+        chosen = placement.host
+        if chosen is None:
+            others = [host for host in hosts if host.id != leaving] or hosts
+            plan.append((row.Machine.name, _nowhere(row, others, placement)))
+            continue
+        vcpus, memory = taken.get(chosen.id, (0, 0))
+        taken[chosen.id] = vcpus + row.vcpus, memory + row.memory
+        plan.append((row.Machine.name, chosen.name))
+    return plan
 
 
 def _request(rows: Sequence[Row[Any]], only: int | None) -> Request:
@@ -230,6 +241,7 @@ def _request(rows: Sequence[Row[Any]], only: int | None) -> Request:
         group=row.bound_group,
         disks=frozenset({row.first_disk_host, row.last_disk_host} - {None}),
         only=only,
+        home=row.Machine.drained_id,
     )
 
 
@@ -343,6 +355,7 @@ def _switch_on(call: Call, row: Row[Any], host: HostState) -> None:
         "vm_id": machine.id,
         "vm_epoch": machine.epoch,
         "vm_power": machine.power,
+        "vm_drained": machine.drained_id or 0,
         "vm_host": host.id,
         "most_vcpus": host.max_vcpus - row.vcpus,
         "most_memory": host.max_memory - row.memory,
@@ -361,6 +374,8 @@ def _switch() -> Update:
             machine.id == bindparam("vm_id"),
             machine.epoch == bindparam("vm_epoch"),
             machine.power == bindparam("vm_power"),
+            # Somebody may have said meanwhile that it shall stay off when maintenance ends.
+            func.coalesce(machine.drained_id, 0) == bindparam("vm_drained"),
             _promised(Instance.vcpus) <= bindparam("most_vcpus"),
             _promised(Instance.memory) <= bindparam("most_memory"),
             # Its maintenance may have begun after it was chosen.

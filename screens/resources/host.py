@@ -37,6 +37,7 @@ def _leaves_room(value: Any, row: Row) -> Finding | None:
     )
 
 
+STATES = ("up", "draining", "drained", "down", "unknown")
 POLICIES = (("move", N_("move VMs, stop the others")), ("stop", N_("stop VMs")))
 
 SPEC = ResourceSpec(
@@ -213,7 +214,7 @@ SPEC = ResourceSpec(
         ),
     ),
     filters=(
-        Filter("state", N_("State"), Kind.CHOICE, choices=tuple((word, word) for word in ("up", "down", "unknown"))),
+        Filter("state", N_("State"), Kind.CHOICE, choices=tuple((word, word) for word in STATES)),
         Filter("group", N_("Host group"), Kind.REFERENCE, resource="host-group"),
         Filter("accelerator", N_("Accelerator"), Kind.CHOICE, choices=(("kvm", "KVM"), ("tcg", "TCG"))),
     ),

@@ -54,6 +54,8 @@ ACTIONS = {
     "Enable": N_("Enable"),
     "Freeze": N_("Freeze"),
     "Give up": N_("Give up"),
+    "Empty for maintenance": N_("Empty for maintenance"),
+    "Bring back from maintenance": N_("Bring back from maintenance"),
     "Grow": N_("Grow"),
     "Power off": N_("Power off"),
     "Power on": N_("Power on"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from tests.lab.host import Answer, LabHost
@@ -57,14 +58,14 @@ class Cloud:
         """Run a command as the project's admin, on the first host unless another is named."""
         return (at or self.lab[0]).dosvm(*words, account=ZHAO[0], password=ZHAO[1], check=check, seconds=seconds)
 
-    def wait_for_hosts(self, seconds: float = 30.0) -> None:
-        """Wait until all hosts are up."""
+    def wait_for_hosts(self, seconds: float = 30.0, *, states: Sequence[str] = ("up",)) -> None:
+        """Wait until all hosts are up; with ``states``, until each is in one of them."""
 
-        def up() -> bool:
+        def there() -> bool:
             rows = self.sysadm("host", "list", "-o", "json", check=False)
-            return rows.code == 0 and [row["state"] for row in rows.data] == ["up"] * len(self.lab.hosts)
+            return rows.code == 0 and [row["state"] in states for row in rows.data] == [True] * len(self.lab.hosts)
 
-        wait_until(up, "hosts that are up", seconds, lambda: "\n".join(host.logs() for host in self.lab.hosts))
+        wait_until(there, f"hosts {states}", seconds, lambda: "\n".join(host.logs() for host in self.lab.hosts))
 
     def add_sample(self) -> None:
         """Register the sample image and add the instance ``sample``."""

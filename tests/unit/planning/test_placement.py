@@ -42,6 +42,8 @@ def request(**values: object) -> Request:
         (host(1), request(disks=frozenset({2})), Obstacle.DISK_ELSEWHERE),
         (host(1), request(disks=frozenset({1, 2})), Obstacle.DISK_ELSEWHERE),
         (host(1), request(only=2), Obstacle.UNWANTED),
+        (host(1, drained=True), request(), Obstacle.MAINTENANCE),
+        (host(1, drained=True, up=False), request(), Obstacle.MAINTENANCE),
         (host(1, up=False), request(), Obstacle.DOWN),
         (host(1, hypervisor_error="gone"), request(), Obstacle.HYPERVISOR),
         (host(1), request(accelerator="kvm"), Obstacle.NO_KVM),
@@ -57,6 +59,14 @@ def request(**values: object) -> Request:
 )
 def test_what_keeps_a_host_from_running_a_vm(one: HostState, asked: Request, obstacle: Obstacle | None) -> None:
     assert obstacle_of(one, asked) is obstacle
+
+
+def test_home_wins_if_it_can_run_it() -> None:
+    hosts = [host(1, used_vcpus=4), host(2)]
+    assert place(hosts, request()).host == hosts[1]
+    assert place(hosts, request(home=1)).host == hosts[0]
+    full = [host(1, used_vcpus=8), host(2)]
+    assert place(full, request(home=1)).host == full[1]
 
 
 def test_the_least_loaded_wins() -> None:

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import select, update
 
 from core.clock import Clock
-from core.errors import InUse, InvalidInput, Refused, sentence
+from core.errors import Conflict, InUse, InvalidInput, Refused, sentence
 from core.model import Machine, Task, TaskState
 from hostd.maintenance import Maintenance
 from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office, Person
+from tests.unit.services.test_limits_race import at_once
 
 
 @pytest.fixture
@@ -249,3 +250,96 @@ def test_new_vms_keep_away(office: Office, web: Person) -> None:
     rack.instance(web, "big", memory=GIB)
     web("vm.add", name="big-1", instance="big")
     assert web("vm.start", vm="big-1")["host"] == "h1"
+
+
+def test_what_was_stopped_goes_home_although_another_host_has_more_room(
+    office: Office, web: Person, duty: Maintenance
+) -> None:
+    office.host("h3", cores=64, memory=512 * GIB)
+    office.sysadm("host-group.add", name="more", hosts=["h3"], projects=["web"])
+    office.sysadm("host.drain", host="h1", policy="stop")
+    rack.work(office, "h1")
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    assert vm(web, "free-1") == ("on", "starting", "h1", "")
+
+
+def test_a_vm_that_waited_for_long_starts_at_once_when_its_host_is_back(
+    office: Office, web: Person, duty: Maintenance
+) -> None:
+    office.sysadm("host.drain", host="h1", policy="move")
+    rack.work(office, "h1")
+    for _ in range(20):
+        duty.look()
+        office.services.clock.sleep(400)
+    duty.look()
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    assert vm(web, "tied-1")[0] == "on"
+
+
+def test_a_disabled_instance_stays_off_when_the_host_is_back(office: Office, web: Person, duty: Maintenance) -> None:
+    office.sysadm("host.drain", host="h1", policy="stop")
+    rack.work(office, "h1")
+    web("instance.disable", instance="free")
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    web("instance.enable", instance="free")
+    duty.look()
+    assert vm(web, "free-1") == ("off", "off", "", "")
+    assert vm(web, "tied-1")[0] == "on"
+
+
+def test_emptied_twice_everything_waits_for_the_second_end(office: Office, web: Person, duty: Maintenance) -> None:
+    office.sysadm("host.drain", host="h1", policy="stop")
+    office.sysadm("host.undrain", host="h1")
+    office.sysadm("host.drain", host="h1", policy="stop")
+    assert rack.work(office, "h1") == ["machine.stop", "machine.stop"], "each is stopped once"
+    duty.look()
+    assert {vm(web, name) for name in ("free-1", "tied-1")} == {("off", "off", "", "h1")}
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    assert sorted(rack.work(office, "h1")) == ["machine.start", "machine.start"]
+
+
+def test_whoever_says_off_at_the_moment_of_the_return_is_obeyed(office: Office, web: Person, clock: Clock) -> None:
+    web("vm.stop", vm="tied-1")
+    for _turn in range(8):
+        office.sysadm("host.drain", host="h1", policy="stop")
+        while rack.work(office, "h1"):
+            pass
+        office.sysadm("host.undrain", host="h1")
+        assert vm(web, "free-1") == ("off", "off", "", "h1")
+        looks = [Maintenance(office.services, clock).look for _ in range(2)]
+        ends = at_once([lambda: web("vm.stop", vm="free-1"), *looks])
+        assert ends[1:] == [None, None]
+        if ends[0] is None:
+            assert vm(web, "free-1")[::3] == ("off", "")
+            while rack.work(office, "h1"):
+                pass
+            web("vm.start", vm="free-1", host="h1")
+        else:
+            assert isinstance(ends[0], Conflict)
+            assert vm(web, "free-1")[::2] == ("on", "h1")
+        while rack.work(office, "h1"):
+            pass
+
+
+def test_a_vm_that_is_started_while_its_host_is_emptied_is_not_left_on_it(office: Office, web: Person) -> None:
+    number = rack.host_id(office, "h1")
+    for turn in range(8):
+        rack.instance(web, f"shop{turn}")
+        web("vm.add", name=f"shop{turn}-1", instance=f"shop{turn}")
+        ends = at_once(
+            [
+                lambda turn=turn: web("vm.start", vm=f"shop{turn}-1", host="h1"),  # type: ignore[misc]
+                lambda: office.sysadm("host.drain", host="h1", policy="stop"),
+            ]
+        )
+        assert ends[1] is None, ends[1]
+        assert ends[0] is None or isinstance(ends[0], Refused | Conflict), ends[0]
+        on = office.services.database.read(
+            lambda s: s.scalars(select(Machine.name).where(Machine.host_id == number, Machine.power == "on")).all()
+        )
+        assert on == []
+        office.sysadm("host.undrain", host="h1")
