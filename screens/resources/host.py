@@ -169,7 +169,9 @@ SPEC = ResourceSpec(
                     required=True,
                     default="move",
                     choices=POLICIES,
-                    hint=N_("Moving is to stop it and start it on another host. What is stopped can start again."),
+                    hint=N_(
+                        "A VM moves by being stopped and started on another host; one that cannot move is stopped."
+                    ),
                 ),
             ),
             task=True,
