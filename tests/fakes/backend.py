@@ -107,6 +107,8 @@ def host_row(name: str, **changes: Any) -> Row:
         "cpu_model": "Intel(R) Xeon(R) Gold 6230 CPU @ 2.10GHz",
         "architecture": "x86_64",
         "vms": 14,
+        "drain": "",
+        "waiting": 0,
         "hypervisor_error": "",
         "port_error": None,
         "temporary_error": None,
@@ -649,6 +651,18 @@ class FakeBackend:
             return {**lost, "name": row["name"], "vms": "2 (mail-1, web-1)", "instances": "3 (mail, web, db)"}
         if (resource, verb) == ("host", "abandon"):
             return {}
+        if (resource, verb) == ("host", "drain-plan"):
+            return {"name": arguments["host"], "lines": drain_plan()}
+        if (resource, verb) == ("host", "drain"):
+            row = self._find("host", arguments["host"])
+            row |= {"drain": arguments["policy"], "state": "draining", "waiting": 2}
+            self.ring()
+            return {"name": row["name"], "tasks": [self.start_task("machine.stop", vm) for vm in ("web-1", "mail-1")]}
+        if (resource, verb) == ("host", "undrain"):
+            row = self._find("host", arguments["host"])
+            row |= {"drain": "", "state": "up", "waiting": 0}
+            self.ring()
+            return {"name": row["name"], "vms": 2 if arguments["start"] else 0}
         if resource == "log" and verb == "clearable":
             return {"operations": 1197, "logins": 312}
         if resource == "log" and verb == "clear":
@@ -673,6 +687,24 @@ class FakeBackend:
             self.rows[resource] = [{**r, **changed} if r is row else r for r in self.rows[resource]]
         self.ring()
         return dict(row)
+
+
+def drain_plan() -> list[Row]:
+    """What would become of a host's VMs, in sentences."""
+    reason = [
+        {"message": "A disk of VM {name} is not on host {host}.", "parameters": {"name": "mail-1", "host": "server186"}}
+    ]
+    return [
+        {
+            "message": "VMs that can move ({count}): {names}.",
+            "parameters": {"count": 13, "names": "web-1 → server186, web-2 → server186, 网站-1 → server186 …"},
+        },
+        {
+            "message": "VMs that cannot move and are stopped in any case ({count}): {names}.",
+            "parameters": {"count": 1, "names": "mail-1"},
+        },
+        {"message": "{name}: {reason}", "parameters": {"name": "mail-1", "reason": reason}},
+    ]
 
 
 def contents() -> list[Row]:

@@ -64,6 +64,7 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "project": ("sysadm", ("2", "enter")),
     "vms-of-all": ("sysadm", ("2", "]", "]", "]", "]")),
     "configure-admins": ("sysadm", ("2", "c", "f8")),
+    "drain": ("sysadm", ("4", "m")),
     "host-edit": ("sysadm", ("4", "e")),
     "host-groups": ("sysadm", ("4", "]")),
     "host-group": ("sysadm", ("4", "]", "enter")),
