@@ -1,4 +1,4 @@
-"""A host is emptied from the list of hosts: what would become of its VMs is read first, and the list says how far it is."""
+"""A host is emptied from the list of hosts: the plan is read first, and the list says how far it is."""
 
 from __future__ import annotations
 
