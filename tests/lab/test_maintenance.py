@@ -151,8 +151,8 @@ def test_what_was_stopped_outlives_a_power_cut_and_comes_back(cloud: Cloud) -> N
 def test_a_guest_with_a_system_ends_gently(cloud: Cloud) -> None:
     a, b = cloud.lab.hosts
     cloud.add_sample()
-    uuid = cloud.add_vm("guest", instance="sample", host=a)
     others = _uuids(cloud, "free", "tied")
+    uuid = cloud.add_vm("guest", instance="sample", host=a)
     with a.serial(uuid) as console:
         console.wait_for_shell()
         console.shell("sed -i '2i echo ENDED GENT''LY >/dev/ttyS0' /etc/acpi/PWRF/00000080")
@@ -228,6 +228,8 @@ def test_the_database_dies_while_a_host_is_emptied(cloud: Cloud) -> None:
     before = set(a.qemu_pids())
     with QemuWatch(lab.hosts) as watch:
         _drain(cloud, "move")
+        # The lab's server writes its log to the disk once a second only.
+        time.sleep(2)
         lab.mariadb.kill()
         time.sleep(3)
         lab.start_database()
