@@ -10,7 +10,9 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message_pump import MessagePump
+from textual.reactive import Reactive
 from textual.screen import Screen
+from textual.widget import Widget
 
 from core.errors import DosvmError
 from core.i18n import N_, _, ngettext
@@ -121,6 +123,8 @@ class BaseScreen(Asking, Screen[None]):
     """
     #: The resource this screen is about; decides which menu entries are the present ones.
     resource_name = ""
+    #: Widgets paint themselves when the focus comes and goes; Textual's own paints the whole screen as well.
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
     def __init__(self, context: Context) -> None:
         """Bind it to the context."""

@@ -11,9 +11,9 @@ from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from widgets.glyphs import glyphs
+from widgets.leaf import Leaf
 from widgets.text import fit, one_line, strip_of
 
 
@@ -31,7 +31,7 @@ class Piece(NamedTuple):
     press: str = ""
 
 
-class Bar(Widget):
+class Bar(Leaf):
     """A line made of pieces; when room is short the left part is cut."""
 
     ROLES: ClassVar[tuple[str, ...]] = ("key", "chosen", "muted", "strong", "error", "warning", "success")

@@ -12,9 +12,9 @@ from rich.cells import cell_len
 from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
 from widgets.glyphs import glyphs
+from widgets.leaf import Leaf
 from widgets.text import fit, strip_of
 
 #: Bits of the dots of a braille cell, by line and column.
@@ -37,7 +37,7 @@ class Point:
     high: float | None = None
 
 
-class LineChart(Widget):
+class LineChart(Leaf):
     """One quantity over some time, with its unit, its axes, and its value now or under a cursor.
 
     Only lines that look different are painted again.
@@ -346,7 +346,7 @@ def _round_up(value: float, binary: bool) -> float:
     return next(power * step for step in (1, 2, 5, 10) if power * step >= value)
 
 
-class Gauge(Widget):
+class Gauge(Leaf):
     """A share of a whole as a bar, with the figures in words."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"gauge--success", "gauge--warning", "gauge--error", "gauge--rest"}

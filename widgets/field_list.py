@@ -10,8 +10,8 @@ from rich.style import Style
 from textual import events
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
+from widgets.leaf import Leaf
 from widgets.text import fit, one_line, strip_of, wrap
 
 
@@ -40,7 +40,7 @@ class _Part(NamedTuple):
 COLUMN = 38
 
 
-class FieldList(Widget, can_focus=True):
+class FieldList(Leaf, can_focus=True):
     """Facts, wrapped to the width; arrows scroll when there are more than fit."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from textual import events
+from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
@@ -72,7 +74,11 @@ class FieldInput(Widget):
 
 
 class LineInput(Input):
-    """A line of text, without a frame."""
+    """A line of text, without a frame. Its size is given: typing paints it anew and lays nothing out."""
+
+    #: See :meth:`widgets.keys.OrderedKeys._typed_together`.
+    takes_text = True
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0), layout=False)
 
     DEFAULT_CSS = """
     LineInput, LineInput:ansi {

@@ -18,6 +18,8 @@ from textual.message_pump import MessagePump
 
 #: Seconds after which a key counts as done although its end was not heard of: its widget went away meanwhile.
 _LOST = 0.25
+#: Seconds for which nothing is painted at most because keys wait.
+_HELD = 0.1
 
 
 class KeyDone(Message):
@@ -44,6 +46,7 @@ class OrderedKeys(App[Any]):
         self._key_under_way = False
         self._key_screen: object = None
         self._key_count = 0
+        self._held = False
 
     async def on_event(self, event: events.Event) -> None:
         """Hold keys back while one is under way; everything else as ever."""
@@ -51,6 +54,7 @@ class OrderedKeys(App[Any]):
             if self._key_under_way:
                 if not self._waiting_keys:
                     self._guard()
+                    self._hold()
                 self._waiting_keys.append(event)
             else:
                 await self._take(event)
@@ -61,12 +65,25 @@ class OrderedKeys(App[Any]):
         self._key_under_way = True
         self._key_count += 1
         self._key_screen = self.screen
+        event = self._typed_together(event)
         if self._waiting_keys:
             self._guard()
+        else:
+            self._let_go()
         target = self.focused or self.screen
         await super().on_event(event)
         if not target.post_message(KeyDone(target)):
             self.post_message(KeyDone(target, again=True))
+
+    def _typed_together(self, event: events.Key | events.Paste) -> events.Key | events.Paste:
+        """Characters that wait for a line of text go into it together: each alone costs as much as all of them."""
+        if not self._waiting_keys or not getattr(self.focused, "takes_text", False):
+            return event
+        text = _character(event)
+        while text and self._waiting_keys and (more := _character(self._waiting_keys[0])):
+            text += more
+            self._waiting_keys.popleft()
+        return events.Paste(text) if len(text) > 1 else event
 
     def on_key_done(self, message: KeyDone) -> None:
         """The key has been everywhere it goes; what it set off may still be on its way."""
@@ -105,3 +122,21 @@ class OrderedKeys(App[Any]):
             event = self._waiting_keys.popleft()
             self._key_under_way = True
             self.call_later(self._take, event)
+
+    def _hold(self) -> None:
+        """Paint nothing that the keys which wait will change anyway; not for long, they may be many."""
+        if not self._held:
+            self._held = True
+            self._begin_batch()
+            self.set_timer(_HELD, self._let_go)
+
+    def _let_go(self) -> None:
+        if self._held:
+            self._held = False
+            self._end_batch()
+            self.screen.check_idle()
+
+
+def _character(event: events.Key | events.Paste) -> str:
+    """What a key types; empty for others."""
+    return (event.character or "") if isinstance(event, events.Key) and event.is_printable else ""

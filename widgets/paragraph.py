@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from textual.geometry import Size
 from textual.strip import Strip
-from textual.widget import Widget
 
+from widgets.leaf import Leaf
 from widgets.text import strip_of, wrap
 
 
-class Paragraph(Widget):
+class Paragraph(Leaf):
     """Text over as many lines as it needs."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"paragraph--text"}

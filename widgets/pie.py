@@ -17,9 +17,9 @@ from rich.style import Style
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from widgets.glyphs import glyphs
+from widgets.leaf import Leaf
 from widgets.text import fit, one_line, strip_of
 
 #: Bits of the dots of a braille cell, by line and column.
@@ -96,7 +96,7 @@ def percent(share: float) -> str:
     return "<1%" if share > 0 and whole == 0 else f"{whole}%"
 
 
-class Pie(Widget):
+class Pie(Leaf):
     """A circle with a title above it and the figures below; as large as there is room for."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"pie--title", "pie--chosen", "pie--used", "pie--free", "pie--over"}
@@ -176,7 +176,7 @@ def _centred(pieces: Sequence[tuple[str, Style]], width: int, base: Style) -> St
     return strip_of([(" " * max(0, (width - size) // 2), base), *pieces], width, base)
 
 
-class PieLegend(Widget):
+class PieLegend(Leaf):
     """What the two patterns of circles mean, and more lines below."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"pie--used", "pie--free", "pie--title"}

@@ -9,12 +9,12 @@ from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
+from widgets.leaf import Leaf
 from widgets.text import one_line, strip_of
 
 
-class PushButton(Widget, can_focus=True):
+class PushButton(Leaf, can_focus=True):
     """A word in brackets; Enter, Space or a click presses it. The focus is told by sign, not by colour alone."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"button--focus"}

@@ -9,13 +9,13 @@ from typing import ClassVar
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from widgets.glyphs import glyphs
+from widgets.leaf import Leaf
 from widgets.text import fit, strip_of
 
 
-class SideMenu(Widget, can_focus=True):
+class SideMenu(Leaf, can_focus=True):
     """A column of (name, title) entries; Enter or a click chooses one."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"menu--cursor", "menu--present"}

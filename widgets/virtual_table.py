@@ -15,9 +15,9 @@ from textual import events
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from widgets.column_layout import GUTTER, TableColumn, arrange
+from widgets.leaf import Leaf
 from widgets.pages import Pages, Want
 from widgets.table_lines import Cell, Line, Plan, head_strip, row_strip
 from widgets.text import strip_of, wrap
@@ -25,7 +25,7 @@ from widgets.text import strip_of, wrap
 __all__ = ["Cell", "VirtualTable"]
 
 
-class VirtualTable(Widget, can_focus=True):
+class VirtualTable(Leaf, can_focus=True):
     """A table that shows rows of any kind through two functions: its identity and its cells.
 
     The cursor is on a row, not on a number: it goes with the row when the order changes. Keys: arrows,

@@ -370,9 +370,11 @@ def contains(call: Call, columns: Sequence[ColumnElement[str] | Any], text: str)
     """The condition that one of the columns contains a text, whatever its case; ``%`` and ``_`` are only characters."""
     lowered = text.lower()
     escaped = lowered.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    sqlite = call.session.get_bind().dialect.name == "sqlite"
     # SQLite's own lower() knows ASCII only; the slower one of core.database is needed where case exists beyond it.
+    # For ASCII its LIKE needs neither: it takes no notice of case, in half the time.
     beyond_ascii = any(not c.isascii() and c.lower() != c.upper() for c in text)
-    fold = func.unicode_lower if beyond_ascii and call.session.get_bind().dialect.name == "sqlite" else func.lower
+    fold = (func.unicode_lower if beyond_ascii else lambda column: column) if sqlite else func.lower
     return or_(*(fold(column).like(f"%{escaped}%", escape="\\") for column in columns))
 
 

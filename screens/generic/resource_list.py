@@ -59,10 +59,8 @@ class ResourceList(BaseScreen):
 
     DEFAULT_CSS = """
     ResourceList #filter { height: 1; }
-    ResourceList #search { width: 1fr; display: none; }
-    ResourceList #search.-open { display: block; }
-    ResourceList #slash { width: 2; display: none; }
-    ResourceList #slash.-open { display: block; }
+    ResourceList #search { width: 1fr; }
+    ResourceList #slash { width: 2; }
     ResourceList #chosen { width: 1fr; }
     ResourceList #count { width: 26; }
     ResourceList #pane { background: $surface; padding: 0 1; display: none; }
@@ -87,6 +85,7 @@ class ResourceList(BaseScreen):
         self._fixed = dict(filters or {})
         self._seen_from = title
         self._search = ""
+        self._searching = False
         self._filters: dict[str, Any] = {}
         self._view = view_of(context.settings, spec, context.role)
         self._columns = shown_columns(spec, context.role, self._view, 80)
@@ -448,16 +447,16 @@ class ResourceList(BaseScreen):
         if self.is_framed and not self.query("#search"):
             from widgets.inputs import LineInput
 
-            slash = Bar(id="slash")
+            slash, line = Bar(id="slash"), LineInput(self._search, id="search")
             slash.set([Piece(" /", "key")])
-            self.query_one("#filter").mount(slash, LineInput(self._search, id="search"), before="#chosen")
-
-    @property
-    def _searching(self) -> bool:
-        return bool(self.query("#search.-open"))
+            slash.display = line.display = False
+            self.query_one("#filter").mount(slash, line, before="#chosen")
 
     def _show_search(self, *, shown: bool) -> None:
-        self.query("#search, #slash").set_class(shown, "-open")
+        self._searching = shown
+        # Not by a class: looking through the style sheet for it took as long as the search.
+        for widget in self.query("#search, #slash"):
+            widget.display = shown
         self._show_chosen()
 
     def _close_search(self) -> None:

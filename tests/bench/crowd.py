@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from core.rpc.signature import load_key
 from hostd import settings
-from hostd.daemon import Daemon
+from hostd.daemon import Daemon, settle
 
 #: Rows changed each time, and times per second.
 ROWS, TIMES = 50, 20
@@ -45,6 +45,7 @@ def main() -> None:
     daemon.collector.start()
     daemon.heartbeat.start()
     daemon.server.start()
+    settle()
     if os.environ.get("CROWD_CHANGES"):
         threading.Thread(target=_change, args=(daemon, ended), daemon=True).start()
     ended.wait()
