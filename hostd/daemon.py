@@ -308,8 +308,9 @@ class Daemon:
 
 
 def settle() -> None:
-    """Take what the start has made out of the collector's sight: it stays, and looking through it again and again
-    cost some milliseconds of every list.
+    """Take what the start has made out of the garbage collector's sight.
+
+    It stays anyway, and looking through it again and again cost some milliseconds of every list.
     """
     gc.collect()
     gc.freeze()
