@@ -106,7 +106,9 @@ class Console(Reach):
             self._enter()
 
     def _take_over(self, user: Mapping[str, Any]) -> None:
-        """The console becomes this person's: colours, language, lists."""
+        """The console becomes this person's: colours, language, lists, and none of the tasks of who was here before."""
+        if user.get("name") != self.context.account:
+            self.context.tasks, self._clipboard = TaskBook(), ""
         self.context.user = dict(user)
         self._chosen.load(self.context.account, user.get("preferences"))
         if self._chosen.language and self._chosen.language != language():
@@ -125,12 +127,16 @@ class Console(Reach):
             self._ask_whether_empty()
 
     def _ask_whether_empty(self) -> None:
+        account = self.context.account
         self.context.courier.send(
-            lambda: self.context.backend.call("cloud.status"), self, self._stands, lambda _error: None
+            lambda: self.context.backend.call("cloud.status"),
+            self,
+            lambda status: self._stands(status) if self.context.account == account else None,
+            lambda _error: None,
         )
 
     def _stands(self, status: Mapping[str, Any]) -> None:
-        if status.get("empty") and not self._offered:
+        if status.get("empty") and not self._offered and not self.at_gate:
             from screens.special.first_run import offer
 
             self._offered = True
@@ -141,17 +147,21 @@ class Console(Reach):
         self._watcher.pause()
         self._offered = False
         patch = self._chosen.change() if self.context.user else {}
-        self.context.courier.send(lambda: self._keep_and_log_out(patch), self, lambda _done: None, lambda _error: None)
+        before = self.context.backend.same_session()
+        self.context.courier.send(
+            lambda: self._keep_and_log_out(before, patch), self, lambda _done: None, lambda _error: None
+        )
         self.context.user = {}
         self._chosen.forget()
-        self.context.tasks = TaskBook()
+        self.context.tasks, self._clipboard = TaskBook(), ""
+        self.clear_notifications()
         self._become(self.login_screen(self.logged_in, next_account))
 
-    def _keep_and_log_out(self, patch: Mapping[str, Any]) -> None:
-        """Runs in a thread: what cannot be kept does not keep anybody logged in."""
+    def _keep_and_log_out(self, before: SessionBackend, patch: Mapping[str, Any]) -> None:
+        """Runs in a thread, of the session ``before``: what cannot be kept does not keep anybody logged in."""
         with contextlib.suppress(DosvmError):
-            self._send_choices(patch)
-        self.context.backend.logout()
+            self._send_choices(before, patch)
+        before.logout()
 
     # -- what a person chose
 
@@ -165,15 +175,20 @@ class Console(Reach):
         self._keeping = False
         patch = self._chosen.change()
         if self.context.user and patch:
+            session, account = self.context.backend.same_session(), self.context.account
             # What cannot be told now is told with the next choice, or on leaving.
             self.context.courier.send(
-                lambda: self._send_choices(patch), self, lambda _done: self._chosen.sent(patch), lambda _error: None
+                lambda: self._send_choices(session, patch),
+                self,
+                lambda _done: self._chosen.sent(patch) if self.context.account == account else None,
+                lambda _error: None,
             )
 
-    def _send_choices(self, patch: Mapping[str, Any]) -> None:
+    @staticmethod
+    def _send_choices(session: SessionBackend, patch: Mapping[str, Any]) -> None:
         if patch:
             text = json.dumps(patch, ensure_ascii=False)
-            self.context.backend.call("profile.set-preferences", preferences=text)
+            session.call("profile.set-preferences", preferences=text)
 
     def keep_choices(self) -> None:
         """On leaving: tell the cloud what it does not know yet of the person's choices; blocks.
@@ -181,7 +196,7 @@ class Console(Reach):
         Raises:
             DosvmError: it cannot be told.
         """
-        self._send_choices(self._chosen.change())
+        self._send_choices(self.context.backend, self._chosen.change())
 
     def _fatal_error(self) -> None:
         """A fault of the console itself: a sentence for the person, the traceback into a file."""

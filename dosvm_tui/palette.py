@@ -187,6 +187,9 @@ class Palette(BaseDialog[None]):
         return Entry(f"pick:{spec.name}:{action.verb}", text, _("action"), run, f"{action.verb} {spec.name}")
 
     def _present(self) -> tuple[ResourceSpec | None, Row | None]:
+        if not self._over.is_framed:
+            # Opened before the screen below was made.
+            return None, None
         if isinstance(self._over, ResourceList):
             return self._over.spec, self._over.table.cursor_row
         if isinstance(self._over, ResourceDetail):

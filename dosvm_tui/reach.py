@@ -11,7 +11,7 @@ from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired
 from core.i18n import N_, _, ngettext
 from dosvm_tui.stage import Stage
 from dosvm_tui.watcher import Deaf, News, Watcher
-from screens.base import BaseScreen
+from screens.base import BaseDialog, BaseScreen
 from screens.context import is_away
 from screens.courier import Answered
 from screens.taskbook import Followed
@@ -67,6 +67,7 @@ class Reach(Stage):
 
     def _password_changed_above(self) -> None:
         self.pop_screen()
+        self._watcher.start()
         self._look_again()
 
     def _lost(self, error: DosvmError) -> None:
@@ -96,6 +97,8 @@ class Reach(Stage):
     def _look_again(self) -> None:
         if self._front is not None:
             self._front.look_again()
+        if isinstance(self.screen, BaseDialog):
+            self.screen.look_again()
 
     def _second(self) -> None:
         """Once a second: the clock, and the tries to reach what is away."""
@@ -167,7 +170,7 @@ class Reach(Stage):
         if front is not None:
             front.show_path()
         top = self.screen
-        if hasattr(top, "tasks_changed"):
+        if hasattr(top, "tasks_changed") and top.is_mounted:
             top.tasks_changed()
         failed = [task for task in ended if task.state == "failed"]
         well = [task for task in ended if task.state == "done"]

@@ -92,9 +92,9 @@ class Settings:
 
     def _take(self, own: Any) -> None:
         own = _object(own)
-        if own.get("theme") in THEMES:
+        if own.get("theme") in list(THEMES):
             self.theme = own["theme"]
-        if own.get("language") in LANGUAGES:
+        if own.get("language") in list(LANGUAGES):
             self.language = own["language"]
         if own.get("pane") in PANES:
             self.pane = own["pane"]

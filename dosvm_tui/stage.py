@@ -16,6 +16,7 @@ from screens.spec import ResourceSpec, Row
 from screens.special import SCREENS
 from widgets.keys import OrderedKeys
 from widgets.sparing import SparingOutput
+from widgets.text import one_line
 
 
 class Stage(SparingOutput, OrderedKeys):
@@ -98,4 +99,5 @@ class Stage(SparingOutput, OrderedKeys):
     def notice(self, text: str, severity: str = "information") -> None:
         """See :class:`screens.context.Desk`."""
         level = "error" if severity == "error" else "warning" if severity == "warning" else "information"
+        text = "\n".join(one_line(line) for line in text.split("\n"))
         self.notify(text, severity=level, timeout=12 if level == "error" else 5, markup=False)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.containers import Horizontal, Vertical
 from textual.message_pump import MessagePump
 from textual.reactive import Reactive
@@ -43,6 +44,8 @@ class Asking(MessagePump):
         failed: Callable[[DosvmError], None] | None = None,
         *,
         key: str = "",
+        front: bool = False,
+        anywhere: bool = False,
     ) -> None:
         """Ask the cloud.
 
@@ -51,23 +54,29 @@ class Asking(MessagePump):
             then: takes the result, in the screen's own time.
             failed: takes the error; otherwise the desk explains it.
             key: a later question of the same key makes the answer to this one meaningless.
+            front: the answer opens something: it counts only while nothing else was opened above this screen.
+            anywhere: somebody changes something: the answer is told although this screen was left meanwhile, to
+                whoever asked, not to who logs in next.
         """
         asked: dict[str, int] = self.__dict__.setdefault("_asked", {})
         number = asked[key] = asked.get(key, 0) + 1
+        app, account = self.app, self.context.account
 
         def fresh() -> bool:
-            return self.is_attached_to_app and (not key or asked[key] == number)
+            there = self.context.account == account if anywhere else self.is_attached_to_app
+            return there and (not key or asked[key] == number)
 
         def well(result: Any) -> None:
             self.context.desk.arrived()
-            if fresh():
+            shown: object = app.screen
+            if fresh() and (not front or shown is self):
                 then(result)
 
         def ill(error: DosvmError) -> None:
             if fresh():
                 (failed or self.context.desk.explain)(error)
 
-        self.context.courier.send(work, self, well, ill)
+        self.context.courier.send(work, app if anywhere else self, well, ill)
 
     @property
     def is_attached_to_app(self) -> bool:
@@ -101,6 +110,39 @@ class BaseDialog(Asking, Dialog[Result]):
     def leave(self) -> None:
         """Close without a result."""
         self.dismiss(None)
+
+    def look_again(self) -> None:
+        """See :meth:`BaseScreen.look_again`."""
+
+    def dismiss(self, result: Result | None = None) -> AwaitComplete:
+        """Close it, and with it the dialogs above it, which ask or explain what is over now.
+
+        Textual closes whatever is on top: an answer that comes while a question is open would close the question,
+        and a second click on a button what lies below. Above it somebody may have to log in again: it waits then.
+        """
+        if self not in self.app.screen_stack:
+            return AwaitComplete()
+        if self.come_to_front():
+            return super().dismiss(result)
+        self._waiting = (result,)
+        return AwaitComplete()
+
+    #: The result it is closed with once nothing lies above it.
+    _waiting: tuple[Result | None] | None = None
+
+    def come_to_front(self) -> bool:
+        """Close the dialogs above it; False, and nothing is closed, when one of the screens above it is none."""
+        stack = self.app.screen_stack
+        above = stack[stack.index(self) + 1 :] if self in stack else []
+        there = all(isinstance(screen, BaseDialog) for screen in above)
+        for _dialog in above if there else ():
+            self.app.pop_screen()
+        return there
+
+    def on_screen_resume(self) -> None:
+        """What closes it came while something lay above it."""
+        if self._waiting is not None:
+            self.dismiss(self._waiting[0])
 
     def retranslate(self) -> None:
         """Say everything in the language now set."""

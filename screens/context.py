@@ -28,6 +28,9 @@ class SessionBackend(Backend, Protocol):
     def logout(self) -> None:
         """End the session."""
 
+    def same_session(self) -> SessionBackend:
+        """A backend that stays with the session of now, whoever logs in here meanwhile."""
+
 
 class Settings(Protocol):
     """A person's own settings; :meth:`save` keeps them."""

@@ -100,6 +100,16 @@ class LineInput(Input):
         """Make a line with a text in it."""
         super().__init__(value, placeholder=placeholder, password=password, compact=True, id=id, select_on_focus=True)
 
+    def action_copy(self) -> None:
+        """What is typed in secret does not go to the clipboard, where it can be read."""
+        if not self.password:
+            super().action_copy()
+
+    def action_cut(self) -> None:
+        """See :meth:`action_copy`."""
+        if not self.password:
+            super().action_cut()
+
 
 class TextInput(LineInput, FieldInput):
     """A value typed as text: names, numbers, sizes, and references, which can be picked from a list as well."""

@@ -20,6 +20,8 @@ from textual.app import App
 from textual.screen import Screen
 from textual.strip import Strip
 
+from widgets.text import one_line
+
 #: A cell: its character and style. The second cell of a wide character has an empty text.
 Cell = tuple[str, Style | None]
 
@@ -71,10 +73,14 @@ def _cells(strip: Strip) -> list[Cell]:
     for text, style, control in strip:
         if control:
             continue
-        if text.isascii():
+        if text.isascii() and text.isprintable():
             cells += [(character, style) for character in text]
             continue
         for character in text:
+            if not character.isprintable() and one_line(character) != character:
+                # Of inputs, which paint what they hold as it is: no sequence in a name reaches the terminal.
+                cells += [(one_line(character), style)] * min(1, cell_len(character))
+                continue
             size = cell_len(character)
             if size:
                 cells.append((character, style))

@@ -12,9 +12,11 @@ from textual.strip import Strip
 
 from widgets.glyphs import glyphs
 
-#: Controls move the cursor, direction marks turn what follows: neither may reach the terminal.
+#: Controls move the cursor, direction marks turn what follows, halves of pairs cannot be written: none may reach the
+#: terminal.
 _HARMFUL = {
     **dict.fromkeys((*range(32), *range(127, 160), 8232, 8233), " "),
+    **dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}"),
     **dict.fromkeys((*range(8206, 8208), *range(8234, 8239), *range(8294, 8298), 65279)),
 }
 

@@ -6,6 +6,7 @@ key, so a change whose answer was lost is asked again and still happens once.
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import Any, Protocol
 
@@ -71,6 +72,10 @@ class HostdBackend:
         if "token" in self._identity:
             self._client.request(LOGOUT, dict(self._identity))
         self._identity = {}
+
+    def same_session(self) -> HostdBackend:
+        """A backend that stays with the session of now, whoever logs in here meanwhile."""
+        return copy.copy(self)
 
     def call(self, operation: str, **arguments: Any) -> Any:
         """See :meth:`Backend.call`; a lost connection is tried once more with the same idempotency key."""

@@ -78,7 +78,9 @@ class ActionRun:
             return
         if action.plan and len(self._rows) == 1:
             arguments = self._reference(self._rows[0])
-            self._ask(lambda: self._context.backend.call(action.plan, **arguments), self._planned)
+            self._ask(
+                lambda: self._context.backend.call(action.plan, **arguments), self._planned, key="form", front=True
+            )
         else:
             self._go_on()
 
@@ -137,6 +139,8 @@ class ActionRun:
             self._ask(
                 lambda: self._call(self._one(), {}, self._action.preview),
                 lambda found: self._question({}, lambda: self._previewed({}, found)),
+                key="form",
+                front=True,
             )
         else:
             self._question({}, self.warning)
@@ -164,7 +168,7 @@ class ActionRun:
         if not self._is_edit:
             self._show_form(None)
         elif self._action.prefill or self._spec.shows_by:
-            self._ask(self._values_now, self._show_form)
+            self._ask(self._values_now, self._show_form, key="form", front=True)
         else:
             self._show_form(self._rows[0])
 
@@ -273,6 +277,7 @@ class ActionRun:
                 lambda: self._call(row, arguments),
                 lambda result: self._went_well([(row, result)]),
                 lambda error: self._went_ill(row, error),
+                anywhere=True,
             )
 
     def _follow(self, row: Row | None, result: Any) -> Followed | None:

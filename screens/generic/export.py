@@ -200,7 +200,8 @@ def open_export(
     def asked(wish: Wish | None) -> None:
         if wish is None:
             return
-        if not wish.path.exists():
+        # Not Path.exists(), which fails for a name that is too long.
+        if not os.path.exists(wish.path):
             _write(context, wish, replace=False)
             return
         question = Confirm(

@@ -179,19 +179,18 @@ class FormDialog(BaseDialog[Any]):
     @property
     def unsaved(self) -> bool:
         """See :class:`screens.base.BaseDialog`."""
-        return self.form.dirty
+        return self._under_way or any(form.dirty for form in self.query(Form))
 
     def leave(self) -> None:
-        """Close it; what was typed is not thrown away without asking."""
-        if not self.form.dirty:
+        """Close it; what was typed is not thrown away without asking, nor is an answer that is on its way."""
+        if not self.unsaved:
             self.dismiss(None)
             return
-        question = Confirm(
-            self.context,
-            lambda: _(N_("Leave the form")),
-            lambda: _(N_("What you typed is not saved. Throw it away?")),
-            lambda: _(N_("Throw away")),
-        )
+        if self._under_way:
+            text, word = N_("This is sent already, and not answered yet. Leave without the answer?"), N_("Leave")
+        else:
+            text, word = N_("What you typed is not saved. Throw it away?"), N_("Throw away")
+        question = Confirm(self.context, lambda: _(N_("Leave the form")), lambda: _(text), lambda: _(word))
 
         def answered(yes: bool | None) -> None:
             if yes:
@@ -260,6 +259,8 @@ class FormDialog(BaseDialog[Any]):
             return
         self._under_way = False
         self._error = error
+        # Whether to leave without the answer is no question any more.
+        self.come_to_front()
         self.query_one("#send", PushButton).set_enabled(True)
         if error.field and self.form.set_error(error.field, error.text()):
             return
@@ -272,6 +273,7 @@ class FormDialog(BaseDialog[Any]):
         from screens.generic.conflict import ConflictDialog, Decision, differences, kept
 
         self._under_way = False
+        self.come_to_front()
         self.query_one("#send", PushButton).set_enabled(True)
         typed, changed = self.form.values(), self.form.changed()
         mine = {key: typed.get(key) for key in changed}

@@ -49,7 +49,9 @@ def view_of(settings: Settings, spec: ResourceSpec, role: str) -> ListView:
     sort = str(kept["sort"]) if "sort" in kept else spec.default_sort
     columns = kept.get("columns")
     known = {column.key: column for column in spec.columns if role in column.roles and column.kind not in _LONG}
-    keys = tuple(dict.fromkeys(key for key in columns if key in known)) if isinstance(columns, list) else ()
+    # Whatever is kept may be of any kind: a list is no key.
+    wanted = [str(key) for key in columns] if isinstance(columns, list) else []
+    keys = tuple(dict.fromkeys(key for key in wanted if key in known))
     column = known.get(sort.lstrip("-"))
     if sort.lstrip("-") != usual.sort and (column is None or not can_sort(column)):
         return replace(usual, columns=keys)

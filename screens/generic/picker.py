@@ -81,6 +81,11 @@ class Picker(BaseDialog[list[Any]]):
         self.table.focus()
         self._pump()
 
+    def look_again(self) -> None:
+        """What could not be asked for while the cloud was away is asked for now."""
+        if self.is_mounted:
+            self._pump()
+
     def _pump(self) -> None:
         want = self.table.wanted()
         if want is None or self._in_flight:
@@ -103,6 +108,7 @@ class Picker(BaseDialog[list[Any]]):
 
     def _came(self, want: Want, answer: Mapping[str, Any]) -> None:
         self._in_flight = False
+        self.query_one("#help", Paragraph).set(self._help())
         self.table.set_placeholder(_(self._spec.empty) if not self._search else _(N_("Nothing found.")))
         self.table.deliver(want, answer["rows"], answer["total"], more=answer.get("more", False))
         self._pump()

@@ -156,8 +156,9 @@ class BulkReport(BaseDialog[list[Any]]):
     # -- shown
 
     def tasks_changed(self) -> None:
-        """There are news of tasks."""
-        self._show()
+        """There are news of tasks; they may come before it is made."""
+        if self.query(VirtualTable):
+            self._show()
 
     def on_virtual_table_highlighted(self, event: VirtualTable.Highlighted) -> None:
         """The whole reason."""

@@ -175,7 +175,7 @@ class ResourceList(BaseScreen):
     def look_again(self) -> None:
         """News: what is on screen is fetched anew, soon."""
         self._news = True
-        if self.is_mounted:
+        if self.is_mounted and self.is_attached_to_app:
             pause = CALM - (self.context.clock.monotonic() - self._looked_at)
             if pause > 0:
                 self.set_timer(pause, self._pump)
@@ -412,8 +412,9 @@ class ResourceList(BaseScreen):
         ActionRun(self.context, self.spec, action, rows, self.ask, self._acted, given=given).start()
 
     def _acted(self) -> None:
-        self.table.unmark()
-        self.look_again()
+        if self.is_framed:
+            self.table.unmark()
+            self.look_again()
 
     def open_related(self, related: Related) -> None:
         """Open another resource's list as seen from the row under the cursor."""

@@ -82,7 +82,9 @@ class TaskTray(BaseDialog[None]):
         self.query_one(VirtualTable).focus()
 
     def tasks_changed(self) -> None:
-        """There are news of tasks."""
+        """There are news of tasks; they may come before it is made, and after it was left."""
+        if not (self.is_attached_to_app and self.query(VirtualTable)):
+            return
         tasks = self.context.tasks.all
         table = self.query_one(VirtualTable)
         table.set_placeholder(_(N_("No task was started here yet.")))

@@ -32,4 +32,4 @@ def show_yaml(context: Context, spec: ResourceSpec, row: Row, ask: Any) -> None:
             Viewer(context, lambda: f"{_(spec.singular)} {label_of(spec, row)}: YAML", lambda: lines(text))
         )
 
-    ask(work, came)
+    ask(work, came, key="form", front=True)

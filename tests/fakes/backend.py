@@ -476,6 +476,9 @@ class FakeBackend:
     def logout(self) -> None:
         self.session = False
 
+    def same_session(self) -> FakeBackend:
+        return self
+
     def call(self, operation: str, **arguments: Any) -> Any:
         self.calls.append((operation, arguments))
         with self._changed:

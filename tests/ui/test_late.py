@@ -1,0 +1,277 @@
+"""What comes late, twice, or when one has gone on already: nothing is lost, closed or shown that should not be."""
+
+from __future__ import annotations
+
+import threading
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console as Terminal
+from textual._compositor import LayoutUpdate
+from textual.pilot import Pilot
+
+from core.errors import HostdUnavailable, Refused
+from dosvm_tui.settings import Settings
+from dosvm_tui.watcher import News
+from screens.generic.list_view import view_of
+from screens.registry import resource
+from tests.fakes.backend import FakeBackend
+from tests.ui.conftest import notices, opened, rows_are_there, screen_text, table, typed, until
+from widgets.sparing import Seen, SparingUpdate
+
+pytestmark = pytest.mark.ui
+
+
+def held(cloud: FakeBackend, operation: str, error: Exception | None = None) -> threading.Event:
+    """Hold the answers of an operation back until the event is set."""
+    go = threading.Event()
+
+    def answer(**arguments: Any) -> Any:
+        assert go.wait(20)
+        if error is not None:
+            raise error
+        return cloud._answer(operation, arguments)
+
+    cloud.answers[operation] = answer
+    return go
+
+
+async def send_new_vm(pilot: Pilot[Any]) -> None:
+    """Fill the form of a new VM, and send it."""
+    await pilot.press("a")
+    await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+    await typed(pilot, "new-one")
+    pilot.app.screen.form.rows["instance"].input.put("web-front")  # type: ignore[attr-defined]
+    await pilot.press("ctrl+s")
+
+
+# -- dialogs whose answer comes while something lies above them
+
+
+async def test_leaving_a_form_that_is_sent_says_so_and_its_answer_closes_it(cloud: FakeBackend) -> None:
+    go = held(cloud, "vm.add")
+    async with opened(cloud) as pilot:
+        await send_new_vm(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: "This is sent already, and not answered yet." in screen_text(pilot.app))
+        go.set()
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+        await until(pilot, lambda: any("new-one: done" in text for text in notices(pilot)))
+
+
+async def test_a_form_that_is_refused_while_one_wants_to_leave_it_keeps_what_was_typed(cloud: FakeBackend) -> None:
+    go = held(cloud, "vm.add", Refused("The quota is used up."))
+    async with opened(cloud) as pilot:
+        await send_new_vm(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: "not answered yet" in screen_text(pilot.app))
+        go.set()
+        await until(pilot, lambda: "The quota is used up." in screen_text(pilot.app))
+        assert "not answered yet" not in screen_text(pilot.app)
+        await pilot.press("escape")
+        await until(pilot, lambda: "Throw it away?" in screen_text(pilot.app))
+
+
+async def test_an_answer_waits_for_who_has_to_log_in_again_above_the_form(cloud: FakeBackend) -> None:
+    go = held(cloud, "vm.add")
+    async with opened(cloud) as pilot:
+        await send_new_vm(pilot)
+        cloud.session = False
+        await until(pilot, lambda: "Log in again" in screen_text(pilot.app))
+        cloud.session = True
+        go.set()
+        await pilot.pause(0.3)
+        assert "Log in again" in screen_text(pilot.app)
+        await typed(pilot, "Zha0-secret-9")
+        await pilot.press("enter")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 2 and rows_are_there(pilot.app))
+
+
+async def test_a_report_that_ends_under_the_question_whether_to_leave_closes(cloud: FakeBackend) -> None:
+    go = held(cloud, "vm.suspend")
+    async with opened(cloud) as pilot:
+        await pilot.press("space", "space", "z")
+        await until(pilot, lambda: "of 2 done" in screen_text(pilot.app))
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: "Leave the console" in screen_text(pilot.app))
+        go.set()
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+        assert not table(pilot).marked
+
+
+async def test_a_button_pressed_twice_at_once_answers_once(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 3)
+        await pilot.press("b")
+        await until(pilot, lambda: "> No <" in screen_text(pilot.app))
+        button = pilot.app.screen.query_one("#yes")
+        button.press()  # type: ignore[attr-defined]
+        button.press()  # type: ignore[attr-defined]
+        await until(pilot, lambda: cloud.called("vm.reboot"))
+        await pilot.pause(0.2)
+        assert len(cloud.called("vm.reboot")) == 1
+        assert len(pilot.app.screen_stack) == 3, "the details are still open"
+
+
+async def test_a_key_pressed_twice_opens_one_form(cloud: FakeBackend) -> None:
+    go = held(cloud, "project.show")
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
+        await pilot.press("end", "e", "e")
+        go.set()
+        await until(pilot, lambda: len(cloud.called("project.show")) == 2 and len(pilot.app.screen_stack) == 3)
+        await pilot.pause(0.2)
+        assert len(pilot.app.screen_stack) == 3
+
+
+async def test_a_form_that_comes_late_does_not_open_over_what_was_opened_meanwhile(cloud: FakeBackend) -> None:
+    go = held(cloud, "project.show")
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
+        await pilot.press("end", "e", "?")
+        await until(pilot, lambda: "All keys" in screen_text(pilot.app))
+        go.set()
+        await pilot.pause(0.3)
+        assert not pilot.app.screen.query("Form")
+
+
+# -- going on before the answer
+
+
+async def test_who_goes_on_is_told_of_a_refusal(cloud: FakeBackend) -> None:
+    go = held(cloud, "vm.suspend", Refused("The VM is busy."))
+    async with opened(cloud) as pilot:
+        await pilot.press("z", "2")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        go.set()
+        await until(pilot, lambda: "The VM is busy." in notices(pilot))
+
+
+async def test_who_goes_on_can_follow_the_task(cloud: FakeBackend) -> None:
+    go = held(cloud, "vm.suspend")
+    async with opened(cloud) as pilot:
+        await pilot.press("z", "2")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        go.set()
+        await until(pilot, lambda: "1 task" in screen_text(pilot.app))
+
+
+async def test_who_logs_in_next_is_not_told_what_the_one_before_had_asked(cloud: FakeBackend) -> None:
+    go = held(cloud, "vm.suspend")
+    async with opened(cloud) as pilot:
+        await pilot.press("z", "f10")
+        await until(pilot, lambda: "Log in with your account." in screen_text(pilot.app))
+        go.set()
+        await pilot.pause(0.3)
+        assert not pilot.app.context.tasks.all
+        assert not notices(pilot)
+
+
+async def test_the_helper_for_an_empty_cloud_is_not_offered_to_nobody(cloud: FakeBackend) -> None:
+    cloud.empty = True
+    go = held(cloud, "cloud.status")
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("f10")
+        await until(pilot, lambda: "Log in with your account." in screen_text(pilot.app))
+        go.set()
+        await pilot.pause(0.3)
+        assert len(pilot.app.screen_stack) == 2
+
+
+async def test_who_comes_after_an_ended_session_sees_no_tasks_and_pastes_nothing_of_the_one_before(
+    cloud: FakeBackend,
+) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("down", "down", "down", "p", "enter")
+        await until(pilot, lambda: cloud.called("vm.start") and "1 task" in screen_text(pilot.app))
+        pilot.app.copy_to_clipboard("of zhao")
+        cloud.session = False
+        await until(pilot, lambda: "Log in again" in screen_text(pilot.app))
+        pilot.app.screen.query_one("Form").rows["account"].input.put("sysadm")  # type: ignore[attr-defined]
+        await typed(pilot, "Adm1n-secret-9")
+        await pilot.press("enter")
+        await until(pilot, lambda: "赵小明" in screen_text(pilot.app))
+        await pilot.press("f3")
+        await until(pilot, lambda: "No task was started here yet." in screen_text(pilot.app))
+        assert not pilot.app.clipboard
+
+
+async def test_news_of_tasks_while_the_tray_opens(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        pilot.app.action_tasks()  # type: ignore[attr-defined]
+        pilot.app.on_news(News(True, [{"uuid": "x", "state": "done"}]))  # type: ignore[attr-defined]
+        await until(pilot, lambda: "No task was started here yet." in screen_text(pilot.app))
+
+
+async def test_a_list_to_pick_from_comes_when_the_cloud_is_back(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("a")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        cloud.away = HostdUnavailable("/run/hostd.sock")
+        await pilot.press("tab", "f4")
+        await until(pilot, lambda: "hostd does not answer" in screen_text(pilot.app))
+        cloud.away = None
+        await until(pilot, lambda: rows_are_there(pilot.app) and table(pilot).total == 2, 20)
+        assert "hostd does not answer" not in screen_text(pilot.app)
+        assert "Enter takes the row" in screen_text(pilot.app)
+
+
+# -- what may not reach the terminal, the clipboard, or stop the console
+
+EVIL = "bad \x1b]52;c;aGk=\x07\x9b2J \u202eend"
+
+
+async def test_a_task_whose_error_holds_escape_sequences_sends_none_to_the_terminal(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("down", "down", "down", "p", "enter")
+        await until(pilot, lambda: cloud.called("vm.start"))
+        (task,) = cloud.tasks
+        cloud.end_task(task, error={"code": "engine", "message": EVIL, "parameters": {}})
+        await until(pilot, lambda: "52;c;aGk=" in screen_text(pilot.app))
+        assert not set(screen_text(pilot.app)) & {"\x1b", "\x07", "\x9b", "\u202e"}
+
+
+async def test_what_is_edited_sends_no_escape_sequence_to_the_terminal(cloud: FakeBackend) -> None:
+    cloud.rows["project"] = [{**row, "description": EVIL} for row in cloud.rows["project"]]
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: rows_are_there(pilot.app))
+        await pilot.press("end", "e")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")) and "52;c;aGk=" in screen_text(pilot.app))
+        strips = pilot.app.screen._compositor.render_strips()
+        update = LayoutUpdate([[strip] for strip in strips], pilot.app.screen.region)
+        written = SparingUpdate(Seen(), update, 80, 24).render_segments(Terminal(file=StringIO(), color_system=None))
+        assert "52;c;aGk=" in written
+        assert "\x1b]" not in written
+        assert not set(written) & {"\x07", "\x9b", "\u202e"}
+
+
+@pytest.mark.parametrize("key", ["ctrl+c", "ctrl+x"])
+async def test_a_password_is_not_copied_in_plain_text(cloud: FakeBackend, key: str) -> None:
+    async with opened(cloud, account=None) as pilot:
+        await typed(pilot, "zhao")
+        await pilot.press("tab")
+        await typed(pilot, "Zha0-secret-9")
+        await pilot.press("home", "shift+end", key)
+        await pilot.pause(0.1)
+        assert not pilot.app.clipboard
+
+
+async def test_a_file_name_that_is_too_long_is_refused_in_words(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("x")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        pilot.app.screen.form.rows["file"].input.put("x" * 300)  # type: ignore[attr-defined]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: any("File name too long" in text for text in notices(pilot)))
+
+
+def test_preferences_of_any_shape_do_not_keep_anybody_out() -> None:
+    settings = Settings()
+    settings.load("zhao", {"theme": [], "language": {}, "lists": {"vm": {"columns": [["name"], "name"], "sort": []}}})
+    assert not settings.theme
+    assert view_of(settings, resource("vm"), "project").columns == ("name",)
