@@ -61,6 +61,23 @@ class Way(Enum):
     TLS = "tls"
 
 
+class _Uvicorn(uvicorn.Server):
+    """One that rests: Uvicorn's own looks ten times a second whether it is to end, and keeps a date nobody is told."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for :meth:`end`."""
+        await self._end.wait()
+
+    def end(self) -> None:
+        """Stop listening, let running answers end; from its event loop."""
+        self.should_exit = True
+        self._end.set()
+
+
 class Server:
     """Serves a table of handlers."""
 
@@ -83,8 +100,8 @@ class Server:
         self._gate_task: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._tls: Tls | None = None
-        self._network: tuple[uvicorn.Config, uvicorn.Server] | None = None
-        self._servers: list[uvicorn.Server] = []
+        self._network: tuple[uvicorn.Config, _Uvicorn] | None = None
+        self._servers: list[_Uvicorn] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._unix: Path | None = None
@@ -179,13 +196,13 @@ class Server:
             self._loop = asyncio.get_running_loop()
             tasks = []
             if self._unix_listener is not None:
-                server = uvicorn.Server(self._config(Way.UNIX))
+                server = _Uvicorn(self._config(Way.UNIX))
                 self._servers.append(server)
                 tasks.append(asyncio.create_task(server.serve(sockets=[self._unix_listener])))
             if self._gate is not None:
                 config = self._config(Way.PLAIN if self._tls is None else Way.TLS)
                 config.load()
-                server = uvicorn.Server(config)
+                server = _Uvicorn(config)
                 self._servers.append(server)
                 # It has no sockets of its own: the gate hands it connections.
                 tasks.append(asyncio.create_task(server.serve(sockets=[])))
@@ -282,8 +299,9 @@ class Server:
 
     def close(self) -> None:
         """Stop listening, let running answers end (some seconds at most), and remove the socket."""
-        for server in self._servers:
-            server.should_exit = True
+        if self._loop is not None and self._loop.is_running():
+            for server in self._servers:
+                self._loop.call_soon_threadsafe(server.end)
         if self._thread is not None:
             self._thread.join(6)
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from functools import cache
+from typing import Any, cast
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, Table, Update, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -202,6 +204,23 @@ def _free_name(session: Session, wanted: str) -> str:
     return name
 
 
+@cache
+def _beat() -> Update:
+    """Made once: every host says it all the time. The table's own columns, so that no object of a session is sought."""
+    host = cast(Table, Host.__table__)
+    return (
+        update(host)
+        .where(host.c.id == bindparam("host"), host.c.boot == bindparam("run"))
+        .values(
+            heartbeat=host.c.heartbeat + 1,
+            heartbeat_interval=bindparam("interval"),
+            parameters=bindparam("known"),
+            clock_ms=bindparam("clock"),
+            **{field.name: bindparam("load_" + field.name) for field in fields(Load)},
+        )
+    )
+
+
 def beat(session: Session, host_id: int, boot: str, load: Load, lives_by: Parameters, clock_ms: int = 0) -> bool:
     """Say that the host lives, how loaded it is, and how often it will say so; one statement.
 
@@ -216,17 +235,17 @@ def beat(session: Session, host_id: int, boot: str, load: Load, lives_by: Parame
     Returns:
         Whether the host is still registered, by this run of its hostd.
     """
+    load_now = {"load_" + key: value for key, value in asdict(load).items()}
     done = session.execute(
-        update(Host)
-        .where(Host.id == host_id, Host.boot == boot)
-        .values(
-            heartbeat=Host.heartbeat + 1,
-            heartbeat_interval=lives_by.heartbeat_interval,
-            parameters=lives_by.version,
-            clock_ms=clock_ms,
-            **asdict(load),
-        )
-        .execution_options(synchronize_session=False)
+        _beat(),
+        {
+            "host": host_id,
+            "run": boot,
+            "interval": lives_by.heartbeat_interval,
+            "known": lives_by.version,
+            "clock": clock_ms,
+            **load_now,
+        },
     )
     return bool(done.rowcount)  # type: ignore[attr-defined]
 
@@ -253,34 +272,33 @@ def look_around(session: Session, known: Parameters) -> tuple[list[HostRow], Par
         session: a transaction.
         known: the parameters the caller lives by.
     """
+    in_groups, hosts = _around()
     groups: dict[int, set[int]] = {}
-    for host_id, group_id in session.execute(select(host_in_group.c.host_id, host_in_group.c.group_id)):
+    for host_id, group_id in session.execute(in_groups):
         groups.setdefault(host_id, set()).add(group_id)
-    version = select(CloudParameters.version).where(CloudParameters.id == parameters.ROW).scalar_subquery()
-    found = session.execute(select(Host, version.label("parameters_version"))).all()
-    rows = [_row(row.Host, frozenset(groups.get(row.Host.id, ()))) for row in found]
+    found = session.execute(hosts).all()
+    rows = [_row(row, frozenset(groups.get(row.id, ()))) for row in found]
     newest = (found[0].parameters_version or 0) if found else known.version
     return rows, (known if newest == known.version else parameters.read(session))
 
 
-def _row(host: Host, groups: frozenset[int]) -> HostRow:
-    return HostRow(
-        id=host.id,
-        uuid=host.uuid,
-        name=host.name,
-        address=host.address,
-        port=host.port,
-        boot=host.boot,
-        heartbeat=host.heartbeat,
-        heartbeat_interval=host.heartbeat_interval,
-        cores=host.cores,
-        max_vcpus=host.max_vcpus,
-        max_memory=host.max_memory,
-        accelerator=host.accelerator,
-        hypervisor_error=host.hypervisor_error,
-        load=Load(host.cpu_percent, host.memory_percent, host.disk_percent, host.network_rate),
-        groups=groups,
+@cache
+def _around() -> tuple[Select[Any], Select[Any]]:
+    """The statements of :func:`look_around`, made once."""
+    host = Host.__table__
+    version = select(CloudParameters.version).where(CloudParameters.id == parameters.ROW).scalar_subquery()
+    taken = {field.name for field in fields(HostRow)} - {"load", "groups"} | {field.name for field in fields(Load)}
+    return (
+        select(host_in_group.c.host_id, host_in_group.c.group_id),
+        select(*(host.c[name] for name in sorted(taken)), version.label("parameters_version")),
     )
+
+
+def _row(host: Any, groups: frozenset[int]) -> HostRow:
+    """A row of the statement."""
+    load = Load(host.cpu_percent, host.memory_percent, host.disk_percent, host.network_rate)
+    own = {field.name: getattr(host, field.name) for field in fields(HostRow) if field.name not in ("load", "groups")}
+    return HostRow(**own, load=load, groups=groups)
 
 
 def add_sample(session: Session, host_id: int, at: datetime, load: Load, *, keep_since: datetime) -> None:
