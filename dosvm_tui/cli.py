@@ -152,9 +152,9 @@ def _split(words: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
 def _without_area(words: list[str]) -> int:
     parted = part(words, EVERYWHERE)
     if parted.flags.get("version"):
-        from importlib.metadata import version
+        from core.version import version
 
-        print(f"dosvm {version('dosvm')}")
+        print(f"dosvm {version()}")
         return DONE
     if parted.flags.get("help"):
         from dosvm_tui.commands.help import overview

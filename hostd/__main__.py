@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from hostd.daemon import main
+from hostd.lean import lean
+
+lean()
+
+from hostd.daemon import main  # noqa: E402
 
 sys.exit(main(sys.argv[1:]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 from core.errors import DatabaseUnavailable, InvalidInput, NotFound
@@ -15,6 +14,7 @@ from core.services.actor import Actor
 from core.services.dispatch import Services
 from core.services.sessions import Sessions
 from core.services.tasks import shown
+from core.version import version
 from hostd import intervals
 from hostd.bus import Bus
 from hostd.metrics.collector import Collector
@@ -61,7 +61,7 @@ class Api:
 
     def hello(self, _body: Body) -> Body:
         """Who answers: the way to it is open."""
-        return {"host": self._host, "version": version("dosvm")}
+        return {"host": self._host, "version": version()}
 
     def login(self, body: Body) -> Body:
         """Open a session."""

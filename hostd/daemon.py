@@ -6,7 +6,6 @@ for KVM, comes up behind it and goes away and comes back as it likes.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import logging
 import os
@@ -17,7 +16,6 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from core.clock import SystemClock
@@ -32,6 +30,7 @@ from core.security.passwords import Passwords
 from core.security.vault import Vault
 from core.services.dispatch import Services
 from core.services.sessions import Sessions
+from core.version import version
 from hostd import intervals
 from hostd import log as log_module
 from hostd import settings as settings_module
@@ -385,6 +384,8 @@ def run(home: Path, *, log: str | None = None) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """The program ``hostd``; returns its exit code."""
+    import argparse
+
     parser = argparse.ArgumentParser(prog="hostd", description="The DOSVM daemon of one host.", add_help=False)
     parser.add_argument("-d", action="store_true", help="log to the screen (the default on a terminal)")
     parser.add_argument("-l", metavar="FILE", help="log to FILE")
@@ -395,10 +396,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.print_help()
         return 0
     if options.version:
-        try:
-            print(f"hostd {version('dosvm')}")
-        except PackageNotFoundError:
-            print("hostd")
+        print(f"hostd {version()}")
         return 0
     try:
         return run(settings_module.home(), log=None if options.d else options.l)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, select
@@ -41,17 +39,10 @@ from core.services.operation import (
     NewPassword,
     operation,
 )
+from core.version import version
 
 #: The name of the image and the instance that the first-run helper makes.
 SAMPLE = "sample"
-
-
-@cache
-def _version() -> str:
-    try:
-        return version("dosvm")
-    except PackageNotFoundError:
-        return ""
 
 
 @operation("cloud.status", roles=EVERYBODY, idle_project=True)
@@ -89,7 +80,7 @@ def status(call: Call) -> Answer:
         "empty": not found.used,
         "sample_image": bool(found.sample),
         "host": found.host or "",
-        "version": _version(),
+        "version": version(),
         "counts": counts,
     }
 

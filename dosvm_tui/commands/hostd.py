@@ -31,6 +31,9 @@ def run(argv: Sequence[str]) -> int:
     if words.bare != ["run"]:
         raise UsageError(N_("Usage: dosvm hostd run [--log FILE] | dosvm hostd status."))
 
+    from hostd.lean import lean
+
+    lean()
     from hostd.daemon import run as run_daemon  # all that hostd stands on is imported for it alone
 
     return run_daemon(wiring.home(), log=words.value("log"))

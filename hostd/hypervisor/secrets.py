@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from xml.sax.saxutils import escape
+from xml.etree import ElementTree
 
 import libvirt
 
@@ -172,9 +172,8 @@ class Secrets:
 
 
 def _xml(secret: SealedSecret) -> str:
-    usage = escape(_OURS + secret.uuid)
-    target = f"<target>{usage}</target>" if secret.kind == ISCSI else f"<volume>{usage}</volume>"
-    return (
-        f"<secret ephemeral='yes' private='yes'><uuid>{secret.uuid}</uuid>"
-        f"<usage type='{secret.kind}'>{target}</usage></secret>"
-    )
+    root = ElementTree.Element("secret", ephemeral="yes", private="yes")
+    ElementTree.SubElement(root, "uuid").text = secret.uuid
+    usage = ElementTree.SubElement(root, "usage", type=secret.kind)
+    ElementTree.SubElement(usage, "target" if secret.kind == ISCSI else "volume").text = _OURS + secret.uuid
+    return ElementTree.tostring(root, encoding="unicode")

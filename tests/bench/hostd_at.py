@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 
 from core.rules.parameters import Parameters
-from hostd import runtime, settings
-from hostd.daemon import run
+from hostd.lean import lean
+
+lean()
+
+from hostd import runtime, settings  # noqa: E402
+from hostd.daemon import run  # noqa: E402
 
 if __name__ == "__main__":
     # Nobody sets parameters in this cloud, so that what it begins with stays.

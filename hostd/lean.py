@@ -1,0 +1,48 @@
+"""A hostd that is smaller and starts sooner: what is imported for things that hostd never does stays out.
+
+Used by the programs only, as :mod:`dosvm_tui.lean` is; who imports :mod:`hostd.daemon` gets all of it.
+``tests/unit/hostd/test_lean.py`` watches that it suffices.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+
+#: Imported everywhere for one function that nobody here calls, or hardly ever: read when first used. With it come the
+#: packages for e-mail, ZIP and CSV.
+_LATER = ("importlib.metadata",)
+
+
+def lean() -> None:
+    """Put what stands in into place; to be called before :mod:`hostd.daemon` is imported, else it changes nothing."""
+    for name in _LATER:
+        _put_off(name)
+    # uvicorn's own command line brings click and multiprocessing along; pydantic's plugins are sought in every
+    # package that is installed, and there are none.
+    _stand_in("uvicorn.main", Server=None, main=None, run=None)
+    _stand_in("pydantic.plugin._loader", get_plugins=tuple)
+
+
+def _put_off(name: str) -> None:
+    """Import a module when something of it is used. (``importlib.util.LazyLoader`` does so at the next import already.)"""
+    if name in sys.modules:
+        return
+    module = ModuleType(name)
+
+    def load(attribute: str) -> object:
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
+        return getattr(importlib.import_module(name), attribute)
+
+    vars(module)["__getattr__"] = load
+    sys.modules[name] = module
+    parent, _dot, own = name.rpartition(".")
+    setattr(sys.modules[parent], own, module)
+
+
+def _stand_in(name: str, **contents: object) -> None:
+    module = ModuleType(name)
+    vars(module).update(contents)
+    sys.modules.setdefault(name, module)

@@ -1,0 +1,26 @@
+"""hostd starts without what comes along with its libraries and serves nothing here, and finds it when it is wanted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+UNUSED = {"click", "multiprocessing", "email.message", "zipfile", "csv", "html", "http.client", "argparse", "starlette"}
+
+
+def _after(code: str) -> str:
+    script = f"from hostd.lean import lean\nlean()\nimport sys, hostd.daemon\n{code}"
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_daemon_loads_nothing_that_it_never_uses() -> None:
+    assert not UNUSED & set(_after("print(' '.join(sys.modules))").split())
+
+
+def test_what_was_put_off_is_there_when_somebody_wants_it() -> None:
+    code = (
+        "import importlib.metadata\nfrom importlib.metadata import version\nfrom core.version import version as own\n"
+    )
+    told = _after(f"{code}print(version('dosvm'), importlib.metadata.version('dosvm'), own())").split()
+    assert len(told) == 3
+    assert len(set(told)) == 1
