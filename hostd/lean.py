@@ -26,7 +26,7 @@ def lean() -> None:
 
 
 def _put_off(name: str) -> None:
-    """Import a module when something of it is used. (``importlib.util.LazyLoader`` does so at the next import already.)"""
+    """Import a module when it is used; ``importlib.util.LazyLoader`` does so at the next import already."""
     if name in sys.modules:
         return
     module = ModuleType(name)

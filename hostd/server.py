@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import uvicorn
 from uvicorn.server import Server as UvicornServer
 
-from core.errors import DosvmError, EngineError, InvalidInput, PermissionDenied
+from core.errors import DosvmError, EngineError, InvalidInput, NotFound, PermissionDenied
 from core.i18n import N_
 from core.model.base import NAME_LENGTH, VIA
 from core.rpc.calls import CALLS, Call
@@ -241,7 +241,9 @@ class Server:
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             call = calls.get(scope["path"])
             if call is None:
-                answer: _Answer | None = _unsigned(404, InvalidInput(N_("There is no such call.")))
+                answer: _Answer | None = _unsigned(
+                    404, NotFound(N_("There is no call {path}."), path=scope["path"][:100])
+                )
             elif scope["method"] != "POST":
                 answer = _unsigned(405, InvalidInput(N_("Calls are made by POST.")))
             else:
