@@ -161,10 +161,10 @@ def _without_area(words: list[str]) -> int:
 
         print(overview({name: text for name, (_run, text) in BUILT_IN.items()}))
         return DONE
-    return _console()
+    return _console(parted.value("as") or "")
 
 
-def _console() -> int:
+def _console(account: str = "") -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(N_("The console needs a terminal."), remedy=N_("See `dosvm --help` for commands."))
     if os.environ.get("TERM", "dumb") == "dumb":
@@ -178,7 +178,7 @@ def _console() -> int:
     lean()
     from dosvm_tui.app import run
 
-    return run() or DONE
+    return run(account=account) or DONE
 
 
 def _language(words: Sequence[str]) -> str:

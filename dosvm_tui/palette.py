@@ -352,4 +352,4 @@ class Palette(BaseDialog[None]):
 
 
 #: Resources whose rows nobody goes to by name.
-_NOT_OBJECTS = frozenset({"task", "log", "login-log", "usage"})
+_NOT_OBJECTS = frozenset({"task", "log", "login-log", "log-purge", "host-history", "usage"})

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.style import Style
 from textual import events
 from textual.geometry import Region
@@ -319,8 +320,11 @@ class VirtualTable(Leaf, can_focus=True):
             if row is None:
                 continue
             cells = self._cells(row)
-            if any(len(cells[c].text) > width and width < self._columns[c].width for c, width in self._places):
-                return True
+            for c, width in self._places:
+                # Numbers, states and times are never cut: their column grows beyond what is declared.
+                may_grow = width < self._columns[c].width or not self._columns[c].shrinks
+                if may_grow and cell_len(cells[c].text) > width:
+                    return True
         return False
 
     def _cells(self, row: Any) -> tuple[Cell, ...]:

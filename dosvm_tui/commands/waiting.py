@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import DosvmError, HostdUnavailable, from_wire
 from core.i18n import N_, _
 from core.rpc.backend import HostdBackend
+from dosvm_tui.commands.output import printable
 from dosvm_tui.wiring import await_answer
 from screens.spec import STATE_WORDS
 
@@ -77,7 +78,7 @@ class _Progress:
         if self.wanted:
             state = _(STATE_WORDS.get(str(row["state"]), str(row["state"])))
             percent = f" {row['progress']}%" if row.get("progress") else ""
-            print(f"\r\x1b[K{self._label}: {state}{percent}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{printable(self._label)}: {state}{percent}", end="", file=sys.stderr, flush=True)
             self._shown = True
 
     def clear(self) -> None:

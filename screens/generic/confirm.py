@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from textual import events
 from textual.app import ComposeResult
+from textual.containers import VerticalScroll
 from textual.widget import Widget
 
 from core.i18n import N_, _
@@ -13,6 +15,34 @@ from screens.context import Context
 from widgets.inputs import LineInput
 from widgets.paragraph import Paragraph
 from widgets.push_button import PushButton
+
+
+class Words(VerticalScroll, can_focus=False):
+    """What will happen, however long: what there is no room for is scrolled to, the buttons stay on screen."""
+
+    DEFAULT_CSS = """
+    Words { height: auto; max-height: 65vh; scrollbar-size-vertical: 1; }
+    """
+
+    def __init__(self, text: str, *, id: str) -> None:
+        """Make it."""
+        super().__init__(id=id)
+        self._paragraph = Paragraph(text)
+
+    def compose(self) -> ComposeResult:
+        """The text."""
+        yield self._paragraph
+
+    def set(self, text: str) -> None:
+        """Say something else."""
+        self._paragraph.set(text)
+
+    def turn(self, event: events.Key) -> None:
+        """PageUp and PageDown, from wherever the focus is."""
+        if event.key in ("pageup", "pagedown"):
+            event.stop()
+            self.scroll_relative(y=(self.size.height - 1) * (1 if event.key == "pagedown" else -1), animate=False)
+
 
 #: Names that are listed before the rest is counted.
 LISTED = 8
@@ -51,7 +81,7 @@ class Confirm(BaseDialog[bool]):
 
     def body(self) -> ComposeResult:
         """What will happen."""
-        yield Paragraph(self._text(), id="text")
+        yield Words(self._text(), id="text")
         if self._type_name:
             yield Paragraph(self._asks(), classes="-muted", id="asks")
             yield LineInput(id="name")
@@ -71,6 +101,10 @@ class Confirm(BaseDialog[bool]):
     def rests_on(self) -> str:
         """Where the focus is at first."""
         return "#name" if self._type_name else "#no"
+
+    def on_key(self, event: events.Key) -> None:
+        """A long text is scrolled through."""
+        self.query_one(Words).turn(event)
 
     def on_input_changed(self) -> None:
         """Yes can be pressed once the name is right."""
@@ -97,7 +131,7 @@ class Confirm(BaseDialog[bool]):
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""
         super().retranslate()
-        self.query_one("#text", Paragraph).set(self._text())
+        self.query_one("#text", Words).set(self._text())
         self.query_one("#no", PushButton).set_label(_("No"))
         self.query_one("#yes", PushButton).set_label(self._yes())
         if self._type_name:

@@ -178,7 +178,8 @@ def _summary(field: Field) -> Callable[[Mapping[str, Any]], str]:
             value = row.get(inner.key)
             if value in (None, "", [], False) or (value == inner.default and inner.kind is not Kind.CHOICE):
                 continue
-            if inner.kind is Kind.BOOLEAN:
+            if inner.kind in (Kind.BOOLEAN, Kind.SECRET):
+                # Of a secret, that there is one.
                 parts.append(_(inner.label))
             else:
                 words = dict(inner.choices)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from textual import events
 from textual.app import ComposeResult
 from textual.timer import Timer
 from textual.widget import Widget
@@ -14,7 +15,7 @@ from core.i18n import N_, _
 from screens import registry
 from screens.base import BaseDialog
 from screens.context import Context, is_away
-from screens.generic.confirm import Confirm
+from screens.generic.confirm import Confirm, Words
 from screens.generic.fields import form_fields, form_texts, offered, together
 from screens.generic.picker import Picker
 from screens.generic.taken import NameCheck
@@ -39,8 +40,8 @@ class FormDialog(BaseDialog[Any]):
 
     BOX_CLASSES = "-wide"
     DEFAULT_CSS = """
-    FormDialog Form { max-height: 1fr; }
-    FormDialog #warning { margin-bottom: 1; }
+    FormDialog Form { max-height: 70vh; }
+    FormDialog #warning { margin-bottom: 1; max-height: 35vh; }
     FormDialog #hint { height: auto; min-height: 2; max-height: 3; margin-top: 1; }
     FormDialog #wrong { max-height: 4; }
     """
@@ -104,7 +105,7 @@ class FormDialog(BaseDialog[Any]):
     def body(self) -> ComposeResult:
         """The warning, the form, the hint of the field one is at, and what went wrong as a whole."""
         if self._warning:
-            yield Paragraph(self._warning(), id="warning")
+            yield Words(self._warning(), id="warning")
         yield Form(form_fields(self._fields, self.prefill), form_texts(), together=together(self._rule), id="form")
         if self._type_name:
             yield Paragraph(self._asks(), id="asks", classes="-muted")
@@ -141,6 +142,11 @@ class FormDialog(BaseDialog[Any]):
         return self.query_one(Form)
 
     # -- the hand
+
+    def on_key(self, event: events.Key) -> None:
+        """A long warning is scrolled through."""
+        for words in self.query(Words):
+            words.turn(event)
 
     def key_ctrl_s(self) -> None:
         """Send it."""
@@ -346,7 +352,7 @@ class FormDialog(BaseDialog[Any]):
         def typed(row: dict[str, Any] | None) -> None:
             if row is not None:
                 kept = {key: value for key, value in row.items() if value is not None and value != ""}
-                rows.set_row(event.index, kept)
+                rows.set_row(event.index, self._secrets_left(field, prefill or {}, kept) | kept)
             rows.focus()
 
         inner = FormDialog(
@@ -360,6 +366,12 @@ class FormDialog(BaseDialog[Any]):
         )
         self.context.desk.show(inner, typed)
 
+    @staticmethod
+    def _secrets_left(field: Field, before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+        """The secrets typed into a row earlier: no form begins with them, and left empty they stay."""
+        secrets = (one.key for one in field.fields if one.kind is Kind.SECRET)
+        return {key: before[key] for key in secrets if before.get(key) and not now.get(f"clear_{key}")}
+
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""
         super().retranslate()
@@ -368,7 +380,7 @@ class FormDialog(BaseDialog[Any]):
         self.query_one("#leave", PushButton).set_label(_("No") if self._warning else _("Cancel"))
         self.query_one("#send", PushButton).set_label(self._button())
         if self._warning:
-            self.query_one("#warning", Paragraph).set(self._warning())
+            self.query_one(Words).set(self._warning())
         if self._type_name:
             self.query_one("#asks", Paragraph).set(self._asks())
         if self._error is not None:

@@ -36,6 +36,7 @@ class ResourceDetail(BaseScreen):
         self.resource_name = spec.name
         self.row: Row = row or {}
         self._in_flight = False
+        self._news = False
         self._gone = ""
 
     def content(self) -> ComposeResult:
@@ -66,8 +67,11 @@ class ResourceDetail(BaseScreen):
             self.look_again()
 
     def look_again(self) -> None:
-        """Ask for the row anew; never twice at once."""
-        if self._in_flight or not self.is_attached_to_app:
+        """Ask for the row anew; never twice at once, but once more when there are news meanwhile."""
+        if not self.is_attached_to_app:
+            return
+        self._news = self._in_flight
+        if self._in_flight:
             return
         self._in_flight = True
         self.ask(lambda: shown_again(self.context, self.spec, self.row), self._came, self._failed)
@@ -78,6 +82,8 @@ class ResourceDetail(BaseScreen):
         self.row = {**self.row, **row}
         self.show_row()
         self.show_keys()
+        if self._news:
+            self.look_again()
 
     def _failed(self, error: DosvmError) -> None:
         self._in_flight = False

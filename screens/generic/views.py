@@ -15,7 +15,9 @@ def shown_again(context: Context, spec: ResourceSpec, row: Row) -> Any:
     """All that is known of a row, asked for now; runs in a thread."""
     if not spec.shows_by:
         return dict(row)
-    arguments = {} if spec.single else {spec.name.replace("-", "_"): reference_of(spec, row)}
+    # By identity where it has one: its name may have been changed a moment ago.
+    reference = row.get("uuid") or reference_of(spec, row)
+    arguments = {} if spec.single else {spec.name.replace("-", "_"): reference}
     return context.backend.call(spec.shows_by, **arguments)
 
 

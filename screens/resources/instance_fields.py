@@ -216,7 +216,7 @@ _GRAPHICS = (
         hint=N_("VNC uses at most 8 characters. Left empty, one that is set stays."),
     ),
     _CLEAR,
-    Field("password_valid_to", N_("Password valid until"), Kind.TIME, hint=N_("UTC, such as 2030-01-31T12:00:00.")),
+    Field("password_valid_to", N_("Password valid until"), Kind.TIME, hint=N_("Empty: for ever.")),
     Field("keep_connected", N_("Keep viewers when it changes"), Kind.BOOLEAN, default=False),
     Field(
         "sharing",

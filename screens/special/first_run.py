@@ -14,7 +14,7 @@ from screens.base import BaseDialog
 from screens.context import Context
 from screens.generic.confirm import Confirm
 from screens.generic.form_dialog import FormDialog
-from screens.spec import Action, ResourceSpec, Row
+from screens.spec import Action, Kind, ResourceSpec, Row
 from screens.taskbook import ENDED
 from widgets.chart import Gauge
 from widgets.paragraph import Paragraph
@@ -79,7 +79,9 @@ class FirstRun(FormDialog):
 
         def submit(typed: dict[str, Any], _changed: set[str]) -> dict[str, Any]:
             arguments = {key: value for key, value in typed.items() if value is not None}
-            return {**context.backend.call(action.operation, **arguments), "typed": typed}
+            made = context.backend.call(action.operation, **arguments)
+            secret = {field.key for field in action.fields if field.kind is Kind.SECRET}
+            return {**made, "typed": {key: value for key, value in typed.items() if key not in secret}}
 
         super().__init__(
             context,

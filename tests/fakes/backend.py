@@ -268,7 +268,7 @@ def world() -> dict[str, list[Row]]:
     ]
     usage = [
         {
-            "uuid": uuid_of("usage-web"),
+            "uuid": uuid_of("web"),
             "name": "web",
             **quotas,
             "used_instances": 12,

@@ -110,7 +110,8 @@ async def test_the_system_administrator_sees_the_circles_of_any_project(cloud: F
         await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
         await pilot.press("end", "p")
         await until(pilot, lambda: "60 of 64" in screen_text(pilot.app))
-        assert cloud.called("usage.show")[-1] == {"usage": "web"}
+        web = next(row for row in cloud.rows["usage"] if row["name"] == "web")
+        assert cloud.called("usage.show")[-1] == {"usage": web["uuid"]}
 
 
 async def test_actions_work_in_the_details_too(cloud: FakeBackend) -> None:

@@ -14,8 +14,11 @@ from textual.pilot import Pilot
 from core.errors import HostdUnavailable, Refused
 from dosvm_tui.settings import Settings
 from dosvm_tui.watcher import News
+from screens.generic.confirm import Confirm
+from screens.generic.form_dialog import FormDialog
 from screens.generic.list_view import view_of
 from screens.registry import resource
+from screens.spec import Field
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import notices, opened, rows_are_there, screen_text, table, typed, until
 from widgets.sparing import Seen, SparingUpdate
@@ -275,3 +278,132 @@ def test_preferences_of_any_shape_do_not_keep_anybody_out() -> None:
     settings.load("zhao", {"theme": [], "language": {}, "lists": {"vm": {"columns": [["name"], "name"], "sort": []}}})
     assert not settings.theme
     assert view_of(settings, resource("vm"), "project").columns == ("name",)
+
+
+# -- what is longer than the terminal
+
+
+async def test_a_long_warning_is_scrolled_and_leaves_room_for_the_answer(cloud: FakeBackend) -> None:
+    def text() -> str:
+        return "\n".join(f"Line {number} of what happens." for number in range(40))
+
+    async with opened(cloud) as pilot:
+        context = pilot.app.context  # type: ignore[attr-defined]
+        question = Confirm(context, lambda: "Delete", text, lambda: "Yes", type_name="web")
+        form = FormDialog(context, lambda: "Empty", [Field("a", "How")], None, warning=text, type_name="web")
+        for dialog in (question, form):
+            pilot.app.push_screen(dialog)
+            await until(pilot, lambda: "Line 0 of" in screen_text(pilot.app))
+            assert "Type web to confirm:" in screen_text(pilot.app)
+            assert "[ No ]" in screen_text(pilot.app).replace("> No <", "[ No ]")
+            await pilot.press(*["pagedown"] * 8)
+            await until(pilot, lambda: "Line 39 of" in screen_text(pilot.app))
+            pilot.app.pop_screen()
+
+
+async def test_a_form_longer_than_the_terminal_keeps_its_hint_and_buttons(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("]")
+        await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
+        await pilot.press("a")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        pilot.app.screen.form.focus_field("devices_xml")  # type: ignore[attr-defined]
+        await until(pilot, lambda: "[Custom]" in screen_text(pilot.app))
+        text = screen_text(pilot.app)
+        assert "Devices XML" in text
+        assert "libvirt's XML within <devices>" in text
+        assert "[ Cancel ] [ Add ]" in text
+
+
+# -- secrets, and names that change
+
+
+async def test_a_screens_password_is_not_shown_and_stays_when_its_row_is_opened_again(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("]")
+        await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
+        await pilot.press("a")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        outer = pilot.app.screen
+        outer.form.focus_field("graphics")  # type: ignore[attr-defined]
+        await pilot.pause(0.05)
+        await pilot.press("a")
+        await until(pilot, lambda: pilot.app.screen is not outer and bool(pilot.app.screen.query("Form")))
+        pilot.app.screen.form.rows["password"].input.value = "geheim77"  # type: ignore[attr-defined]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: pilot.app.screen is outer and "VNC  Password" in screen_text(pilot.app))
+        assert "geheim" not in screen_text(pilot.app)
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: pilot.app.screen is not outer and bool(pilot.app.screen.query("Form")))
+        pilot.app.screen.form.rows["port"].input.value = "5901"  # type: ignore[attr-defined]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: pilot.app.screen is outer)
+        (row,) = outer.form.values()["graphics"]  # type: ignore[attr-defined]
+        assert (row["port"], row["password"]) == (5901, "geheim77")
+
+
+async def test_what_is_renamed_in_its_details_is_still_there(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("4", "]")
+        await until(pilot, lambda: "all" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 3)
+        await pilot.press("e")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        pilot.app.screen.form.rows["name"].input.value = "renamed"  # type: ignore[attr-defined]
+        await pilot.press("ctrl+s")
+        await until(
+            pilot, lambda: len(pilot.app.screen_stack) == 3 and "Host groups › renamed" in screen_text(pilot.app)
+        )
+        assert "not exist" not in screen_text(pilot.app)
+
+
+async def test_news_during_a_look_are_looked_at(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        seldom = resource("vm")._replace(interval=600.0)
+        pilot.app.open_row(seldom, cloud.rows["vm"][0])  # type: ignore[attr-defined]
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 3 and "running" in screen_text(pilot.app))
+        await pilot.pause(0.3)
+        old = dict(cloud.rows["vm"][0])
+        go, asked = threading.Event(), threading.Event()
+
+        def answer(vm: str) -> Any:
+            if not asked.is_set():
+                asked.set()
+                assert go.wait(20)
+                return old
+            return dict(cloud.rows["vm"][0])
+
+        cloud.answers["vm.show"] = answer
+        pilot.app.screen.look_again()  # type: ignore[attr-defined]
+        await until(pilot, asked.is_set)
+        cloud.change("vm", "web-front-01", state="paused")
+        await pilot.pause(0.3)
+        go.set()
+        await until(pilot, lambda: "paused" in screen_text(pilot.app), 3)
+
+
+async def test_the_helper_keeps_no_password_once_it_is_sent(cloud: FakeBackend) -> None:
+    cloud.empty = True
+    async with opened(cloud, account="sysadm") as pilot:
+        await until(pilot, lambda: "This cloud is empty" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        form = pilot.app.screen.form  # type: ignore[attr-defined]
+        form.rows["own_password"].input.value = "Adm1n-secret-9"
+        form.rows["new_password"].input.first.value = "Proj3ct-secret"
+        form.rows["new_password"].input.second.value = "Proj3ct-secret"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "This machine is a cloud now" in screen_text(pilot.app))
+        assert "secret" not in str(vars(pilot.app.screen))
+
+
+async def test_the_palette_offers_objects_and_not_each_row_of_a_hosts_history(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await pilot.press("ctrl+p")
+        await typed(pilot, "server185")
+        await until(
+            pilot, lambda: cloud.called("host.list") and any(a.get("search") for a in cloud.called("host.list"))
+        )
+        await pilot.pause(0.3)
+        assert not cloud.called("host-history.list")

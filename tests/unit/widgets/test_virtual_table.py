@@ -189,3 +189,26 @@ async def test_the_words_that_stood_for_rows_go_when_rows_come() -> None:
         await pilot.pause()
         assert any("row 7" in line for line in app.lines())
         assert not any("Nothing yet." in line for line in app.lines())
+
+
+class Rates(OneTable):
+    """A column of numbers that are never cut."""
+
+    rate = "10.2 KiB/s"
+
+    def compose(self) -> ComposeResult:
+        columns = [
+            TableColumn("name", "Name", 20, flexible=True),
+            TableColumn("rate", "Rate", 10, right=True, shrinks=False),
+        ]
+        yield VirtualTable(columns, lambda n: [Cell(f"row {n}"), Cell(self.rate)], str, page_size=10)
+
+
+async def test_a_number_that_grows_beyond_its_declared_width_is_not_cut() -> None:
+    app = Rates(3)
+    async with app.run_test(size=(40, 8)) as pilot:
+        await pilot.pause()
+        app.rate = "1023.9 KiB/s"
+        app.table.deliver(Want(app.table.seen().generation, 0, 10), [10, 11, 12], 3)
+        await pilot.pause()
+        assert "1023.9 KiB/s" in app.lines()[1]
