@@ -154,6 +154,11 @@ class Conflict(DosvmError):
     code = "conflict"
 
 
+def overtaken() -> Conflict:
+    """What to raise when another transaction was faster."""
+    return Conflict(N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it."))
+
+
 class Unavailable(DosvmError):
     """A part of the system cannot be reached now."""
 

@@ -29,6 +29,7 @@ from core.rpc.tls import Tls
 from core.security.passwords import Passwords
 from core.security.vault import Vault
 from core.services.dispatch import Services
+from core.services.operation import Rings
 from core.services.sessions import Sessions
 from core.version import version
 from hostd import intervals
@@ -209,13 +210,14 @@ class Daemon:
             self.settings.address, port, linger=max(intervals.LINGER, 2.0 * self.runtime.now.heartbeat_interval)
         )
 
-    def _after_commit(self, rings: set[int], topics: set[str]) -> None:
+    def _after_commit(self, rings: Rings, topics: set[str]) -> None:
         """Something was changed here: tell this host's parts, and the hosts that have work now."""
         mine = self.heartbeat.host_id
-        if mine in rings:
-            self.executor.ring()
-        for host_id in rings - {mine}:
-            self.peers.ring(self.cloud.address_of(host_id))
+        for host_id, tasks in rings.items():
+            if host_id == mine:
+                self.executor.ring(tasks)
+            else:
+                self.peers.ring(self.cloud.address_of(host_id))
         self.bus.changed(topics)
 
     def _doorbell(self, topics: frozenset[str]) -> None:

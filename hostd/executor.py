@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from core.clock import Clock
-from core.coordination import tasks
+from core.coordination import states, tasks
 from core.coordination.tasks import Claimed
 from core.database import Database
 from core.errors import DatabaseUnavailable, DosvmError, EngineError, HypervisorUnavailable
@@ -48,6 +49,32 @@ class Obsolete(DosvmError):
     """The task speaks of a placement that is over: it ends as cancelled."""
 
     code = "obsolete"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The effect most tasks of VMs have: what libvirt says of the VM, under the placement that the task speaks of."""
+
+    uuid: str
+    host_id: int
+    epoch: int
+    values: Mapping[str, Any]
+    written: Callable[[], None] = lambda: None
+
+    def __call__(self, session: Session) -> None:
+        """Write it; whether the VM is still placed here does not matter."""
+        states.record(session, self.uuid, self.host_id, self.epoch, self.values)
+        self.written()
+
+    def with_end(self, session: Session, task: int, boot: str, now: datetime) -> bool:
+        """Write it together with the task's end where one statement can, and say whether it could."""
+        ended = states.end_and_record(
+            session, task, boot, now, uuid=self.uuid, host_id=self.host_id, epoch=self.epoch, values=self.values
+        )
+        if not ended:
+            return False
+        self.written()
+        return True
 
 
 def done(_written: bool) -> None:
@@ -120,6 +147,7 @@ class Executor:
         self._closing = threading.Event()
         self._guard = threading.Lock()
         self._mine: set[int] = set()
+        self._offered: list[Claimed] = []
         self._uncertain = False
         self._left_waiting = True
         self._rings = 2
@@ -134,10 +162,14 @@ class Executor:
         """Begin."""
         self._thread.start()
 
-    def ring(self) -> None:
-        """Look for work now."""
+    def ring(self, offered: Sequence[Claimed] | None = None) -> None:
+        """Look for work now, or take up the tasks that were just entered, when it is told which."""
         with self._guard:
-            self._rings += 1
+            if offered and not self._database.is_sqlite:
+                self._offered += offered
+            else:
+                # Looking and taking is one statement there, or nobody knows what to take.
+                self._rings += 1
         self._wake.set()
 
     def _freed(self) -> None:
@@ -218,6 +250,8 @@ class Executor:
             if lost:
                 self._left_waiting = True
                 return lost, True
+        if taken := self._take_offered(free):
+            return taken, False
         # A task is left waiting for another's end when its target is worked on, or two came for one target. Until
         # that is known it is taken for granted: what is released at this very moment must not go unheard.
         self._left_waiting = True
@@ -225,6 +259,7 @@ class Executor:
         with self._guard:
             self._left_waiting = bool(busy or self._mine or self._rings > 1)
             self._rings = 0
+            self._offered.clear()
         now = self._clock.now()
         try:
             claimed = self._database.write(
@@ -238,6 +273,26 @@ class Executor:
             # There may be more than there are threads, whoever rang how often.
             self._left_waiting = True
         return claimed, len(claimed) == free
+
+    def _take_offered(self, free: int) -> list[Claimed]:
+        """Claim the tasks that were offered; none when it takes a look to know what else there is."""
+        busy = self._targets.busy()
+        with self._guard:
+            offered = list(self._offered)
+            if self._rings or not offered or len(offered) > free or any(task.target in busy for task in offered):
+                return []
+            self._offered.clear()
+        now = self._clock.now()
+        try:
+            claimed = self._database.write(lambda session: tasks.claim(session, offered, self._boot, now))
+        except DatabaseUnavailable:
+            self._uncertain = True
+            self._rings = 2
+            raise
+        if len(claimed) < len(offered):
+            # One waits for the end of another, or was taken back: who begins now must not make that unheard.
+            self.ring()
+        return claimed
 
     def _begin(self, task: Claimed) -> None:
         with self._guard:
@@ -382,6 +437,9 @@ class Executor:
 
         def work(session: Session) -> None:
             now = self._clock.now()
+            well = effect if state is TaskState.DONE and isinstance(effect, Record) else None
+            if well is not None and well.with_end(session, task.id, self._boot, now):
+                return
             if not tasks.finish(session, task.id, self._boot, state, now, error=wire):
                 raise _NotMine
             if effect is not None:

@@ -29,7 +29,7 @@ from core.security.vault import Vault
 from core.specs.order import MachineOrder
 from hostd import intervals
 from hostd.disks import Disks
-from hostd.executor import Effect, Interrupted, Obsolete, done
+from hostd.executor import Effect, Interrupted, Obsolete, Record
 from hostd.faults import point
 from hostd.hypervisor.domains import Domain, Domains
 from hostd.hypervisor.errors import Missing
@@ -93,14 +93,7 @@ class Machines:
     def observe(self, domain: Domain | None, before: MachineState | None = None) -> dict[str, Any]:
         """What the database should say of a machine, given its domain (None: it does not run)."""
         if domain is None:
-            return {
-                "state": State.OFF.value,
-                "vnc_port": None,
-                "spice_port": None,
-                "screen_address": "",
-                "accelerator": "",
-                "started": None,
-            }
+            return {"state": State.OFF.value, **states.NO_RUN}
         values: dict[str, Any] = {"state": domain.state}
         try:
             description = self._domains.describe(domain.uuid)
@@ -157,11 +150,7 @@ class Machines:
         host_id = order.host_id
         assert host_id is not None
 
-        def write(session: Session) -> None:
-            states.record(session, uuid, host_id, order.epoch, values)
-            point("after_record")
-
-        return write
+        return Record(uuid, host_id, order.epoch, values, lambda: point("after_record"))
 
     def _take_over(self, domain: Domain, order: MachineOrder) -> Domain | None:
         """What to do with a domain that runs already: keep it, or end it because it is of an earlier placement."""
@@ -266,7 +255,7 @@ class Machines:
         values = self.observe(None) | {"start_error": ""}
         host_id, now = mine.host_id, mine.epoch
         assert host_id is not None
-        return lambda session: done(states.record(session, uuid, host_id, now, values))
+        return Record(uuid, host_id, now, values)
 
     def _say_stopping(self, found: MachineState) -> None:
         host_id = found.host_id
@@ -345,7 +334,7 @@ class Machines:
         if found is None or found.host_id is None or after is None:
             return lambda _session: None
         host_id, values = found.host_id, {"state": after.state}
-        return lambda session: done(states.record(session, uuid, host_id, found.epoch, values))
+        return Record(uuid, host_id, found.epoch, values)
 
     def start_failed(self, uuid: str, epoch: int | None, error: DosvmError) -> Effect:
         """What to write when a start failed: the reason; that it shall be on stays.

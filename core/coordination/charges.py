@@ -7,15 +7,21 @@ commit on different nodes of a Galera cluster, where reading locks and writes th
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
-from core.errors import Conflict, QuotaExceeded
+from core.errors import QuotaExceeded, overtaken
 from core.i18n import N_
 from core.model import Host, Image, Pool, Project, Volume
 from core.rules.sizes import format_size
+
+_TO_RUN = text(
+    "UPDATE project, host SET project.charges = project.charges + 1, host.charges = host.charges + 1"
+    " WHERE project.id = :own_project AND host.id IN :own_hosts"
+).bindparams(bindparam("own_hosts", expanding=True))
 
 
 def charge(session: Session, table: type[Pool] | type[Project] | type[Host], row_id: int) -> None:
@@ -37,9 +43,17 @@ def charge(session: Session, table: type[Pool] | type[Project] | type[Host], row
         .execution_options(synchronize_session=False)
     )
     if done.rowcount != 1:  # type: ignore[attr-defined]
-        raise Conflict(
-            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
-        )
+        raise overtaken()
+
+
+def charge_to_run(session: Session, project_id: int, host_ids: Collection[int]) -> None:
+    """Charge a project and the hosts that shall run its VMs, by one statement; see :func:`charge`.
+
+    A row that was deleted at this moment is not noticed here: what is booked must depend on it.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return
+    session.execute(_TO_RUN, {"own_project": project_id, "own_hosts": sorted(host_ids)})
 
 
 def fit_pool(session: Session, pool_id: int, more: int) -> None:
@@ -118,9 +132,7 @@ def fit_image_bytes(session: Session, image_id: int, size: int) -> None:
     """
     project_id = session.scalar(select(Image.project_id).where(Image.id == image_id))
     if project_id is None:
-        raise Conflict(
-            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
-        )
+        raise overtaken()
     charge(session, Project, project_id)
     used = (
         select(func.coalesce(func.sum(Image.size), 0))

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.coordination import parameters
-from core.errors import Conflict, DosvmError
+from core.errors import DosvmError, overtaken
 from core.i18n import N_
 from core.model import CloudParameters, Host, HostSample, host_in_group
 from core.rules.parameters import Parameters
@@ -173,7 +173,7 @@ def register(
         except IntegrityError:
             # Another host took the name at this moment, or entered itself under this very UUID.
             continue
-    raise Conflict(N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it."))
+    raise overtaken()
 
 
 def _enter(session: Session, uuid: str, name: str, facts: Registration, may_follow: Callable[[Holder], bool]) -> int:

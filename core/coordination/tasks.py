@@ -10,18 +10,20 @@ costs SQLAlchemy several times what the database needs to execute it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, Update, bindparam, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, delete, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.model import Task, TaskState, new_uuid, utc_now
 
 _TABLE: Any = Task.__table__
+#: States of a task that has not ended.
+OPEN = (TaskState.QUEUED.value, TaskState.RUNNING.value)
 _INSERT = insert(_TABLE)
 
 
@@ -40,52 +42,68 @@ class Claimed:
     origin: str
 
 
-def enqueue(
-    session: Session,
-    *,
-    kind: str,
-    target: str,
-    target_name: str,
-    project_id: int | None,
-    host_id: int,
-    account: str,
-    payload: dict[str, Any],
-    origin: str,
-    now: datetime | None = None,
-) -> str:
-    """Enter a task, by one statement, in the transaction of the operation that asks for it.
+class Order(NamedTuple):
+    """What a host is to do.
 
-    Args:
-        session: that transaction.
-        kind: what to do, such as ``machine.start``.
+    Attributes:
+        kind: what, such as ``machine.start``.
         target: UUID of the object.
         target_name: its name as people know it.
         project_id: whose admins see the task; None: the system administrator only.
         host_id: who does it.
-        account: who asked.
         payload: what the host must know beyond the object; JSON data.
+    """
+
+    kind: str
+    target: str
+    target_name: str
+    project_id: int | None
+    host_id: int
+    payload: dict[str, Any]
+
+
+def enqueue(
+    session: Session, orders: Sequence[Order], *, account: str, origin: str, now: datetime | None = None
+) -> list[Claimed]:
+    """Enter tasks, by one statement, in the transaction of the operation that asks for them.
+
+    Args:
+        session: that transaction.
+        orders: what is to be done, by whom.
+        account: who asked.
         origin: UUID of the host that took the request.
         now: the time.
 
     Returns:
-        The task's UUID.
+        The tasks as their hosts will find them. The ``id`` is known of a single one only, and 0 otherwise.
     """
-    uuid = new_uuid()
-    row = {
-        "uuid": uuid,
-        "kind": kind,
-        "target": target,
-        "target_name": target_name,
-        "project_id": project_id,
-        "host_id": host_id,
-        "account": account,
-        "payload": json.dumps(payload, ensure_ascii=False) if payload else "",
-        "state": TaskState.QUEUED.value,
-        "origin": origin,
-        "created": now or utc_now(),
-    }
-    session.execute(_INSERT, row)
-    return uuid
+    entered = [
+        Claimed(0, new_uuid(), order.kind, order.target, order.target_name, order.project_id, order.payload, 0, origin)
+        for order in orders
+    ]
+    created = now or utc_now()
+    rows = [
+        {
+            "uuid": task.uuid,
+            "kind": task.kind,
+            "target": task.target,
+            "target_name": task.target_name,
+            "project_id": task.project_id,
+            "host_id": order.host_id,
+            "account": account,
+            "payload": json.dumps(task.payload, ensure_ascii=False) if task.payload else "",
+            "state": TaskState.QUEUED.value,
+            "origin": origin,
+            "created": created,
+        }
+        for task, order in zip(entered, orders, strict=True)
+    ]
+    if len(rows) == 1:
+        done = session.execute(_INSERT, rows[0])
+        return [replace(entered[0], id=int(done.inserted_primary_key[0]))]  # type: ignore[attr-defined]
+    if rows:
+        session.execute(_INSERT, rows)
+    return entered
 
 
 def prune(session: Session, host_id: int, before: datetime, *, limit: int = 1000) -> int:
@@ -108,18 +126,13 @@ def waiting(session: Session, host_id: int, *, busy: Collection[str] = (), limit
 @cache
 def _may_begin(what: Any) -> Select[Any]:
     """What there is of the first ``most`` tasks that may begin on ``own_host``, but for the targets ``busy``."""
-    task, before = _TABLE.c, _TABLE.alias().c
-    earlier = exists().where(
-        before.target == task.target,
-        before.id < task.id,
-        before.state.in_((TaskState.QUEUED.value, TaskState.RUNNING.value)),
-    )
+    task = _TABLE.c
     return (
         select(what)
         .where(
             task.host_id == bindparam("own_host"),
             task.state == TaskState.QUEUED.value,
-            ~earlier,
+            ~_has_earlier(),
             task.target.not_in(bindparam("busy", expanding=True)),
         )
         .order_by(task.id)
@@ -144,18 +157,45 @@ def _take() -> Update:
 
 
 def claim(session: Session, tasks: Collection[Claimed], boot: str, now: datetime) -> list[Claimed]:
-    """Take waiting tasks for this run of hostd, one statement each; those that somebody else changed are left out."""
-    taken = []
-    for task in tasks:
-        done = session.execute(
-            update(Task)
-            .where(Task.id == task.id, Task.state == TaskState.QUEUED.value)
-            .values(state=TaskState.RUNNING.value, claim=boot, attempts=Task.attempts + 1, started=now)
-            .execution_options(synchronize_session=False)
+    """Take known tasks for this run of hostd, by one statement.
+
+    Left out are those that somebody else changed, and those for whose target an earlier one has not ended.
+    """
+    if not tasks:
+        return []
+    known = {"wanted": [task.id for task in tasks], "own_boot": boot, "taken_at": now}
+    done = session.execute(_claim(), known)
+    taken = {task.id for task in tasks}
+    if done.rowcount != len(taken):  # type: ignore[attr-defined]
+        mine = select(Task.id).where(Task.id.in_(taken), Task.state == TaskState.RUNNING.value, Task.claim == boot)
+        taken = set(session.scalars(mine)) if done.rowcount else set()  # type: ignore[attr-defined]
+    return [replace(task, attempts=task.attempts + 1) for task in tasks if task.id in taken]
+
+
+@cache
+def _claim() -> Update:
+    task = _TABLE.c
+    return (
+        update(_TABLE)
+        .where(
+            task.id.in_(bindparam("wanted", expanding=True)),
+            task.state == TaskState.QUEUED.value,
+            ~_has_earlier(),
         )
-        if done.rowcount == 1:  # type: ignore[attr-defined]
-            taken.append(replace(task, attempts=task.attempts + 1))
-    return taken
+        .values(
+            state=TaskState.RUNNING.value,
+            claim=bindparam("own_boot"),
+            attempts=task.attempts + 1,
+            started=bindparam("taken_at"),
+        )
+    )
+
+
+def _has_earlier() -> ColumnElement[bool]:
+    """Whether an earlier task for the same target has not ended."""
+    task, before = _TABLE.c, _TABLE.alias().c
+    earlier = exists().where(before.target == task.target, before.id < task.id, before.state.in_(OPEN))
+    return earlier.correlate(_TABLE)
 
 
 def take(
@@ -163,7 +203,7 @@ def take(
 ) -> list[Claimed]:
     """Claim what may begin now (see :func:`waiting`) for this run of hostd.
 
-    One statement on SQLite; on MariaDB, whose UPDATE returns nothing, one to look and one per task.
+    One statement on SQLite; on MariaDB, whose UPDATE returns nothing, one to look and one to take.
     """
     if session.get_bind().dialect.name != "sqlite":
         return claim(session, waiting(session, host_id, busy=busy, limit=limit), boot, now)
@@ -277,6 +317,11 @@ def targets_with_tasks(session: Session, targets: Collection[str], *, kind: str 
     """Which of these objects have a task, of a certain kind when one is named, that has not ended."""
     if not targets:
         return set()
-    open_states = (TaskState.QUEUED.value, TaskState.RUNNING.value)
-    found = select(Task.target).where(Task.target.in_(list(targets)), Task.state.in_(open_states))
+    found = select(Task.target).where(Task.target.in_(list(targets)), Task.state.in_(OPEN))
     return set(session.scalars(found.where(Task.kind == kind) if kind else found))
+
+
+def worked_on(target: Any, *kinds: str) -> ColumnElement[bool]:
+    """For statements: whether an object (``target`` is its table) has a task, of certain kinds if told, not ended."""
+    task = exists().where(Task.target == target.uuid, Task.state.in_(OPEN))
+    return (task.where(Task.kind.in_(kinds)) if kinds else task).correlate(target)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, select
 
+from core.coordination.tasks import OPEN
 from core.errors import DosvmError
 from core.i18n import N_
 from core.model import (
@@ -21,7 +22,6 @@ from core.model import (
     ProjectGroup,
     Role,
     Task,
-    TaskState,
     User,
     Volume,
 )
@@ -53,7 +53,6 @@ def status(call: Call) -> Answer:
     an image named ``sample``. ``host``: the host that answers. ``counts``: numbers of things.
     """
     mine: list[ColumnElement[bool]] = [] if call.actor.is_sysadm else [Task.project_id == call.actor.project_id]
-    active = (TaskState.QUEUED.value, TaskState.RUNNING.value)
     numbers = {
         "hosts": select(func.count()).select_from(Host),
         "projects": select(func.count()).select_from(Project).where(*visible(call, Project)),
@@ -64,7 +63,7 @@ def status(call: Call) -> Answer:
         .where(Machine.power == Power.ON.value, *visible(call, Machine)),
         "volumes": select(func.count()).select_from(Volume).where(*visible(call, Volume)),
         "images": select(func.count()).select_from(Image).where(*visible(call, Image)),
-        "tasks": select(func.count()).select_from(Task).where(Task.state.in_(active), *mine),
+        "tasks": select(func.count()).select_from(Task).where(Task.state.in_(OPEN), *mine),
     }
     found = call.session.execute(
         select(

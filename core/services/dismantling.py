@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import delete, exists, func, or_, select, update
 
 from core.coordination.charges import charge
-from core.coordination.tasks import targets_with_tasks
+from core.coordination.tasks import targets_with_tasks, worked_on
 from core.errors import Unavailable
-from core.model import Image, Instance, Machine, Pool, Project, Secret, Task, TaskState, User, Volume, instance_image
+from core.model import Image, Instance, Machine, Pool, Project, Secret, Task, User, Volume, instance_image
 from core.services.images import host_of
 from core.services.operation import Call
 from core.services.orders import order
@@ -25,7 +25,6 @@ from core.services.starting import NOWHERE
 AGAIN = timedelta(minutes=10)
 #: So many of a kind are ordered by one transaction; the next when some of these are done.
 _AT_ONCE = 100
-_OPEN = (TaskState.QUEUED.value, TaskState.RUNNING.value)
 
 
 def stop_all(call: Call, project_id: int, *, force: bool, most: int | None = None) -> list[str]:
@@ -94,7 +93,7 @@ def _forget_vms(call: Call, project_id: int) -> None:
         .where(
             Machine.project_id == project_id,
             or_(Machine.state.in_(NOWHERE), Machine.host_id.is_(None)),
-            ~_worked_on(Machine),
+            ~worked_on(Machine),
         )
         .execution_options(synchronize_session=False)
     )
@@ -105,12 +104,8 @@ def _resting(call: Call, table: Any, project_id: int, *conditions: Any) -> list[
     failed = exists().where(
         Task.target == table.uuid, Task.kind.like("%.delete"), Task.finished > call.clock.now() - AGAIN
     )
-    resting = select(table).where(table.project_id == project_id, ~_worked_on(table), ~failed, *conditions)
+    resting = select(table).where(table.project_id == project_id, ~worked_on(table), ~failed, *conditions)
     return list(call.session.scalars(resting.limit(_AT_ONCE)))
-
-
-def _worked_on(table: Any) -> Any:
-    return exists().where(Task.target == table.uuid, Task.state.in_(_OPEN))
 
 
 def _mark(call: Call, table: Any, row: Any) -> None:

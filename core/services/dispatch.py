@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+from uuid import UUID, uuid5
 
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError, NoResultFound
@@ -13,13 +14,13 @@ from sqlalchemy.orm import Session
 from core.clock import Clock
 from core.database import Database
 from core.errors import (
-    Conflict,
     DosvmError,
     InvalidInput,
     NotFound,
     PasswordChangeRequired,
     PermissionDenied,
     Unavailable,
+    overtaken,
 )
 from core.i18n import N_
 from core.model import HIDES_TRASH, OperationLog
@@ -35,7 +36,9 @@ from core.services.operation import (
     Call,
     NewPassword,
     Operation,
+    Outcome,
     OwnPassword,
+    Rings,
     with_field,
 )
 from core.services.sessions import Sessions
@@ -47,6 +50,8 @@ T = TypeVar("T")
 FIRST_STEP = "profile.change-password"
 #: Topics that say something about who may do what.
 PEOPLE = frozenset({"user", "project"})
+#: Makes keys for the other rows of a request that is about many objects.
+_EACH = UUID("6f1b1c52-6d1e-4d4b-9a6c-2f3f0b3f7f5e")
 _LOG = insert(OperationLog.__table__)  # type: ignore[arg-type]
 
 
@@ -59,7 +64,7 @@ class Services:
         clock: Clock,
         cloud: Cloud,
         passwords: Passwords,
-        after_commit: Callable[[set[int], set[str]], None],
+        after_commit: Callable[[Rings, set[str]], None],
         sessions: Sessions | None = None,
         *,
         vault: Vault,
@@ -71,7 +76,7 @@ class Services:
             clock: the time.
             cloud: the living cloud.
             passwords: hashing and checking.
-            after_commit: called after each committed change with host ids to ring and changed topics.
+            after_commit: called after each committed change with the hosts to ring and changed topics.
             sessions: who is logged in here; told when accounts or projects change.
             vault: seals the secrets that must be opened again.
         """
@@ -106,8 +111,10 @@ class Services:
             if operation.writes:
                 if not 1 <= len(request) <= 36:
                     raise InvalidInput(N_("A change needs a request key of 1 to 36 characters."), field="request")
-                return self._change(operation, self._passwords_of(operation, checked, actor), actor, request)
-            return self.database.read(lambda session: operation.function(self._call(session, actor), **checked))
+                one = isinstance(arguments.get(operation.many), str)
+                return self._change(operation, self._passwords_of(operation, checked, actor), actor, request, one=one)
+            answer: Answer = self.database.read(lambda s: operation.function(self._call(s, actor), **checked))
+            return answer
         except DosvmError as error:
             raise with_field(error) from error.__cause__
 
@@ -147,15 +154,23 @@ class Services:
         session.info[HIDES_TRASH] = True
         return Call(session, actor, self.clock, self.cloud, self.passwords, self.vault)
 
-    def _change(self, operation: Operation, arguments: dict[str, Any], actor: Actor, request: str) -> Answer:
+    def _change(
+        self, operation: Operation, arguments: dict[str, Any], actor: Actor, request: str, *, one: bool
+    ) -> Answer:
         calls: list[Call] = []
 
         def work(session: Session) -> Answer:
             call = self._call(session, actor)
-            answer = operation.function(call, **arguments)
+            done = operation.function(call, **arguments)
+            if operation.many and not one:
+                answer, rows = self._many(operation, call, done, request)
+            else:
+                answer = call.only(done) if operation.many else done
+                target = call.target or str(arguments.get(operation.target or "", ""))
+                rows = [] if operation.quiet else [_log_row(operation, call, target, call.detail, answer, request)]
             session.flush()
-            if not operation.quiet:
-                session.execute(_LOG, self._log_row(operation, call, arguments, answer, request))
+            if rows:
+                session.execute(_LOG, rows)
             calls.append(call)
             return answer
 
@@ -174,9 +189,7 @@ class Services:
                 return before
             if isinstance(error, DosvmError):
                 raise
-            raise Conflict(
-                N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
-            ) from error
+            raise overtaken() from error
         if operation.quiet:
             return answer
         topics = calls[-1].topics | {"log"}
@@ -202,21 +215,22 @@ class Services:
             rest[new[0]] = NewPassword(self.passwords.hash(new[1]))
         return rest
 
-    def _log_row(
-        self, operation: Operation, call: Call, arguments: dict[str, Any], answer: Answer, request: str
-    ) -> dict[str, Any]:
-        target = call.target or str(arguments.get(operation.target or "", ""))
-        return {
-            "at": self.clock.now(),
-            "account": call.actor.account,
-            "address": call.actor.address,
-            "action": operation.action or "",
-            "operation": operation.name,
-            "target": target[:255],
-            "detail": json.dumps(call.detail, ensure_ascii=False, default=str) if call.detail else "",
-            "request": request,
-            "result": json.dumps(answer, ensure_ascii=False, default=str),
-        }
+    def _many(
+        self, operation: Operation, call: Call, outcomes: list[Outcome], request: str
+    ) -> tuple[Answer, list[dict[str, Any]]]:
+        """The answer to a call about many objects, and a row of the log for each that was changed.
+
+        The first row has the request's key and the whole answer, by which a repeated request is answered.
+        """
+        each = [o.answer if o.error is None else {"error": with_field(o.error).to_wire()} for o in outcomes]
+        answer: Answer = {"each": each}
+        rows: list[dict[str, Any]] = []
+        for outcome in outcomes:
+            if outcome.error is None:
+                key = str(uuid5(_EACH, f"{request}/{len(rows)}")) if rows else request
+                told = outcome.answer if rows else answer
+                rows.append(_log_row(operation, call, outcome.target, outcome.detail, told, key))
+        return answer, rows
 
     def _known(self, operation: Operation, actor: Actor, request: str) -> Answer | None:
         """As :meth:`_answered`, but None as well while the database cannot tell."""
@@ -236,6 +250,22 @@ class Services:
             return None
         answer: Answer = json.loads(before.result)
         return answer
+
+
+def _log_row(
+    operation: Operation, call: Call, target: str, detail: Mapping[str, Any], answer: Answer, request: str
+) -> dict[str, Any]:
+    return {
+        "at": call.clock.now(),
+        "account": call.actor.account,
+        "address": call.actor.address,
+        "action": operation.action or "",
+        "operation": operation.name,
+        "target": target[:255],
+        "detail": json.dumps(detail, ensure_ascii=False, default=str) if detail else "",
+        "request": request,
+        "result": json.dumps(answer, ensure_ascii=False, default=str),
+    }
 
 
 def check_permission(operation: Operation, actor: Actor) -> None:

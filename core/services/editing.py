@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, update
 
-from core.errors import AlreadyExists, Conflict
+from core.errors import AlreadyExists, Conflict, overtaken
 from core.i18n import N_
 from core.model import OperationLog
 from core.services.operation import Call
@@ -62,9 +62,7 @@ def touch(call: Call, row: Any, changed: Mapping[str, list[Any]]) -> None:
         .execution_options(synchronize_session=False)
     )
     if done.rowcount != 1:  # type: ignore[attr-defined]
-        raise Conflict(
-            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
-        )
+        raise overtaken()
     call.session.expire(row, [*values, "version"])
     call.detail.update(object=row.uuid, version=row.version, changes={k: list(v) for k, v in changed.items()})
 

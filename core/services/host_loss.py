@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import Select, delete, func, or_, select, update
 
 from core.coordination import runs
+from core.coordination.states import NO_RUN
+from core.coordination.tasks import OPEN
 from core.errors import Refused
 from core.i18n import N_
 from core.model import (
@@ -29,7 +31,6 @@ from core.services.relations import some
 
 #: Seconds a host must have been seen to be silent: nobody gives a host up that is only being rebooted.
 LONG = 600.0
-_UNFINISHED = (TaskState.QUEUED.value, TaskState.RUNNING.value)
 
 
 @operation("host.losses", roles=SYSTEM_ADMIN)
@@ -74,12 +75,8 @@ def abandon(call: Call, *, host: str) -> Answer:
             state=State.OFF.value,
             host_id=None,
             epoch=Machine.epoch + 1,
-            accelerator="",
-            vnc_port=None,
-            spice_port=None,
-            screen_address="",
             start_error="",
-            started=None,
+            **NO_RUN,
         ),
         update(Instance).where(Instance.id.in_(instances)).values(version=Instance.version + 1),
         update(Instance).where(Instance.host_id == found.id).values(host_id=None),
@@ -110,7 +107,7 @@ def strike(call: Call, host: Host) -> None:
         .execution_options(synchronize_session=False)
     )
     runs.close_all(call.session, host.uuid, call.clock.now())
-    unfinished = select(Task.target).where(Task.host_id == host.id, Task.state.in_(_UNFINISHED))
+    unfinished = select(Task.target).where(Task.host_id == host.id, Task.state.in_(OPEN))
     # An image whose task goes with the host would wait for it for ever, and could not be deleted either.
     call.session.execute(
         update(Image)
@@ -123,7 +120,7 @@ def strike(call: Call, host: Host) -> None:
     if heir is not None:
         call.session.execute(
             update(Task)
-            .where(Task.host_id == host.id, Task.kind == "purge", Task.state.in_(_UNFINISHED))
+            .where(Task.host_id == host.id, Task.kind == "purge", Task.state.in_(OPEN))
             .values(host_id=heir, state=TaskState.QUEUED.value, claim="")
             .execution_options(synchronize_session=False)
         )

@@ -6,6 +6,7 @@ its existence is nobody's business.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, select
@@ -113,6 +114,28 @@ def find(call: Call, model: type[M], reference: str, *, field: str, statement: S
         raise not_one(model, reference, len(found), field=field)
     result: M = found[0]
     return result
+
+
+def find_each(call: Call, model: type[Instance] | type[Machine], references: Sequence[str], *, field: str) -> list[Any]:
+    """As :func:`find`, of many references by few statements; in place of one that leads nowhere, its NotFound."""
+    plain = {reference.lower() if is_uuid(reference) else reference for reference in references if "/" not in reference}
+    found: dict[str, list[Any]] = {}
+    for column in (model.uuid, model.name):
+        keys = [key for key in plain if is_uuid(key) == (column is model.uuid)]
+        if keys:
+            for row in call.session.scalars(select(model).where(*visible(call, model), column.in_(keys))):
+                found.setdefault(getattr(row, column.key), []).append(row)
+    ends: list[Any] = []
+    for reference in references:
+        if "/" in reference:
+            try:
+                ends.append(find(call, model, reference, field=field))
+            except NotFound as error:
+                ends.append(error)
+            continue
+        rows = found.get(reference.lower() if is_uuid(reference) else reference, [])
+        ends.append(rows[0] if len(rows) == 1 else not_one(model, reference, len(rows), field=field))
+    return ends
 
 
 def meant(call: Call, model: type[Base], reference: str) -> list[ColumnElement[bool]]:

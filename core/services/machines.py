@@ -211,7 +211,7 @@ def show(call: Call, *, vm: str) -> Answer:
 def add(call: Call, *, name: str, instance: str, start: bool = False) -> Answer:
     """Make a VM from an instance, and power it on when asked to (``task`` in the answer)."""
     machine = create_machine(call, name=name, instance=find(call, Instance, instance, field="instance"))
-    done = power_on(call, machine.uuid, machine.project_id) if start else {}
+    done = call.only(power_on(call, [machine.uuid], machine.project_id)) if start else {}
     return {**_without_load(_rows(call, Machine.id == machine.id))[0], **done}
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 
 from core.coordination.charges import charge
 from core.coordination.tasks import targets_with_tasks
-from core.errors import DosvmError, InvalidInput, Refused
+from core.errors import DosvmError, InvalidInput, Refused, overtaken
 from core.i18n import N_
 from core.model import Host, Machine, Power
 from core.services.editing import edit
@@ -24,7 +24,7 @@ from core.services.lookup import find
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 from core.services.power import order_stop
 from core.services.relations import some
-from core.services.starting import NOWHERE, elsewhere, overtaken, power_on
+from core.services.starting import NOWHERE, elsewhere, power_on
 
 #: What is done with the VMs of a host that is emptied.
 POLICIES = ("move", "stop")
@@ -162,7 +162,7 @@ def start_again(call: Call, machine_id: int) -> None:
     found = call.session.execute(select(Machine.uuid, Machine.project_id).where(Machine.id == machine_id)).one_or_none()
     if found is None:
         raise overtaken()
-    power_on(call, found.uuid, found.project_id, if_waiting=True)
+    call.only(power_on(call, [found.uuid], found.project_id, if_waiting=True))
 
 
 def say_why(call: Call, machine_id: int, error: DosvmError) -> None:

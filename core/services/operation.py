@@ -17,17 +17,19 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from core.clock import Clock
+from core.coordination.tasks import Claimed
 from core.errors import DosvmError, InvalidInput
 from core.i18n import N_
 from core.model import Project, Role, in_trash
+from core.rules.many import AT_ONCE
 from core.services.actor import Actor
 from core.services.cloud import Cloud
 
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 
 #: Result of an operation: JSON data, an object at its top.
 Answer = dict[str, Any]
+#: Whose doorbells ring: host id -> the tasks that were entered for it, or None when it must look for itself.
+Rings = dict[int, list[Claimed] | None]
+F = TypeVar("F", bound=Callable[..., "Answer | list[Outcome]"])
 
 SYSTEM_ADMIN = frozenset({Role.SYSADM})
 PROJECT_ADMIN = frozenset({Role.PROJECT})
@@ -50,6 +55,26 @@ class OwnPassword(str):
     """An argument: the caller's own password, asked again. Checked before the operation's transaction begins."""
 
     __slots__ = ()
+
+
+class Many(list[str]):
+    """An argument: references to the objects acted on. A caller gives one, or a list of up to ``AT_ONCE``.
+
+    The operation answers with an :class:`Outcome` for each, in their order. Asked for one, it is as any other operation
+    to its caller; asked for a list, what is refused is told in its place and the others are done, in one transaction.
+    """
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went with one of many objects: what was done, and what the log says of it; or why it was not."""
+
+    answer: dict[str, Any] = field(default_factory=dict)
+    error: DosvmError | None = None
+    target: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 class NewPassword(str):
@@ -70,7 +95,7 @@ class Call:
     vault: Vault
     target: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
-    rings: set[int] = field(default_factory=set)
+    rings: Rings = field(default_factory=dict)
     topics: set[str] = field(default_factory=set)
 
     @cached_property
@@ -81,14 +106,30 @@ class Call:
         """
         return list(self.session.scalars(in_trash(Project)))
 
+    def only(self, outcomes: Sequence[Outcome]) -> Answer:
+        """What one object's outcome is to a caller who asked for one: its answer, and what the log says of it.
+
+        Raises:
+            DosvmError: why it was not done.
+        """
+        (outcome,) = outcomes
+        if outcome.error is not None:
+            raise outcome.error
+        self.note(outcome.target, **outcome.detail)
+        return outcome.answer
+
     def note(self, target: str, **detail: Any) -> None:
         """Say for the operation log what was changed, and how. Never a secret."""
         self.target = target
         self.detail.update(detail)
 
-    def ring(self, host_id: int) -> None:
-        """Tell this host's hostd, once committed, that there is a task for it."""
-        self.rings.add(host_id)
+    def ring(self, host_id: int, task: Claimed | None = None) -> None:
+        """Tell this host's hostd, once committed, that there is a task for it; which, when there is just this one."""
+        known = self.rings.setdefault(host_id, [])
+        if task is None:
+            self.rings[host_id] = None
+        elif known is not None:
+            known.append(task)
 
     def changed(self, *topics: str) -> None:
         """Tell watchers, once committed, that rows of these kinds changed (``vm``, ``pool``, ...)."""
@@ -100,7 +141,7 @@ class Operation:
     """One entry of the table of operations."""
 
     name: str
-    function: Callable[..., Answer]
+    function: Callable[..., Any]
     roles: frozenset[Role]
     action: str | None
     target: str | None
@@ -111,6 +152,8 @@ class Operation:
     """For a list operation the class of its ``query`` parameter, whose fields are arguments of their own."""
     quiet: bool = False
     """A change that concerns its caller alone: no row in the operation log, no news for others."""
+    many: str = ""
+    """The parameter that is :class:`Many`, if there is one."""
 
     @property
     def writes(self) -> bool:
@@ -149,7 +192,7 @@ def operation(
     idle_project: bool = False,
     confirm: str = "",
     quiet: bool = False,
-) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+) -> Callable[[F], F]:
     """Declare an operation.
 
     Args:
@@ -163,7 +206,7 @@ def operation(
         quiet: a change that concerns its caller alone and may be repeated: it is not logged, and nobody is told.
     """
 
-    def declare(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    def declare(function: F) -> F:
         if name in OPERATIONS:
             raise ValueError(f"operation {name} is declared twice")
         hints = typing.get_type_hints(function)
@@ -186,6 +229,7 @@ def operation(
             | ({confirm} if confirm else set()),
             lists=lists,
             quiet=quiet,
+            many=next((key for key, hint in parameters.items() if hint is Many), ""),
         )
         return function
 
@@ -201,6 +245,13 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
     origin = typing.get_origin(hint) or hint
     if origin in (OwnPassword, NewPassword):
         return origin(_checked(name, value, str))
+    if origin is Many:
+        if isinstance(value, str):
+            return Many([_checked(name, value, str)])
+        several = _checked(name, value, list[str])
+        if not 1 <= len(several) <= AT_ONCE:
+            raise InvalidInput(N_("One call is about 1 to {limit} objects."), field=name, limit=AT_ONCE)
+        return Many(several)
     if origin is Any:
         return _storable(name, value)
     if origin is float and isinstance(value, int) and not isinstance(value, bool):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
 
-from core.coordination.tasks import enqueue, targets_with_tasks
+from core.coordination.tasks import Order, enqueue, targets_with_tasks
 from core.errors import Refused
 from core.i18n import N_
 from core.model import Host, Image, Machine, Pool, Purge, Volume
@@ -38,21 +39,16 @@ def order(
         The answer of the operation: ``task``, ``uuid`` and ``name``.
     """
     called = name or row.name  # type: ignore[union-attr]
-    task = enqueue(
-        call.session,
-        kind=kind,
-        target=row.uuid,
-        target_name=called,
-        project_id=project_id,
-        host_id=host_id,
-        account=call.actor.account,
-        payload=payload or {},
-        origin=call.cloud.me,
-        now=call.clock.now(),
-    )
-    call.ring(host_id)
+    return order_all(call, [Order(kind, row.uuid, called, project_id, host_id, payload or {})])[0]
+
+
+def order_all(call: Call, orders: Sequence[Order]) -> list[Answer]:
+    """As :func:`order`, of many objects by one statement; ``task``, ``uuid`` and ``name`` of each."""
+    tasks = enqueue(call.session, orders, account=call.actor.account, origin=call.cloud.me, now=call.clock.now())
+    for one, task in zip(orders, tasks, strict=True):
+        call.ring(one.host_id, task if task.id else None)
     call.changed("task")
-    return {"task": task, "uuid": row.uuid, "name": called}
+    return [{"task": task.uuid, "uuid": task.target, "name": task.target_name} for task in tasks]
 
 
 def here(call: Call) -> Host:

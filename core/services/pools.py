@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, exists, func, select
+from sqlalchemy import Row, Select, func, select
 
 from core.coordination.charges import charge
+from core.coordination.tasks import worked_on
 from core.errors import InUse, InvalidInput
 from core.i18n import N_
 from core.libvirt_xml import pool_xml
@@ -16,8 +17,6 @@ from core.model import (
     Pool,
     Project,
     ProjectGroup,
-    Task,
-    TaskState,
     Volume,
     pool_of_project,
 )
@@ -33,7 +32,6 @@ from core.services.trash import refuse_trashed
 
 #: Kinds of pools that can be made. The other ones of the manual come with their own needs.
 KINDS = ("dir",)
-_OPEN = (TaskState.QUEUED.value, TaskState.RUNNING.value)
 
 _USED = (
     select(func.coalesce(func.sum(Volume.capacity), 0))
@@ -44,12 +42,8 @@ _USED = (
 _VOLUMES = select(func.count()).select_from(Volume).where(Volume.pool_id == Pool.id).correlate(Pool).scalar_subquery()
 
 
-def _has_task(kind: str) -> ColumnElement[bool]:
-    return exists().where(Task.target == Pool.uuid, Task.kind == kind, Task.state.in_(_OPEN)).correlate(Pool)
-
-
-_ACTIVATING = _has_task("pool.activate")
-_RELEASING = _has_task("pool.release")
+_ACTIVATING = worked_on(Pool, "pool.activate")
+_RELEASING = worked_on(Pool, "pool.release")
 
 
 def _statement() -> Select[Any]:

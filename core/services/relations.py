@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Table, delete, insert, select, update
 
-from core.errors import Conflict, InvalidInput
+from core.errors import InvalidInput, overtaken
 from core.i18n import N_
 from core.model import Base
 from core.services.lookup import find
@@ -95,9 +95,7 @@ def hold(call: Call, model: Any, ids: set[int]) -> None:
         .execution_options(synchronize_session=False)
     )
     if done.rowcount != len(ids):  # type: ignore[attr-defined]
-        raise Conflict(
-            N_("Somebody else changed the same thing at this moment."), remedy=N_("Look again and repeat it.")
-        )
+        raise overtaken()
 
 
 def some(found: Iterable[str]) -> str:

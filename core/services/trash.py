@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, delete, literal, select, union_all, update
 
 from core.coordination.charges import charge
 from core.coordination.parameters import read
-from core.errors import AlreadyExists, NotFound, Refused
+from core.errors import AlreadyExists, NotFound, Refused, overtaken
 from core.i18n import N_
 from core.model import WITH_TRASH, HostGroup, Project, Secret, User
 from core.rules import names
@@ -22,7 +22,6 @@ from core.services.editing import unused
 from core.services.fields import ruled
 from core.services.listing import Query, answer, iso, listing
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
-from core.services.starting import overtaken
 
 
 @dataclass(frozen=True)

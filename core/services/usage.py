@@ -22,7 +22,8 @@ from core.services.operation import EVERYBODY, Answer, Call, operation
 QUOTAS = ("instances", "vcpus", "memory", "disk", "images", "image_bytes", "snapshots")
 
 
-def _running(column: Any) -> ScalarSelect[Any]:
+def running(column: Any, project: Any = Project.id) -> ScalarSelect[Any]:
+    """What VMs that are on have of an instance's column: those of each project, or of the one that is named."""
     # What is off counts nothing, rather than being left out: with a condition on power SQLite would walk all
     # VMs that are on, once for each project.
     booked = case((Machine.power == Power.ON.value, column), else_=0)
@@ -30,7 +31,7 @@ def _running(column: Any) -> ScalarSelect[Any]:
         select(func.coalesce(func.sum(booked), 0))
         .select_from(Machine)
         .join(Instance, Instance.id == Machine.instance_id)
-        .where(Machine.project_id == Project.id)
+        .where(Machine.project_id == project)
         .correlate(Project)
         .scalar_subquery()
     )
@@ -43,8 +44,8 @@ def _of(value: Any, table: Any) -> ScalarSelect[Any]:
 #: What a project uses, as subqueries correlated to :class:`core.model.Project`.
 USED: dict[str, Any] = {
     "instances": _of(func.count(), Instance),
-    "vcpus": _running(Instance.vcpus),
-    "memory": _running(Instance.memory),
+    "vcpus": running(Instance.vcpus),
+    "memory": running(Instance.memory),
     "disk": _of(func.coalesce(func.sum(Volume.capacity), 0), Volume),
     "images": _of(func.count(), Image),
     "image_bytes": _of(func.coalesce(func.sum(Image.size), 0), Image),

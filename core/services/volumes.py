@@ -10,6 +10,7 @@ from sqlalchemy import Row, and_, or_, select, update
 
 from core.coordination.charges import charge, fit_disk, fit_pool
 from core.coordination.storage import volume_path
+from core.coordination.tasks import OPEN
 from core.errors import InUse, InvalidInput, PermissionDenied, Refused
 from core.i18n import N_
 from core.model import (
@@ -21,7 +22,6 @@ from core.model import (
     Secret,
     State,
     Task,
-    TaskState,
     Volume,
     instance_volume,
 )
@@ -242,7 +242,7 @@ def _refuse_unready(call: Call, pool: Pool) -> None:
         .where(
             Task.target == pool.uuid,
             Task.kind.in_(("pool.activate", "pool.release")),
-            Task.state.in_((TaskState.QUEUED.value, TaskState.RUNNING.value)),
+            Task.state.in_(OPEN),
         )
         .limit(1)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select, update
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.coordination import machines, states, tasks
 from core.model import Host, Instance, Machine, State, Task, TaskState, Volume
+from hostd.executor import Record
 from tests.fakes.office import GIB, Office, Person
 
 MIB = 1024**2
@@ -72,11 +74,14 @@ def stored(office: Office, name: str) -> Instance:
     return office.services.database.read(lambda s: s.scalars(select(Instance).where(Instance.name == name)).one())
 
 
-def work(office: Office, host: str = "h1", *, running: bool = True) -> list[str]:
-    """What hostd does with a host's tasks of VMs, without libvirt; the kinds it did."""
+def work(office: Office, host: str = "h1", *, running: bool = True, offered: Sequence[tasks.Claimed] = ()) -> list[str]:
+    """What hostd does with a host's tasks of VMs, those it was told of or all, without libvirt; the kinds it did."""
     database, clock, number = office.services.database, office.services.clock, host_id(office, host)
     kinds = []
-    for task in database.write(lambda s: tasks.take(s, number, _BOOT, clock.now())):
+    taken = database.write(
+        lambda s: tasks.claim(s, offered, _BOOT, clock.now()) if offered else tasks.take(s, number, _BOOT, clock.now())
+    )
+    for task in taken:
         order = database.read(lambda s, t=task: machines.load(s, t.target, office.services.vault))  # type: ignore[misc]
         assert order is not None
         values = _outcome(task.kind, running)
@@ -84,8 +89,10 @@ def work(office: Office, host: str = "h1", *, running: bool = True) -> list[str]
             values["started"] = clock.now()
 
         def end(session: Session, task: Any = task, order: Any = order, values: Any = values) -> None:
-            assert tasks.finish(session, task.id, _BOOT, TaskState.DONE, clock.now())
-            assert states.record(session, order.uuid, number, order.epoch, values)
+            record = Record(order.uuid, number, order.epoch, values)
+            if not record.with_end(session, task.id, _BOOT, clock.now()):
+                assert tasks.finish(session, task.id, _BOOT, TaskState.DONE, clock.now())
+                assert states.record(session, order.uuid, number, order.epoch, values)
 
         database.write(end)
         kinds.append(task.kind)

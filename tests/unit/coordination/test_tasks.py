@@ -23,16 +23,11 @@ def order(ground: Ground, target: str = "vm-1", *, kind: str = "machine.start", 
     """Enter a task; returns its UUID."""
     return ground.write(
         tasks.enqueue,
-        kind=kind,
-        target=target,
-        target_name=target,
-        project_id=None,
-        host_id=host or ground.host,
+        [tasks.Order(kind, target, target, None, host or ground.host, payload)],
         account="zhao",
-        payload=payload,
         origin="somewhere",
         now=NOW,
-    )
+    )[0].uuid
 
 
 def waiting(ground: Ground, **named: Any) -> list[Claimed]:

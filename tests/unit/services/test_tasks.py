@@ -14,16 +14,13 @@ from tests.fakes.office import Office, Person
 def _queued(office: Office, person: Person, host_id: int, kind: str) -> str:
     actor = person.actor
     return office.sysadm.services.database.write(
-        lambda session: tasks.enqueue(
-            session,
-            kind=kind,
-            target=str(uuid.uuid4()),
-            target_name="web-1",
-            project_id=actor.project_id,
-            host_id=host_id,
-            account=actor.account,
-            payload={},
-            origin="",
+        lambda session: (
+            tasks.enqueue(
+                session,
+                [tasks.Order(kind, str(uuid.uuid4()), "web-1", actor.project_id, host_id, {})],
+                account=actor.account,
+                origin="",
+            )[0].uuid
         )
     )
 
