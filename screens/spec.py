@@ -242,6 +242,8 @@ class Action(NamedTuple):
         plan: an operation that says, before anything is asked, what would happen to the row: ``lines`` of its answer
             are sentences ``{"message": template, "parameters": {...}}``.
         allowed: whether it makes sense for this row now; greyed otherwise.
+        many: whether the operation takes many rows by one call (see ``core.rpc.backend.call_each``); otherwise it is
+            called for each.
         task: whether the operation returns ``{"task": uuid}``, or ``tasks`` with several, to follow.
         screen: name of a special screen to open instead (``screens.special``).
         roles: who is offered it (the service decides by itself).
@@ -263,6 +265,7 @@ class Action(NamedTuple):
     warning: str = ""
     plan: str = ""
     allowed: Callable[[Row], bool] | None = None
+    many: bool = False
     task: bool = False
     screen: str = ""
     roles: tuple[str, ...] = BOTH

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from core.errors import HostdUnavailable
+from core.errors import DosvmError, HostdUnavailable, from_wire
 from core.rpc.calls import CALL, LOGIN, LOGOUT, WAIT, Call
 
 #: Seconds one `wait` may stay open at the other side.
@@ -25,6 +26,30 @@ class Backend(Protocol):
 
     def wait(self, *, since: int = -1, tasks: tuple[str, ...] = (), seconds: float = WAIT_SECONDS) -> dict[str, Any]:
         """Wait for a change after revision ``since``, or for tasks to end; see :data:`core.rpc.calls.WAIT`."""
+
+
+def call_each(
+    backend: Backend, operation: str, argument: str, references: Sequence[str], arguments: Mapping[str, Any]
+) -> list[Any | DosvmError]:
+    """Run an operation that takes many objects on some of them by one call.
+
+    Args:
+        backend: logged in.
+        operation: one whose ``argument`` may be a list.
+        argument: the argument that names the objects.
+        references: up to :data:`core.rules.many.AT_ONCE` of them.
+        arguments: the other arguments, the same for all.
+
+    Returns:
+        In their order what each was answered, or why it was refused.
+
+    Raises:
+        DosvmError: nothing was done with any.
+    """
+    if len(references) == 1:
+        return [backend.call(operation, **{**arguments, argument: references[0]})]
+    answer = backend.call(operation, **{**arguments, argument: list(references)})
+    return [from_wire(one["error"]) if one.keys() == {"error"} else one for one in answer["each"]]
 
 
 def client_address() -> str:

@@ -192,6 +192,9 @@ class Services:
             raise overtaken() from error
         if operation.quiet:
             return answer
+        if operation.many and not one and all("error" in end for end in answer["each"]):
+            # Refused may be what this very request has done already: its answer was lost.
+            return self._answered(operation, actor, request) or answer
         topics = calls[-1].topics | {"log"}
         if self._sessions is not None and topics & PEOPLE:
             self._sessions.forget()

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from core.errors import DosvmError, UsageError, from_wire
 from core.i18n import N_, _
-from core.rpc.backend import HostdBackend
+from core.rpc.backend import HostdBackend, call_each
+from core.rules.many import AT_ONCE
 from dosvm_tui import wiring
 from dosvm_tui.commands import output
 from dosvm_tui.commands.asking import make_sure
 from dosvm_tui.commands.credentials import credentials
 from dosvm_tui.commands.options import read_value, values_from_file, values_of
 from dosvm_tui.commands.report import report
+from dosvm_tui.commands.selecting import query_of, rows_of, selects
 from dosvm_tui.commands.waiting import wait_for
 from dosvm_tui.commands.words import Words
 from screens.spec import Action, Danger, ResourceSpec, Target
 from screens.values import filled, previewed
 
+#: So many names are said in a question.
+_MOST_NAMED = 20
 #: Keys that rows have and forms do not; passed over when a row comes back from a file.
 _ROW_KEYS = frozenset({"uuid", "name", "version", "created", "reference"})
 
@@ -42,15 +46,29 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
     Raises:
         DosvmError: it makes no sense, or with one target: it was refused or failed.
     """
-    targets, arguments = _arguments(spec, action, words)
-    asks = asks_first(action) and not words.flags.get("yes")
-    what = f"{_(action.label)} {', '.join(targets)}".strip()
-    if asks and not action.preview:
-        make_sure(_(N_("{what}? Type yes: ")).format(what=what))
+    selected = selectable(spec, action) and selects(words)
+    names, arguments = _arguments(spec, action, words, selected=selected)
+    # Who selects rows has not typed which they are.
+    asks = (asks_first(action) or (selected and action.danger is not Danger.NONE)) and not words.flags.get("yes")
+    if asks and not action.preview and not selected:
+        make_sure(_(N_("{what}? Type yes: ")).format(what=_what(action, names)))
+    query = query_of(spec, words, spec.default_sort) if selected else {}
     who = credentials(words)
     arguments |= {f.key: who.password for f in action.fields if f.own_password}
     backend = wiring.backend_for(who.account, who.password)
-    each: Sequence[str | None] = targets or [None]
+    known: dict[str | None, str] = {name: name for name in names}
+    if selected:
+        fitting = (
+            row for row in rows_of(backend, spec.lists_by, query) if action.allowed is None or action.allowed(row)
+        )
+        known = {str(row[spec.reference]): str(row[spec.label]) for row in fitting}
+        if not known:
+            print(_("No row fits."), file=sys.stderr)
+            return 0
+        if asks and not action.preview:
+            make_sure(_("{what}? Type yes: ").format(what=_what(action, list(known.values()))))
+    what = _what(action, list(known.values()))
+    each: Sequence[str | None] = list(known) or [None]
     if asks and action.preview:
         for target in each:
             answer = backend.call(action.preview, **_on(spec, action, target), **arguments)
@@ -60,11 +78,11 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
     wait = words.flags.get("wait", True)
     failed = False
     asked: list[_Done] = []
-    for target in each:
-        try:
-            asked.append(_ask(backend, spec, action, target, arguments))
-        except DosvmError as error:
-            failed = _tell(error, action, target, alone=len(each) == 1)
+    for target, answer in _answers(backend, spec, action, each, arguments):
+        if isinstance(answer, DosvmError):
+            failed = _tell(answer, action, known.get(target), alone=len(each) == 1)
+        else:
+            asked.append(_done(action, known.get(target), arguments, answer))
     ended: list[_Done] = []
     for done in asked:
         try:
@@ -75,6 +93,19 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
             failed = _tell(error, action, done.target, alone=len(each) == 1)
     _write(spec, action, ended, form=form, wait=wait, alone=len(each) == 1)
     return 1 if failed else 0
+
+
+def selectable(spec: ResourceSpec, action: Action) -> bool:
+    """Whether the rows that an action is done to may be selected instead of named."""
+    return action.target is Target.ROWS and bool(spec.lists_by)
+
+
+def _what(action: Action, names: Sequence[str]) -> str:
+    """What is done to what, for the question whether it shall be."""
+    listed = ", ".join(names[:_MOST_NAMED])
+    if len(names) > _MOST_NAMED:
+        listed = _(N_("{names} and {count} more")).format(names=listed, count=len(names) - _MOST_NAMED)
+    return f"{_(action.label)} {listed}".strip()
 
 
 def _tell(error: DosvmError, action: Action, target: str | None, *, alone: bool) -> bool:
@@ -88,10 +119,30 @@ def _on(spec: ResourceSpec, action: Action, target: str | None) -> dict[str, str
     return {} if target is None else {action.argument or spec.name.replace("-", "_"): target}
 
 
-def _ask(
-    backend: HostdBackend, spec: ResourceSpec, action: Action, target: str | None, arguments: Mapping[str, Any]
-) -> _Done:
-    answer = backend.call(action.operation, **_on(spec, action, target), **arguments)
+def _answers(
+    backend: HostdBackend,
+    spec: ResourceSpec,
+    action: Action,
+    targets: Sequence[str | None],
+    arguments: Mapping[str, Any],
+) -> Iterator[tuple[str | None, Any]]:
+    """Ask for each target, many by one call where that is possible; what it was answered, or why not."""
+    at_once = AT_ONCE if action.many else 1
+    for begin in range(0, len(targets), at_once):
+        some = targets[begin : begin + at_once]
+        named = [target for target in some if target is not None]
+        try:
+            if len(named) > 1:
+                argument = action.argument or spec.name.replace("-", "_")
+                answers = call_each(backend, action.operation, argument, named, arguments)
+            else:
+                answers = [backend.call(action.operation, **_on(spec, action, some[0]), **arguments)]
+        except DosvmError as error:
+            answers = [error] * len(some)
+        yield from zip(some, answers, strict=True)
+
+
+def _done(action: Action, target: str | None, arguments: Mapping[str, Any], answer: dict[str, Any]) -> _Done:
     name = target or str(arguments.get("name") or answer.get("name") or "")
     tasks = answer.get("tasks") or [answer.get("task")]
     return _Done(
@@ -118,12 +169,12 @@ def _write(spec: ResourceSpec, action: Action, ended: Sequence[_Done], *, form: 
             print(_("{what}: done").format(what=output.printable(done.label)))
 
 
-def _arguments(spec: ResourceSpec, action: Action, words: Words) -> tuple[list[str], dict[str, Any]]:
-    """What the action acts on, and its other arguments."""
+def _arguments(spec: ResourceSpec, action: Action, words: Words, *, selected: bool) -> tuple[list[str], dict[str, Any]]:
+    """What the action acts on, unless that is ``selected``, and its other arguments."""
     bare = list(words.bare)
     positional = [f for f in action.fields if f.positional and f.command_line]
     targets: list[str] = []
-    if action.target is not Target.NOTHING and not spec.single:
+    if action.target is not Target.NOTHING and not spec.single and not selected:
         if not bare:
             raise UsageError(N_("{option} is missing."), option=spec.name.upper())
         take = len(bare) - len(positional) if action.target is Target.ROWS else 1

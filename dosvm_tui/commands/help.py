@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.i18n import N_, _
+from dosvm_tui.commands.action import selectable
 from dosvm_tui.commands.options import offered, options_of, shown_name
 from dosvm_tui.commands.output import cells_of
 from dosvm_tui.commands.resource import LIST_OPTIONS, verbs
+from dosvm_tui.commands.selecting import SELECTING
 from dosvm_tui.commands.words import EVERYWHERE, Option
 from screens import registry
 from screens.spec import Action, Field, Kind, ResourceSpec, Target
@@ -64,8 +66,8 @@ def _help_for_verb(spec: ResourceSpec, verb: str) -> str:
         words.append(spec.name.upper())
     lines = [_("Usage: {words}").format(words=" ".join([*words, "[OPTIONS]"])), ""]
     lines += _table([(_left(option), _field_text(field)) for option, field in _own(fields)])
-    if verb == "list":
-        lines += _options(LIST_OPTIONS)
+    if verb == "list" or (action is not None and selectable(spec, action)):
+        lines += _options(LIST_OPTIONS if verb == "list" else SELECTING)
         keys = ", ".join(f.key for f in spec.filters)
         lines += ["", f"{_(N_('Filters'))}: {keys}"] if keys else []
     for field in fields:

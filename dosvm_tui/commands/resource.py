@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from core.errors import InvalidInput, UsageError
 from core.i18n import N_, _
 from dosvm_tui import wiring
 from dosvm_tui.commands import output
-from dosvm_tui.commands.action import act
+from dosvm_tui.commands.action import act, selectable
 from dosvm_tui.commands.credentials import credentials
 from dosvm_tui.commands.options import options_of, read_value
+from dosvm_tui.commands.selecting import SELECTING, query_of, rows_of, selects
 from dosvm_tui.commands.words import EVERYWHERE, Option, Words, part, unknown
 from screens.spec import PROJECT, SYSADM, Column, Field, Kind, ResourceSpec
 
 LIST_OPTIONS: tuple[Option, ...] = (
-    Option("search", "TEXT", N_("only rows whose names contain it")),
-    Option("filter", "KEY=VALUE", N_("only rows with this value"), many=True),
+    *SELECTING,
     Option("sort", "COLUMN", N_("the order; with - in front the other way round")),
     Option("limit", "NUMBER", N_("at most so many rows")),
 )
-#: Rows fetched by one call; the most a list operation gives.
-_PAGE = 1000
 
 
 def verbs(spec: ResourceSpec) -> list[str]:
@@ -46,7 +43,7 @@ def run(spec: ResourceSpec, verb: str, argv: Sequence[str]) -> int:
     if verb == "show":
         return _show(spec, part(argv, EVERYWHERE))
     action = next(a for a in spec.actions if a.verb == verb and a.command_line)
-    words = part(argv, (*EVERYWHERE, *options_of(action.fields)))
+    words = part(argv, (*EVERYWHERE, *options_of(action.fields), *(SELECTING if selectable(spec, action) else ())))
     return act(spec, action, words, _format(words))
 
 
@@ -61,48 +58,20 @@ def _list(spec: ResourceSpec, words: Words) -> int:
     form = _format(words)
     if words.bare:
         raise UsageError(N_("{word} is too much."), word=words.bare[0])
-    query = _query(spec, words)
+    query = query_of(spec, words, words.value("sort") or spec.default_sort)
     limit = _limit(words)
     who = credentials(words)
     backend = wiring.backend_for(who.account, who.password)
     # People read a row for each member of an object, programs the object once.
     operation = spec.rows_by if form == "table" else spec.lists_by
-    rows: list[dict[str, Any]] = []
-    while limit is None or len(rows) < limit:
-        page = _PAGE if limit is None else min(_PAGE, limit - len(rows))
-        answer = backend.call(operation, offset=len(rows), limit=page, **query)
-        rows += answer["rows"]
-        if not answer["rows"] or (len(rows) >= answer["total"] and not answer.get("more")):
-            break
+    rows = list(rows_of(backend, operation, query, limit))
     if form != "table":
         output.write(rows, form)
     elif rows or not sys.stdout.isatty():
         output.write_rows(rows, _columns(spec, who.account))
     else:
-        print(_(spec.empty) if not words.values.keys() & {"search", "filter"} else _(N_("No row fits.")))
+        print(_(spec.empty) if not selects(words) else _(N_("No row fits.")))
     return 0
-
-
-def _query(spec: ResourceSpec, words: Words) -> dict[str, Any]:
-    sort = words.value("sort") or spec.default_sort
-    return {
-        "search": words.value("search") or "",
-        "filters": dict(_filter(spec, text) for text in words.values.get("filter", [])),
-        "sort": sort.removeprefix("-"),
-        "descending": sort.startswith("-"),
-    }
-
-
-def _filter(spec: ResourceSpec, text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    known = {f.key: f for f in spec.filters}
-    if not equals or key not in known:
-        raise UsageError(
-            N_("{option} takes KEY=VALUE; the keys are: {keys}."), option="--filter", keys=", ".join(known) or "-"
-        )
-    found = known[key]
-    kind = found.kind if found.kind in (Kind.BOOLEAN, Kind.INTEGER, Kind.TIME) else Kind.TEXT
-    return key, read_value(Field(key, found.label, kind, option="filter", choices=found.choices), value)
 
 
 def _limit(words: Words) -> int | None:

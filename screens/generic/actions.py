@@ -7,6 +7,8 @@ from typing import Any
 
 from core.errors import DosvmError, sentence
 from core.i18n import N_, _
+from core.rpc.backend import call_each
+from core.rules.many import AT_ONCE
 from screens.context import Context, is_away
 from screens.generic.cells import label_of, reference_of
 from screens.generic.confirm import Confirm, names_of
@@ -260,6 +262,15 @@ class ActionRun:
             whole |= {argument: row[key] for argument, key in self._action.passes.items()}
         return self._context.backend.call(operation or self._action.operation, **whole)
 
+    def _call_some(self, rows: Sequence[Row], arguments: Mapping[str, Any]) -> list[Any]:
+        """Runs in a thread; each row with what it was answered, or why it was refused."""
+        if not self._action.many:
+            return [(row, self._call(row, arguments)) for row in rows]
+        argument = self._action.argument or self._spec.name.replace("-", "_")
+        references = [reference_of(self._spec, row) for row in rows]
+        ends = call_each(self._context.backend, self._action.operation, argument, references, arguments)
+        return [end if isinstance(end, DosvmError) else (row, end) for row, end in zip(rows, ends, strict=True)]
+
     def _run(self, arguments: dict[str, Any]) -> None:
         rows = self._rows
         if len(rows) > 1:
@@ -267,8 +278,9 @@ class ActionRun:
                 self._context,
                 self.title,
                 [(label_of(self._spec, row), row) for row in rows],
-                lambda row: (row, self._call(row, arguments)),
+                lambda some: self._call_some(some, arguments),
                 lambda result: self._follow(*result),
+                at_once=AT_ONCE if self._action.many else 1,
             )
             self._context.desk.show(report, self._reported)
         else:

@@ -1,4 +1,4 @@
-"""An action on several rows at once: one after the other, with a report for each."""
+"""An action on several rows: some at once or one after the other, with a report for each."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from widgets.paragraph import Paragraph
 from widgets.push_button import PushButton
 from widgets.virtual_table import Cell, VirtualTable
 
-#: What is done to one item; runs in a thread.
-Work = Callable[[Any], Any]
+#: What is done to some items; runs in a thread. Gives for each what its call returned, or why it was refused.
+Work = Callable[[Sequence[Any]], Sequence[Any]]
 #: Takes what a call returned; gives the task that was begun, if any.
 Begun = Callable[[Any], Followed | None]
 
@@ -46,7 +46,14 @@ class BulkReport(BaseDialog[list[Any]]):
     """
 
     def __init__(
-        self, context: Context, title: Callable[[], str], items: Sequence[tuple[str, Any]], work: Work, begun: Begun
+        self,
+        context: Context,
+        title: Callable[[], str],
+        items: Sequence[tuple[str, Any]],
+        work: Work,
+        begun: Begun,
+        *,
+        at_once: int = 1,
     ) -> None:
         """Make a report.
 
@@ -54,14 +61,17 @@ class BulkReport(BaseDialog[list[Any]]):
             context: the context.
             title: gives the frame's title.
             items: name and item of each.
-            work: what is done to each.
+            work: what is done to them.
             begun: told of each that went well.
+            at_once: how many are asked for by one call.
         """
         super().__init__(context)
         self._title = title
         self._items = list(items)
         self._work = work
         self._begun = begun
+        self._at_once = at_once
+        self._under_way: list[int] = []
         self._results: list[Any] = []
         self._well: dict[int, Followed | None] = {}
         self._refused: dict[int, DosvmError] = {}
@@ -106,7 +116,7 @@ class BulkReport(BaseDialog[list[Any]]):
         if number in self._refused:
             return Cell(self._refused[number].text(), "error")
         if number not in self._well:
-            return Cell(_(N_("waits")) if number in self._queue or self._running else _(N_("not asked for")), "muted")
+            return Cell(_(N_("waits")) if self._running else _(N_("not asked for")), "muted")
         task = self._well[number]
         if task is None:
             return Cell(f"{glyphs().chosen} {_(N_('done'))}", "success")
@@ -119,30 +129,27 @@ class BulkReport(BaseDialog[list[Any]]):
     def _next(self) -> None:
         self._running = bool(self._queue)
         self._show()
-        if not self._queue:
+        if not self._running:
             if not self._refused and len(self._well) == len(self._items):
                 self.dismiss(self._results)
             return
-        number = self._queue[0]
-        item = self._items[number][1]
-        self.ask(lambda: self._work(item), lambda result: self._went(number, result), lambda e: self._failed(number, e))
+        self._under_way = [self._queue.popleft() for _ in range(min(self._at_once, len(self._queue)))]
+        items = [self._items[number][1] for number in self._under_way]
+        self.ask(lambda: self._work(items), self._came, lambda error: self._came([error] * len(items)))
 
-    def _went(self, number: int, result: Any) -> None:
-        self._results.append(result)
-        self._well[number] = self._begun(result)
-        self._taken(number)
-
-    def _failed(self, number: int, error: DosvmError) -> None:
-        self._refused[number] = error
-        if isinstance(error, Unavailable | AuthenticationFailed):
+    def _came(self, results: Sequence[Any]) -> None:
+        asked, self._under_way = self._under_way, []
+        for number, result in zip(asked, results, strict=True):
+            if isinstance(result, DosvmError):
+                self._refused[number] = result
+            else:
+                self._results.append(result)
+                self._well[number] = self._begun(result)
+        error = next((one for one in results if isinstance(one, Unavailable | AuthenticationFailed)), None)
+        if error is not None:
             # The rest would fail for the same reason.
             self._queue.clear()
             self.context.desk.explain(error)
-        self._taken(number)
-
-    def _taken(self, number: int) -> None:
-        if self._queue and self._queue[0] == number:
-            self._queue.popleft()
         self._next()
 
     def _again(self) -> None:
@@ -199,9 +206,8 @@ class BulkReport(BaseDialog[list[Any]]):
         if not self._running:
             self.dismiss(self._results)
         else:
-            # The one under way cannot be called back.
-            while len(self._queue) > 1:
-                self._queue.pop()
+            # What is under way cannot be called back.
+            self._queue.clear()
 
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""

@@ -88,6 +88,7 @@ SPEC = ResourceSpec(
             "vm.start",
             key="p",
             target=Target.ROWS,
+            many=True,
             task=True,
             fields=(
                 Field(
@@ -107,6 +108,7 @@ SPEC = ResourceSpec(
             "vm.stop",
             key="o",
             target=Target.ROWS,
+            many=True,
             task=True,
             fields=(
                 Field(
@@ -128,6 +130,7 @@ SPEC = ResourceSpec(
             "vm.reboot",
             key="b",
             target=Target.ROWS,
+            many=True,
             task=True,
             danger=Danger.CONFIRM,
             warning=N_("The guest of {name} is asked to reboot; it may ignore it."),
@@ -140,6 +143,7 @@ SPEC = ResourceSpec(
             "vm.reset",
             key="B",
             target=Target.ROWS,
+            many=True,
             task=True,
             danger=Danger.CONFIRM,
             warning=N_("{name} is reset like by the button on a machine; what the guest has not written is lost."),
@@ -152,6 +156,7 @@ SPEC = ResourceSpec(
             "vm.suspend",
             key="z",
             target=Target.ROWS,
+            many=True,
             task=True,
             allowed=_runs,
             roles=(PROJECT,),
@@ -162,6 +167,7 @@ SPEC = ResourceSpec(
             "vm.resume",
             key="u",
             target=Target.ROWS,
+            many=True,
             task=True,
             allowed=lambda row: row["state"] == "paused",
             roles=(PROJECT,),

@@ -58,6 +58,15 @@ def test_an_action_offers_what_its_operation_takes(spec: ResourceSpec, action: A
 
 
 @pytest.mark.parametrize(("spec", "action"), ACTIONS)
+def test_what_takes_many_rows_by_one_call_says_so_on_both_sides(spec: ResourceSpec, action: Action) -> None:
+    argument = OPERATIONS[action.operation].many
+    assert action.many == bool(argument)
+    if action.many:
+        assert _argument(spec, action) == {argument}
+        assert action.target is Target.ROWS
+
+
+@pytest.mark.parametrize(("spec", "action"), ACTIONS)
 def test_rules_between_fields_exist_and_speak_of_them(spec: ResourceSpec, action: Action) -> None:
     if action.rule:
         typed = {field.key: field.maximum for field in action.fields if field.kind is Kind.INTEGER}

@@ -491,12 +491,25 @@ class FakeBackend:
                 raise AuthenticationFailed("The session has ended.", remedy="Log in again.")
             if operation in self.refuse:
                 raise self.refuse[operation]
-            if operation in self.answers:
-                return self.answers[operation](**arguments)
-            return self._answer(operation, arguments)
+            several = arguments.get(operation.partition(".")[0].replace("-", "_"))
+            if isinstance(several, list):
+                return {"each": [self._one_of(operation, arguments, one) for one in several]}
+            return self._answer_one(operation, arguments)
         finally:
             with self._changed:
                 self.in_flight -= 1
+
+    def _answer_one(self, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation in self.answers:
+            return self.answers[operation](**arguments)
+        return self._answer(operation, arguments)
+
+    def _one_of(self, operation: str, arguments: dict[str, Any], one: str) -> Any:
+        try:
+            argument = operation.partition(".")[0].replace("-", "_")
+            return self._answer_one(operation, {**arguments, argument: one})
+        except DosvmError as error:
+            return {"error": error.to_wire()}
 
     def wait(self, *, since: int = -1, tasks: tuple[str, ...] = (), seconds: float = 25.0) -> Row:
         until = time.monotonic() + min(seconds, 5.0)

@@ -117,6 +117,8 @@ async def test_marked_rows_are_acted_on_together_with_a_report_for_each(cloud: F
         text = screen_text(pilot.app)
         assert "The VM x is busy." in text
         assert text.count("asked for") >= 2
+        (asked,) = cloud.called("vm.reboot")
+        assert len(asked["vm"]) == 3
         await pilot.press("escape")
         await pilot.pause(0.1)
         assert not table(pilot).marked

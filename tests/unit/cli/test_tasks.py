@@ -39,7 +39,7 @@ def _end_tasks(office: Office, state: TaskState, error: str = "") -> None:
         session.execute(update(Task).values(state=state.value, error=error, progress=100))
 
     office.services.database.write(end)
-    office.services._after_commit(set(), {"task"})
+    office.services._after_commit({}, {"task"})
 
 
 @contextmanager

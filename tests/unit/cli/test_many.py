@@ -1,0 +1,99 @@
+"""Commands about many VMs: named or selected, by few calls, with a line for each that is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from core.rules import many
+from tests.fakes import rack
+from tests.fakes.office import Office
+from tests.unit.cli.conftest import Dosvm
+
+
+@pytest.fixture
+def shop(office: Office) -> Office:
+    """A project with six VMs of two instances."""
+    web = rack.web(office)
+    for name in ("shop", "mail"):
+        rack.instance(web, name)
+        for number in range(3):
+            web("vm.add", name=f"{name}-{number}", instance=name)
+    return office
+
+
+@pytest.fixture
+def asked(shop: Office, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """The calls that hostd was asked for."""
+    seen: list[tuple[str, dict[str, Any]]] = []
+    call: Callable[..., Any] = shop.services.call
+
+    def noted(name: str, arguments: dict[str, Any], *rest: Any) -> Any:
+        seen.append((name, arguments))
+        return call(name, arguments, *rest)
+
+    monkeypatch.setattr(shop.services, "call", noted)
+    return seen
+
+
+def powers(office: Office) -> dict[str, str]:
+    """Power of each VM that is on."""
+    rows = office.person("web-admin")("vm.list")["rows"]
+    return {row["name"]: row["power"] for row in rows if row["power"] == "on"}
+
+
+def test_many_are_one_call_and_each_refusal_is_a_line(
+    shop: Office, dosvm: Dosvm, asked: list[tuple[str, dict[str, Any]]]
+) -> None:
+    done = dosvm("vm", "start", "shop-0", "nobody", "mail-2", "--no-wait", who="web-admin")
+    assert done.code == 1
+    assert done.err == "dosvm: nobody: There is no VM nobody.\n"
+    assert [line.split(":")[0] for line in done.out.splitlines()] == ["Power on shop-0", "Power on mail-2"]
+    assert [arguments["vm"] for name, arguments in asked if name == "vm.start"] == [["shop-0", "nobody", "mail-2"]]
+    assert powers(shop) == {"shop-0": "on", "mail-2": "on"}
+
+
+def test_more_than_one_call_takes_are_asked_for_by_several(
+    shop: Office, dosvm: Dosvm, asked: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dosvm_tui.commands.action.AT_ONCE", 2)
+    assert many.AT_ONCE > 2
+    names = ["shop-0", "shop-1", "shop-2"]
+    done = dosvm("vm", "start", *names, "--no-wait", "-o", "json", who="web-admin")
+    assert [one["name"] for one in json.loads(done.out)] == names
+    assert [arguments["vm"] for name, arguments in asked if name == "vm.start"] == [names[:2], "shop-2"]
+
+
+def test_selected_rows_are_those_it_makes_sense_for(shop: Office, dosvm: Dosvm) -> None:
+    assert dosvm("vm", "start", "shop-1", "--no-wait", who="web-admin").code == 0
+    rack.work(shop)
+    done = dosvm("vm", "start", "--filter", "instance=shop", "--no-wait", who="web-admin")
+    assert (done.code, done.err) == (0, "")
+    assert [line.split(":")[0] for line in done.out.splitlines()] == ["Power on shop-0", "Power on shop-2"]
+    rack.work(shop)
+    refused = dosvm("vm", "stop", "--search", "shop", "--no-wait", who="web-admin")
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert dosvm("vm", "stop", "--search", "shop", "--force", "--yes", "--no-wait", who="web-admin").code == 0
+    assert powers(shop) == {}
+    rack.work(shop)
+    done = dosvm("vm", "stop", "--search", "shop", "--yes", who="web-admin")
+    assert (done.code, done.out, done.err) == (0, "", "No row fits.\n")
+
+
+def test_what_is_named_and_selected_is_too_much(shop: Office, dosvm: Dosvm) -> None:
+    done = dosvm("vm", "start", "shop-0", "--filter", "instance=mail", who="web-admin")
+    assert done.code == 2
+    assert "shop-0" in done.err
+    assert powers(shop) == {}
+    assert dosvm("vm", "start", "--filter", "nothing=mail", who="web-admin").code == 2
+
+
+def test_the_help_says_how_rows_are_selected(dosvm: Dosvm) -> None:
+    text = dosvm("vm", "start", "--help", who="").out
+    assert "--filter KEY=VALUE" in text
+    assert "Filters: instance" in text
+    assert "--filter" not in dosvm("vm", "add", "--help", who="").out
