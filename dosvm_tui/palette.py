@@ -168,8 +168,15 @@ class Palette(BaseDialog[None]):
         return [
             self._action(spec, action, row)
             for action in actions_of(spec, self.context.role)
-            if action.target is not Target.NOTHING and is_allowed(action, row)
+            if action.target is not Target.NOTHING and any(is_allowed(action, one) for one in self._meant(action, row))
         ]
+
+    def _meant(self, action: Action, row: Row) -> list[Row]:
+        """The rows an action on a row is for: as by its key, those that are marked, when the cursor is on it."""
+        over = self._over
+        if isinstance(over, ResourceList) and action.target is Target.ROWS and over.table.cursor_row is row:
+            return over.table.marked or [row]
+        return [row]
 
     def _picked(self, spec: ResourceSpec, action: Action) -> Entry:
         """An action whose object is picked from its list first."""
@@ -199,14 +206,16 @@ class Palette(BaseDialog[None]):
     def _action(self, spec: ResourceSpec, action: Action, row: Row | None) -> Entry:
         name = label_of(spec, row) if row else _(spec.singular)
         over = self._over
+        rows = self._meant(action, row) if row is not None else []
+        here = over if isinstance(over, ResourceList) and row and over.table.cursor_row is row else None
+        if len(rows) > 1:
+            name = _(N_("{count} marked")).format(count=len(rows))
 
         def run() -> None:
-            if isinstance(over, ResourceList) and row and over.spec is spec and over.table.cursor_row is row:
-                # As its key does: on the marked rows, if there are any.
-                over.start(action)
-                return
-            rows = [row] if row is not None else []
-            ActionRun(self.context, spec, action, rows, over.ask, over.look_again).start()
+            if here is not None:
+                here.start(action, rows)
+            else:
+                ActionRun(self.context, spec, action, rows, over.ask, over.look_again).start()
 
         key = f"do:{spec.name}:{action.verb}:{name}"
         return Entry(key, f"{_(action.label)}: {name}", _(N_("action")), run, f"{action.verb} {spec.name}")

@@ -171,7 +171,7 @@ def _list(words: Words, _rest: str) -> int:
             rows.append(_row(certificates.read(file)))
         except InvalidInput as error:
             troubles.append(error.text())
-    form = words.value("output") or "table"
+    form = output.format_of(words)
     if form != "table":
         output.write(rows, form)
     elif rows:

@@ -38,7 +38,7 @@ def _show(words: Words) -> int:
     from core.rpc.parameters import row
 
     found = row()
-    form = words.value("output") or "table"
+    form = output.format_of(words)
     if form == "table":
         output.write_details({key: value for key, value in found.items() if key != "name"}, SPEC.columns)
     else:

@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
     if words.bare:
         raise UsageError(N_("{word} is too much."), word=words.bare[0])
-    form = words.value("output") or "table"
+    form = output.format_of(words)
     logging.disable(logging.CRITICAL)  # what hostd's parts would write into its log is said here as findings
     findings = []
     for finding in _examine(wiring.home()):

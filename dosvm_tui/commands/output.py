@@ -9,12 +9,26 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.i18n import _
+from core.errors import UsageError
+from core.i18n import N_, _
+from dosvm_tui.commands.words import Words
 from screens.spec import Column, Field, Kind
 from screens.values import NOTHING, RIGHT, show
 
 FORMATS = ("table", "json", "yaml")
 _GAP = "  "
+
+
+def format_of(words: Words) -> str:
+    """The form that ``-o`` asks for, one of :data:`FORMATS`.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    form = words.value("output") or "table"
+    if form not in FORMATS:
+        raise UsageError(N_("{option} is one of: {choices}."), option="-o", choices=", ".join(FORMATS))
+    return form
 
 
 def write(data: Any, form: str) -> None:

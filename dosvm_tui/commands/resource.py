@@ -44,18 +44,11 @@ def run(spec: ResourceSpec, verb: str, argv: Sequence[str]) -> int:
         return _show(spec, part(argv, EVERYWHERE))
     action = next(a for a in spec.actions if a.verb == verb and a.command_line)
     words = part(argv, (*EVERYWHERE, *options_of(action.fields), *(SELECTING if selectable(spec, action) else ())))
-    return act(spec, action, words, _format(words))
-
-
-def _format(words: Words) -> str:
-    form = words.value("output") or "table"
-    if form not in output.FORMATS:
-        raise UsageError(N_("{option} is one of: {choices}."), option="-o", choices=", ".join(output.FORMATS))
-    return form
+    return act(spec, action, words, output.format_of(words))
 
 
 def _list(spec: ResourceSpec, words: Words) -> int:
-    form = _format(words)
+    form = output.format_of(words)
     if words.bare:
         raise UsageError(N_("{word} is too much."), word=words.bare[0])
     query = query_of(spec, words, words.value("sort") or spec.default_sort)
@@ -80,7 +73,7 @@ def _limit(words: Words) -> int | None:
 
 
 def _show(spec: ResourceSpec, words: Words) -> int:
-    form = _format(words)
+    form = output.format_of(words)
     most = 0 if spec.single else 1
     if len(words.bare) > most:
         raise UsageError(N_("{word} is too much."), word=words.bare[most])

@@ -396,10 +396,10 @@ class ResourceList(BaseScreen):
             return False
         return True
 
-    def start(self, action: Action) -> None:
-        """Begin an action on the marked rows, or on the one under the cursor."""
-        rows: list[Row] = []
-        if action.target is not Target.NOTHING:
+    def start(self, action: Action, rows: list[Row] | None = None) -> None:
+        """Begin an action: on these rows, or on the marked ones, or on the one under the cursor."""
+        rows = rows or []
+        if not rows and action.target is not Target.NOTHING:
             row = self.table.cursor_row
             rows = [row] if row is not None else []
             if action.target is Target.ROWS and self.table.marked:

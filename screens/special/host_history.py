@@ -228,7 +228,7 @@ class HostHistory(BaseScreen):
 
     def _pan(self, seconds: float, *, with_cursor: bool = True) -> None:
         """Move the span; not past now, and not where nothing ever was."""
-        least = (self._extent[0] if self._extent else self._begin) - (self._end - self._begin) / 2
+        least = self._extent[0] - (self._end - self._begin) / 2 if self._extent else self._begin
         seconds = min(seconds, max(0.0, self._now() - self._end))
         seconds = max(seconds, min(0.0, least - self._begin))
         self._begin, self._end = self._begin + seconds, self._end + seconds

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from screens.registry import resource
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import opened, screen_text, typed, until
 from widgets.chart import LineChart
@@ -132,3 +133,17 @@ async def test_plain_charts_are_ascii(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm", theme="plain") as pilot:
         await to_chart(pilot)
         assert screen_text(pilot.app).isascii(), [c for c in screen_text(pilot.app) if not c.isascii()]
+
+
+async def test_where_nothing_was_ever_written_one_does_not_get_lost_in_the_past(cloud: FakeBackend) -> None:
+    cloud.answers["host-history.chart"] = lambda **_arguments: {"samples": [], "first": None, "last": None}
+    async with opened(cloud, account="sysadm") as pilot:
+        pilot.app.open_special("host-history", resource("host"), cloud.rows["host"][0])  # type: ignore[attr-defined]
+        await until(pilot, lambda: "no rows" in screen_text(pilot.app))
+        screen = pilot.app.screen
+        for key in ("-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"):
+            screen.press_key(key)  # type: ignore[attr-defined]
+        for _turn in range(500):
+            screen.press_key("pageup")  # type: ignore[attr-defined]
+        await pilot.pause(0.2)
+        assert "no rows" in screen_text(pilot.app)

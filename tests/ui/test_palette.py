@@ -69,3 +69,15 @@ def test_what_fits_best_comes_first(words: str, better: str, worse: str) -> None
     first, second = score(words, better), score(words, worse)
     assert first is not None
     assert second is None or first < second
+
+
+async def test_with_marked_rows_it_says_how_many_an_action_is_for(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("space", "space", "ctrl+p")
+        await typed(pilot, "suspend")
+        await until(pilot, lambda: "Suspend: 2 marked" in screen_text(pilot.app))
+        # News renew the rows below meanwhile; it is still for those that were marked.
+        cloud.change("vm", "web-front-03", cpu_percent=1.0)
+        await pilot.pause(0.5)
+        await pilot.press("enter")
+        await until(pilot, lambda: len(cloud.called("vm.suspend")) == 2)

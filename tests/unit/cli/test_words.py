@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import os
+from pathlib import Path
+
 import pytest
 
 from core.errors import UsageError
+from dosvm_tui import cli
 from dosvm_tui.commands import output
 from dosvm_tui.commands.options import read_row
 from dosvm_tui.commands.words import Option, part
@@ -104,3 +109,28 @@ def test_values_are_shown(value: object, kind: Kind, text: str) -> None:
 )
 def test_values_are_read(kind: Kind, text: str, value: object) -> None:
     assert parse(Field("x", "X", kind), text) == value
+
+
+@pytest.mark.parametrize("command", [["cert", "list"], ["doctor"], ["console-settings", "show"]])
+def test_a_form_that_there_is_not_is_refused_by_every_command(
+    command: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOSVM_HOME", str(tmp_path))
+    assert cli.main([*command, "-o", "jsn"]) == cli.USAGE
+    assert "-o is one of: table, json, yaml." in capsys.readouterr().err
+
+
+def test_the_account_is_typed_already_when_the_console_is_opened_as_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dosvm_tui.app
+
+    opened: list[str | None] = []
+    monkeypatch.setattr(dosvm_tui.app, "run", lambda account=None: opened.append(account) or 0)
+    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    try:
+        assert cli.main(["--as", "zhao"]) == cli.DONE
+    finally:
+        gc.enable()
+    assert opened == ["zhao"]
