@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from textual import events
 from textual.app import ComposeResult
+from textual.message import Message
 from textual.widgets import Input
 
 from core.errors import DosvmError
@@ -22,6 +24,22 @@ from widgets.virtual_table import VirtualTable
 
 #: Width the list is laid out for, in cells.
 _WIDTH = 74
+
+
+class PickTable(VirtualTable):
+    """A table in which every letter is typed to search; none of them moves the cursor."""
+
+    @dataclass
+    class Typed(Message):
+        """A letter or digit was typed."""
+
+        character: str
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.character and event.character.isalnum():
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Typed(event.character))
 
 
 class Picker(BaseDialog[list[Any]]):
@@ -58,7 +76,7 @@ class Picker(BaseDialog[list[Any]]):
         """The search line and the list."""
         columns = listed(self._spec, self.context.role, _WIDTH)[:4]
         yield LineInput(placeholder=_(N_("type to search")), id="search")
-        yield VirtualTable(
+        yield PickTable(
             table_columns(self._spec, columns),
             row_cells(columns),
             lambda row: str(reference_of(self._spec, row)),
@@ -78,6 +96,8 @@ class Picker(BaseDialog[list[Any]]):
 
     def on_mount(self) -> None:
         """Fetch the first page."""
+        # The letter after the one that went there would replace it.
+        self.query_one("#search", LineInput).select_on_focus = False
         self.table.focus()
         self._pump()
 
@@ -143,10 +163,18 @@ class Picker(BaseDialog[list[Any]]):
             self.table.focus()
         elif event.is_printable and event.character and not searching.has_focus:
             event.stop()
-            searching.focus()
-            if event.character != "/":
-                searching.value += event.character
-                searching.cursor_position = len(searching.value)
+            self._type("" if event.character == "/" else event.character)
+
+    def on_pick_table_typed(self, event: PickTable.Typed) -> None:
+        """A letter goes on with what is typed in the search line."""
+        event.stop()
+        self._type(event.character)
+
+    def _type(self, text: str) -> None:
+        searching = self.query_one("#search", LineInput)
+        searching.focus()
+        searching.value += text
+        searching.cursor_position = len(searching.value)
 
     def on_virtual_table_activated(self, event: VirtualTable.Activated) -> None:
         """Take it."""

@@ -280,6 +280,16 @@ def test_preferences_of_any_shape_do_not_keep_anybody_out() -> None:
     assert view_of(settings, resource("vm"), "project").columns == ("name",)
 
 
+async def test_every_letter_typed_over_a_list_to_pick_from_searches_it(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("a")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        await pilot.press("tab", "f4")
+        await until(pilot, lambda: rows_are_there(pilot.app) and table(pilot).total == 2)
+        await typed(pilot, "gjkG")
+        await until(pilot, lambda: pilot.app.screen.query_one("#search").value == "gjkG")  # type: ignore[attr-defined]
+
+
 # -- what is longer than the terminal
 
 
