@@ -10,7 +10,8 @@ part() {
 	local name=$1
 	shift
 	echo "== $name"
-	.venv/bin/pytest -q --durations=5 --junit-xml="$report/$name.xml" "$@" </dev/null | tee "$report/$name.log"
+	# A test that takes too long fails by a signal: ended with its thread, it would take a worker and its tests along.
+	.venv/bin/pytest -q --durations=5 --timeout-method=signal --junit-xml="$report/$name.xml" "$@" </dev/null | tee "$report/$name.log"
 	local code=${PIPESTATUS[0]}
 	# 5: nothing was collected, which is no failure of a part
 	[ $code -eq 0 ] || [ $code -eq 5 ] || again "$name" $code || failed=1

@@ -105,6 +105,19 @@ async def until(pilot: Pilot[Any], condition: Callable[[], Any], seconds: float 
     await pilot.pause()
 
 
+async def still(pilot: Pilot[Any]) -> None:
+    """Wait until nothing on the screen has changed for a while: what was asked for is painted."""
+    before, same = "", 0
+    for _ in range(100):
+        await pilot.pause(0.1)
+        now = screen_text(pilot.app)
+        same = same + 1 if now == before else 0
+        if same == 4:
+            return
+        before = now
+    raise AssertionError("the screen never comes to rest: " + before[:4000])
+
+
 def rows_are_there(app: Any) -> bool:
     """Whether the table in front has what it wants."""
     front = app._front or app.screen

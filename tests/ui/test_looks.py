@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from core.errors import Conflict, Refused
 from core.i18n import set_language
 from tests.fakes.backend import NASTY, FakeBackend, vm_row
-from tests.ui.conftest import console_over, rows_are_there, screen_text, typed, until
+from tests.ui.conftest import console_over, rows_are_there, screen_text, still, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -87,7 +87,7 @@ def steps(keys: tuple[str, ...]) -> Callable[[Pilot[Any]], Any]:
             await pilot.pause(0.15)
             if len(app.screen_stack) == 2 and app.screen.query("VirtualTable"):
                 await until(pilot, lambda: rows_are_there(app))
-        await pilot.pause(0.4)
+        await still(pilot)
         app._watcher.close()
         for node in app.screen.query("LineInput"):
             node.cursor_blink = False
@@ -136,7 +136,7 @@ def test_conflict(snap_compare: Any, size: str, language: str) -> None:
         backend.change("project", "web", description="Web shop and its API", version=4)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 4)
-        await pilot.pause(0.4)
+        await still(pilot)
 
     assert snap_compare(console_over(backend, account="sysadm"), terminal_size=SIZES[size], run_before=run)
 
@@ -149,7 +149,7 @@ def test_first_run(snap_compare: Any) -> None:
         await typed(pilot, "acme")
         for node in pilot.app.screen.query("LineInput"):
             node.cursor_blink = False
-        await pilot.pause(0.3)
+        await still(pilot)
         pilot.app._watcher.close()
 
     assert snap_compare(console_over(FakeBackend(empty=True), account="sysadm"), run_before=run)
@@ -167,7 +167,7 @@ def test_console_parameters(
         pilot.app.open_resource("console-settings", root=True)
         await until(pilot, lambda: "/no/such/place" in screen_text(pilot.app))
         await pilot.press(*keys)
-        await pilot.pause(0.4)
+        await still(pilot)
         pilot.app._watcher.close()
         for node in pilot.app.screen.query("LineInput"):
             node.cursor_blink = False

@@ -119,11 +119,10 @@ async def test_resizing_keeps_the_cursor_on_screen(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         await pilot.press("end")
         await pilot.resize_terminal(60, 12)
-        await pilot.pause(0.2)
-        assert "web-front-40" in screen_text(pilot.app)
+        await until(pilot, lambda: "web-front-40" in screen_text(pilot.app))
         await pilot.resize_terminal(160, 48)
-        await pilot.pause(0.5)
-        assert screen_text(pilot.app).count("web-front-40") == 2, "the row, and its details below"
+        # The row, and its details below.
+        await until(pilot, lambda: screen_text(pilot.app).count("web-front-40") == 2)
         await pilot.resize_terminal(80, 24)
         await pilot.pause(0.2)
         assert screen_text(pilot.app).count("web-front-40") == 1

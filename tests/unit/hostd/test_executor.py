@@ -108,6 +108,9 @@ def test_a_task_is_done_and_its_effect_written_with_its_end(bench: Bench) -> Non
     task = bench.wait(bench.enter("k"))
     assert (task.state, task.progress, task.attempts, task.error) == ("done", 100, 1, "")
     assert bench.database.read(lambda session: session.scalar(select(Host.name))) == "renamed"
+    give_up = time.monotonic() + 10
+    while not bench.ended and time.monotonic() < give_up:
+        time.sleep(0.01)
     assert bench.ended == ["o"]
 
 

@@ -73,6 +73,7 @@ def test_everything_a_step_can_do(old: Database, monkeypatch: pytest.MonkeyPatch
         old.write(lambda s: s.execute(text("UPDATE machine SET rack_id = 4711")))
 
 
+@pytest.mark.timeout(600)  # a whole cloud is made anew for each place
 def test_a_step_may_be_interrupted_anywhere(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     step(monkeypatch, everything)
     whole = make("version-1")

@@ -148,8 +148,7 @@ def test_a_chart_costs_a_bounded_number_of_statements_and_rows(two: Office) -> N
 def test_one_hosts_history_is_cleared_before_a_time_and_that_stays_on_record(two: Office) -> None:
     told = two.sysadm("host-history.clearable", host="h1", before="2026-01-31T11:00")
     assert told == {"rows": 60, "of": "h1"}
-    answer = two.sysadm("host-history.clear", host="h1", before="2026-01-31T11:00")
-    assert answer["rows"] == 60
+    two.sysadm("host-history.clear", host="h1", before="2026-01-31T11:00")
     work(two)
     assert left(two) == 180
     assert two.sysadm("host-history.list", filters={"host": "h1"})["total"] == 60
