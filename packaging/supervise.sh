@@ -4,6 +4,8 @@
 set -uo pipefail
 log=$1
 shift
+# All that is said goes there, what bash says of a daemon that was killed as well: over the console it would stay.
+exec >>"$log" 2>&1
 child=
 ending=
 trap 'ending=yes; [ -z "$child" ] || kill "$child" 2>/dev/null' TERM INT HUP
@@ -11,7 +13,7 @@ trap 'ending=yes; [ -z "$child" ] || kill "$child" 2>/dev/null' TERM INT HUP
 pause=1
 while [ -z "$ending" ]; do
 	began=$SECONDS
-	"$@" >>"$log" 2>&1 &
+	"$@" &
 	child=$!
 	[ -z "$ending" ] || kill "$child" 2>/dev/null
 	wait "$child"
@@ -22,7 +24,7 @@ while [ -z "$ending" ]; do
 	[ -z "$ending" ] || break
 	# Who ran for a minute has proved itself; who ends at once is not asked every second for ever.
 	[ $((SECONDS - began)) -lt 60 ] || pause=1
-	echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) supervise: $1 ended ($code); it is started again in $pause s" >>"$log"
+	echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) supervise: $1 ended ($code); it is started again in $pause s"
 	sleep "$pause" &
 	child=$!
 	wait "$child"

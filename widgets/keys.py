@@ -9,6 +9,7 @@ lose the focus: ``/web`` would filter by nothing and take ``w``, ``e``, ``b`` fo
 from __future__ import annotations
 
 from collections import deque
+from time import monotonic
 from typing import Any
 
 from textual import events
@@ -16,8 +17,10 @@ from textual.app import App
 from textual.message import Message
 from textual.message_pump import MessagePump
 
-#: Seconds after which a key counts as done although its end was not heard of: its widget went away meanwhile.
+#: Seconds after which it is looked whether the widget that a key went to has gone away: then it will not be heard of.
 _LOST = 0.25
+#: Seconds for which a key is waited for at most, whatever it does: a machine may be slow, a form large.
+_PATIENCE = 5.0
 #: Seconds for which nothing is painted at most because keys wait.
 _HELD = 0.1
 
@@ -45,6 +48,7 @@ class OrderedKeys(App[Any]):
         self._waiting_keys: deque[events.Key | events.Paste] = deque()
         self._key_under_way = False
         self._key_screen: object = None
+        self._key_target: MessagePump | None = None
         self._key_count = 0
         self._held = False
 
@@ -70,7 +74,7 @@ class OrderedKeys(App[Any]):
             self._guard()
         else:
             self._let_go()
-        target = self.focused or self.screen
+        target = self._key_target = self.focused or self.screen
         await super().on_event(event)
         if not target.post_message(KeyDone(target)):
             self.post_message(KeyDone(target, again=True))
@@ -98,7 +102,7 @@ class OrderedKeys(App[Any]):
     def _after_key(self) -> None:
         if self._key_under_way and self.screen is not self._key_screen:
             # A screen opened or closed: let it get ready, so that it has its focus.
-            self._key_screen = self.screen
+            self._key_screen = self._key_target = self.screen
             if self.screen.post_message(ScreenReady()):
                 return
         self._next_key()
@@ -109,11 +113,17 @@ class OrderedKeys(App[Any]):
 
     def _guard(self) -> None:
         """See to it that keys that wait are not held for ever."""
-        count = self._key_count
-        self.set_timer(_LOST, lambda: self._give_up_on(count))
+        count, since = self._key_count, monotonic()
+        self.set_timer(_LOST, lambda: self._give_up_on(count, since))
 
-    def _give_up_on(self, count: int) -> None:
-        if self._key_under_way and self._key_count == count:
+    def _give_up_on(self, count: int, since: float) -> None:
+        if not self._key_under_way or self._key_count != count:
+            return
+        target = self._key_target
+        there = target is not None and target.is_running and (target is self.screen or target.is_attached)
+        if there and monotonic() - since < _PATIENCE:
+            self.set_timer(_LOST, lambda: self._give_up_on(count, since))
+        else:
             self._next_key()
 
     def _next_key(self) -> None:

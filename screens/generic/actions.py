@@ -163,6 +163,8 @@ class ActionRun:
         return action.target is Target.ROW and (bool(action.prefill) or self._fields_are_the_rows())
 
     def _fields_are_the_rows(self) -> bool:
+        if self._action.danger is not Danger.NONE:
+            return False
         fields = [field for field in offered(self._action.fields) if field.kind is not Kind.SECRET]
         return bool(fields) and not any(field.required for field in fields)
 

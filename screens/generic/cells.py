@@ -58,7 +58,10 @@ def _state_cell(row: Row, value: str) -> Cell:
 
 def listed(spec: ResourceSpec, role: str, width: int) -> list[Column]:
     """The columns of a list for a role on a terminal of some width, in cells."""
-    return [c for c in spec.columns if not c.details_only and role in c.roles and c.from_width <= width]
+    offered = [c for c in spec.columns if not c.details_only and role in c.roles]
+    # However narrow it is, rows are told apart.
+    named = spec.label if any(c.key == spec.label for c in offered) else offered[0].key
+    return [c for c in offered if c.from_width <= width or c.key == named]
 
 
 def table_columns(spec: ResourceSpec, columns: Sequence[Column]) -> list[TableColumn]:

@@ -16,6 +16,8 @@ _LONG = frozenset({Kind.MULTILINE, Kind.XML})
 BELOW_FROM, RIGHT_FROM = 40, 140
 #: Cells of the details when they stand beside a list.
 PANE_WIDTH = 44
+#: Cells that a terminal must have for them to stand at the right at all, whatever was chosen.
+RIGHT_LEAST = 80
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def pane_place(wish: str, width: int, height: int) -> str:
     """
     if wish == "auto":
         return "below" if height >= BELOW_FROM else "right" if width >= RIGHT_FROM else ""
+    if wish == "right" and width < RIGHT_LEAST:
+        return ""
     return "" if wish == "off" else wish
 
 

@@ -67,6 +67,7 @@ class Picker(BaseDialog[list[Any]]):
         self._take = take
         self._search = ""
         self._in_flight = False
+        self._labels: dict[str, str] = {}
 
     def title_text(self) -> str:
         """See :class:`widgets.dialog.Dialog`."""
@@ -130,6 +131,7 @@ class Picker(BaseDialog[list[Any]]):
         self._in_flight = False
         self.query_one("#help", Paragraph).set(self._help())
         self.table.set_placeholder(_(self._spec.empty) if not self._search else _(N_("Nothing found.")))
+        self._labels |= {row["uuid"]: label_of(self._spec, row) for row in answer["rows"] if "uuid" in row}
         self.table.deliver(want, answer["rows"], answer["total"], more=answer.get("more", False))
         self._pump()
 
@@ -180,11 +182,16 @@ class Picker(BaseDialog[list[Any]]):
         """Take it."""
         event.stop()
         rows = self.table.marked if self._many and self.table.marked else [event.row]
-        # A set is read as names; it would not be with identities in it.
-        named = self._many and self._spec.reference == "uuid"
-        self.dismiss([label_of(self._spec, row) if named else reference_of(self._spec, row) for row in rows])
+        self.dismiss([self._written(row) for row in rows])
         if self._take is not None:
             self.app.call_later(self._take, rows)
+
+    def _written(self, row: Row) -> str:
+        """What stands in the field: a name, which people can read, where it is one row's only; its reference else."""
+        label = label_of(self._spec, row)
+        if self._spec.reference != "uuid" or not (self._many or list(self._labels.values()).count(label) == 1):
+            return str(reference_of(self._spec, row))
+        return label
 
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""

@@ -18,6 +18,8 @@ from typing import Any
 from core.errors import AuthenticationFailed, DosvmError, NotFound
 from core.merge_patch import merged
 from core.rules.parameters import Parameters, check_parameters
+from core.services import registry as _all_operations  # noqa: F401  (the whole table)
+from core.services.operation import OPERATIONS
 
 Row = dict[str, Any]
 GIB = 1024**3
@@ -489,6 +491,7 @@ class FakeBackend:
             self._pause(operation)
             if not self.session:
                 raise AuthenticationFailed("The session has ended.", remedy="Log in again.")
+            OPERATIONS[operation].check(arguments)
             if operation in self.refuse:
                 raise self.refuse[operation]
             several = arguments.get(operation.partition(".")[0].replace("-", "_"))

@@ -219,7 +219,8 @@ async def test_a_reference_is_picked_from_its_list(cloud: FakeBackend) -> None:
         await until(pilot, lambda: rows_are_there(pilot.app) and table(pilot).total == 2)
         await pilot.press("down", "enter")
         await pilot.pause(0.1)
-        assert pilot.app.screen.form.rows["instance"].input.value
+        value = pilot.app.screen.form.rows["instance"].input.value
+        assert value in {row["name"] for row in cloud.rows["instance"]}, "people read names"
         await pilot.press("down")
         await until(pilot, lambda: rows_are_there(pilot.app))
         await pilot.press("escape")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dosvm_tui import app as console
+from dosvm_tui.settings import Settings
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import console_over, opened, rows_are_there, screen_text, until
 from themes import THEMES, TITLES, theme_for_terminal
@@ -115,6 +116,14 @@ async def test_very_small_terminals_do_not_break_it(cloud: FakeBackend) -> None:
             await pilot.pause(0.1)
 
 
+async def test_details_at_the_right_leave_room_for_the_rows(cloud: FakeBackend) -> None:
+    async with opened(cloud, settings=Settings(pane="right")) as pilot:
+        for size in ((45, 12), (40, 10), (20, 5), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.1)
+        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+
+
 async def test_resizing_keeps_the_cursor_on_screen(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         await pilot.press("end")
@@ -124,5 +133,4 @@ async def test_resizing_keeps_the_cursor_on_screen(cloud: FakeBackend) -> None:
         # The row, and its details below.
         await until(pilot, lambda: screen_text(pilot.app).count("web-front-40") == 2)
         await pilot.resize_terminal(80, 24)
-        await pilot.pause(0.2)
-        assert screen_text(pilot.app).count("web-front-40") == 1
+        await until(pilot, lambda: screen_text(pilot.app).count("web-front-40") == 1)

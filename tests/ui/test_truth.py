@@ -59,9 +59,9 @@ def test_partial_painting_never_leaves_anything_wrong(terminal: Terminal, direct
     for _round in range(6):
         for _key in range(8):
             terminal.press(chance.choice(KEYS))
-        partly = terminal.settle(0.5)
+        partly = terminal.settle(1.0)
         terminal.press("C-l")
-        whole = terminal.settle(0.5)
+        whole = terminal.settle(1.0)
         crash = directory / ".local/state/dosvm/console-crash.log"
         assert not crash.exists(), crash.read_text()
         assert not terminal.ended

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import ClassVar
 
+import pytest
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -75,6 +77,20 @@ async def test_what_follows_a_tab_goes_to_the_next_line() -> None:
 
 
 async def test_what_is_typed_ahead_of_a_dialog_goes_into_it_and_then_out_again() -> None:
+    app = TwoLines()
+    async with app.run_test() as pilot:
+        at_once(app, "f2", "4", "2", "enter", "z")
+        await done(pilot, app)
+        assert app.answer == "42"
+        assert app.query_one("#one", Input).value == "z"
+
+
+async def test_a_dialog_that_takes_its_time_gets_what_was_typed_ahead_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow(self: Question) -> None:
+        await asyncio.sleep(1.0)
+        self.query_one(Input).focus()
+
+    monkeypatch.setattr(Question, "on_mount", slow)
     app = TwoLines()
     async with app.run_test() as pilot:
         at_once(app, "f2", "4", "2", "enter", "z")
