@@ -83,9 +83,20 @@ class Console(Reach):
         self._offered = False
         for theme in THEMES.values():
             self.register_theme(theme)
+        self._disable_tooltips = True  # a widget for each screen, and there are none
         self._apply_theme(theme_for_terminal(chosen=self._chosen.theme))
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._css_begun = False
 
     # -- how it begins
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """See :class:`textual.app.App`. At the start the style sheet has the theme already: it is not read twice."""
+        if self._css_begun:
+            super().refresh_css(animate)
+        else:
+            self._css_begun = True
+            self.stylesheet.update(self, animate=animate)
 
     def on_mount(self) -> None:
         """Show the login, or the first list when somebody is logged in already."""

@@ -9,6 +9,7 @@ pinned, and ``tests/ui/test_imports.py`` watches that what stands in suffices. I
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 
 
@@ -19,6 +20,10 @@ class _Unused:
     def is_open(_app: object) -> bool:
         """Textual asks this of its palette before it opens it."""
         return False
+
+
+def _nothing(*_arguments: object) -> None:
+    """No suggestion."""
 
 
 def _stand_in(name: str, **contents: object) -> None:
@@ -36,6 +41,9 @@ def lean() -> None:
             import asyncio  # noqa: F401
         finally:
             del sys.modules["ssl"]
+    # Where files are loaded down to, and what was meant by a misspelt style: with them come the packages for archives.
+    _stand_in("platformdirs", user_downloads_path=Path.home)
+    _stand_in("textual.suggestions", get_suggestion=_nothing, get_suggestions=_nothing)
     from textual._types import CallbackType, IgnoreReturnCallbackType
 
     _stand_in("textual.types", CallbackType=CallbackType, IgnoreReturnCallbackType=IgnoreReturnCallbackType)

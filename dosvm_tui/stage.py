@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from textual.screen import Screen
+from textual.widget import Widget
 
 from screens import registry
 from screens.base import BaseScreen
@@ -19,10 +20,21 @@ from widgets.sparing import SparingOutput
 from widgets.text import one_line
 
 
+class _Ground(Screen[None]):
+    """What lies under all screens and is never seen: nothing is in it, where Textual has notices and hints."""
+
+    def _extend_compose(self, widgets: list[Widget]) -> None:
+        pass
+
+
 class Stage(SparingOutput, OrderedKeys):
     """The application as far as it opens and closes screens; the first half of :class:`screens.context.Desk`."""
 
     context: Context
+
+    def get_default_screen(self) -> Screen[Any]:
+        """See :class:`textual.app.App`."""
+        return _Ground(id="_default")
 
     def open_resource(
         self, name: str, *, filters: Mapping[str, Any] | None = None, title: str = "", root: bool = False
@@ -42,7 +54,7 @@ class Stage(SparingOutput, OrderedKeys):
 
     def _become(self, screen: Screen[Any]) -> None:
         """Put a screen in place of all that is open."""
-        # At the bottom lies Textual's own blank screen, which cannot be switched.
+        # At the bottom lies the ground, which cannot be switched.
         while len(self.screen_stack) > 2:
             self.pop_screen()
         if len(self.screen_stack) == 2:

@@ -173,6 +173,11 @@ class BaseScreen(Asking, Screen[None]):
         super().__init__()
         self.context = context
 
+    def update_node_styles(self, animate: bool = True) -> None:
+        """See :class:`textual.dom.DOMNode`. When it first comes to the front, all in it has its styles from just now."""
+        if animate or self.stack_updates > 1:
+            super().update_node_styles(animate)
+
     # -- what subclasses give
 
     def content(self) -> ComposeResult:
