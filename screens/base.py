@@ -9,7 +9,6 @@ from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
-from textual.containers import Horizontal, Vertical
 from textual.message_pump import MessagePump
 from textual.reactive import Reactive
 from textual.screen import Screen
@@ -23,6 +22,7 @@ from screens.courier import Answered
 from screens.values import local_time
 from widgets.bar import Bar, KeyBar, KeyHint, Piece, crumbs
 from widgets.dialog import Dialog
+from widgets.leaf import Across, Backdrop, Down
 from widgets.paragraph import Paragraph
 from widgets.side_menu import SideMenu
 from widgets.text import fit
@@ -149,7 +149,7 @@ class BaseDialog(Asking, Dialog[Result]):
         self.retitle()
 
 
-class BaseScreen(Asking, Screen[None]):
+class BaseScreen(Asking, Screen[None], Backdrop):
     """A full screen with the frame. Subclasses give what is between its lines, and the keys that act."""
 
     DEFAULT_CSS = """
@@ -174,7 +174,7 @@ class BaseScreen(Asking, Screen[None]):
         self.context = context
 
     def update_node_styles(self, animate: bool = True) -> None:
-        """See :class:`textual.dom.DOMNode`. When it first comes to the front, all in it has its styles from just now."""
+        """See :class:`textual.dom.DOMNode`. All in a new screen was given its styles just now."""
         if animate or self.stack_updates > 1:
             super().update_node_styles(animate)
 
@@ -210,12 +210,12 @@ class BaseScreen(Asking, Screen[None]):
         yield Bar(id="menu")
         yield Bar(id="path")
         yield Paragraph(id="banner")
-        with Horizontal(id="middle"):
+        with Across(id="middle"):
             side = SideMenu(id="side")
             # Decided before it is laid out: doing it after would paint the whole screen twice.
             side.set_class(self._side_fits, "-shown")
             yield side
-            with Vertical(id="body"):
+            with Down(id="body"):
                 yield from self.content()
         yield KeyBar(id="keys")
 

@@ -45,6 +45,7 @@ class MachineState:
     started: datetime | None
 
 
+#: In the order of :class:`MachineState`.
 _COLUMNS = (
     Machine.uuid,
     Machine.name,
@@ -63,10 +64,15 @@ _COLUMNS = (
 
 def of_host(session: Session, host_id: int) -> list[MachineState]:
     """The machines placed on a host that are on, or were not off when last heard of. One statement."""
-    statement = select(*_COLUMNS).where(
-        Machine.host_id == host_id, or_(Machine.power == Power.ON.value, Machine.state != State.OFF.value)
+    return [MachineState(*row) for row in session.execute(_of_host(), {"on": host_id})]
+
+
+@cache
+def _of_host() -> Any:
+    """Made once: every host asks it every few seconds."""
+    return select(*_COLUMNS).where(
+        Machine.host_id == bindparam("on"), or_(Machine.power == Power.ON.value, Machine.state != State.OFF.value)
     )
-    return [MachineState(**row._mapping) for row in session.execute(statement)]
 
 
 def of_uuids(session: Session, uuids: Collection[str]) -> dict[str, MachineState]:
@@ -74,7 +80,7 @@ def of_uuids(session: Session, uuids: Collection[str]) -> dict[str, MachineState
     if not uuids:
         return {}
     rows = session.execute(_of_uuids(), {"vms": list(uuids)})
-    return {row.uuid: MachineState(**row._mapping) for row in rows}
+    return {row.uuid: MachineState(*row) for row in rows}
 
 
 @cache

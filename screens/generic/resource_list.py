@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.timer import Timer
 
 from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired
@@ -32,6 +31,7 @@ from screens.spec import Action, Related, ResourceSpec, Row, Target
 from screens.values import show
 from widgets.bar import Bar, KeyHint, Piece
 from widgets.field_list import FieldList
+from widgets.leaf import Across
 from widgets.pages import Want
 from widgets.virtual_table import VirtualTable
 
@@ -101,7 +101,7 @@ class ResourceList(BaseScreen):
 
     def content(self) -> ComposeResult:
         """The filter line and the table."""
-        with Horizontal(id="filter"):
+        with Across(id="filter"):
             yield Bar(id="chosen")
             yield Bar(id="count")
         yield VirtualTable(
