@@ -8,6 +8,7 @@ pinned, and ``tests/ui/test_imports.py`` watches that what stands in suffices. I
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +42,8 @@ def lean() -> None:
             import asyncio  # noqa: F401
         finally:
             del sys.modules["ssl"]
+    # What a key brings about waits half as long until it is painted.
+    os.environ.setdefault("TEXTUAL_FPS", "120")
     # Where files are loaded down to, and what was meant by a misspelt style: with them come the packages for archives.
     _stand_in("platformdirs", user_downloads_path=Path.home)
     _stand_in("textual.suggestions", get_suggestion=_nothing, get_suggestions=_nothing)

@@ -487,10 +487,13 @@ class VirtualTable(Leaf, can_focus=True):
     def on_resize(self) -> None:
         """Fit into the new width."""
         self._painted.clear()
+        before = self._top
         self._top = max(0, min(self._top, self.total - self._height))
         if not self._top <= self._cursor < self._top + self._height:
             self._top = max(0, min(self._cursor, self.total - self._height))
         self._arrange()
+        if self._top != before:
+            self.refresh()
         self._post_wanted()
 
     def on_focus(self) -> None:
