@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
 
 from core.rules.parameters import Parameters
 from hostd.log import fields
@@ -41,7 +40,7 @@ class Runtime:
             before, self._now = self._now, parameters
         if before == parameters:
             return False
-        old, new = asdict(before), asdict(parameters)
+        old, new = before.as_dict(), parameters.as_dict()
         logger.info("parameters changed %s", fields(**{key: new[key] for key in new if new[key] != old[key]}))
         for hook in self._hooks:
             hook()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -22,4 +20,4 @@ def read(session: Session) -> Parameters:
 
 def taken(row: CloudParameters) -> Parameters:
     """The row as a value."""
-    return Parameters(**{field.name: getattr(row, field.name) for field in fields(Parameters)})
+    return Parameters(**{name: getattr(row, name) for name in Parameters().as_dict()})

@@ -13,9 +13,8 @@ import re
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.errors import DosvmError, HostdUnavailable, InvalidInput, TlsFailed
 from core.i18n import N_
@@ -61,8 +60,7 @@ def settings_file() -> Path:
     return machines
 
 
-@dataclass(frozen=True)
-class ConsoleSettings:
+class ConsoleSettings(NamedTuple):
     """What ``console.toml`` says. Paths are absolute, or relative to the file."""
 
     hosts: tuple[str, ...] = ()
@@ -70,7 +68,11 @@ class ConsoleSettings:
     ssl_cert: str = ""
     ssl_key: str = ""
     ssl_ca: str = ""
-    ssl_password: str = field(default="", repr=False)
+    ssl_password: str = ""
+
+    def __repr__(self) -> str:
+        """Without the password."""
+        return f"ConsoleSettings({', '.join(f'{key}={getattr(self, key)!r}' for key in self._fields[:-1])})"
 
     @property
     def remote(self) -> bool:
@@ -88,7 +90,7 @@ class ConsoleSettings:
             raise InvalidInput(N_("At most {limit} hosts."), field="hosts", limit=MOST_HOSTS)
         for host in hosts:
             address_of(host)
-        made = replace(self, hosts=hosts)
+        made = self._replace(hosts=hosts)
         if made.remote and not made.use_ssl:
             raise InvalidInput(
                 N_("Other machines are asked over TLS only: passwords never travel in plain text."),
@@ -223,8 +225,7 @@ def clients_of(settings: ConsoleSettings, base: Path) -> list[Client]:
     return made
 
 
-@dataclass(frozen=True)
-class Tried:
+class Tried(NamedTuple):
     """How a host answered: ``host`` and ``version`` are its own words; ``error`` when it did not."""
 
     where: str

@@ -7,15 +7,13 @@ within these ranges; a large one saves statements by longer intervals.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.errors import InvalidInput
 from core.i18n import N_
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(NamedTuple):
     """What a parameter may be, both ends included, and what it is until somebody sets it."""
 
     low: int
@@ -48,8 +46,7 @@ _GREATER = {
 }
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(NamedTuple):
     """The parameters at one moment. ``version`` grows with every change; 0 while nobody changed any.
 
     ``port`` is None, and ``temporary_directory`` empty, while nobody set them: each host then lives by its
@@ -69,6 +66,10 @@ class Parameters:
     host_history_days: int = RANGES["host_history_days"].first
     task_days: int = RANGES["task_days"].first
     trash_days: int = RANGES["trash_days"].first
+
+    def as_dict(self) -> dict[str, Any]:
+        """Each by its name."""
+        return self._asdict()
 
     @property
     def down_after(self) -> float:

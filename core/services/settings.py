@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -35,7 +34,7 @@ def _row(call: Call) -> dict[str, Any]:
     return {
         "uuid": row.uuid if row is not None else NAME,
         "name": NAME,
-        **asdict(known),
+        **known.as_dict(),
         "port": known.port or RANGES["port"].first,
         # A host that is down takes them over when it comes back: nobody waits for it.
         "not_taken_over_by": [host.name for host in behind if states.get(host.id) == "up"],
@@ -103,7 +102,7 @@ def edit_(
         "trash_days": trash_days,
     }
     ruled("temporary_directory", names.directory_or_none, temporary_directory)
-    check_parameters({**asdict(parameters.taken(row)), **{k: v for k, v in values.items() if v is not None}})
+    check_parameters({**parameters.taken(row).as_dict(), **{k: v for k, v in values.items() if v is not None}})
     call.note(NAME)
     edit(call, row, version, values)
     call.changed("parameters")

@@ -25,6 +25,8 @@ HEAVY = (
     "email",
     "http.client",
     "ssl",
+    "dataclasses",
+    "inspect",
 )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.figures import Figures, percentile
-from tests.bench.vms import backend, ended, quiet, remove, start, twins
+from tests.bench.vms import ask_all, backend, ended, quiet, remove, start, twins
 from tests.lab.cloud import Cloud
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
 ROUNDS = 20
 STORM = 100
+QUEUE = 1000
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +127,8 @@ def test_a_hundred_starts(cloud: Cloud, figures: Figures) -> None:
         _xargs(host, domains, 8, "destroy")
     remove(host, domains)
     quiet(host)
-    tasks: list[str] = []
     begin = time.perf_counter()
-    tasks += [start(session, name) for name in names]
-    queued = (time.perf_counter() - begin) * 1000
+    tasks = [str(answer["task"]) for answer in ask_all(session, "start", names)]
     ended(session, tasks, 600)
     ours = (time.perf_counter() - begin) * 1000
     assert len(host.qemu_pids()) == STORM
@@ -138,7 +137,26 @@ def test_a_hundred_starts(cloud: Cloud, figures: Figures) -> None:
         "B5", f"{STORM} starts", ours / 1000, "s", peer=peers[best] / 1000, peer_is=f"xargs -P {best} virsh start",
         wanted="1.05 x", raw=peers,
     )  # fmt: skip
-    figures.add("B5", f"{STORM} starts queued", queued, "ms", wanted="1000 in at most 1 s")
+
+
+def test_a_thousand_starts_are_queued(cloud: Cloud, figures: Figures) -> None:
+    """Queued on a hostd that begins with them at once, and taken back before most have begun."""
+    session = backend(cloud.lab[0])
+    cloud.sysadm("project", "configure", "web", "--max-vcpus", "2000", "--max-memory", "32GiB")
+    cloud.sysadm("host", "edit", cloud.lab[0].name, "--max-vcpus", "2000")
+    names = [f"queue-{number}" for number in range(QUEUE)]
+    for name in names:
+        session.call("vm.add", name=name, instance="tiny")
+    begin = time.perf_counter()
+    asked = ask_all(session, "start", names)
+    queued = time.perf_counter() - begin
+    assert len({answer["task"] for answer in asked}) == QUEUE
+    begin = time.perf_counter()
+    stops = [str(answer["task"]) for answer in ask_all(session, "stop", names, force=True)]
+    stopped = time.perf_counter() - begin
+    figures.add("B5", f"{QUEUE} starts queued", queued * 1000, "ms", wanted="1000 in at most 1 s")
+    figures.add("B5", f"{QUEUE} stops queued", stopped * 1000, "ms", wanted="1000 in at most 1 s")
+    ended(session, stops, 600)
 
 
 def _xargs(host: LabHost, names: list[str], workers: int, verb: str = "start") -> None:

@@ -6,14 +6,15 @@ import os
 import re
 import time
 import uuid as uuid_module
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import libvirt
 
-from core.rpc.backend import HostdBackend
+from core.rpc.backend import HostdBackend, call_each
 from core.rpc.client import Client
 from core.rpc.signature import Signer, load_key
+from core.rules.many import AT_ONCE
 from tests.lab.cloud import ZHAO, Cloud
 from tests.lab.host import LabHost
 from tests.lab.namespaces import wait_until
@@ -47,6 +48,16 @@ def ended(session: HostdBackend, tasks: Iterable[str], seconds: float = 300.0) -
 def start(session: HostdBackend, name: str) -> str:
     """Ask for a start; the task's UUID."""
     return str(session.call("vm.start", vm=name)["task"])
+
+
+def ask_all(session: HostdBackend, verb: str, names: Sequence[str], **arguments: Any) -> list[dict[str, Any]]:
+    """Ask for the same of many VMs, as console and commands do; the answers."""
+    answers: list[dict[str, Any]] = []
+    for begin in range(0, len(names), AT_ONCE):
+        for end in call_each(session, f"vm.{verb}", "vm", names[begin : begin + AT_ONCE], arguments):
+            assert not isinstance(end, Exception), end
+            answers.append(end)
+    return answers
 
 
 def twins(cloud: Cloud, name: str, count: int) -> list[str]:

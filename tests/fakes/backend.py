@@ -12,7 +12,6 @@ import threading
 import time
 import uuid as uuids
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from core.errors import AuthenticationFailed, DosvmError, NotFound
@@ -425,7 +424,7 @@ def world() -> dict[str, list[Row]]:
             {
                 "uuid": uuid_of("settings"),
                 "name": "settings",
-                **asdict(Parameters(version=4, temporary_directory="/raid/tmp")),
+                **Parameters(version=4, temporary_directory="/raid/tmp").as_dict(),
                 "port": 5555,
                 "not_taken_over_by": ["server186"],
             }
