@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import event, select
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
@@ -33,6 +34,9 @@ class Trashable:
 #: Hides what is in the trash from the statement it is an option of, in joins and subqueries too.
 LIVE = with_loader_criteria(Trashable, lambda table: table.deleted.is_(None), include_aliases=True)
 
+#: Statements and their forms that do not see what is in the trash.
+_FORMS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
 
 @event.listens_for(Session, "do_orm_execute")
 def _hide(execution: ORMExecuteState) -> None:
@@ -42,7 +46,12 @@ def _hide(execution: ORMExecuteState) -> None:
         and not execution.is_column_load
         and not execution.execution_options.get(WITH_TRASH)
     ):
-        execution.statement = execution.statement.options(LIVE)
+        # Statements that are made once keep their form, and with it the key of their compiled text: to make that key
+        # of a large one takes longer than its answer.
+        known = _FORMS.get(execution.statement)
+        if known is None:
+            known = _FORMS[execution.statement] = execution.statement.options(LIVE)
+        execution.statement = known
 
 
 def in_trash(table: type[Trashable]) -> Select[Any]:
