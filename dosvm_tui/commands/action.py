@@ -63,6 +63,8 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
         )
         known = {str(row[spec.reference]): str(row[spec.label]) for row in fitting}
         if not known:
+            if form != "table":
+                output.write([], form)
             print(_("No row fits."), file=sys.stderr)
             return 0
         if asks and not action.preview:
@@ -91,7 +93,8 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
             ended.append(done)
         except DosvmError as error:
             failed = _tell(error, action, done.target, alone=len(each) == 1)
-    _write(spec, action, ended, form=form, wait=wait, alone=len(each) == 1)
+    # However many were selected, programs get a list.
+    _write(spec, action, ended, form=form, wait=wait, alone=len(each) == 1 and not selected)
     return 1 if failed else 0
 
 

@@ -82,6 +82,10 @@ def test_selected_rows_are_those_it_makes_sense_for(shop: Office, dosvm: Dosvm) 
     rack.work(shop)
     done = dosvm("vm", "stop", "--search", "shop", "--yes", who="web-admin")
     assert (done.code, done.out, done.err) == (0, "", "No row fits.\n")
+    nothing = dosvm("vm", "stop", "--search", "shop", "--yes", "-o", "json", who="web-admin")
+    assert (nothing.code, json.loads(nothing.out)) == (0, [])
+    one = dosvm("vm", "start", "--search", "shop-0", "--no-wait", "-o", "json", who="web-admin")
+    assert len(json.loads(one.out)) == 1, "a list, as for many"
 
 
 def test_what_is_named_and_selected_is_too_much(shop: Office, dosvm: Dosvm) -> None:
