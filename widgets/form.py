@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from rich.cells import cell_len
 from textual import events
 from textual.containers import VerticalScroll
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -124,6 +125,11 @@ class FieldRow(Widget):
             self.caution = text
             self._place()
 
+    @property
+    def said(self) -> int:
+        """Lines below the input."""
+        return len(self._error_lines)
+
     def grown(self) -> None:
         """The input has another height."""
         self._place()
@@ -170,6 +176,7 @@ class PanelTabs(Widget, can_focus=True):
     DEFAULT_CSS = """
     PanelTabs {
         height: 1;
+        dock: top; /* the fields have what is left, not all of it */
         background: $panel;
         .tabs--present { background: $primary; color: $block-cursor-foreground; text-style: bold; }
         .tabs--wrong { color: $text-error; text-style: bold; }
@@ -436,6 +443,15 @@ class Form(Widget):
             self._panel = self.panels.index(panel)
         self._show()
         self.rows[key].input.focus()
+        # A field of many lines may fill the form, and what is said of it stands below them.
+        self.call_after_refresh(self._show_said, self.rows[key])
+
+    def _show_said(self, row: FieldRow) -> None:
+        lines = row.said
+        if lines and row.is_attached:
+            place = row.virtual_region
+            said = Region(place.x, place.bottom - lines, place.width, lines)
+            self.query_one(VerticalScroll).scroll_to_region(said, animate=False, force=True)
 
     def go_to_panel(self, index: int) -> None:
         """Show a panel and focus its first field."""

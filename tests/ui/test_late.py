@@ -323,6 +323,9 @@ async def test_a_form_longer_than_the_terminal_keeps_its_hint_and_buttons(cloud:
         assert "Devices XML" in text
         assert "libvirt's XML within <devices>" in text
         assert "[ Cancel ] [ Add ]" in text
+        # And what is wrong with a text of many lines is seen, not below what is seen.
+        pilot.app.screen.form.set_error("devices_xml", "Not allowed here: <hostdev>.")  # type: ignore[attr-defined]
+        await until(pilot, lambda: "Not allowed here: <hostdev>." in screen_text(pilot.app))
 
 
 # -- secrets, and names that change
