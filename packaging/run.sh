@@ -18,12 +18,15 @@ if ! timeout 5 virsh -q -c qemu:///system uri >/dev/null 2>&1; then
 	started_services=yes
 fi
 
+new=
 if [ ! -e "$DOSVM_HOME/dosvm.toml" ]; then
+	new=yes
 	mkdir -p "$DOSVM_HOME"
 	"$dosvm" init --database "sqlite:///$DOSVM_HOME/cloud.db" --yes | sed '$d' # its last line says what comes next: here it comes by itself
 	sed -i "s|^\[config\]\$|&\nsample_image = \"$sample\"|" "$DOSVM_HOME/dosvm.toml"
 	if [ -t 0 ]; then
 		read -rp "Write the password down; press Enter to go on. "
+		printf '\033[H\033[2J\033[3J' # who leaves the console later does not leave the password behind
 	fi
 fi
 
@@ -45,7 +48,7 @@ leave() {
 trap leave EXIT
 
 if ! "$dosvm" hostd status >/dev/null 2>&1; then
-	"$dosvm" upgrade --yes # after a copy of an SQLite file; quick when there is nothing to do
+	[ -n "$new" ] || "$dosvm" upgrade --yes # after a copy of an SQLite file; quick when there is nothing to do
 	packaging/supervise.sh "$DOSVM_HOME/hostd.log" "$dosvm" hostd run &
 	hostd=$!
 fi

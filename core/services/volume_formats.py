@@ -47,7 +47,7 @@ def making(
     if format not in FORMATS:
         raise InvalidInput(N_("A volume's format is one of: {formats}."), field="format", formats=", ".join(FORMATS))
     if not _MODE.fullmatch(mode):
-        raise InvalidInput(N_("Permissions are three octal digits, such as 0600."), field="mode")
+        raise InvalidInput(N_("Permissions are octal digits, such as 0600."), field="mode")
     in_range("owner", owner, 0, _ID_MAX)
     in_range("group", group, 0, _ID_MAX)
     if compat and compat not in COMPATS:

@@ -56,7 +56,7 @@ SPEC = ResourceSpec(
             "host-group.delete",
             key="d",
             danger=Danger.CONFIRM,
-            warning=N_("The host group {name} is deleted. Its hosts and their VMs stay as they are."),
+            warning=N_("The host group {name} goes to the trash. Its hosts and their VMs stay as they are."),
             roles=(SYSADM,),
         ),
     ),

@@ -126,7 +126,7 @@ SPEC = ResourceSpec(
             "secret.delete",
             key="d",
             danger=Danger.CONFIRM,
-            warning=N_("The secret {name} is deleted. What it opens, nobody opens without its value."),
+            warning=N_("The secret {name} goes to the trash. What it opens, nobody opens without its value."),
             allowed=lambda row: not row["used_by"],
             roles=(SYSADM,),
         ),

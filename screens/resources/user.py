@@ -120,7 +120,7 @@ SPEC = ResourceSpec(
             key="d",
             fields=(OWN_PASSWORD,),
             danger=Danger.CONFIRM,
-            warning=N_("The account {name} is deleted and its sessions end. What it made stays."),
+            warning=N_("The account {name} goes to the trash and its sessions end. What it made stays."),
             allowed=lambda row: row["name"] != "sysadm",
         ),
     ),
