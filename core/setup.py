@@ -60,6 +60,9 @@ url = {url}
 [config]
 # host_uuid is made at the first start and stays.
 # libvirt_url = "qemu:///system"
+# How others bring VMs that run to this host's libvirtd, and MiB per second that one may send (0: no limit).
+# migration_url = "qemu+tls://{{address}}/system"
+# migration_speed = 0
 
 [log]
 # path = "hostd.log"

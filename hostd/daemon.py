@@ -20,6 +20,7 @@ from pathlib import Path
 
 from core.clock import SystemClock
 from core.coordination import log_names, parameters
+from core.coordination.hosts import Hypervisor
 from core.database import Database
 from core.errors import DatabaseUnavailable, DosvmError
 from core.libvirt_xml.domain import NAMESPACE
@@ -50,6 +51,7 @@ from hostd.heartbeat import Heartbeat, describe
 from hostd.hypervisor.connection import Connection
 from hostd.hypervisor.domains import Domains
 from hostd.hypervisor.events import Events
+from hostd.hypervisor.migration import Mover, Reception
 from hostd.hypervisor.pools import Pools
 from hostd.hypervisor.probe import Probe
 from hostd.hypervisor.secrets import Secrets
@@ -60,6 +62,7 @@ from hostd.log import fields
 from hostd.machines import Machines
 from hostd.maintenance import Maintenance
 from hostd.metrics.collector import Collector
+from hostd.migration import Migration
 from hostd.peers import Peers
 from hostd.reconciler import Reconciler
 from hostd.runs import Runs
@@ -125,7 +128,7 @@ class Daemon:
             self.settler,
         )
         self.settler.on_settled(self.heartbeat.soon)
-        self.heartbeat.hypervisor(lambda: describe(self.probe.result(), self.versions.now, self.connection.reason))
+        self.heartbeat.hypervisor(self._describe)
         passwords = Passwords(clock)
         self.sessions = Sessions(self.database, clock, passwords)
         vault = Vault(key)
@@ -134,6 +137,7 @@ class Daemon:
         )
         self.secrets = Secrets(self.connection, vault)
         self.targets = Targets()
+        disks = Disks(lambda: self.settler.temporary, settings.state)
         self.machines = Machines(
             self.database,
             clock,
@@ -142,10 +146,22 @@ class Daemon:
             self.events,
             self.probe,
             vault,
-            Disks(lambda: self.settler.temporary, settings.state),
+            disks,
             self.runs,
             self.secrets,
         )
+        self.migration = Migration(
+            self.database,
+            lambda: self.heartbeat.host_id,
+            self.domains,
+            Mover(self.connection, namespace=NAMESPACE, speed=settings.migration_speed),
+            self.machines,
+            disks,
+            vault,
+            lambda host_id: self._after_commit({host_id: None}, set()),
+            self.connection.wait,
+        )
+        self.reception = Reception(settings.migration_url, settings.address)
         pools, volumes = Pools(self.connection), Volumes(self.connection)
         self.executor = Executor(
             self.database,
@@ -153,7 +169,7 @@ class Daemon:
             boot,
             lambda: self.heartbeat.host_id,
             {
-                **machine_tasks.handlers(self.machines, self.domains),
+                **machine_tasks.handlers(self.machines, self.domains, self.migration),
                 **pool_tasks.handlers(self.database, pools, settings.state),
                 **volume_tasks.handlers(self.database, pools, volumes, self.secrets, settings.state),
                 **image_tasks.handlers(self.database, settings.sample_image, settings.state),
@@ -203,6 +219,10 @@ class Daemon:
         self.server = Server(signer, api.handlers(), threads=max(8, settings.threads))
         self.settler.on_port(self._move_port)
         self.bus.listen(lambda topics, _heard: self.heartbeat.soon() if "parameters" in topics else None)
+
+    def _describe(self) -> Hypervisor:
+        url = self.reception.url() if self.connection.up else ""
+        return describe(self.probe.result(), self.versions.now, self.connection.reason, url)
 
     def _move_port(self, port: int) -> None:
         # Others may look where this host is no more often than their hearts beat.

@@ -91,11 +91,12 @@ class Context:
 
 @dataclass(frozen=True)
 class Handler:
-    """How a kind of task is done, and what is written when it cannot be done."""
+    """How a kind of task is done, what is written when it cannot be done, and what follows when it was done."""
 
     run: Callable[[Claimed, Context], Effect | None]
     topics: frozenset[str]
     failed: Callable[[Claimed, DosvmError], Effect | None] | None = None
+    then: Callable[[Claimed], None] | None = None
 
 
 class Executor:
@@ -356,6 +357,8 @@ class Executor:
         )
         self._bus.changed({"task", *(handler.topics if handler else ())})
         self._ended(task.origin)
+        if handler is not None and handler.then is not None and state is TaskState.DONE:
+            handler.then(task)
 
     def _attempt(self, handler: Handler, task: Claimed) -> Effect | None:
         """Run the handler; again when the database was away, and once more when libvirtd was restarted."""

@@ -262,7 +262,7 @@ def _written(load: HostLoad) -> hosts.Load:
     return hosts.Load(load.cpu_percent, load.memory_percent, load.disk_percent, load.network_rate)
 
 
-def describe(accelerator: Accelerator | None, versions: Versions, error: str) -> hosts.Hypervisor:
+def describe(accelerator: Accelerator | None, versions: Versions, error: str, migration_url: str) -> hosts.Hypervisor:
     """What the host's row says of libvirt and QEMU."""
     return hosts.Hypervisor(
         accelerator=accelerator.kind if accelerator else "",
@@ -270,4 +270,5 @@ def describe(accelerator: Accelerator | None, versions: Versions, error: str) ->
         libvirt_version=versions.libvirt,
         qemu_version=versions.qemu,
         hypervisor_error=error,
+        migration_url=migration_url,
     )

@@ -41,6 +41,14 @@ WAIT_POLL = 1.0
 
 #: Calls into libvirt: looking, changing, and what may take long.
 LIBVIRT_FAST, LIBVIRT_NORMAL, LIBVIRT_LONG = 10.0, 30.0, 120.0
+#: Whether libvirtd takes VMs from other hosts is looked at.
+RECEPTION = 30.0
+#: A migration that has not converged by then is ended; the VM stays where it is.
+MIGRATION = 900.0
+#: A host that has a VM's memory and does not answer is waited for this long before the VM starts anew.
+MIGRATION_LOST = 120.0
+#: A migration under way: whether it is still wanted, and how far it is, is looked at this often.
+MIGRATION_LOOK = 0.5
 #: libvirt's keepalive: probes this often, and this many may go unanswered.
 KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 3, 3
 #: Shortest and longest pause before libvirtd is tried again.

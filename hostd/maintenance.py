@@ -1,13 +1,17 @@
-"""Starts again what the maintenance of a host switched off, as soon as some host may and can run it."""
+"""Starts again what the maintenance of a host switched off, as soon as some host may and can run it.
+
+What could not be migrated from such a host is stopped, so that it starts elsewhere like the rest.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 
 from core.clock import Clock
 from core.errors import Conflict, DatabaseUnavailable, DosvmError
 from core.services.dispatch import Services
-from core.services.maintenance import say_why, start_again, startable
+from core.services.maintenance import left_behind, move_rest, say_why, start_again, startable
 from hostd.backoff import Backoff
 
 
@@ -41,6 +45,9 @@ class Maintenance:
         for machine_id, uuid, _drain in found:
             if self._backoff.due(uuid):
                 self._start(machine_id, uuid)
+        for host_id in self._services.reading(left_behind):
+            with contextlib.suppress(Conflict):
+                self._services.duty(partial(move_rest, host_id=host_id))
 
     def _start(self, machine_id: int, uuid: str) -> None:
         try:

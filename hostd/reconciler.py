@@ -231,7 +231,11 @@ class Reconciler:
 
     def _stray(self, row: MachineState, domain: Domain) -> None:
         """A VM runs here that the database places elsewhere, or nowhere."""
-        if domain.epoch is not None and row.epoch > domain.epoch:
+        if domain.epoch is None:
+            return
+        # One of the next placement stands still: a migration that was given up left its copy here.
+        left = domain.epoch == row.epoch + 1 and domain.state == State.PAUSED.value
+        if row.epoch > domain.epoch or left:
             logger.warning(
                 "ending a VM that was placed elsewhere %s",
                 fields(vm=row.name, uuid=row.uuid, epoch=domain.epoch, newer=row.epoch),

@@ -44,6 +44,10 @@ class Settings:
     host_uuid: str
     host_name: str
     libvirt_url: str
+    migration_url: str
+    """How libvirtd of a host is reached by others to take over VMs that run; ``{address}`` stands for the host's."""
+    migration_speed: int
+    """MiB per second that the migration of a VM may send at most; 0 for no limit."""
     sample_image: Path
     log: Path | None
     tls: TlsFiles | None
@@ -92,6 +96,8 @@ _KEYS: dict[str, dict[str, tuple[type, int, int]]] = {
         "host_uuid": (str, 0, 0),
         "host_name": (str, 0, 0),
         "libvirt_url": (str, 0, 0),
+        "migration_url": (str, 0, 0),
+        "migration_speed": (int, 0, 100_000),
         "sample_image": (str, 0, 0),
     },
     "log": {"path": (str, 0, 0)},
@@ -145,6 +151,8 @@ def load(directory: Path) -> Settings:
         host_uuid=host_uuid,
         host_name=text("config", "host_name") or socket.gethostname()[:64],
         libvirt_url=text("config", "libvirt_url", "qemu:///system"),
+        migration_url=text("config", "migration_url", "qemu+tls://{address}/system"),
+        migration_speed=number("config", "migration_speed", 0),
         sample_image=place("config", "sample_image", Path("/usr/share/dosvm/sample.iso")),
         log=directory / log if log else None,
         tls=_tls(directory, values.get("ssl", {})),

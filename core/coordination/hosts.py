@@ -50,13 +50,17 @@ class Registration:
 
 @dataclass(frozen=True)
 class Hypervisor:
-    """What a hostd found out about its libvirt and QEMU. ``hypervisor_error`` is empty when libvirtd answers."""
+    """What a hostd found out about its libvirt and QEMU.
+
+    ``hypervisor_error`` is empty when libvirtd answers, ``migration_url`` when it takes no VMs from other hosts.
+    """
 
     accelerator: str
     accelerator_reason: str
     libvirt_version: str
     qemu_version: str
     hypervisor_error: str
+    migration_url: str = ""
 
 
 @dataclass(frozen=True)

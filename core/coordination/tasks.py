@@ -106,6 +106,13 @@ def enqueue(
     return entered
 
 
+def follow(session: Session, task: Claimed, kind: str, host_id: int, payload: dict[str, Any]) -> str:
+    """Enter the task that goes on where another ends, on the same object, for the same people; its UUID."""
+    account = session.scalar(select(Task.account).where(Task.id == task.id)) or ""
+    following = Order(kind, task.target, task.target_name, task.project_id, host_id, payload)
+    return enqueue(session, [following], account=account, origin=task.origin)[0].uuid
+
+
 def prune(session: Session, host_id: int, before: datetime, *, limit: int = 1000) -> int:
     """Forget up to ``limit`` tasks of a host that ended before a time, the oldest first; how many they were."""
     ended = [s.value for s in (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)]

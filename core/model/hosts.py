@@ -47,6 +47,8 @@ class Host(Base):
     placed on it (see :mod:`core.coordination.charges`). ``kernel_boot`` is the kernel's own identity of its boot, and
     ``clock_ms`` its boot clock at the last heartbeat: what ran then ran for at least so long, whatever came after.
 
+    ``migration_url`` is where its libvirtd takes VMs from other hosts, empty when it does not.
+
     ``heartbeat_interval`` is how often its hostd says that it beats, in seconds: others judge its silence by that, not
     by what they believe the parameter to be. ``drain`` is how it is kept empty (``move`` or ``stop``, see
     :mod:`core.services.maintenance`), or empty itself when it takes VMs. ``parameters`` is the version of the
@@ -84,6 +86,7 @@ class Host(Base):
     heartbeat_interval: Mapped[Count]
     parameters: Mapped[Count]
     drain: Mapped[Word]
+    migration_url: Mapped[Line]
     port_error: Mapped[Prose]
     temporary_error: Mapped[Prose]
     created: Mapped[Created]

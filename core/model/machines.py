@@ -82,7 +82,8 @@ class Machine(Base):
     ``epoch`` grows with every placement: whoever acts on a machine under an older epoch acts on
     yesterday's order and must stop. ``start_error`` is an error's wire form as JSON, or empty. ``ran_ms`` is the sum of
     its ended runs (see :class:`MachineRun`). ``drained_id`` is the host whose maintenance switched it off, until it
-    starts again or somebody says that it shall stay off.
+    starts again or somebody says that it shall stay off; ``moving_id`` the one to which it is being migrated as it
+    runs, and which keeps room for it.
     """
 
     __tablename__ = "machine"
@@ -100,6 +101,7 @@ class Machine(Base):
     instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"), index=True)
     host_id: Mapped[int | None] = mapped_column(ForeignKey("host.id"))
     drained_id: Mapped[int | None] = mapped_column(ForeignKey("host.id"), index=True)
+    moving_id: Mapped[int | None] = mapped_column(ForeignKey("host.id"), index=True)
     power: Mapped[Word] = mapped_column(default=Power.OFF.value)
     state: Mapped[Word] = mapped_column(default=State.OFF.value)
     epoch: Mapped[int] = mapped_column(default=0)

@@ -74,7 +74,9 @@ def abandon(call: Call, *, host: str) -> Answer:
             power=Power.OFF.value,
             state=State.OFF.value,
             host_id=None,
-            epoch=Machine.epoch + 1,
+            moving_id=None,
+            # Nor does what was being migrated from it run elsewhere: its copy there is of the next placement.
+            epoch=Machine.epoch + 2,
             start_error="",
             **NO_RUN,
         ),
@@ -100,12 +102,13 @@ def strike(call: Call, host: Host) -> None:
         .values(host_id=None)
         .execution_options(synchronize_session=False)
     )
-    call.session.execute(
-        update(Machine)
-        .where(Machine.drained_id == host.id)
-        .values(drained_id=None)
-        .execution_options(synchronize_session=False)
-    )
+    for column in (Machine.drained_id, Machine.moving_id):
+        call.session.execute(
+            update(Machine)
+            .where(column == host.id)
+            .values({column.key: None})
+            .execution_options(synchronize_session=False)
+        )
     runs.close_all(call.session, host.uuid, call.clock.now())
     unfinished = select(Task.target).where(Task.host_id == host.id, Task.state.in_(OPEN))
     # An image whose task goes with the host would wait for it for ever, and could not be deleted either.

@@ -31,6 +31,8 @@ _FRESH = 15.0
 
 #: The host whose maintenance switched a VM off.
 _DRAINED = aliased(Host)
+#: The host to which it is being migrated.
+_TARGET = aliased(Host)
 #: VMs that are on a host, or may still be.
 _PLACED = or_(Machine.power == Power.ON.value, Machine.state.not_in(NOWHERE))
 
@@ -71,6 +73,7 @@ def _statement(call: Call) -> Select[Any]:
             Host.name.label("host"),
             Host.address,
             _of(_DRAINED.name, _DRAINED.id == Machine.drained_id).label("drained"),
+            _of(_TARGET.name, _TARGET.id == Machine.moving_id).label("target"),
         )
         .join(Instance, Instance.id == Machine.instance_id)
         .join(Project, Project.id == Machine.project_id)
@@ -106,6 +109,7 @@ def _row(call: Call, found: Any) -> dict[str, Any]:
         "memory": found.memory,
         "disabled": not found.enabled,
         "waits_for": found.drained or "",
+        "moves_to": found.target or "",
         "cpu_percent": None,
         "uptime": max(0, round(uptime)) if uptime is not None else None,
         "started": iso(machine.started),

@@ -2,7 +2,8 @@
 
 The VMs are switched off, and remember (``Machine.drained_id``) whose maintenance did it. One that is off then starts
 again as soon as some host can run it: with the policy ``move`` at once, on another host; with ``stop``, or when no
-other can, once its host is back. Because all of that is in the database, it outlives every hostd and every reboot;
+other can, once its host is back. With ``migrate`` those that can are migrated as they run; one that cannot, or whose
+migration failed, is moved. Because all of that is in the database, it outlives every hostd and every reboot;
 and because a VM that is to be off is left alone by the reconciler, nothing starts what maintenance stopped.
 """
 
@@ -12,22 +13,23 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from core.coordination.charges import charge
-from core.coordination.tasks import targets_with_tasks
+from core.coordination.tasks import targets_with_tasks, worked_on
 from core.errors import DosvmError, InvalidInput, Refused, overtaken
 from core.i18n import N_
 from core.model import Host, Machine, Power
 from core.services.editing import edit
 from core.services.lookup import find
+from core.services.migration import hindrances, order_migration, take_back
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 from core.services.power import order_stop
 from core.services.relations import some
 from core.services.starting import NOWHERE, elsewhere, power_on
 
 #: What is done with the VMs of a host that is emptied.
-POLICIES = ("move", "stop")
+POLICIES = ("migrate", "move", "stop")
 #: Of so many VMs a plan says why they cannot move.
 _MOST_TOLD = 5
 
@@ -37,50 +39,70 @@ def plan(call: Call, *, host: str) -> Answer:
     """What would become of the VMs of a host if it were emptied now.
 
     Returns:
-        ``move``: ``{"name", "host"}`` of each VM that would start elsewhere; ``stay``: ``{"name", "reason"}`` of
-        each that cannot; ``lines``: the same for people.
+        ``migrate``: ``{"name", "host"}`` of each VM that could be migrated as it runs; ``move``: the same, and
+        ``reason``, of each that can only start elsewhere; ``stay``: ``{"name", "reason"}`` of each that cannot;
+        ``lines``: all of it for people.
     """
     found = find(call, Host, host, field="host")
-    move: list[dict[str, str]] = []
+    migrate: list[dict[str, str]] = []
+    move: list[dict[str, Any]] = []
     stay: list[dict[str, Any]] = []
-    on = select(Machine.id).where(Machine.host_id == found.id, Machine.power == Power.ON.value)
-    for name, there in elsewhere(call, list(call.session.scalars(on)), found.id):
-        if isinstance(there, DosvmError):
+    moves = elsewhere(call, list(call.session.scalars(_on(found))), found.id)
+    against = hindrances(call, moves)
+    for one in moves:
+        name = one.vm.name
+        if one.error is not None:
             # A remedy that is only the reasons belongs to the sentence.
-            stay.append({"name": name, "reason": there.parameters.get("reasons") or [there.to_wire()]})
+            stay.append({"name": name, "reason": one.error.parameters.get("reasons") or [one.error.to_wire()]})
+            continue
+        assert one.host is not None
+        reason = against.get(one.vm.id)
+        if reason is None:
+            migrate.append({"name": name, "host": one.host.name})
         else:
-            move.append({"name": name, "host": there})
-    return {"uuid": found.uuid, "name": found.name, "move": move, "stay": stay, "lines": _lines(move, stay)}
+            move.append({"name": name, "host": one.host.name, "reason": [reason]})
+    lines = _lines(migrate, move, stay)
+    return {"uuid": found.uuid, "name": found.name, "migrate": migrate, "move": move, "stay": stay, "lines": lines}
 
 
-def _lines(move: Sequence[dict[str, str]], stay: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _on(host: Host) -> Any:
+    """The VMs of a host that shall run and are not on their way to another."""
+    return select(Machine.id).where(
+        Machine.host_id == host.id, Machine.power == Power.ON.value, Machine.moving_id.is_(None)
+    )
+
+
+def _lines(
+    migrate: Sequence[dict[str, str]], move: Sequence[dict[str, Any]], stay: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """The plan in sentences ``{"message": template, "parameters": {...}}``."""
 
     def line(message: str, **parameters: Any) -> dict[str, Any]:
         return {"message": message, "parameters": parameters}
 
-    if not move and not stay:
+    def names(vms: Sequence[dict[str, Any]]) -> str:
+        return some(f"{vm['name']} → {vm['host']}" if "host" in vm else vm["name"] for vm in vms)
+
+    if not migrate and not move and not stay:
         return [line(N_("No VM runs on it."))]
     said = []
-    if move:
-        names = some(f"{vm['name']} → {vm['host']}" for vm in move)
-        said.append(line(N_("VMs that can move ({count}): {names}."), count=len(move), names=names))
-    if stay:
-        names = some(vm["name"] for vm in stay)
-        said.append(
-            line(
-                N_("VMs that cannot move and are stopped in any case ({count}): {names}."), count=len(stay), names=names
-            )
-        )
-        said += [line(N_("{name}: {reason}"), name=vm["name"], reason=vm["reason"]) for vm in stay[:_MOST_TOLD]]
-    return said
+    for vms, message in (
+        (migrate, N_("VMs that can be migrated as they run ({count}): {names}.")),
+        (move, N_("VMs that can move, if they are stopped ({count}): {names}.")),
+        (stay, N_("VMs that cannot move and are stopped in any case ({count}): {names}.")),
+    ):
+        if vms:
+            said.append(line(message, count=len(vms), names=names(vms)))
+    told = [*stay, *move][:_MOST_TOLD]
+    return said + [line(N_("{name}: {reason}"), name=vm["name"], reason=vm["reason"]) for vm in told]
 
 
 @operation("host.drain", roles=SYSTEM_ADMIN, action=N_("Empty for maintenance"), target="host")
 def drain(call: Call, *, host: str, policy: str) -> Answer:
-    """Empty a host for maintenance: its VMs are stopped, with ``move`` started elsewhere, and no others come.
+    """Empty a host for maintenance; no others come until it is brought back.
 
-    On a host that is in maintenance already this changes the policy.
+    With ``migrate`` its VMs are migrated as they run, or moved; with ``move`` stopped and started elsewhere; with
+    ``stop`` stopped. On a host that is in maintenance already this changes the policy.
     """
     found = find(call, Host, host, field="host")
     if policy not in POLICIES:
@@ -95,25 +117,61 @@ def drain(call: Call, *, host: str, policy: str) -> Answer:
             name=found.name,
         )
     edit(call, found, None, {"drain": policy})
+    # Nor does any come that is on its way.
+    take_back(call, Machine.moving_id == found.id)
+    tasks = []
+    if policy == "migrate":
+        moves = elsewhere(call, list(call.session.scalars(_on(found))), found.id)
+        against = hindrances(call, moves)
+        going = [move for move in moves if move.vm.id in against and against[move.vm.id] is None]
+        tasks = [task for move in going if (task := order_migration(call, move))]
+    names, stops = _switch_off(call, found, Machine.moving_id.is_(None))
+    call.note(found.name, object=found.uuid, policy=policy, vms=some(names), migrated=len(tasks))
+    call.changed("host", "vm")
+    return {"uuid": found.uuid, "name": found.name, "tasks": [*tasks, *stops]}
+
+
+def _switch_off(call: Call, host: Host, *which: ColumnElement[bool]) -> tuple[list[str], list[str]]:
+    """Switch VMs off that are on a host, until its maintenance ends; their names, and the tasks."""
     call.session.execute(
         update(Machine)
-        .where(Machine.host_id == found.id, Machine.power == Power.ON.value)
-        .values(power=Power.OFF.value, drained_id=found.id)
+        .where(Machine.host_id == host.id, Machine.power == Power.ON.value, *which)
+        .values(power=Power.OFF.value, drained_id=host.id, moving_id=None)
         .execution_options(synchronize_session=False)
     )
     left = list(
         call.session.scalars(
             select(Machine)
-            .where(Machine.drained_id == found.id, Machine.host_id == found.id, Machine.state.not_in(NOWHERE))
+            .where(Machine.drained_id == host.id, Machine.host_id == host.id, Machine.state.not_in(NOWHERE))
             .order_by(Machine.id)
             .execution_options(populate_existing=True)
         )
     )
     busy = targets_with_tasks(call.session, [machine.uuid for machine in left], kind="machine.stop")
     tasks = [str(order_stop(call, machine, force=False)["task"]) for machine in left if machine.uuid not in busy]
-    call.note(found.name, object=found.uuid, policy=policy, vms=some(machine.name for machine in left))
-    call.changed("host", "vm")
-    return {"uuid": found.uuid, "name": found.name, "tasks": tasks}
+    return [machine.name for machine in left], tasks
+
+
+def left_behind(call: Call) -> list[int]:
+    """The hosts in maintenance on which VMs run that nobody works on: their migration failed."""
+    rows = call.session.scalars(
+        select(Host.id)
+        .join(Machine, Machine.host_id == Host.id)
+        .where(Host.drain != "", Machine.power == Power.ON.value, ~worked_on(Machine))
+        .distinct()
+    )
+    return list(rows)
+
+
+def move_rest(call: Call, host_id: int) -> None:
+    """Stop the VMs that are left on a host in maintenance, to be started elsewhere if its policy says so."""
+    charge(call.session, Host, host_id)
+    host = call.session.scalar(select(Host).where(Host.id == host_id).execution_options(populate_existing=True))
+    if host is None or not host.drain:
+        raise overtaken()
+    names, _tasks = _switch_off(call, host, ~worked_on(Machine))
+    if names:
+        call.changed("host", "vm")
 
 
 @operation("host.undrain", roles=SYSTEM_ADMIN, action=N_("Bring back from maintenance"), target="host")
@@ -124,6 +182,8 @@ def undrain(call: Call, *, host: str, start: bool = True) -> Answer:
     if not found.drain:
         raise Refused(N_("Host {name} is not in maintenance."), field="host", name=found.name)
     edit(call, found, None, {"drain": ""})
+    # What is on its way and still here stays.
+    take_back(call, Machine.host_id == found.id)
     if not start:
         call.session.execute(
             update(Machine)

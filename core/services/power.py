@@ -101,7 +101,7 @@ def switch_off(call: Call, *which: ColumnElement[bool]) -> int:
     done = call.session.execute(
         update(Machine)
         .where(*which, or_(Machine.power == Power.ON.value, Machine.drained_id.is_not(None)))
-        .values(power=Power.OFF.value, drained_id=None)
+        .values(power=Power.OFF.value, drained_id=None, moving_id=None)
         .execution_options(synchronize_session=False)
     )
     call.changed("vm", "host")
@@ -122,6 +122,9 @@ def _tell(call: Call, vm: Many, kind: str, state: State) -> list[Outcome]:
             if state is State.PAUSED:
                 raise Refused(N_("VM {name} is not suspended."), field="vm", name=machine.name)
             raise Refused(N_("VM {name} does not run."), field="vm", name=machine.name)
+        if machine.moving_id is not None:
+            remedy = N_("Wait for its task to end.")
+            raise Refused(N_("VM {name} is being migrated."), remedy=remedy, field="vm", name=machine.name)
         view = call.cloud.host(machine.host_id)
         reachable(call, machine.host_id, view.name if view is not None else "", field="vm")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -298,15 +298,21 @@ def _place_columns(groups: Any = None, promised: Any = None) -> dict[str, Any]:
 
 
 def _promises() -> Any:
-    """What each host has promised to VMs that are on."""
-    on, shape = aliased(Machine), aliased(Instance)
-    return (
-        select(
-            on.host_id.label("host_id"), func.sum(shape.vcpus).label("vcpus"), func.sum(shape.memory).label("memory")
+    """What each host has promised: to VMs that are on there, and to those that are being migrated to it."""
+
+    def to(column: str) -> Any:
+        on, shape = aliased(Machine), aliased(Instance)
+        host = getattr(on, column)
+        return (
+            select(host.label("host_id"), shape.vcpus, shape.memory)
+            .join(shape, shape.id == on.instance_id)
+            .where(on.power == Power.ON.value, host.is_not(None))
         )
-        .join(shape, shape.id == on.instance_id)
-        .where(on.power == Power.ON.value)
-        .group_by(on.host_id)
+
+    every = union_all(to("host_id"), to("moving_id")).subquery()
+    return (
+        select(every.c.host_id, func.sum(every.c.vcpus).label("vcpus"), func.sum(every.c.memory).label("memory"))
+        .group_by(every.c.host_id)
         .subquery()
     )
 
@@ -344,7 +350,23 @@ def _refuse_start(vm: Row[Any], *, twice: bool) -> None:
         )
 
 
-def elsewhere(call: Call, machine_ids: Sequence[int], leaving: int) -> list[tuple[str, str | DosvmError]]:
+@dataclass(frozen=True)
+class Move:
+    """Where a VM would be started if it left its host, or why no other host can run it.
+
+    Attributes:
+        vm: what is known of it: ``id``, ``uuid``, ``name``, ``project_id``, ``epoch``, ``placed`` (its host),
+            ``instance_id``, ``vcpus``, ``memory``, ``busy`` (it has a task).
+        host: where to; None when no other host can run it.
+        error: why.
+    """
+
+    vm: Row[Any]
+    host: HostState | None
+    error: DosvmError | None = None
+
+
+def elsewhere(call: Call, machine_ids: Sequence[int], leaving: int) -> list[Move]:
     """Where VMs would be started if they left the host they are on, one after the other; nothing is changed.
 
     Args:
@@ -353,7 +375,7 @@ def elsewhere(call: Call, machine_ids: Sequence[int], leaving: int) -> list[tupl
         leaving: the host that they leave.
 
     Returns:
-        The name of each VM, in the order of the names, and the name of its host; or why no other can run it.
+        What becomes of each, in the order of the names.
     """
     which = select(Machine.uuid, Machine.project_id).where(Machine.id.in_(machine_ids))
     found = call.session.execute(which.order_by(Machine.name, Machine.id)).all()
@@ -362,7 +384,7 @@ def elsewhere(call: Call, machine_ids: Sequence[int], leaving: int) -> list[tupl
         for project_id in {row.project_id for row in found}
     }
     taken: dict[int, tuple[int, int]] = {}
-    plan: list[tuple[str, str | DosvmError]] = []
+    plan: list[Move] = []
     for uuid, project_id in found:
         vms, places = looked[project_id]
         vm = vms.get(uuid)
@@ -378,11 +400,11 @@ def elsewhere(call: Call, machine_ids: Sequence[int], leaving: int) -> list[tupl
         chosen = placement.host
         if chosen is None:
             others = [host for host in hosts if host.id != leaving] or hosts
-            plan.append((vm.name, _nowhere(vm, others, placement)))
+            plan.append(Move(vm, None, _nowhere(vm, others, placement)))
             continue
         vcpus, memory = taken.get(chosen.id, (0, 0))
         taken[chosen.id] = vcpus + vm.vcpus, memory + vm.memory
-        plan.append((vm.name, chosen.name))
+        plan.append(Move(vm, chosen))
     return plan
 
 
@@ -551,6 +573,7 @@ def _switch(*, alone: bool) -> Update:
             epoch=machine.epoch + 1,
             start_error="",
             drained_id=None,
+            moving_id=None,
             **NO_RUN,
         )
     )
@@ -565,7 +588,8 @@ def _switch(*, alone: bool) -> Update:
             project.id == bindparam("own_project"), project.deleted.is_(None)
         )
         limits += [
-            _others(what, "host_id", "vm_host") + more <= of_host.scalar_subquery(),
+            _others(what, "host_id", "vm_host") + _others(what, "moving_id", "vm_host") + more
+            <= of_host.scalar_subquery(),
             _others(what, "project_id", "own_project") + more <= of_project.scalar_subquery(),
         ]
     unchanged = select(shape.id).where(
@@ -589,4 +613,46 @@ def _others(what: str, column: str, key: str) -> ScalarSelect[Any]:
             on.c.id.not_in(bindparam("vms", expanding=True)),
         )
         .scalar_subquery()
+    )
+
+
+def reserve(call: Call, move: Move) -> bool:
+    """Keep room on the host of a move for a VM that runs elsewhere and is to migrate there; whether that could be done.
+
+    The host was charged.
+    """
+    vm, host = move.vm, move.host
+    assert host is not None
+    known = {
+        "vms": [vm.id],
+        "vm_epoch": vm.epoch,
+        "vm_from": vm.placed,
+        "vm_host": host.id,
+        "most_vcpus": host.max_vcpus - vm.vcpus,
+        "most_memory": host.max_memory - vm.memory,
+    }
+    done = call.session.execute(_reserve(), known)
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+@cache
+def _reserve() -> Update:
+    machine, host = Machine.__table__.c, Host.__table__.c
+    room = [
+        _others(what, "host_id", "vm_host") + _others(what, "moving_id", "vm_host") <= bindparam(f"most_{what}")
+        for what in ("vcpus", "memory")
+    ]
+    return (
+        update(Machine.__table__)  # type: ignore[arg-type]
+        .where(
+            machine.id.in_(bindparam("vms", expanding=True)),
+            machine.epoch == bindparam("vm_epoch"),
+            machine.host_id == bindparam("vm_from"),
+            machine.power == Power.ON.value,
+            machine.moving_id.is_(None),
+            # Its maintenance may have begun after it was chosen.
+            exists().where(host.id == bindparam("vm_host"), host.drain == ""),
+            *room,
+        )
+        .values(moving_id=bindparam("vm_host"))
     )

@@ -104,6 +104,8 @@ _CANCELLED_BY_WORD = frozenset({"machine.reboot", "machine.reset", "machine.susp
 _INSTEAD = {
     "machine.start": N_("Power the VM off instead."),
     "machine.stop": N_("Power the VM on again instead."),
+    "machine.receive": N_("Bring the host back from maintenance instead."),
+    "machine.migrate": N_("Bring the host back from maintenance instead."),
     "volume.create": N_("Delete the volume instead."),
     "image.check": N_("Delete the image instead."),
     "image.install": N_("Delete the image instead."),

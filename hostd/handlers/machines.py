@@ -7,11 +7,12 @@ from core.errors import DosvmError
 from hostd.executor import Context, Effect, Handler
 from hostd.hypervisor.domains import Domains
 from hostd.machines import Machines
+from hostd.migration import Migration
 
 _TOPICS = frozenset({"vm", "host"})
 
 
-def handlers(machines: Machines, domains: Domains) -> dict[str, Handler]:
+def handlers(machines: Machines, domains: Domains, migration: Migration) -> dict[str, Handler]:
     """Task kind -> handler."""
 
     def start(task: Claimed, _context: Context) -> Effect:
@@ -27,6 +28,16 @@ def handlers(machines: Machines, domains: Domains) -> dict[str, Handler]:
     return {
         "machine.start": Handler(start, _TOPICS, start_failed),
         "machine.stop": Handler(stop, _TOPICS),
+        "machine.receive": Handler(
+            lambda task, _c: migration.receive(task),
+            _TOPICS,
+            lambda task, _e: migration.failed(task),
+            migration.received,
+        ),
+        "machine.migrate": Handler(
+            migration.migrate, _TOPICS, lambda task, _e: migration.failed(task), migration.migrated
+        ),
+        "machine.arrive": Handler(lambda task, _c: migration.arrive(task), _TOPICS),
         "machine.reboot": Handler(lambda task, _c: machines.tell(task.target, domains.reboot), _TOPICS),
         "machine.reset": Handler(lambda task, _c: machines.tell(task.target, domains.reset), _TOPICS),
         "machine.suspend": Handler(lambda task, _c: machines.tell(task.target, domains.suspend), _TOPICS),

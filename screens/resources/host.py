@@ -38,7 +38,7 @@ def _leaves_room(value: Any, row: Row) -> Finding | None:
 
 
 STATES = ("up", "draining", "drained", "down", "unknown")
-POLICIES = (("move", N_("move VMs, stop the others")), ("stop", N_("stop VMs")))
+POLICIES = (("migrate", N_("migrate as they run")), ("move", N_("restart elsewhere")), ("stop", N_("stop")))
 
 SPEC = ResourceSpec(
     name="host",
@@ -157,8 +157,8 @@ SPEC = ResourceSpec(
             key="m",
             danger=Danger.CONFIRM,
             warning=N_(
-                "The host {name} is emptied and takes no VMs until it is brought back. Guests are asked to switch"
-                " themselves off, and forced after a minute."
+                "The host {name} is emptied and takes no VMs until it is brought back. Guests that must stop are asked"
+                " to switch themselves off, and forced after a minute."
             ),
             plan="host.drain-plan",
             fields=(
@@ -167,10 +167,11 @@ SPEC = ResourceSpec(
                     N_("Its VMs"),
                     Kind.CHOICE,
                     required=True,
-                    default="move",
+                    default="migrate",
                     choices=POLICIES,
                     hint=N_(
-                        "A VM moves by being stopped and started on another host; one that cannot move is stopped."
+                        "What cannot be migrated as it runs is stopped and started elsewhere;"
+                        " what cannot move is stopped."
                     ),
                 ),
             ),

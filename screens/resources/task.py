@@ -8,6 +8,9 @@ from screens.spec import Action, Column, Danger, Filter, Kind, ResourceSpec, Tar
 KINDS = {
     "machine.start": N_("Power on"),
     "machine.stop": N_("Power off"),
+    "machine.receive": N_("Prepare migration"),
+    "machine.migrate": N_("Migrate"),
+    "machine.arrive": N_("Arrive"),
     "machine.reboot": N_("Reboot"),
     "machine.reset": N_("Reset"),
     "machine.suspend": N_("Suspend"),

@@ -67,6 +67,7 @@ SPEC = ResourceSpec(
         Column(
             "accelerator", N_("Accelerator"), 11, Kind.CHOICE, words={"kvm": "KVM", "tcg": "TCG"}, details_only=True
         ),
+        Column("moves_to", N_("Migrates to"), 14, sort=False, details_only=True),
         Column("waits_for", N_("Stopped by maintenance of"), 14, sort=False, details_only=True),
         Column("start_error", N_("Start error message"), kind=Kind.MULTILINE, sort=False, details_only=True),
         Column("started", N_("Started"), 16, Kind.TIME, sort=False, details_only=True),

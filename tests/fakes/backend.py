@@ -714,14 +714,25 @@ def drain_plan() -> list[Row]:
     ]
     return [
         {
-            "message": "VMs that can move ({count}): {names}.",
-            "parameters": {"count": 13, "names": "web-1 → server186, web-2 → server186, 网站-1 → server186 …"},
+            "message": "VMs that can be migrated as they run ({count}): {names}.",
+            "parameters": {"count": 12, "names": "web-1 → server186, web-2 → server186, 网站-1 → server186 …"},
+        },
+        {
+            "message": "VMs that can move, if they are stopped ({count}): {names}.",
+            "parameters": {"count": 1, "names": "shop-1 → server186"},
         },
         {
             "message": "VMs that cannot move and are stopped in any case ({count}): {names}.",
             "parameters": {"count": 1, "names": "mail-1"},
         },
         {"message": "{name}: {reason}", "parameters": {"name": "mail-1", "reason": reason}},
+        {
+            "message": "{name}: {reason}",
+            "parameters": {
+                "name": "shop-1",
+                "reason": [{"message": "What it writes to its image is kept on its host.", "parameters": {}}],
+            },
+        },
     ]
 
 

@@ -58,7 +58,7 @@ ip address add {address}/24 dev eth0
 ip link set eth0 up
 touch {root}/mounted
 virtlogd -d
-while :; do [ -e {root}/hold ] || libvirtd </dev/null || true; sleep 0.2; done &
+while :; do [ -e {root}/hold ] || libvirtd $(cat {root}/libvirtd.words) </dev/null || true; sleep 0.2; done &
 exec cat >/dev/null
 """
 _LIBVIRTD = """\
@@ -119,6 +119,7 @@ class LabHost:
         (root / "etc/libvirtd.conf").write_text(_LIBVIRTD.format(uuid=uuid))
         (root / "etc/qemu.conf").write_text(_QEMU_CONF)
         (root / "hosts").symlink_to(names)
+        (root / "libvirtd.words").touch()
 
     # -- the server
 
@@ -252,6 +253,11 @@ class LabHost:
             file.write(lines + "\n")
         self.kill_libvirtd()
         self.wait_for_libvirt()
+
+    def open_libvirtd(self) -> None:
+        """Let its libvirtd be reached from other hosts, by anybody: the lab's network has no others."""
+        (self.root / "libvirtd.words").write_text("--listen\n")
+        self.add_libvirtd_settings('listen_tls = 0\nlisten_tcp = 1\nauth_tcp = "none"')
 
     def kill_libvirtd(self, sign: signal.Signals = signal.SIGKILL, *, stay_down: bool = False) -> None:
         """Kill libvirtd; it is started again at once unless it shall stay down until :meth:`start_libvirtd`."""

@@ -67,6 +67,8 @@ def test_every_point_that_the_code_passes_is_tested_and_the_other_way_round() ->
     tested = {*EVERY, *START, *STOP, *VOLUME, *POOL, *IMAGE}
     clearing = (REPOSITORY / "tests/engine/test_clearing.py").read_text()
     tested.update(re.findall(r'"HOSTD_CRASH_AT": f?"(\w+)', clearing))
+    migration = (REPOSITORY / "tests/lab/test_migration.py").read_text()
+    tested.update(re.findall(r'^        \("[ab]", "(\w+)', migration, re.MULTILINE))
     assert set(POINTS) == passed == tested
 
 

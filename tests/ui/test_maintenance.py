@@ -20,7 +20,7 @@ async def test_a_host_is_emptied_and_brought_back(cloud: FakeBackend) -> None:
         await until(pilot, lambda: "stopped in any case (1): mail-1." in screen_text(pilot.app))
         assert "A disk of VM mail-1 is not on host server186." in screen_text(pilot.app)
         assert not cloud.called("host.drain")
-        await pilot.press("right", "ctrl+s")
+        await pilot.press("right", "right", "ctrl+s")
         await until(pilot, lambda: bool(cloud.called("host.drain")))
         assert cloud.called("host.drain")[-1]["policy"] == "stop"
         await until(pilot, lambda: "◐ draining" in screen_text(pilot.app))

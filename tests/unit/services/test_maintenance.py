@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from core.clock import Clock
+from core.coordination.migration import give_up, hand_over
 from core.errors import Conflict, InUse, InvalidInput, Refused, sentence
-from core.model import Machine, Task, TaskState
+from core.model import Host, Machine, Task, TaskState
 from hostd.maintenance import Maintenance
 from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
@@ -54,13 +56,14 @@ def is_up(office: Office, name: str, state: str) -> None:
 
 def test_the_plan_names_what_moves_and_what_cannot_and_changes_nothing(office: Office, web: Person) -> None:
     plan = office.sysadm("host.drain-plan", host="h1")
-    assert plan["move"] == [{"name": "free-1", "host": "h2"}]
+    assert [(one["name"], one["host"]) for one in plan["move"]] == [("free-1", "h2")]
     assert [one["name"] for one in plan["stay"]] == ["tied-1"]
     text = [sentence(line) for line in plan["lines"]]
     assert text == [
-        "VMs that can move (1): free-1 → h2.",
+        "VMs that can move, if they are stopped (1): free-1 → h2.",
         "VMs that cannot move and are stopped in any case (1): tied-1.",
         "tied-1: A disk of VM tied-1 is not on host h2.",
+        "free-1: libvirtd of host h2 takes no VMs from other hosts (`dosvm cert libvirt`).",
     ]
     assert host(office)["state"] == "up"
     assert vm(web, "free-1") == ("on", "running", "h1", "")
@@ -73,7 +76,7 @@ def test_the_plan_fills_other_hosts_only_as_far_as_they_go(office: Office, web: 
     web("vm.start", vm="free-2", host="h1")
     rack.work(office, "h1")
     plan = office.sysadm("host.drain-plan", host="h1")
-    assert plan["move"] == [{"name": "free-1", "host": "h2"}]
+    assert [(one["name"], one["host"]) for one in plan["move"]] == [("free-1", "h2")]
     assert [one["name"] for one in plan["stay"]] == ["free-2", "tied-1"]
     assert "runs 1 of 1 VCPUs" in sentence(plan["lines"][2])
 
@@ -343,3 +346,116 @@ def test_a_vm_that_is_started_while_its_host_is_emptied_is_not_left_on_it(office
         )
         assert on == []
         office.sysadm("host.undrain", host="h1")
+
+
+@pytest.fixture
+def open_web(office: Office, web: Person) -> Person:
+    """As ``web``; libvirtd of h2 takes VMs from other hosts."""
+    office.services.database.write(
+        lambda s: s.execute(update(Host).where(Host.name == "h2").values(migration_url="qemu+tls://h2/system"))
+    )
+    return web
+
+
+def moving(office: Office, name: str) -> tuple[str, int | None, int | None]:
+    row = rack.machine(office, name)
+    return row.power, row.host_id, row.moving_id
+
+
+def tasks_of(office: Office, name: str) -> list[tuple[str, str]]:
+    rows = office.sysadm("task.list", filters={"target": name, "state": "queued"}, sort="created")["rows"]
+    return [(row["kind"], row["host"]) for row in rows]
+
+
+def test_what_runs_is_migrated_and_keeps_room_on_its_way(office: Office, open_web: Person, duty: Maintenance) -> None:
+    h1, h2 = rack.host_id(office, "h1"), rack.host_id(office, "h2")
+    plan = office.sysadm("host.drain-plan", host="h1")
+    assert plan["migrate"] == [{"name": "free-1", "host": "h2"}]
+    assert sentence(plan["lines"][0]) == "VMs that can be migrated as they run (1): free-1 → h2."
+    office.sysadm("host.edit", host="h2", max_vcpus=1)
+    office.sysadm("host.drain", host="h1", policy="migrate")
+    assert moving(office, "free-1") == ("on", h1, h2)
+    assert tasks_of(office, "free-1") == [("machine.receive", "h2")]
+    assert vm(open_web, "tied-1") == ("off", "running", "h1", "h1")
+    duty.look()
+    assert moving(office, "free-1") == ("on", h1, h2), "it is under way: nobody stops it"
+    open_web("vm.add", name="free-2", instance="free")
+    with pytest.raises(Refused, match="runs 1 of 1 VCPUs"):
+        open_web("vm.start", vm="free-2", host="h2")
+    for verb in ("reboot", "reset", "suspend"):
+        with pytest.raises(Refused, match="is being migrated"):
+            open_web(f"vm.{verb}", vm="free-1")
+    # Brought back, it stays; powered off, it goes nowhere.
+    office.sysadm("host.undrain", host="h1")
+    assert moving(office, "free-1") == ("on", h1, None)
+
+
+def test_handed_over_once(office: Office, open_web: Person) -> None:
+    h1, h2 = rack.host_id(office, "h1"), rack.host_id(office, "h2")
+    office.sysadm("host.drain", host="h1", policy="migrate")
+    before = rack.machine(office, "free-1")
+
+    def give() -> None:
+        if not office.services.database.write(lambda s: hand_over(s, before.uuid, h1, before.epoch, h2)):
+            raise Conflict("too late")
+
+    ends = at_once([give] * 4)
+    assert ends.count(None) == 1
+    after = rack.machine(office, "free-1")
+    assert (after.host_id, after.epoch, after.moving_id, after.started) == (h2, before.epoch + 1, None, before.started)
+    assert host(office, "h1")["vms"] == 0
+
+
+def test_powered_off_on_its_way_it_goes_nowhere(office: Office, open_web: Person) -> None:
+    office.sysadm("host.drain", host="h1", policy="migrate")
+    open_web("vm.stop", vm="free-1")
+    assert moving(office, "free-1") == ("off", rack.host_id(office, "h1"), None)
+
+
+def test_what_could_not_be_migrated_is_moved(office: Office, open_web: Person, duty: Maintenance) -> None:
+    h1 = rack.host_id(office, "h1")
+    office.sysadm("host.drain", host="h1", policy="migrate")
+    rack.work(office, "h1")
+    row = rack.machine(office, "free-1")
+
+    def fail(session: Session) -> None:
+        session.execute(update(Task).where(Task.kind == "machine.receive").values(state=TaskState.FAILED.value))
+        assert give_up(session, row.uuid, h1, row.epoch)
+
+    duty.look()
+    assert vm(open_web, "free-1") == ("on", "running", "h1", "")
+    office.services.database.write(fail)
+    duty.look()
+    assert vm(open_web, "free-1") == ("off", "running", "h1", "h1")
+    assert rack.work(office, "h1") == ["machine.stop"]
+    duty.look()
+    assert vm(open_web, "free-1") == ("on", "starting", "h2", "")
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"accelerator": "kvm"}, "Host h2 has another accelerator."),
+        ({"migration_url": ""}, "libvirtd of host h2 takes no VMs from other hosts"),
+        ({"accelerator": "kvm", "cpu_model": "other"}, "another"),
+    ],
+)
+def test_hosts_that_differ_take_no_vm_that_runs(
+    office: Office, open_web: Person, values: dict[str, Any], reason: str
+) -> None:
+    office.services.database.write(lambda s: s.execute(update(Host).where(Host.name == "h2").values(**values)))
+    plan = office.sysadm("host.drain-plan", host="h1")
+    assert plan["migrate"] == []
+    assert reason in " ".join(sentence(line) for line in plan["lines"])
+
+
+def test_a_host_that_is_given_up_takes_nobody_along_that_was_to_come(
+    office: Office, open_web: Person, duty: Maintenance
+) -> None:
+    office.sysadm("host.drain", host="h1", policy="migrate")
+    cloud = office.services.cloud
+    assert isinstance(cloud, StillCloud)
+    cloud.change(rack.host_id(office, "h2"), state="down", age=700.0)
+    office.sysadm("host.abandon", host="h2")
+    assert moving(office, "free-1")[2] is None
+    assert office.sysadm.names("host.list") == ["h1"]
