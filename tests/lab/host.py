@@ -254,6 +254,13 @@ class LabHost:
         self.kill_libvirtd()
         self.wait_for_libvirt()
 
+    def own_etc(self) -> None:
+        """Give it an /etc of its own, so that the machine's has no part in what is tried."""
+        own = self.root / "own-etc"
+        binds = [(own, "/etc"), (self.root / "etc", "/etc/libvirt"), (self.root / "hosts", "/etc/hosts")]
+        mounts = [f"mount --bind {what} {where}" for what, where in binds]
+        self.run(["sh", "-ec", "\n".join(["! mountpoint -q /etc || exit 0", f"cp -a /etc {own}", *mounts])])
+
     def open_libvirtd(self) -> None:
         """Let its libvirtd be reached from other hosts, by anybody: the lab's network has no others."""
         (self.root / "libvirtd.words").write_text("--listen\n")

@@ -120,7 +120,7 @@ def cloud(open_cloud: Cloud) -> Cloud:
     if cloud.vm("guest")["power"] == "on":
         cloud.zhao("vm", "stop", "guest", "--force", "--wait")
     cloud.zhao("vm", "start", "guest", "--host", "a", "--wait")
-    wait_until(lambda: "tcp" in str(_url(cloud)), "a libvirtd that listens", 60, lambda: _logs(cloud))
+    wait_until(lambda: bool(_url(cloud)), "a libvirtd that listens", 60, lambda: _logs(cloud))
     return cloud
 
 
@@ -391,3 +391,31 @@ def test_a_target_whose_libvirtd_is_dead(cloud: Cloud) -> None:
     finally:
         b.start_libvirtd()
     _wait_runs(cloud, uuid, b)
+
+
+def test_over_tls_by_the_certificates_that_dosvm_made(cloud: Cloud) -> None:
+    a, b = cloud.lab.hosts
+    authority = cloud.lab.root / "migration-ca"
+    a.dosvm("cert", "init", "--ca", str(authority))
+    for host in cloud.lab.hosts:
+        host.own_etc()
+        a.dosvm("cert", "issue", host.name, "--ip", host.address, "--ca", str(authority))
+        host.dosvm("cert", "libvirt", str(authority / "issued" / host.name), "--install")
+        host.kill_libvirtd()
+        host.wait_for_libvirt()
+        settings = host.home / "dosvm.toml"
+        # Where it is not written, it is TLS.
+        lines = [line for line in settings.read_text().splitlines() if not line.startswith("migration_url")]
+        settings.write_text("\n".join(lines) + "\n")
+        host.kill_hostd()
+        host.start_hostd()
+    cloud.wait_for_hosts()
+    wait_until(lambda: _url(cloud) == f"qemu+tls://{b.address}/system", "TLS", 60, lambda: _logs(cloud))
+    uuid = str(cloud.vm("guest")["uuid"])
+    cloud.wait_for_state("guest", "running", 30)
+    _ticking(a, uuid)
+    last = _tick(a, uuid)
+    with RunWatch(cloud.lab.hosts, uuid) as watch:
+        _drain(cloud)
+        _counts_on(cloud, uuid, last, b)
+    assert watch.twice == 0

@@ -216,7 +216,7 @@ def test_a_certificate_is_renewed_while_hostd_runs(safe: Safe) -> None:
 def test_libvirtd_takes_what_was_put_in_its_place_and_a_console_is_not_let_in(safe: Safe) -> None:
     try:
         for host in (safe.a, safe.b):
-            _own_etc(host)
+            host.own_etc()
             host.dosvm("cert", "libvirt", str(safe.ca / "issued" / host.name), "--install")
         safe.a.kill_libvirtd(stay_down=True)
         daemon = safe.a.world.spawn(["libvirtd", "--listen"], safe.a.environment(), safe.a.root / "libvirtd.log")
@@ -230,11 +230,3 @@ def test_libvirtd_takes_what_was_put_in_its_place_and_a_console_is_not_let_in(sa
         daemon.kill()
     finally:
         safe.a.start_libvirtd()
-
-
-def _own_etc(host: LabHost) -> None:
-    """Give a host an /etc of its own, so that the machine's has no part in what is tried."""
-    own = host.root / "own-etc"
-    binds = [(own, "/etc"), (host.root / "etc", "/etc/libvirt"), (host.root / "hosts", "/etc/hosts")]
-    mounts = [f"mount --bind {what} {where}" for what, where in binds]
-    host.run(["sh", "-ec", "\n".join([f"cp -a /etc {own}", *mounts])])
