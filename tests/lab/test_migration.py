@@ -238,18 +238,32 @@ def _in_the_middle(cloud: Cloud, uuid: str, seconds: float = 1.5) -> None:
 @pytest.mark.parametrize(
     ("where", "point"),
     [
-        ("b", "claimed"),
-        ("b", "before_finish"),
-        ("a", "before_move"),
         ("a", "moving"),
-        ("a", "after_move"),
         ("a", "after_hand_over"),
-        ("a", "before_finish"),
         ("b", "before_arrival"),
-        ("b", "before_finish:2"),
     ],
 )
 def test_hostd_dies_in_the_middle(cloud: Cloud, where: str, point: str) -> None:
+    _hostd_dies(cloud, where, point)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("where", "point"),
+    [
+        ("b", "claimed"),
+        ("b", "before_finish"),
+        ("a", "before_move"),
+        ("a", "after_move"),
+        ("a", "before_finish"),
+        ("b", "before_finish:2"),
+    ],
+)
+def test_hostd_dies_anywhere(cloud: Cloud, where: str, point: str) -> None:
+    _hostd_dies(cloud, where, point)
+
+
+def _hostd_dies(cloud: Cloud, where: str, point: str) -> None:
     a, b = cloud.lab.hosts
     mortal, other = (a, 1) if where == "a" else (b, 0)
     uuid = str(cloud.vm("guest")["uuid"])
@@ -285,6 +299,7 @@ def test_taken_back_in_the_middle_it_stays_and_counts_on(cloud: Cloud) -> None:
     assert cloud.vm("guest")["moves_to"] == ""
 
 
+@pytest.mark.soak
 def test_powered_off_in_the_middle_it_is_off(cloud: Cloud) -> None:
     a, b = cloud.lab.hosts
     uuid = str(cloud.vm("guest")["uuid"])
@@ -331,6 +346,7 @@ def test_libvirtd_dies_in_the_middle(cloud: Cloud, where: str) -> None:
     wait_until(lambda: _host(cloud)["state"] == "drained", "an empty host", SOON, lambda: _logs(cloud))
 
 
+@pytest.mark.soak
 def test_the_target_loses_its_power_in_the_middle(cloud: Cloud) -> None:
     a, b = cloud.lab.hosts
     uuid = str(cloud.vm("guest")["uuid"])
@@ -344,6 +360,7 @@ def test_the_target_loses_its_power_in_the_middle(cloud: Cloud) -> None:
     _only(cloud, uuid, b)
 
 
+@pytest.mark.soak
 def test_the_source_loses_its_power_in_the_middle(cloud: Cloud) -> None:
     a, b = cloud.lab.hosts
     uuid = str(cloud.vm("guest")["uuid"])
@@ -379,6 +396,7 @@ def test_the_database_dies_in_the_middle(cloud: Cloud) -> None:
     assert watch.twice == 0
 
 
+@pytest.mark.soak
 def test_a_target_whose_libvirtd_is_dead(cloud: Cloud) -> None:
     a, b = cloud.lab.hosts
     uuid = str(cloud.vm("guest")["uuid"])
