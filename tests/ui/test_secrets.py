@@ -81,4 +81,4 @@ async def test_a_secret_that_is_used_cannot_be_deleted_and_shows_by_what(cloud: 
         await pilot.press("enter")
         await until(pilot, lambda: "local/disk1" in screen_text(pilot.app))
         await pilot.press("escape", "down", "d")
-        await until(pilot, lambda: "The secret iscsi-189 is deleted" in screen_text(pilot.app))
+        await until(pilot, lambda: "The secret iscsi-189 goes to the trash" in screen_text(pilot.app))
