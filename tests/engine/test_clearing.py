@@ -59,7 +59,7 @@ def test_a_hostd_that_is_killed_while_it_clears_goes_on_and_counts_each_row_once
         if round_ == 3:
             fresh.wait()
             assert fresh.admin("log.clearable", before="2026-01-01") == {"operations": OLD, "logins": OLD}
-            assert fresh.admin("log.clear", before="2026-01-01")["rows"] == 2 * OLD
+            fresh.admin("log.clear", before="2026-01-01")
         until(lambda: not fresh.running, 60, "hostd has died")
         assert 0 < left(fresh) < 2 * OLD
     fresh.start()
