@@ -332,6 +332,7 @@ def test_the_network_is_cut_in_the_middle(cloud: Cloud) -> None:
     assert watch.twice == 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("where", ["a", "b"])
 def test_libvirtd_dies_in_the_middle(cloud: Cloud, where: str) -> None:
     a, b = cloud.lab.hosts
@@ -376,6 +377,7 @@ def test_the_source_loses_its_power_in_the_middle(cloud: Cloud) -> None:
     assert watch.twice == 0
 
 
+@pytest.mark.soak
 def test_the_database_dies_in_the_middle(cloud: Cloud) -> None:
     a, b = cloud.lab.hosts
     lab = cloud.lab
