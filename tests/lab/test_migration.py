@@ -89,12 +89,13 @@ class RunWatch:
 
 
 @pytest.fixture(scope="module")
-def open_cloud(two_hosts: Lab) -> Iterator[Cloud]:
-    """A cloud whose hosts' libvirtds reach each other."""
-    for host in two_hosts.hosts:
+def open_cloud() -> Iterator[Cloud]:
+    """A cloud whose hosts' libvirtds reach each other: on hosts of its own, others want theirs closed."""
+    lab = Lab(hosts=2)
+    for host in lab.hosts:
         host.open_libvirtd()
-    cloud = Cloud(two_hosts)
-    for host in two_hosts.hosts:
+    cloud = Cloud(lab)
+    for host in lab.hosts:
         settings = host.home / "dosvm.toml"
         url = 'migration_url = "qemu+tcp://{address}/system"'
         settings.write_text(settings.read_text().replace("[config]\n", f"[config]\n{url}\nmigration_speed = {SPEED}\n"))
@@ -103,7 +104,7 @@ def open_cloud(two_hosts: Lab) -> Iterator[Cloud]:
     cloud.wait_for_hosts()
     cloud.add_sample()
     yield cloud
-    cloud.lab.mend()
+    lab.close()
 
 
 @pytest.fixture
