@@ -299,18 +299,10 @@ class Runs:
         if not ended and not written:
             return True
         try:
-            self._database.write(lambda session: runs.save(session, self._host_uuid, [*ended, *written]))
+            self._save([*ended, *written])
         except DosvmError as error:
             self._throttled.warning("write", "runs not written", reason=error.text())
             return False
-        except Exception:
-            # One that cannot be written does not keep the others from it.
-            logger.exception("runs are written one by one")
-            for run in (*ended, *written):
-                try:
-                    self._database.write(lambda session, r=run: runs.save(session, self._host_uuid, [r]))  # type: ignore[misc]
-                except Exception:
-                    logger.exception("a run is passed over %s", fields(vm=run.machine, ended=run.ended))
         self._throttled.clear("write")
         with self._guard:
             self._ended = self._ended[len(ended) :]
@@ -320,6 +312,22 @@ class Runs:
                     run.time.paused_from,
                 )
         return True
+
+    def _save(self, found: list[Run]) -> None:
+        """Write runs; what cannot be written together is written one by one, and what cannot be at all passed over.
+
+        Raises:
+            DosvmError: the database does not answer; nothing is passed over for that.
+        """
+        try:
+            self._database.write(lambda session: runs.save(session, self._host_uuid, found))
+        except DosvmError:
+            raise
+        except Exception:
+            logger.exception("runs cannot be written %s", fields(vms=", ".join(run.machine for run in found)))
+            if len(found) > 1:
+                for run in found:
+                    self._save([run])
 
 
 def _over(run: Run, at: int) -> Run:
