@@ -204,14 +204,11 @@ class Daemon:
         self.duties = Duties(
             [
                 Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
-                Duty("trash", intervals.TRASH, trash.look),
-                Duty("maintenance", intervals.MAINTENANCE, maintenance.look),
+                Duty("trash", intervals.TRASH, trash.look, trash.concerns),
+                Duty("maintenance", intervals.MAINTENANCE, maintenance.look, maintenance.concerns),
             ]
         )
-        self.bus.listen(lambda topics, _heard: self.duties.soon("trash") if trash.concerns(topics) else None)
-        self.bus.listen(
-            lambda topics, _heard: self.duties.soon("maintenance") if maintenance.concerns(topics) else None
-        )
+        self.bus.listen(lambda topics, _heard: self.duties.heard(topics))
         if self.listens:
             self.peers.others(self.cloud.others)
             self.bus.listen(lambda topics, heard: None if heard else self.peers.spread(topics))

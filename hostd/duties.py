@@ -24,6 +24,8 @@ class Duty:
     name: str
     every: float
     work: Callable[[], object]
+    concerns: Callable[[frozenset[str]], bool] = lambda _topics: False
+    """Whether news of some kinds are a reason to do it at once."""
 
 
 class Duties:
@@ -53,6 +55,12 @@ class Duties:
         with self._guard:
             self._soon.add(name)
         self._wake.set()
+
+    def heard(self, topics: frozenset[str]) -> None:
+        """There are news of these kinds."""
+        for duty in self._duties:
+            if duty.concerns(topics):
+                self.soon(duty.name)
 
     def _run(self) -> None:
         due = {duty.name: time.monotonic() + duty.every for duty in self._duties}

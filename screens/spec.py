@@ -347,6 +347,11 @@ class ResourceSpec(NamedTuple):
     single: bool = False
 
     @property
+    def argument(self) -> str:
+        """The argument by which operations are told which one is meant."""
+        return self.name.replace("-", "_")
+
+    @property
     def lists_by(self) -> str:
         """The list operation, or empty when there is none."""
         return "" if self.list_operation == "-" else self.list_operation or f"{self.name}.list"

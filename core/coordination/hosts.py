@@ -286,23 +286,26 @@ def look_around(session: Session, known: Parameters) -> tuple[list[HostRow], Par
     return rows, (known if newest == known.version else parameters.read(session))
 
 
+#: The columns that a :class:`Load` and a :class:`HostRow` are made from.
+_OF_LOAD = tuple(field.name for field in fields(Load))
+_OF_ROW = tuple(field.name for field in fields(HostRow) if field.name not in ("load", "groups"))
+
+
 @cache
 def _around() -> tuple[Select[Any], Select[Any]]:
     """The statements of :func:`look_around`, made once."""
     host = Host.__table__
     version = select(CloudParameters.version).where(CloudParameters.id == parameters.ROW).scalar_subquery()
-    taken = {field.name for field in fields(HostRow)} - {"load", "groups"} | {field.name for field in fields(Load)}
     return (
         select(host_in_group.c.host_id, host_in_group.c.group_id),
-        select(*(host.c[name] for name in sorted(taken)), version.label("parameters_version")),
+        select(*(host.c[name] for name in (*_OF_ROW, *_OF_LOAD)), version.label("parameters_version")),
     )
 
 
 def _row(host: Any, groups: frozenset[int]) -> HostRow:
     """A row of the statement."""
-    load = Load(host.cpu_percent, host.memory_percent, host.disk_percent, host.network_rate)
-    own = {field.name: getattr(host, field.name) for field in fields(HostRow) if field.name not in ("load", "groups")}
-    return HostRow(**own, load=load, groups=groups)
+    load = Load(*(getattr(host, name) for name in _OF_LOAD))
+    return HostRow(**{name: getattr(host, name) for name in _OF_ROW}, load=load, groups=groups)
 
 
 def add_sample(session: Session, host_id: int, at: datetime, load: Load, *, keep_since: datetime) -> None:

@@ -19,6 +19,7 @@ from dosvm_tui.commands.report import report
 from dosvm_tui.commands.selecting import query_of, rows_of, selects
 from dosvm_tui.commands.waiting import wait_for
 from dosvm_tui.commands.words import Words
+from screens.generic.offers import is_allowed
 from screens.spec import Action, Danger, ResourceSpec, Target
 from screens.values import filled, previewed
 
@@ -58,9 +59,7 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
     backend = wiring.backend_for(who.account, who.password)
     known: dict[str | None, str] = {name: name for name in names}
     if selected:
-        fitting = (
-            row for row in rows_of(backend, spec.lists_by, query) if action.allowed is None or action.allowed(row)
-        )
+        fitting = (row for row in rows_of(backend, spec.lists_by, query) if is_allowed(action, row))
         known = {str(row[spec.reference]): str(row[spec.label]) for row in fitting}
         if not known:
             if form != "table":
@@ -119,7 +118,7 @@ def _tell(error: DosvmError, action: Action, target: str | None, *, alone: bool)
 
 
 def _on(spec: ResourceSpec, action: Action, target: str | None) -> dict[str, str]:
-    return {} if target is None else {action.argument or spec.name.replace("-", "_"): target}
+    return {} if target is None else {action.argument or spec.argument: target}
 
 
 def _answers(
@@ -136,7 +135,7 @@ def _answers(
         named = [target for target in some if target is not None]
         try:
             if len(named) > 1:
-                argument = action.argument or spec.name.replace("-", "_")
+                argument = action.argument or spec.argument
                 answers = call_each(backend, action.operation, argument, named, arguments)
             else:
                 answers = [backend.call(action.operation, **_on(spec, action, some[0]), **arguments)]

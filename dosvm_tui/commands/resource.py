@@ -77,15 +77,14 @@ def _show(spec: ResourceSpec, words: Words) -> int:
     most = 0 if spec.single else 1
     if len(words.bare) > most:
         raise UsageError(N_("{word} is too much."), word=words.bare[most])
-    argument = spec.name.replace("-", "_")
     who = credentials(words)
     try:
         # Whether there is one to show when none is named (a project admin's own usage) is the service's to say.
         row = wiring.backend_for(who.account, who.password).call(
-            spec.shows_by, **({argument: words.bare[0]} if words.bare else {})
+            spec.shows_by, **({spec.argument: words.bare[0]} if words.bare else {})
         )
     except InvalidInput as error:
-        if words.bare or error.field != argument:
+        if words.bare or error.field != spec.argument:
             raise
         raise UsageError(N_("{option} is missing."), option=spec.name.upper()) from error
     if form == "table":

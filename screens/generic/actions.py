@@ -251,8 +251,7 @@ class ActionRun:
     # -- the call
 
     def _reference(self, row: Row, *, show: bool = False) -> dict[str, Any]:
-        name = self._spec.name.replace("-", "_")
-        argument = name if show else self._action.argument or name
+        argument = self._spec.argument if show else self._action.argument or self._spec.argument
         return {argument: reference_of(self._spec, row)}
 
     def _call(self, row: Row | None, arguments: Mapping[str, Any], operation: str = "") -> Any:
@@ -268,7 +267,7 @@ class ActionRun:
         """Runs in a thread; each row with what it was answered, or why it was refused."""
         if not self._action.many:
             return [(row, self._call(row, arguments)) for row in rows]
-        argument = self._action.argument or self._spec.name.replace("-", "_")
+        argument = self._action.argument or self._spec.argument
         references = [reference_of(self._spec, row) for row in rows]
         ends = call_each(self._context.backend, self._action.operation, argument, references, arguments)
         return [end if isinstance(end, DosvmError) else (row, end) for row, end in zip(rows, ends, strict=True)]

@@ -60,13 +60,18 @@ def listed(spec: ResourceSpec, role: str, width: int) -> list[Column]:
     """The columns of a list for a role on a terminal of some width, in cells."""
     offered = [c for c in spec.columns if not c.details_only and role in c.roles]
     # However narrow it is, rows are told apart.
-    named = spec.label if any(c.key == spec.label for c in offered) else offered[0].key
+    named = _naming(spec, offered)
     return [c for c in offered if c.from_width <= width or c.key == named]
+
+
+def _naming(spec: ResourceSpec, columns: Sequence[Column]) -> str:
+    """The key of the column that people know a row by."""
+    return spec.label if any(c.key == spec.label for c in columns) else columns[0].key
 
 
 def table_columns(spec: ResourceSpec, columns: Sequence[Column]) -> list[TableColumn]:
     """The table's columns, titles translated; the one people know a row by takes what is left over."""
-    named = spec.label if any(c.key == spec.label for c in columns) else columns[0].key
+    named = _naming(spec, columns)
     return [
         TableColumn(
             key=column.key,

@@ -17,7 +17,7 @@ def shown_again(context: Context, spec: ResourceSpec, row: Row) -> Any:
         return dict(row)
     # By identity where it has one: its name may have been changed a moment ago.
     reference = row.get("uuid") or reference_of(spec, row)
-    arguments = {} if spec.single else {spec.name.replace("-", "_"): reference}
+    arguments = {} if spec.single else {spec.argument: reference}
     return context.backend.call(spec.shows_by, **arguments)
 
 

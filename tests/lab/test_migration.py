@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator
-from types import TracebackType
 
 import libvirt
 import pytest
@@ -16,6 +14,7 @@ from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.namespaces import wait_until
 from tests.lab.serial import Serial
+from tests.lab.watch import Watch
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 
@@ -28,26 +27,15 @@ _TICKS = (
 )
 
 
-class RunWatch:
+class RunWatch(Watch):
     """Watches by libvirt itself where a VM's processors run; ``twice`` says whether they ever did on two hosts."""
 
     def __init__(self, hosts: list[LabHost], uuid: str) -> None:
+        super().__init__("run-watch")
         self._hosts = hosts
         self._uuid = uuid
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="run-watch", daemon=True)
         self.twice = 0
         self.looks = 0
-
-    def __enter__(self) -> RunWatch:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._end.set()
-        self._thread.join(20)
 
     def _run(self) -> None:
         open_: dict[str, libvirt.virConnect] = {}
@@ -242,29 +230,20 @@ def _in_the_middle(cloud: Cloud, uuid: str, seconds: float = 1.5) -> None:
         ("a", "moving"),
         ("a", "after_hand_over"),
         ("b", "before_arrival"),
+        *(
+            pytest.param(*death, marks=pytest.mark.soak)
+            for death in (
+                ("b", "claimed"),
+                ("b", "before_finish"),
+                ("a", "before_move"),
+                ("a", "after_move"),
+                ("a", "before_finish"),
+                ("b", "before_finish:2"),
+            )
+        ),
     ],
 )
 def test_hostd_dies_in_the_middle(cloud: Cloud, where: str, point: str) -> None:
-    _hostd_dies(cloud, where, point)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize(
-    ("where", "point"),
-    [
-        ("b", "claimed"),
-        ("b", "before_finish"),
-        ("a", "before_move"),
-        ("a", "after_move"),
-        ("a", "before_finish"),
-        ("b", "before_finish:2"),
-    ],
-)
-def test_hostd_dies_anywhere(cloud: Cloud, where: str, point: str) -> None:
-    _hostd_dies(cloud, where, point)
-
-
-def _hostd_dies(cloud: Cloud, where: str, point: str) -> None:
     a, b = cloud.lab.hosts
     mortal, other = (a, 1) if where == "a" else (b, 0)
     uuid = str(cloud.vm("guest")["uuid"])

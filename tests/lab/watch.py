@@ -6,26 +6,20 @@ import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Self
 
 from tests.lab.host import QEMU, LabHost
 from tests.lab.namespaces import processes
 
 
-class QemuWatch:
-    """``with QemuWatch(hosts) as watch:``; then :attr:`most` and :attr:`seen` tell what happened."""
+class Watch:
+    """A thread that looks again and again, from ``with`` to its end."""
 
-    def __init__(self, hosts: Sequence[LabHost], *, every: float = 0.02) -> None:
-        """Watch these hosts, looking ``every`` so many seconds."""
-        self._hosts = hosts
-        self._every = every
+    def __init__(self, name: str) -> None:
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="qemu-watch", daemon=True)
-        self.most: dict[str, int] = {}
-        """UUID -> the most processes that ran for it at one time, on all hosts together."""
-        self.seen: dict[str, set[int]] = {}
-        """UUID -> every process id that ever ran for it."""
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def __enter__(self) -> QemuWatch:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -33,7 +27,25 @@ class QemuWatch:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self._end.set()
-        self._thread.join(10)
+        self._thread.join(20)
+
+    def _run(self) -> None:
+        """Look until ``_end`` is set."""
+        raise NotImplementedError
+
+
+class QemuWatch(Watch):
+    """``with QemuWatch(hosts) as watch:``; then :attr:`most` and :attr:`seen` tell what happened."""
+
+    def __init__(self, hosts: Sequence[LabHost], *, every: float = 0.02) -> None:
+        """Watch these hosts, looking ``every`` so many seconds."""
+        super().__init__("qemu-watch")
+        self._hosts = hosts
+        self._every = every
+        self.most: dict[str, int] = {}
+        """UUID -> the most processes that ran for it at one time, on all hosts together."""
+        self.seen: dict[str, set[int]] = {}
+        """UUID -> every process id that ever ran for it."""
 
     def _run(self) -> None:
         while not self._end.wait(self._every):

@@ -15,10 +15,14 @@ from widgets.chart import LineChart
 pytestmark = pytest.mark.ui
 
 
-async def to_chart(pilot: Pilot[Any]) -> None:
-    """From the hosts to the chart of the first one."""
+async def to_hosts(pilot: Pilot[Any]) -> None:
     await pilot.press("4")
     await until(pilot, lambda: "server185" in screen_text(pilot.app))
+
+
+async def to_chart(pilot: Pilot[Any]) -> None:
+    """From the hosts to the chart of the first one."""
+    await to_hosts(pilot)
     await pilot.press("c")
     await until(pilot, lambda: bool(pilot.app.screen.query(LineChart)) and "%" in screen_text(pilot.app))
     await until(pilot, lambda: bool(pilot.app.screen._samples))
@@ -35,8 +39,7 @@ def asked(cloud: FakeBackend) -> dict[str, Any]:
 
 async def test_the_table_is_one_hosts_and_leads_to_the_chart_at_that_time(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: "server185" in screen_text(pilot.app))
+        await to_hosts(pilot)
         await pilot.press("h")
         await until(pilot, lambda: "2026-11-24 12:59" in screen_text(pilot.app))
         assert "1/120" in screen_text(pilot.app)
@@ -102,8 +105,7 @@ async def test_the_peak_is_found_and_a_chart_takes_all_the_room(cloud: FakeBacke
 async def test_nothing_to_draw_is_said(cloud: FakeBackend) -> None:
     cloud.answers["host-history.chart"] = lambda **_arguments: {"samples": [], "first": None, "last": None}
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: "server185" in screen_text(pilot.app))
+        await to_hosts(pilot)
         await pilot.press("c")
         await until(pilot, lambda: screen_text(pilot.app).count("no rows") == 4)
         await pilot.press("0", "p", "left", "home", "+", "-", "tab")
@@ -112,8 +114,7 @@ async def test_nothing_to_draw_is_said(cloud: FakeBackend) -> None:
 
 async def test_clearing_begins_with_the_host_one_is_at_and_says_how_many_rows(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: "server185" in screen_text(pilot.app))
+        await to_hosts(pilot)
         await pilot.press("h")
         await until(pilot, lambda: "1/120" in screen_text(pilot.app))
         await pilot.press("d")
