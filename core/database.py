@@ -11,7 +11,9 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import sqlite3
 import threading
+import urllib.parse
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -158,7 +160,7 @@ class Database:
                 pool_size=max(4, max_connections),
                 max_overflow=8,
                 pool_timeout=10,
-                connect_args={"timeout": 10, "check_same_thread": False},
+                creator=lambda: _open_sqlite(str(self.url.database)),
             )
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
@@ -293,6 +295,12 @@ def parse_url(url: str) -> URL:
             remedy=N_("Write sqlite:////path/to/file or mysql://USER:PASSWORD@HOST/NAME."),
         )
     return parsed
+
+
+def _open_sqlite(file: str) -> sqlite3.Connection:
+    """Open a file that is there: one that was moved away a moment ago must not be made anew, empty."""
+    name = urllib.parse.quote(os.path.abspath(file))
+    return sqlite3.connect(f"file:{name}?mode=rw", uri=True, timeout=10, check_same_thread=False)
 
 
 def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:

@@ -9,7 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,10 @@ class Hostd:
         self.libvirt = libvirt
         self.home = home
         self.log = home / "hostd.log"
-        initialise(f"sqlite:///{home}/cloud.db", home, PASSWORD)
+        # In a directory of its own: what is moved away goes as a whole, in one step, with its log.
+        self.database = home / "data" / "cloud.db"
+        self.database.parent.mkdir(0o700)
+        initialise(f"sqlite:///{self.database}", home, PASSWORD)
         self._process: subprocess.Popen[bytes] | None = None
         self._backends: dict[str, HostdBackend] = {}
 
@@ -171,8 +175,19 @@ class Hostd:
 
     def rows(self, statement: str, *values: Any) -> list[Any]:
         """Look into its database."""
-        with sqlite3.connect(f"file:{self.home}/cloud.db?mode=ro", uri=True) as connection:
+        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as connection:
             return connection.execute(statement, values).fetchall()
+
+    @contextmanager
+    def without_database(self) -> Iterator[None]:
+        """Its database is away, and comes back afterwards."""
+        data = self.database.parent
+        aside = data.with_name("aside")
+        data.rename(aside)
+        try:
+            yield
+        finally:
+            aside.rename(data)
 
     def clean(self) -> None:
         """Stop and delete every VM and instance."""

@@ -24,7 +24,7 @@ def fresh(private_libvirt: PrivateLibvirt) -> Iterator[Hostd]:
     """A hostd of its own, with many operations and logins of last year, that does not run yet."""
     home = Path(tempfile.mkdtemp(prefix="dosvm-home-"))
     daemon = Hostd(private_libvirt, home)
-    with sqlite3.connect(home / "cloud.db") as connection:
+    with sqlite3.connect(daemon.database) as connection:
         connection.executemany(
             "INSERT INTO operation_log (at, account, address, action, operation, target, detail, request, result)"
             " VALUES (?, 'sysadm', 'local', 'Edit', 'user.edit', 'zhao', '', ?, '{}')",
@@ -43,7 +43,7 @@ def fresh(private_libvirt: PrivateLibvirt) -> Iterator[Hostd]:
 
 def left(daemon: Hostd) -> int:
     """Rows of last year that are still there."""
-    connection = sqlite3.connect(daemon.home / "cloud.db", timeout=20)
+    connection = sqlite3.connect(daemon.database, timeout=20)
     try:
         tables = ("operation_log", "login_log")
         return sum(

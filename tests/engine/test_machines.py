@@ -221,26 +221,12 @@ def test_one_stuck_qemu_delays_nobody(hostd: Hostd) -> None:
 def test_the_database_may_be_away_for_a_while(hostd: Hostd, domain: Callable[[str], Any]) -> None:
     uuid = hostd.machine("one")
     hostd.done("vm.start", vm="one")
-    file = hostd.home / "cloud.db"
-    names = [p for p in hostd.home.iterdir() if p.name.startswith("cloud.db") and not p.name.endswith("-lock")]
-    aside = hostd.home / "aside"
-    aside.mkdir()
-    # The database itself goes first and comes back last: nobody opens it beside a log that is not its own.
-    names.sort(key=lambda path: len(path.name))
-    for path in names:
-        path.rename(aside / path.name)
-    try:
+    with hostd.without_database():
         domain(uuid).destroy()
         time.sleep(3)
         # Nothing can be confirmed, so nothing is done.
         assert domain(uuid) is None
         assert "database" in refused(lambda: hostd.vm("one")).text().lower()
-    finally:
-        for path in reversed(names):
-            if (aside / path.name).exists():
-                (aside / path.name).rename(path)
-        aside.rmdir()
-    assert file.exists()
     until(lambda: domain(uuid) is not None, 15, hostd.log_tail())
     hostd.wait_for("one", "running", 10)
 

@@ -210,12 +210,7 @@ def test_a_database_that_is_away_delays_the_account_and_does_not_change_it(
     hostd: Hostd, connection: libvirt.virConnect
 ) -> None:
     uuid = begin(hostd)
-    aside = hostd.home / "aside"
-    aside.mkdir()
-    names = [p for p in hostd.home.iterdir() if p.name.startswith("cloud.db") and not p.name.endswith("-lock")]
-    for path in names:
-        path.rename(aside / path.name)
-    try:
+    with hostd.without_database():
         connection.lookupByUUIDString(uuid).suspend()
         paused = boot_clock_ms()
         time.sleep(2)
@@ -225,10 +220,6 @@ def test_a_database_that_is_away_delays_the_account_and_does_not_change_it(
         connection.lookupByUUIDString(uuid).destroy()
         destroyed = boot_clock_ms()
         time.sleep(2)
-    finally:
-        for path in aside.iterdir():
-            path.rename(hostd.home / path.name)
-        aside.rmdir()
     run = ended(hostd, uuid)
     assert near(run["until_ms"], destroyed)
     assert near(run["paused_ms"], resumed - paused)

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(90)]
 
 def write(hostd: Hostd, statement: str, *values: object) -> None:
     """Change the database past hostd, as another host's hostd would."""
-    with sqlite3.connect(hostd.home / "cloud.db", timeout=10) as connection:
+    with sqlite3.connect(hostd.database, timeout=10) as connection:
         connection.execute(statement, values)
 
 

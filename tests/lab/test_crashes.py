@@ -16,6 +16,7 @@ from tests.lab.cloud import SYSADM, ZHAO, Cloud
 from tests.lab.host import REPOSITORY, LabHost
 from tests.lab.ledger import Ledger
 from tests.lab.namespaces import wait_until
+from tests.lab.test_migration import DEATHS
 from tests.lab.watch import QemuWatch
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -67,8 +68,7 @@ def test_every_point_that_the_code_passes_is_tested_and_the_other_way_round() ->
     tested = {*EVERY, *START, *STOP, *VOLUME, *POOL, *IMAGE}
     clearing = (REPOSITORY / "tests/engine/test_clearing.py").read_text()
     tested.update(re.findall(r'"HOSTD_CRASH_AT": f?"(\w+)', clearing))
-    migration = (REPOSITORY / "tests/lab/test_migration.py").read_text()
-    tested.update(re.findall(r'^        \("[ab]", "(\w+)', migration, re.MULTILINE))
+    tested.update(point.partition(":")[0] for _, point in DEATHS)
     assert set(POINTS) == passed == tested
 
 

@@ -25,6 +25,18 @@ SPEED = 12
 _TICKS = (
     "dd if=/dev/urandom of=/tmp/x bs=1M count=24; (while :; do i=$((i+1)); echo tick-$i-; usleep 100000; done) & true"
 )
+#: Where hostd dies, on the host that the VM leaves (a) or on the other one; all but the first three are for soaking.
+DEATHS = (
+    ("a", "moving"),
+    ("a", "after_hand_over"),
+    ("b", "before_arrival"),
+    ("b", "claimed"),
+    ("b", "before_finish"),
+    ("a", "before_move"),
+    ("a", "after_move"),
+    ("a", "before_finish"),
+    ("b", "before_finish:2"),
+)
 
 
 class RunWatch(Watch):
@@ -226,22 +238,7 @@ def _in_the_middle(cloud: Cloud, uuid: str, seconds: float = 1.5) -> None:
 
 @pytest.mark.parametrize(
     ("where", "point"),
-    [
-        ("a", "moving"),
-        ("a", "after_hand_over"),
-        ("b", "before_arrival"),
-        *(
-            pytest.param(*death, marks=pytest.mark.soak)
-            for death in (
-                ("b", "claimed"),
-                ("b", "before_finish"),
-                ("a", "before_move"),
-                ("a", "after_move"),
-                ("a", "before_finish"),
-                ("b", "before_finish:2"),
-            )
-        ),
-    ],
+    [*DEATHS[:3], *(pytest.param(*death, marks=pytest.mark.soak) for death in DEATHS[3:])],
 )
 def test_hostd_dies_in_the_middle(cloud: Cloud, where: str, point: str) -> None:
     a, b = cloud.lab.hosts
