@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import and_, select
 
 from core.coordination import log_names
-from core.model import LoginLog, OperationLog
+from core.model import LoginLog, OperationLog, Task, TaskState
 from core.services.listing import Common, Condition, Either, Fits, Query, answer, contains, iso, listing, moment
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 
@@ -16,6 +17,11 @@ from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 _NAMES = 2000
 #: Up to so many names, each is looked for by itself: its rows lie together, in the order of time.
 _APART = 8
+#: Of several tasks, how an operation stands as a whole.
+_WORST_FIRST = tuple(
+    state.value
+    for state in (TaskState.FAILED, TaskState.RUNNING, TaskState.QUEUED, TaskState.CANCELLED, TaskState.DONE)
+)
 
 
 def _told(detail: str) -> str:
@@ -56,7 +62,11 @@ def _filters(call: Call, table: Any) -> dict[str, Condition]:
 
 @operation("log.list", roles=SYSTEM_ADMIN)
 def list_(call: Call, *, query: Query) -> Answer:
-    """Every change anybody made. ``name`` is what it was made to, ``uuid`` its request key."""
+    """Every change anybody made. ``name`` is what it was made to, ``uuid`` its request key.
+
+    ``kind`` says what that is, as operations' names begin; ``end`` how the tasks that it led to stand: a task's state,
+    the worst of several, or empty when there were none or they are no longer on record.
+    """
     rows, total = listing(
         call,
         select(OperationLog),
@@ -77,10 +87,34 @@ def list_(call: Call, *, query: Query) -> Answer:
             "operation": lambda value: OperationLog.operation == value,
         },
     )
-    return answer([_row(found.OperationLog) for found in rows], total)
+    logs = [found.OperationLog for found in rows]
+    ends = _ends(call, logs)
+    return answer([_row(log, ends.get(log.id, "")) for log in logs], total)
 
 
-def _row(log: OperationLog) -> dict[str, Any]:
+def _ends(call: Call, logs: Sequence[OperationLog]) -> dict[int, str]:
+    """How the tasks of log rows stand: a row's id -> state."""
+    tasks = {log.id: _tasks(log.result) for log in logs}
+    wanted = {uuid for row in tasks.values() for uuid in row}
+    if not wanted:
+        return {}
+    found_tasks = call.session.execute(select(Task.uuid, Task.state).where(Task.uuid.in_(wanted)))
+    states = {task.uuid: task.state for task in found_tasks}
+    found = {row: {states[uuid] for uuid in uuids if uuid in states} for row, uuids in tasks.items()}
+    return {row: next(state for state in _WORST_FIRST if state in some) for row, some in found.items() if some}
+
+
+def _tasks(result: str) -> list[str]:
+    """The tasks that an operation's recorded answer speaks of."""
+    if '"task' not in result:
+        return []
+    told: dict[str, Any] = json.loads(result)
+    # The first row of a call for many objects has the answers of all; its own is the first that succeeded.
+    told = next((each for each in told.get("each", ()) if "error" not in each), told)
+    return [uuid for uuid in (told.get("task"), *(told.get("tasks") or ())) if uuid]
+
+
+def _row(log: OperationLog, end: str) -> dict[str, Any]:
     return {
         "uuid": log.request,
         "name": log.target,
@@ -89,7 +123,9 @@ def _row(log: OperationLog) -> dict[str, Any]:
         "address": log.address,
         "action": log.action,
         "operation": log.operation,
+        "kind": log.operation.partition(".")[0],
         "target": log.target,
+        "end": end,
         "detail": _told(log.detail),
     }
 

@@ -149,8 +149,9 @@ def add(
     address: str = "",
     description: str = "",
     project: str = "",
+    must_change_password: bool = False,
 ) -> Answer:
-    """Make the account of a project admin."""
+    """Make the account of a project admin, who may have to choose a password of their own before anything else."""
     managed = find(call, Project, project, field="project") if project else None
     return _reload(
         call,
@@ -159,6 +160,7 @@ def add(
             account=account,
             password_hash=new_password,
             project=managed,
+            must_change_password=must_change_password,
             display_name=display_name,
             phone=phone,
             email=email,
@@ -168,7 +170,15 @@ def add(
     )
 
 
-def create(call: Call, *, account: str, password_hash: str, project: Project | None, **basics: str) -> User:
+def create(
+    call: Call,
+    *,
+    account: str,
+    password_hash: str,
+    project: Project | None,
+    must_change_password: bool = False,
+    **basics: str,
+) -> User:
     """Enter a project admin.
 
     Raises:
@@ -183,6 +193,7 @@ def create(call: Call, *, account: str, password_hash: str, project: Project | N
         role=Role.PROJECT.value,
         project_id=project.id if project else None,
         password_hash=str(password_hash),
+        must_change_password=must_change_password,
         created=call.clock.now(),
         **checked,
     )
@@ -226,12 +237,17 @@ def edit_(
     target="user",
     confirm="own_password",
 )
-def set_password(call: Call, *, user: str, new_password: NewPassword) -> Answer:
-    """Give a project admin a new password; ends the sessions opened with the old one."""
+def set_password(call: Call, *, user: str, new_password: NewPassword, must_change_password: bool = False) -> Answer:
+    """Give a project admin a new password; ends the sessions opened with the old one.
+
+    ``must_change_password``: it opens nothing but the choice of another one.
+    """
     found = find(call, User, user, field="user")
     _not_sysadm(found)
     call.session.execute(
-        update(User).where(User.id == found.id).values(password_hash=str(new_password), must_change_password=False)
+        update(User)
+        .where(User.id == found.id)
+        .values(password_hash=str(new_password), must_change_password=must_change_password)
     )
     end_sessions(call, found)
     call.note(found.account)

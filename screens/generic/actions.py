@@ -10,7 +10,7 @@ from core.i18n import N_, _
 from core.rpc.backend import call_each
 from core.rules.many import AT_ONCE
 from screens.context import Context, is_away
-from screens.generic.cells import label_of, reference_of
+from screens.generic.cells import identity_of, label_of
 from screens.generic.confirm import Confirm, names_of
 from screens.generic.fields import offered, sent
 from screens.generic.form_dialog import FormDialog
@@ -39,6 +39,7 @@ class ActionRun:
         done: Done,
         *,
         given: Mapping[str, str] = _NOTHING,
+        made: Callable[[str], None] | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -50,6 +51,7 @@ class ActionRun:
             ask: the screen's :meth:`screens.base.Asking.ask`.
             done: called when something was changed.
             given: what references the form begins with, by key: of what the list is seen from.
+            made: told the UUID of an object that is new.
         """
         self._context = context
         self._spec = spec
@@ -61,6 +63,7 @@ class ActionRun:
         self._rows = list(rows)
         self._ask = ask
         self._done = done
+        self._made = made
         self._plan: list[Any] = []
 
     # -- what is asked first
@@ -252,7 +255,7 @@ class ActionRun:
 
     def _reference(self, row: Row, *, show: bool = False) -> dict[str, Any]:
         argument = self._spec.argument if show else self._action.argument or self._spec.argument
-        return {argument: reference_of(self._spec, row)}
+        return {argument: identity_of(self._spec, row)}
 
     def _call(self, row: Row | None, arguments: Mapping[str, Any], operation: str = "") -> Any:
         """Runs in a thread."""
@@ -268,7 +271,7 @@ class ActionRun:
         if not self._action.many:
             return [(row, self._call(row, arguments)) for row in rows]
         argument = self._action.argument or self._spec.argument
-        references = [reference_of(self._spec, row) for row in rows]
+        references = [identity_of(self._spec, row) for row in rows]
         ends = call_each(self._context.backend, self._action.operation, argument, references, arguments)
         return [end if isinstance(end, DosvmError) else (row, end) for row, end in zip(rows, ends, strict=True)]
 
@@ -314,6 +317,10 @@ class ActionRun:
         if results and not followed:
             names = names_of([self._result_name(row, result) for row, result in results])
             self._context.desk.notice(_(N_("{action}: {name}: done.")).format(action=_(self._action.label), name=names))
+        if results and self._made is not None and self._action.target is Target.NOTHING:
+            answer = results[0][1]
+            if isinstance(answer, Mapping) and isinstance(answer.get("uuid"), str):
+                self._made(answer["uuid"])
         if results:
             self._done()
 

@@ -128,6 +128,11 @@ def reference_of(spec: ResourceSpec, row: Row) -> Any:
     return row[spec.reference] if spec.reference in row else row.get("uuid")
 
 
+def identity_of(spec: ResourceSpec, row: Row) -> Any:
+    """What operations take to mean this very object, also when its name has gone to another one meanwhile."""
+    return row.get("uuid") or reference_of(spec, row)
+
+
 def row_key_of(spec: ResourceSpec, row: Row) -> str:
     """What tells a row from all others of its list."""
     return str(row[spec.row_key] if spec.row_key else reference_of(spec, row))

@@ -96,6 +96,7 @@ class ResourceList(BaseScreen):
         self._allowed_now: tuple[bool, ...] = ()
         self._count_waits: Timer | None = None
         self._rest: Timer | None = None
+        self._expected: tuple[str, str | None] | None = None
 
     # -- made
 
@@ -225,7 +226,10 @@ class ResourceList(BaseScreen):
         self._refused = 0
         empty = _(N_("Nothing found.")) if self._search or self._filters else _(self.spec.empty)
         self.table.set_placeholder(empty)
+        if self._expected is not None and self._expected[1] != self._cursor_key:
+            self._expected = None
         self.table.deliver(want, answer["rows"], answer["total"], more=answer.get("more", False))
+        self._find_expected(answer["rows"])
         self._show_chosen()
         if self._news or self.table.wanted() is not None:
             self.look_again() if self._news else self._pump()
@@ -409,7 +413,25 @@ class ResourceList(BaseScreen):
         from screens.generic.actions import ActionRun
 
         given = dict.fromkeys(self._fixed, self._seen_from) if self._seen_from else {}
-        ActionRun(self.context, self.spec, action, rows, self.ask, self._acted, given=given).start()
+        ActionRun(self.context, self.spec, action, rows, self.ask, self._acted, given=given, made=self._expect).start()
+
+    def _expect(self, uuid: str) -> None:
+        """The cursor goes to a new row as soon as it is there, unless somebody moves it before."""
+        self._expected = (uuid, self._cursor_key)
+
+    @property
+    def _cursor_key(self) -> str | None:
+        row = self.table.cursor_row
+        return None if row is None else row_key_of(self.spec, row)
+
+    def _find_expected(self, rows: Sequence[Row]) -> None:
+        if self._expected is None:
+            return
+        for row in rows:
+            if row.get("uuid") == self._expected[0]:
+                self._expected = None
+                self.table.go_to(row_key_of(self.spec, row))
+                return
 
     def _acted(self) -> None:
         if self.is_framed:

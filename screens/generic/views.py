@@ -6,7 +6,7 @@ from typing import Any
 
 from core.i18n import _
 from screens.context import Context
-from screens.generic.cells import label_of, reference_of
+from screens.generic.cells import identity_of, label_of
 from screens.generic.viewer import Viewer, lines
 from screens.spec import ResourceSpec, Row
 
@@ -15,9 +15,7 @@ def shown_again(context: Context, spec: ResourceSpec, row: Row) -> Any:
     """All that is known of a row, asked for now; runs in a thread."""
     if not spec.shows_by:
         return dict(row)
-    # By identity where it has one: its name may have been changed a moment ago.
-    reference = row.get("uuid") or reference_of(spec, row)
-    arguments = {} if spec.single else {spec.argument: reference}
+    arguments = {} if spec.single else {spec.argument: identity_of(spec, row)}
     return context.backend.call(spec.shows_by, **arguments)
 
 

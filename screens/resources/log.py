@@ -69,6 +69,28 @@ ACTIONS = {
     "Unfreeze": N_("Unfreeze"),
 }
 
+#: What was acted on, as the names of operations begin (a test compares them).
+KINDS = {
+    "cloud": N_("cloud"),
+    "host": N_("host"),
+    "host-group": N_("host group"),
+    "host-history": N_("host history"),
+    "image": N_("image"),
+    "instance": N_("instance"),
+    "log": N_("log"),
+    "pool": N_("storage pool"),
+    "profile": N_("profile"),
+    "project": N_("project"),
+    "project-group": N_("project group"),
+    "secret": N_("secret"),
+    "settings": N_("settings"),
+    "task": N_("task"),
+    "trash": N_("trash"),
+    "user": N_("user"),
+    "vm": N_("VM"),
+    "volume": N_("volume"),
+}
+
 SPEC = ResourceSpec(
     name="log",
     title=N_("Operation log"),
@@ -81,8 +103,10 @@ SPEC = ResourceSpec(
         Column("account", N_("Account"), 14),
         Column("address", N_("From"), 15),
         Column("action", N_("Action"), 16, Kind.CHOICE, words=ACTIONS),
-        Column("operation", N_("Operation"), 24, from_width=110),
-        Column("detail", N_("Detail"), 30, sort=False, from_width=140),
+        Column("kind", N_("Kind"), 14, Kind.CHOICE, from_width=96, sort=False, words=KINDS),
+        Column("end", N_("Task"), 11, Kind.STATE, from_width=110, sort=False),
+        Column("operation", N_("Operation"), 24, from_width=130),
+        Column("detail", N_("Detail"), 30, sort=False, from_width=150),
     ),
     filters=(*TIME_FILTERS, Filter("action", N_("Action"), Kind.CHOICE, choices=tuple(ACTIONS.items()))),
     actions=(CLEAR,),

@@ -30,6 +30,13 @@ OWN_PASSWORD = Field(
     own_password=True,
     hint=N_("Asked again, in case somebody else sits at your terminal."),
 )
+_MUST_CHANGE = Field(
+    "must_change_password",
+    N_("Must be changed"),
+    Kind.BOOLEAN,
+    default=False,
+    hint=N_("At the next login its owner has to choose another one first: nobody else knows it then."),
+)
 _ACCOUNT = Field(
     "account",
     N_("Account"),
@@ -73,6 +80,7 @@ SPEC = ResourceSpec(
                 *BASICS,
                 Field("project", N_("Project"), Kind.REFERENCE, resource="project", hint=N_("Can be given later.")),
                 NEW_PASSWORD,
+                _MUST_CHANGE,
                 OWN_PASSWORD,
             ),
         ),
@@ -92,7 +100,7 @@ SPEC = ResourceSpec(
             N_("Set password"),
             "user.set-password",
             key="p",
-            fields=(NEW_PASSWORD, OWN_PASSWORD),
+            fields=(NEW_PASSWORD, _MUST_CHANGE, OWN_PASSWORD),
             allowed=lambda row: row["name"] != "sysadm",
         ),
         Action(

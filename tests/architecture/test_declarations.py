@@ -172,6 +172,8 @@ def test_lists_know_their_columns_and_filters(spec: ResourceSpec, office: Office
 
 def test_words_of_the_database_are_words_for_people() -> None:
     assert set(log.ACTIONS) == {operation.action for operation in OPERATIONS.values() if operation.action}
+    changes = {name for name, operation in OPERATIONS.items() if operation.action}
+    assert set(log.KINDS) == {name.partition(".")[0] for name in changes}
     assert set(login_log.OUTCOMES) == {outcome.value for outcome in Outcome}
     assert set(log_purge.CLEARED) == set(CLEARED)
     assert set(task.STATES) == {state.value for state in TaskState}

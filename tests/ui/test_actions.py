@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.errors import AlreadyExists, Conflict, QuotaExceeded, Refused
-from tests.fakes.backend import FakeBackend
+from tests.fakes.backend import FakeBackend, uuid_of
 from tests.ui.conftest import notices, opened, rows_are_there, screen_text, table, typed, until
 
 pytestmark = pytest.mark.ui
@@ -84,7 +84,7 @@ async def test_the_gravest_need_the_name_typed(cloud: FakeBackend) -> None:
         await pilot.pause(0.1)
         await typed(pilot, "disk6")
         await pilot.press("enter", "enter")
-        await until(pilot, lambda: cloud.called("volume.delete") == [{"volume": "local/disk6"}])
+        await until(pilot, lambda: cloud.called("volume.delete") == [{"volume": uuid_of("volume-6")}])
 
 
 async def test_what_makes_no_sense_now_is_grey_and_says_so(cloud: FakeBackend) -> None:
@@ -154,6 +154,29 @@ async def test_a_service_error_appears_at_its_field_and_the_form_stays(cloud: Fa
         await pilot.press("ctrl+s")
         await until(pilot, lambda: rows_are_there(pilot.app))
         assert cloud.called("volume.add")[-1]["capacity"] == 10 * 1024**3
+
+
+async def test_the_cursor_goes_to_what_was_added_unless_it_was_moved(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+
+        async def add(name: str) -> None:
+            await pilot.press("a")
+            await pilot.pause(0.1)
+            await typed(pilot, name)
+            form = pilot.app.screen.form
+            form.rows["pool"].input.put("local")
+            form.rows["capacity"].input.put("10GiB")
+            await pilot.press("ctrl+s")
+
+        def under_cursor() -> str:
+            return str(pilot.app.screen.table.cursor_row["name"])
+
+        await add("new")
+        await until(pilot, lambda: rows_are_there(pilot.app) and under_cursor() == "new")
+        await pilot.press("home")
+        assert under_cursor() == "disk1"
 
 
 async def test_a_form_checks_as_one_types(cloud: FakeBackend) -> None:

@@ -216,4 +216,4 @@ async def test_a_project_is_taken_out_of_its_group_on_its_own_row(cloud: FakeBac
         await until(pilot, lambda: "Project mail is taken out of project group acme" in screen_text(pilot.app))
         await pilot.press("right", "enter")
         await until(pilot, lambda: cloud.called("project-group.remove-project"))
-        assert cloud.called("project-group.remove-project") == [{"project_group": "acme", "project": "mail"}]
+        assert cloud.called("project-group.remove-project") == [{"project_group": uuid_of("acme"), "project": "mail"}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.backend import FakeBackend
+from tests.fakes.backend import FakeBackend, uuid_of
 from tests.ui.conftest import opened, screen_text, typed, until
 
 pytestmark = pytest.mark.ui
@@ -50,7 +50,7 @@ async def test_an_edit_sends_what_was_changed_and_no_empty_value() -> None:
         await typed(pilot, "-2")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(cloud.called("secret.edit")))
-        assert cloud.called("secret.edit") == [{"secret": "disk-key", "usage": "web/disks-2", "version": 1}]
+        assert cloud.called("secret.edit") == [{"secret": uuid_of("disk-key"), "usage": "web/disks-2", "version": 1}]
 
 
 async def test_a_new_volume_picks_among_the_secrets_that_encrypt_volumes(cloud: FakeBackend) -> None:

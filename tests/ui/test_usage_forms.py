@@ -42,7 +42,7 @@ async def test_admins_are_picked_from_those_who_manage_nothing_and_taken_out(clo
         await pilot.press("ctrl+s")
         await until(pilot, lambda: cloud.called("project.configure"))
         call = cloud.called("project.configure")[0]
-        assert (call["project"], call["admins"]) == ("web", ["li"])
+        assert (call["project"], call["admins"]) == (uuid_of("web"), ["li"])
         assert "pools" not in call, "what was left alone is not sent"
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import delete, update
 
+from core.database import Database
 from core.errors import InvalidInput
+from core.model import Task
 from core.services.sessions import Sessions
 from tests.fakes.clock import StillClock
 from tests.fakes.cloud import StillCloud
@@ -18,7 +21,7 @@ def test_every_change_is_told_with_who_where_and_what(office: Office, clock: Sti
     zhao("profile.edit", display_name="赵")
     newest = office.sysadm("log.list", sort="at", descending=True, limit=2)["rows"]
     assert set(newest[0]) == {
-        "uuid", "name", "at", "account", "address", "action", "operation", "target", "detail",
+        "uuid", "name", "at", "account", "address", "action", "operation", "kind", "target", "end", "detail",
     }  # fmt: skip
     assert [(r["account"], r["operation"], r["action"], r["target"], r["detail"]) for r in newest] == [
         ("zhao", "profile.edit", "Edit", "zhao", "display_name: - → 赵"),
@@ -26,6 +29,29 @@ def test_every_change_is_told_with_who_where_and_what(office: Office, clock: Sti
     ]
     assert {row["address"] for row in newest} == {"192.0.2.7"}
     assert newest[0]["at"] == "2026-01-31T12:01:00"
+
+
+def test_the_log_says_on_what_kind_of_thing_and_how_its_task_went(office: Office, database: Database) -> None:
+    zhao = office.project("web", admin="zhao")
+    office.host("a")
+    office.sysadm("host-group.add", name="all", hosts=["a"])
+    office.sysadm(
+        "project.configure", project="web", max_instances=9, max_vcpus=9, max_memory=1 << 40, host_groups=["all"]
+    )
+    zhao("instance.add", name="small", vcpus=1, memory=1 << 30)
+    for name in ("one", "two"):
+        zhao("vm.add", name=name, instance="small")
+    zhao("vm.start", vm=["one", "nobody", "two"])
+    zhao("profile.edit", phone="1")
+
+    def told() -> list[tuple[str, str, str]]:
+        rows = office.sysadm("log.list", sort="at", descending=True, limit=3)["rows"]
+        return [(row["kind"], row["target"], row["end"]) for row in rows]
+
+    assert told() == [("profile", "zhao", ""), ("vm", "two", "queued"), ("vm", "one", "queued")]
+    database.write(lambda s: s.execute(update(Task).where(Task.target_name == "two").values(state="failed")))
+    database.write(lambda s: s.execute(delete(Task).where(Task.target_name == "one")))
+    assert told() == [("profile", "zhao", ""), ("vm", "two", "failed"), ("vm", "one", "")]
 
 
 def test_what_failed_is_not_in_the_log(office: Office) -> None:

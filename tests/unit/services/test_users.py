@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from core.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Refused
+from core.errors import AlreadyExists, Conflict, InvalidInput, NotFound, PasswordChangeRequired, Refused
+from core.services.sessions import Sessions
 from tests.fakes.office import PASSWORD, Office
 
 
@@ -44,6 +45,23 @@ def test_a_password_has_8_to_128_characters(office: Office, password: str) -> No
     with pytest.raises(InvalidInput) as error:
         office.sysadm("user.add", account="zhao", new_password=password, own_password=PASSWORD)
     assert error.value.field == "new_password"
+
+
+@pytest.mark.parametrize("by", ["user.add", "user.set-password"])
+def test_a_password_that_must_be_changed_opens_nothing_else(office: Office, sessions: Sessions, by: str) -> None:
+    if by == "user.set-password":
+        office.user("zhao")
+        given = {"user": "zhao"}
+    else:
+        given = {"account": "zhao"}
+    office.sysadm(by, **given, new_password="Given-horse-9", own_password=PASSWORD, must_change_password=True)
+    zhao = office.person("zhao")
+    _token, user = sessions.login("zhao", "Given-horse-9", "192.0.2.9")
+    assert user["must_change_password"]
+    with pytest.raises(PasswordChangeRequired):
+        zhao("profile.show")
+    zhao("profile.change-password", new_password="Mine-horse-99", old_password="Given-horse-9")
+    assert not zhao("profile.show")["must_change_password"]
 
 
 def test_the_own_password_is_asked_again_for_adding_somebody(office: Office) -> None:
