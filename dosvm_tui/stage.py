@@ -92,6 +92,8 @@ class Stage(SparingOutput, OrderedKeys):
 
     def show(self, screen: Screen[Any], then: Callable[[Any], None] | None = None) -> None:
         """See :class:`screens.context.Desk`."""
+        if all(notification.severity == "information" for notification in self._notifications):
+            self.clear_notifications()  # good news of a moment ago would lie over what is opened now
         self.push_screen(screen, then)
 
     def back(self) -> None:

@@ -108,7 +108,8 @@ class Api:
             ended = bool(tasks) and len(rows) > 0 and all(row["state"] in _ENDS for row in rows)
             nothing_to_wait_for = since < 0 and not tasks
             left = give_up - time.monotonic()
-            if ended or nothing_to_wait_for or (0 <= since < revision) or left <= 0:
+            news = 0 <= since < revision or self._bus.closed
+            if ended or nothing_to_wait_for or news or left <= 0:
                 return {"revision": revision, "tasks": rows}
             await self._bus.after(revision, min(left, intervals.WAIT_POLL) if tasks else left)
 

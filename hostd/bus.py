@@ -13,6 +13,7 @@ class Bus:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._revision = 1
+        self._closed = False
         self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._listeners: list[Callable[[frozenset[str], bool], None]] = []
 
@@ -20,6 +21,16 @@ class Bus:
     def revision(self) -> int:
         """The number of the last change."""
         return self._revision
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody need wait any longer."""
+        return self._closed
+
+    def close(self) -> None:
+        """Let all who wait go, and nobody wait from now on: hostd ends."""
+        self._closed = True
+        self.changed(())
 
     def listen(self, listener: Callable[[frozenset[str], bool], None]) -> None:
         """Call ``listener(topics, heard)`` after each change, in the reporter's thread; it must return at once."""
@@ -42,7 +53,7 @@ class Bus:
         event = asyncio.Event()
         entry = (asyncio.get_running_loop(), event)
         with self._guard:
-            if self._revision > revision:
+            if self._revision > revision or self._closed:
                 return self._revision
             self._waiters.add(entry)
         try:

@@ -312,6 +312,7 @@ class Daemon:
         self.upkeep.close()
         self.duties.close()
         self.executor.close()
+        self.bus.close()
         self.server.close()
         self.settler.close()
         self.heartbeat.close()

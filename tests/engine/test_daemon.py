@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,13 +10,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from core.errors import HostdUnavailable
+from core.errors import DosvmError, HostdUnavailable
 from core.rpc.calls import HELLO
 from core.rpc.client import Client
 from core.rpc.signature import Signer, load_key
@@ -88,6 +90,30 @@ def test_it_ends_at_sigterm_and_takes_its_socket_along(fresh: Hostd) -> None:
     assert not (fresh.home / "hostd.sock").exists()
     with pytest.raises(HostdUnavailable):
         Client(str(fresh.home / "hostd.sock"), Signer(load_key(fresh.home / "cluster.key"))).request(HELLO, {})
+
+
+def test_its_log_has_no_traceback_when_it_ends_with_consoles_open(fresh: Hostd) -> None:
+    fresh.start()
+    fresh.wait()
+
+    heard = fresh.backend("sysadm").wait(seconds=0)["revision"]
+    answers = []
+
+    def listen() -> None:
+        with contextlib.suppress(DosvmError):
+            answers.append(fresh.backend("sysadm").wait(since=heard, seconds=30))
+
+    listeners = [threading.Thread(target=listen) for _ in range(3)]
+    for listener in listeners:
+        listener.start()
+    time.sleep(1)
+    assert not answers, "they listen"
+    assert fresh.stop() == 0
+    fresh.start()
+    for listener in listeners:
+        listener.join(60)
+    fresh.wait()
+    assert "Traceback" not in fresh.log.read_text(), fresh.log_tail()
 
 
 def test_it_ends_in_bounded_time_while_libvirtd_hangs(fresh: Hostd) -> None:
