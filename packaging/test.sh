@@ -27,8 +27,8 @@ again() {
 	.venv/bin/pytest -q --junit-xml="$report/again/$name.xml" "${tests[@]}" </dev/null || return 1
 	echo "WARNING: unsteady tests in $name: they failed among others and passed alone: ${tests[*]}"
 }
-part quick -n 2 --dist loadfile -m "not lab and not bench and not soak" --ignore=tests/engine
-part engine -m "not lab and not bench and not soak" tests/engine
-part lab -m "lab and not bench and not soak"
+part quick -n 2 --dist loadfile -m "not bench and not soak" --ignore=tests/engine --ignore=tests/lab --ignore=tests/e2e
+part engine -m "not bench and not soak" tests/engine
+part lab -m "not bench and not soak" tests/lab tests/e2e
 .venv/bin/python packaging/closing-line.py "$report"/*.xml
 exit $failed
