@@ -1,6 +1,5 @@
 #!/bin/bash
-# All tests. Those that need no libvirtd run in parallel first, each worker with a MariaDB of its own; then those that
-# do, one after another; then the lab alone.
+# All tests. Those that need no libvirtd come first, each worker with a MariaDB of its own; then those on real engines.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 report=$(mktemp -d)
@@ -28,7 +27,7 @@ again() {
 	echo "WARNING: unsteady tests in $name: they failed among others and passed alone: ${tests[*]}"
 }
 part quick -n 2 --dist loadfile -m "not bench and not soak" --ignore=tests/engine --ignore=tests/lab --ignore=tests/e2e
-part engine -m "not bench and not soak" tests/engine
-part lab -m "not bench and not soak" tests/lab tests/e2e
+# Each worker has a libvirtd and hosts of its own; they wait most of the time.
+part engines -n 2 --dist loadfile -m "not bench and not soak" tests/engine tests/lab tests/e2e
 .venv/bin/python packaging/closing-line.py "$report"/*.xml
 exit $failed

@@ -14,7 +14,7 @@ import pytest
 from tests.engine.hostd import Hostd, until
 from tests.engine.libvirt import PrivateLibvirt
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 OLD = 5000
 
@@ -65,7 +65,7 @@ def test_a_hostd_that_is_killed_while_it_clears_goes_on_and_counts_each_row_once
     fresh.start()
     record = until(lambda: fresh.admin("log-purge.list", filters={}, search="")["rows"], 30)[0]
     assert record["rows"] <= 2 * OLD
-    until(lambda: fresh.admin("log-purge.list")["rows"][0]["finished"], 60, "cleared")
+    until(lambda: fresh.admin("log-purge.list")["rows"][0]["finished"], 150, "cleared")
     assert left(fresh) == 0
     assert fresh.admin("log-purge.list")["rows"][0]["rows"] == 2 * OLD
     (task,) = fresh.admin("task.list", filters={"kind": "purge"})["rows"]

@@ -104,7 +104,7 @@ def test_who_forces_a_stop_does_not_wait_for_a_gentle_one(hostd: Hostd, domain: 
     hostd.wait_for("one", "stopping", 3)
     begin = time.monotonic()
     hostd.done("vm.stop", vm="one", force=True)
-    assert time.monotonic() - begin < 8
+    assert time.monotonic() - begin < 30  # a gentle stop takes a minute
     assert hostd.task(gentle)["state"] == "done"
     assert domain(uuid) is None
 

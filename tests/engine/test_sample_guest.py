@@ -15,7 +15,7 @@ import pytest
 
 ISO = Path(__file__).resolve().parents[2] / ".cache" / "sample-image" / "dosvm-sample.iso"
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 
 class Guest:
@@ -35,7 +35,7 @@ class Guest:
             stdout=subprocess.PIPE,
         )
 
-    def expect(self, text: bytes, seconds: float = 60.0) -> None:
+    def expect(self, text: bytes, seconds: float = 150.0) -> None:
         """Read the serial port until a text has come."""
         assert self.process.stdout is not None
         give_up = time.monotonic() + seconds
