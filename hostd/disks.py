@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from core.errors import DosvmError, Refused
+from core.errors import InvalidInput, Refused
 from core.i18n import N_
 from core.specs.order import DiskOrder, MachineOrder
-from hostd import qemu_img
+from hostd import beneath, qemu_img
 from hostd.access import let_pass
 
 
@@ -45,9 +45,14 @@ class Disks:
         """The true path of a disk's file, safe to be used and within QEMU's reach; None when it may be missing."""
         if optional and not Path(disk.path).exists():
             return None
+        root = Path(disk.root)
         try:
-            path = qemu_img.resolve(Path(disk.root), str(Path(disk.path).relative_to(disk.root)))
-        except (DosvmError, ValueError) as error:
+            file = str(Path(disk.path).relative_to(root))
+            # Whoever may write to a group's directory may have changed it since the image was registered.
+            path = beneath.look(root, file) if disk.kind == "image" else qemu_img.resolve(root, file)
+        except (InvalidInput, ValueError) as error:
+            if isinstance(error, InvalidInput) and Path(disk.path).exists():
+                raise
             raise Refused(
                 N_("The file of {kind} {name} is missing: {path}."),
                 remedy=N_("Look whether its directory is mounted on this host."),
@@ -56,7 +61,6 @@ class Disks:
                 path=disk.path,
             ) from error
         if disk.kind == "image":
-            # Whoever may write to the group's directory may have changed it since it was registered.
             qemu_img.inspect(path, disk.format)
         let_pass(path.parent, self._record)
         return path

@@ -17,11 +17,10 @@ from typing import Any
 
 from core.errors import EngineError, InvalidInput
 from core.i18n import N_
+from hostd import headers
 
 #: Formats that an image may have.
 FORMATS = ("raw", "qcow2", "qcow", "iso")
-#: No disk is larger: 64 TiB.
-MAX_VIRTUAL = 64 * 1024**4
 _MEMORY = 1024**3
 _PROCESSOR_SECONDS = 30
 _SECONDS = 60.0
@@ -66,7 +65,7 @@ def _run(*arguments: str, seconds: float = _SECONDS, open_files: Sequence[int] =
 
 
 def resolve(directory: Path, file: str) -> Path:
-    """The true path of a user's file below a directory.
+    """The true path of a volume's file below its pool's directory.
 
     Raises:
         InvalidInput: it is missing, not a plain file, or leads out of the directory.
@@ -75,10 +74,11 @@ def resolve(directory: Path, file: str) -> Path:
     path = Path(os.path.realpath(root / file))
     if not path.is_relative_to(root) or path == root:
         raise InvalidInput(
-            N_("{file} leads out of the group's directory."),
+            N_("{file} leads out of {directory}."),
             field="file",
             remedy=N_("Copy the file into the directory instead of linking it."),
             file=file,
+            directory=str(directory),
         )
     try:
         status = path.stat()
@@ -86,7 +86,6 @@ def resolve(directory: Path, file: str) -> Path:
         raise InvalidInput(
             N_("There is no file {file} in {directory}."),
             field="file",
-            remedy=N_("Copy the file there first; the directory is that of the project group."),
             file=file,
             directory=str(directory),
         ) from error
@@ -96,7 +95,7 @@ def resolve(directory: Path, file: str) -> Path:
 
 
 def inspect(path: Path, claimed: str) -> ImageInfo:
-    """Look at an image whose format somebody claims.
+    """Look at an image whose format somebody claims; nobody else may be able to change the file meanwhile.
 
     Args:
         path: the file.
@@ -109,64 +108,25 @@ def inspect(path: Path, claimed: str) -> ImageInfo:
     if claimed not in FORMATS:
         raise InvalidInput(N_("An image is raw, qcow2, qcow or iso."), field="format")
     with path.open("rb") as file:
-        head = file.read(512)
-        file.seek(32768)
-        descriptor = file.read(6)
-    _check_head(path, claimed, head, descriptor)
+        virtual = headers.read(file.fileno(), path.name, claimed)
+        status = os.fstat(file.fileno())
     if _driver(claimed) == "raw":
         # Plain bytes say nothing about themselves, and each start with a CD would wait for a process to ask them.
-        return _within(path, -(-path.stat().st_size // _SECTOR) * _SECTOR)
-    data = _info(path, _driver(claimed))
-    specific = (data.get("format-specific") or {}).get("data") or {}
-    if data.get("backing-filename") or data.get("full-backing-filename"):
-        raise InvalidInput(
-            N_("{file} is only the difference to another image ({other})."),
-            field="file",
-            remedy=N_("Flatten it with `qemu-img convert` first."),
-            file=path.name,
-            other=str(data.get("backing-filename")),
-        )
-    if specific.get("data-file"):
-        raise InvalidInput(
-            N_("{file} keeps its data in another file."),
-            field="file",
-            remedy=N_("Flatten it with `qemu-img convert` first."),
-            file=path.name,
-        )
-    if data.get("encrypted"):
-        raise InvalidInput(N_("{file} is encrypted."), field="file", file=path.name)
-    if specific.get("corrupt"):
-        raise InvalidInput(N_("{file} is marked as corrupt."), field="file", file=path.name)
-    return _within(path, int(data.get("virtual-size", 0)))
-
-
-def _within(path: Path, virtual: int) -> ImageInfo:
-    if not 0 < virtual <= MAX_VIRTUAL:
-        raise InvalidInput(N_("{file} claims a disk of {size} bytes."), field="file", file=path.name, size=virtual)
-    status = path.stat()
+        virtual = -(-virtual // _SECTOR) * _SECTOR
+        headers.check_size(path.name, virtual)
+    else:
+        _agrees(path, _info(path, _driver(claimed)), virtual)
     return ImageInfo(status.st_size, virtual, status.st_blocks * 512)
 
 
-def _check_head(path: Path, claimed: str, head: bytes, descriptor: bytes) -> None:
-    """The first bytes must fit the claim: a qcow2 that is passed off as raw would show its header to the guest."""
-    if not head:
-        raise InvalidInput(N_("{file} is empty."), field="file", file=path.name)
-    # qcow and qcow2 share their sign; the version after it tells them apart.
-    qcow = int.from_bytes(head[4:8], "big") if head.startswith(b"QFI\xfb") else 0
-    if claimed == "qcow2" and qcow not in (2, 3):
-        raise InvalidInput(N_("{file} is not a qcow2 image."), field="format", file=path.name)
-    if claimed == "qcow" and qcow != 1:
-        raise InvalidInput(N_("{file} is not a qcow image."), field="format", file=path.name)
-    foreign = (b"QFI\xfb", b"KDMV", b"COWD", b"conectix", b"vhdxfile", b"QED\0", b"# Disk Desc")
-    if _driver(claimed) == "raw" and head.startswith(foreign):
+def _agrees(path: Path, data: dict[str, Any], virtual: int) -> None:
+    """Refuse an image in which QEMU sees something else than was read in its head."""
+    specific = (data.get("format-specific") or {}).get("data") or {}
+    refers = data.get("backing-filename") or data.get("full-backing-filename") or specific.get("data-file")
+    if refers or data.get("encrypted") or data.get("virtual-size") != virtual:
         raise InvalidInput(
-            N_("{file} is not a raw image."),
-            field="format",
-            remedy=N_("Say its true format, or convert it with `qemu-img convert`."),
-            file=path.name,
+            N_("QEMU takes {file} for something else than its header says."), field="file", file=path.name
         )
-    if claimed == "iso" and descriptor[1:6] not in (b"CD001", b"BEA01"):
-        raise InvalidInput(N_("{file} is not an ISO image of a CD or DVD."), field="format", file=path.name)
 
 
 def _driver(image_format: str) -> str:

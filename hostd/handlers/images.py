@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import filecmp
 import os
 from pathlib import Path
@@ -15,7 +14,7 @@ from core.coordination.tasks import Claimed
 from core.database import Database
 from core.errors import AlreadyExists, DosvmError, EngineError, Refused
 from core.i18n import N_
-from hostd import qemu_img
+from hostd import beneath, qemu_img
 from hostd.access import let_pass
 from hostd.executor import Context, Effect, Handler, Obsolete, done
 from hostd.faults import point
@@ -40,7 +39,7 @@ class ImageTasks:
         return order
 
     def _checked(self, order: ImageOrder) -> Effect:
-        path = qemu_img.resolve(Path(order.root), order.file)
+        path = beneath.look(Path(order.root), order.file, new=True)
         info = qemu_img.inspect(path, order.format)
         let_pass(path.parent, self._record)
 
@@ -124,16 +123,12 @@ class ImageTasks:
         """``image.delete``: the file goes with the row (manual 9.5.4)."""
         order = self._load(task)
         point("before_image")
-        path = None
-        with contextlib.suppress(DosvmError):
-            path = qemu_img.resolve(Path(order.root), order.file)
-        if path is not None:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise EngineError(
-                    N_("{path} cannot be deleted: {reason}."), path=str(path), reason=error.strerror or str(error)
-                ) from error
+        try:
+            beneath.remove(Path(order.root), order.file)
+        except OSError as error:
+            raise EngineError(
+                N_("{path} cannot be deleted: {reason}."), path=order.path, reason=error.strerror or str(error)
+            ) from error
         point("after_image")
         return lambda session: done(storage.remove_image(session, order.uuid))
 
