@@ -79,9 +79,9 @@ def remove(root: Path, file: str) -> None:
     Raises:
         OSError: it cannot be removed.
     """
-    with contextlib.suppress(InvalidInput), _parent(root, file) as (directory, path):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path.name, dir_fd=directory)
+    gone = contextlib.suppress(InvalidInput, FileNotFoundError)
+    with gone, _parent(root, file) as (directory, path):
+        os.unlink(path.name, dir_fd=directory)
 
 
 @contextlib.contextmanager
@@ -163,7 +163,7 @@ def _others_write(place: Path, status: os.stat_result) -> bool:
 
 
 def _take(descriptor: int, status: os.stat_result, path: Path) -> None:
-    """Make a file root's: who copied it there can change it no longer. (While VMs run from it, it is QEMU's.)"""
+    """Make a file root's (or leave it QEMU's, while VMs run): who copied it there can change it no longer."""
     if status.st_uid in {0, os.geteuid(), qemu_user()} and not status.st_mode & 0o022:
         return
     try:

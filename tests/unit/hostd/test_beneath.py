@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
@@ -65,7 +66,7 @@ def test_links_are_not_followed_wherever_they_lead(group: Path, secret: Path) ->
     for file in ("out", "in", "up/secret", "nowhere"):
         remove(group, file)
     assert (secret.exists(), (group / "disk.raw").exists()) == (True, True), "a link is removed, not what it leads to"
-    assert sorted(os.listdir(group)) == ["disk.raw", "iso", "up"]
+    assert sorted(path.name for path in group.iterdir()) == ["disk.raw", "iso", "up"]
 
 
 def test_what_is_no_plain_file_is_refused_at_once(group: Path) -> None:
@@ -117,7 +118,7 @@ def test_the_file_is_taken_from_who_copied_it_there(group: Path) -> None:
 def test_a_file_that_is_still_being_copied_is_refused_until_it_is_whole(group: Path) -> None:
     with (group / "disk.raw").open("ab") as copying:
         copying.write(b"more")
-        with pytest.raises(Refused, match="still writing to disk.raw"):
+        with pytest.raises(Refused, match="still writing to disk"):
             look(group, "disk.raw", new=True)
         look(group, "disk.raw")  # in use: a VM writes to it
     look(group, "disk.raw", new=True)
@@ -135,10 +136,8 @@ def test_who_opens_a_file_to_write_while_it_is_looked_at_hurts_nobody(group: Pat
     writer = threading.Thread(target=write)
     writer.start()
     for _ in range(300):
-        try:
+        with contextlib.suppress(Refused):
             look(group, "disk.raw", new=True)
-        except Refused:
-            pass
     end.set()
     writer.join()
 
@@ -156,10 +155,10 @@ def test_whoever_exchanges_the_file_while_it_is_looked_at_gains_nothing(group: P
     def exchange() -> None:
         while not end.is_set():
             (group / "new").symlink_to(secret)
-            os.replace(group / "new", group / "disk.raw")
+            (group / "new").replace(group / "disk.raw")
             (group / "new").write_bytes(bytes(512))
             os.chown(group / "new", SOMEBODY, -1)
-            os.replace(group / "new", group / "disk.raw")
+            (group / "new").replace(group / "disk.raw")
 
     attacker = threading.Thread(target=exchange)
     attacker.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 import subprocess
@@ -158,9 +159,9 @@ def test_no_head_makes_the_reader_stumble(tmp_path: Path, kind: str) -> None:
         head = bytearray(honest[: dice.choice((len(honest), len(honest), dice.randrange(200)))])
         for _ in range(dice.randrange(1, 6)):
             if len(head) > 8:
-                head[dice.randrange(8, min(len(head), 140))] = dice.choice((0, 1, 0x7F, 0x80, 0xFF, dice.randrange(256)))
+                head[dice.randrange(8, min(len(head), 140))] = dice.choice(
+                    (0, 1, 0x7F, 0x80, 0xFF, dice.randrange(256))
+                )
         path.write_bytes(head)
-        try:
+        with contextlib.suppress(InvalidInput):
             assert 0 < read(path, kind) <= headers.MAX_VIRTUAL
-        except InvalidInput as error:
-            assert error.text()
