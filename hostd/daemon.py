@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.clock import SystemClock
+from core.clock import Clock, SystemClock
 from core.coordination import log_names, parameters
 from core.coordination.hosts import Hypervisor
 from core.database import Database
@@ -64,6 +64,7 @@ from hostd.maintenance import Maintenance
 from hostd.metrics.collector import Collector
 from hostd.migration import Migration
 from hostd.peers import Peers
+from hostd.pools import SILENT, Keeper
 from hostd.reconciler import Reconciler
 from hostd.runs import Runs
 from hostd.runtime import Runtime
@@ -71,6 +72,7 @@ from hostd.server import Server
 from hostd.settings import Settings
 from hostd.settler import Settler
 from hostd.state_lock import hold
+from hostd.succession import Succession
 from hostd.targets import Targets
 from hostd.trash import Trash
 
@@ -104,6 +106,8 @@ class Daemon:
         self.connection = Connection(settings.libvirt_url, size=settings.threads + 6)
         # What can hang on a VM's monitor has a connection of its own, so that it delays nothing else.
         self.sampling = Connection(settings.libvirt_url, name="libvirt-sampling", size=4)
+        # Storage that hangs, hangs for itself.
+        self.storage = Connection(settings.libvirt_url, name="libvirt-storage", size=4, words=SILENT)
         self.events = Events(self.connection)
         self.domains = Domains(self.connection, namespace=NAMESPACE)
         self.versions = VersionWatch(self.connection)
@@ -135,9 +139,10 @@ class Daemon:
         self.services = Services(
             self.database, clock, self.cloud, passwords, self._after_commit, self.sessions, vault=vault
         )
-        self.secrets = Secrets(self.connection, vault)
-        self.targets = Targets()
-        disks = Disks(lambda: self.settler.temporary, settings.state)
+        self.secrets, self.targets = Secrets(self.connection, vault), Targets()
+        pools, volumes = Pools(self.storage), Volumes(self.storage)
+        self.keeper = Keeper(self.database, clock, lambda: self.heartbeat.host_id, pools, self.bus, settings.state)
+        disks = Disks(self.keeper, lambda: self.settler.temporary, settings.state)
         self.machines = Machines(
             self.database,
             clock,
@@ -162,7 +167,6 @@ class Daemon:
             self.connection.wait,
         )
         self.reception = Reception(settings.migration_url, settings.address)
-        pools, volumes = Pools(self.connection), Volumes(self.connection)
         self.executor = Executor(
             self.database,
             clock,
@@ -170,8 +174,8 @@ class Daemon:
             lambda: self.heartbeat.host_id,
             {
                 **machine_tasks.handlers(self.machines, self.domains, self.migration),
-                **pool_tasks.handlers(self.database, pools, settings.state),
-                **volume_tasks.handlers(self.database, pools, volumes, self.secrets, settings.state),
+                **pool_tasks.handlers(self.database, self.keeper),
+                **volume_tasks.handlers(self.database, self.keeper, volumes, self.secrets, settings.state),
                 **image_tasks.handlers(self.database, settings.sample_image, settings.state),
                 **purge_tasks.handlers(self.database, clock),
             },
@@ -179,7 +183,7 @@ class Daemon:
             self.bus,
             self.runtime,
             threads=settings.threads,
-            libvirt_back=self.connection.wait,
+            libvirt_back=lambda seconds: self.connection.wait(seconds) and self.storage.wait(seconds),
             ended=self._task_ended,
         )
         self.reconciler = Reconciler(
@@ -197,18 +201,10 @@ class Daemon:
             self.runtime,
             threads=settings.threads,
         )
-        self.upkeep = pool_tasks.Upkeep(
-            self.database, lambda: self.heartbeat.host_id, self.connection, pools, self.bus, settings.state
-        )
-        trash, maintenance = Trash(self.services), Maintenance(self.services, clock)
-        self.duties = Duties(
-            [
-                Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
-                Duty("trash", intervals.TRASH, trash.look, trash.concerns),
-                Duty("maintenance", intervals.MAINTENANCE, maintenance.look, maintenance.concerns),
-            ]
-        )
+        self.upkeep = pool_tasks.Upkeep(self.database, lambda: self.heartbeat.host_id, self.storage, pools, self.keeper)
+        self.duties = self._housekeeping(clock)
         self.bus.listen(lambda topics, _heard: self.duties.heard(topics))
+        self.bus.listen(self.upkeep.heard)
         if self.listens:
             self.peers.others(self.cloud.others)
             self.bus.listen(lambda topics, heard: None if heard else self.peers.spread(topics))
@@ -216,6 +212,18 @@ class Daemon:
         self.server = Server(signer, api.handlers(), threads=max(8, settings.threads))
         self.settler.on_port(self._move_port)
         self.bus.listen(lambda topics, _heard: self.heartbeat.soon() if "parameters" in topics else None)
+
+    def _housekeeping(self, clock: Clock) -> Duties:
+        trash, maintenance = Trash(self.services), Maintenance(self.services, clock)
+        succession = Succession(self.services)
+        return Duties(
+            [
+                Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
+                Duty("trash", intervals.TRASH, trash.look, trash.concerns),
+                Duty("succession", intervals.SUCCESSION, succession.look, succession.concerns),
+                Duty("maintenance", intervals.MAINTENANCE, maintenance.look, maintenance.concerns),
+            ]
+        )
 
     def _describe(self) -> Hypervisor:
         url = self.reception.url() if self.connection.up else ""
@@ -271,6 +279,7 @@ class Daemon:
         self.secrets.start()
         self.connection.start()
         self.sampling.start()
+        self.storage.start()
         self.probe.start()
         self.executor.start()
         self.reconciler.start()
@@ -323,6 +332,8 @@ class Daemon:
         self.secrets.close()
         self.connection.close()
         self.sampling.close()
+        self.storage.close()
+        self.keeper.close()
         self.database.close()
 
 

@@ -9,21 +9,25 @@ from pathlib import Path
 
 from core.errors import InvalidInput, Refused
 from core.i18n import N_
+from core.rules.pools import DIR
 from core.specs.order import DiskOrder, MachineOrder
 from hostd import beneath, qemu_img
 from hostd.access import let_pass
+from hostd.pools import Keeper
 
 
 class Disks:
     """Looks at files again right before they are used, and keeps the overlays of images that are not written to."""
 
-    def __init__(self, temporary: Callable[[], Path], state: Path) -> None:
+    def __init__(self, keeper: Keeper, temporary: Callable[[], Path], state: Path) -> None:
         """Prepare.
 
         Args:
+            keeper: makes the pools of volumes ready.
             temporary: where new overlays are kept while their VMs run. It may change: those that are there stay.
             state: hostd's own directory; remembers every directory that may still hold overlays.
         """
+        self._keeper = keeper
         self._temporary = temporary
         self._record = state / "access.log"
         self._places_file = state / "overlay-directories"
@@ -31,15 +35,23 @@ class Disks:
 
     def prepare(self, order: MachineOrder) -> tuple[MachineOrder, dict[int, str]]:
         """The order with its files' true paths, and the overlays made for it by the index of their disk."""
+        # A directory of this host is there or not; other pools are made active when they are needed.
+        self._keeper.ready_all({disk.pool for disk in order.disks if disk.pool and disk.pool_kind != DIR})
         ready, overlays = [], {}
         filled = [(index, disk) for index, disk in enumerate(order.spec.disks) if disk.volume or disk.image]
         for (index, spec), disk in zip(filled, order.disks, strict=True):
-            path = self._file(disk, optional=spec.startup_policy == "optional" and spec.device == "cdrom")
+            path = self._look(disk, optional=spec.startup_policy == "optional" and spec.device == "cdrom")
             # A file that is not there has no path: what is put in its place later was looked at by nobody.
             ready.append(dataclasses.replace(disk, path=str(path) if path is not None else ""))
             if disk.overlay and path is not None:
                 overlays[index] = str(self._make_overlay(order.uuid, index, path, disk.format))
         return dataclasses.replace(order, disks=tuple(ready)), overlays
+
+    def _look(self, disk: DiskOrder, *, optional: bool) -> Path | None:
+        """As :meth:`_file`; storage behind a network is not waited for without end."""
+        if disk.pool_kind in ("", DIR):
+            return self._file(disk, optional=optional)
+        return self._keeper.touch(disk.pool, lambda: self._file(disk, optional=optional))
 
     def _file(self, disk: DiskOrder, *, optional: bool) -> Path | None:
         """The true path of a disk's file, safe to be used and within QEMU's reach; None when it may be missing."""

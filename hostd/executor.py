@@ -382,6 +382,8 @@ class Executor:
         pause = 0.2
         while True:
             try:
+                if not self._database.read(lambda session: tasks.is_held(session, task.id, self._boot)):
+                    return None  # another host has taken it over: what is left of it is that one's
                 return handler.failed(task, error)
             except DatabaseUnavailable:
                 if self._closing.wait(pause):

@@ -16,6 +16,10 @@ STOPPED_AFTER = 8.0
 WATCH_MOST = 30.0
 #: This host's pools are compared with libvirt's.
 POOLS = 60.0
+#: Looking at the files of a pool; what takes longer is said not to answer.
+STORAGE = 10.0
+#: Tasks of hosts that are down, which another host can do as well, are looked for.
+SUCCESSION = 5.0
 #: A port or a directory that could not be used is tried again.
 SETTLE_AGAIN = 5.0
 #: A port that was given up is still answered at: until all others have read where the new one is.

@@ -120,6 +120,7 @@ def _with_volumes() -> Select[Any]:
             Volume.format.label("format"),
             Pool.path.label("root"),
             Pool.uuid.label("pool"),
+            Pool.kind.label("pool_kind"),
             Pool.name.label("place"),
             literal(0).label("read_only"),
             Volume.state.label("file_state"),
@@ -143,6 +144,7 @@ def _with_images() -> Select[Any]:
             Image.format.label("format"),
             ProjectGroup.directory.label("root"),
             literal("").label("pool"),
+            literal("").label("pool_kind"),
             Image.name.label("place"),
             Image.read_only.label("read_only"),
             Image.state.label("file_state"),
@@ -182,6 +184,7 @@ def _order(disk: DiskSpec, files: dict[str, Any]) -> DiskOrder:
             overlay=False,
             root=row.root,
             pool=row.pool,
+            pool_kind=row.pool_kind,
             secret=SealedSecret(row.secret_uuid, row.secret_name, VOLUME, row.secret_value)
             if row.secret_uuid
             else None,

@@ -7,29 +7,29 @@ from __future__ import annotations
 
 import json
 import posixpath
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, exists, insert, literal, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
-from core.model import Image, Pool, ProjectGroup, Secret, Volume, instance_image, instance_volume
+from core.model import Image, Pool, PoolOnHost, ProjectGroup, Secret, Volume, instance_image, instance_volume
 from core.security.sealed import SealedSecret
+from core.specs.pool import PoolOrder
+
+#: What the server of a pool is told, beside what a volume is encrypted by.
+_POOL_SECRET = aliased(Secret)
 
 
 @dataclass(frozen=True)
-class PoolOrder:
-    """A pool as libvirt shall know it. ``error`` is what its host said of it last."""
+class PoolState:
+    """What a host says of a pool. ``error`` is a wire form, empty when it is active; sizes are bytes."""
 
-    id: int
-    uuid: str
-    name: str
-    kind: str
-    path: str
-    host_id: int | None
-    vendor: str
-    product: str
-    error: str
+    error: str = ""
+    size: int = 0
+    free: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def image_path(directory: str, file: str) -> str:
     return posixpath.join(directory, file)
 
 
-def _pool(pool: Pool) -> PoolOrder:
+def pool_order(pool: Pool, secret: Secret | None = None) -> PoolOrder:
+    """A row as hosts are told of it; ``secret`` is the one that it names."""
     return PoolOrder(
         id=pool.id,
         uuid=pool.uuid,
@@ -87,33 +88,58 @@ def _pool(pool: Pool) -> PoolOrder:
         host_id=pool.host_id,
         vendor=pool.vendor,
         product=pool.product,
-        error=pool.error,
+        format=pool.format,
+        server=pool.server,
+        port=pool.port,
+        source=pool.source,
+        devices=tuple(pool.devices.splitlines()),
+        account=pool.account,
+        secret=_sealed(secret),
     )
+
+
+def _sealed(secret: Secret | None) -> SealedSecret | None:
+    return SealedSecret(secret.uuid, secret.name, secret.kind, secret.value) if secret is not None else None
+
+
+def _pools(session: Session, *conditions: Any) -> list[PoolOrder]:
+    statement = select(Pool, Secret).outerjoin(Secret, Secret.id == Pool.secret_id).where(*conditions)
+    return [pool_order(pool, secret) for pool, secret in session.execute(statement.order_by(Pool.id))]
 
 
 def load_pool(session: Session, uuid: str) -> PoolOrder | None:
     """One pool, or None when it was deleted."""
-    pool = session.scalar(select(Pool).where(Pool.uuid == uuid))
-    return _pool(pool) if pool is not None else None
+    return next(iter(_pools(session, Pool.uuid == uuid)), None)
+
+
+def load_pools(session: Session, uuids: Collection[str]) -> list[PoolOrder]:
+    """Several pools, in the order they were made."""
+    return _pools(session, Pool.uuid.in_(uuids)) if uuids else []
 
 
 def pools_of_host(session: Session, host_id: int) -> list[PoolOrder]:
-    """The pools bound to a host, in the order they were made."""
-    return [_pool(pool) for pool in session.scalars(select(Pool).where(Pool.host_id == host_id).order_by(Pool.id))]
+    """The pools that a host has, or needed once, in the order they were made."""
+    needed = select(PoolOnHost.pool_id).where(PoolOnHost.host_id == host_id)
+    return _pools(session, or_(Pool.host_id == host_id, Pool.id.in_(needed)))
+
+
+def unknown_pools(session: Session, uuids: Collection[str]) -> set[str]:
+    """Which of these pools have been deleted."""
+    return set(uuids) - set(session.scalars(select(Pool.uuid).where(Pool.uuid.in_(uuids)))) if uuids else set()
 
 
 def load_volume(session: Session, uuid: str) -> VolumeOrder | None:
     """One volume with its pool, or None when it was deleted; one statement."""
     row = session.execute(
-        select(Volume, Pool, Secret)
+        select(Volume, Pool, Secret, _POOL_SECRET)
         .join(Pool, Pool.id == Volume.pool_id)
         .outerjoin(Secret, Secret.id == Volume.secret_id)
+        .outerjoin(_POOL_SECRET, _POOL_SECRET.id == Pool.secret_id)
         .where(Volume.uuid == uuid)
     ).first()
     if row is None:
         return None
-    volume, pool = row[0], row[1]
-    secret: Secret | None = row[2]
+    volume, pool, secret, pool_secret = row
     return VolumeOrder(
         id=volume.id,
         uuid=volume.uuid,
@@ -123,9 +149,9 @@ def load_volume(session: Session, uuid: str) -> VolumeOrder | None:
         allocation=volume.allocation,
         state=volume.state,
         path=volume_path(pool.path, volume.name),
-        pool=_pool(pool),
+        pool=pool_order(pool, pool_secret),
         options=json.loads(volume.options) if volume.options else {},
-        secret=SealedSecret(secret.uuid, secret.name, secret.kind, secret.value) if secret is not None else None,
+        secret=_sealed(secret),
     )
 
 
@@ -152,9 +178,26 @@ def load_image(session: Session, uuid: str) -> ImageOrder | None:
     )
 
 
-def record_pool(session: Session, uuid: str, *, error: str) -> bool:
-    """Write what is wrong with a pool (empty: nothing); whether that is news."""
-    return _changed(session, update(Pool).where(Pool.uuid == uuid, Pool.error != error).values(error=error))
+def record_pool(session: Session, pool_id: int, host_id: int, state: PoolState, now: datetime) -> bool:
+    """Write what a host has of a pool; whether it works or not is news.
+
+    A pool that has been deleted meanwhile leaves nothing.
+    """
+    mine = (PoolOnHost.pool_id == pool_id, PoolOnHost.host_id == host_id)
+    before = session.scalar(select(PoolOnHost.error).where(*mine))
+    values = {"error": state.error, "size": state.size, "free": state.free, "seen": now}
+    if before is not None:
+        _changed(session, update(PoolOnHost).where(*mine).values(values))
+        return bool(before != state.error)
+    there = select(literal(pool_id), literal(host_id), *(literal(value) for value in values.values()))
+    columns = ["pool_id", "host_id", *values]
+    return _changed(session, insert(PoolOnHost).from_select(columns, there.where(exists().where(Pool.id == pool_id))))
+
+
+def forget_on_host(session: Session, uuid: str, host_id: int) -> bool:
+    """A host has nothing of a pool any more."""
+    pool = select(Pool.id).where(Pool.uuid == uuid).scalar_subquery()
+    return _changed(session, delete(PoolOnHost).where(PoolOnHost.pool_id == pool, PoolOnHost.host_id == host_id))
 
 
 def record_volume(session: Session, uuid: str, **values: Any) -> bool:
@@ -168,7 +211,7 @@ def record_image(session: Session, uuid: str, **values: Any) -> bool:
 
 
 def remove_pool(session: Session, uuid: str) -> bool:
-    """Remove a pool's row: it was released, or could not be made."""
+    """Remove a pool's row: it was released, or could not be made. Hosts that have it see that it is gone."""
     return _changed(session, delete(Pool).where(Pool.uuid == uuid))
 
 

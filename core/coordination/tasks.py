@@ -224,6 +224,23 @@ def claimed_by(session: Session, host_id: int, boot: str) -> list[Claimed]:
     return [_claimed(task) for task in session.scalars(statement.order_by(Task.id))]
 
 
+def is_held(session: Session, task_id: int, boot: str) -> bool:
+    """Whether this run of hostd still holds a task."""
+    mine = select(Task.id).where(Task.id == task_id, Task.state == TaskState.RUNNING.value, Task.claim == boot)
+    return session.scalar(mine) is not None
+
+
+def hand_over(session: Session, task_id: int, old: int, new: int) -> bool:
+    """Give a task that has not ended to another host, from its start; whether it still was the old one's."""
+    done = session.execute(
+        update(Task)
+        .where(Task.id == task_id, Task.host_id == old, Task.state.in_(OPEN))
+        .values(host_id=new, state=TaskState.QUEUED.value, claim="")
+        .execution_options(synchronize_session=False)
+    )
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
 def _claimed(task: Any) -> Claimed:
     return Claimed(
         id=task.id,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from core.libvirt_xml.builder import Flag, Node, integer, text
+from core.specs.pool import PoolOrder
 
 
 class Pool(Node):
-    """A storage pool over a directory."""
+    """A storage pool."""
 
     TAG = "pool"
     ORDER = ("name", "uuid", "source", "target")
@@ -39,14 +40,14 @@ class Volume(Node):
     secret = text("target/encryption/secret/@uuid")
 
 
-def pool_xml(*, name: str, uuid: str, path: str, vendor: str = "", product: str = "") -> str:
-    """The description of a host-directory pool (manual 9.3.2.4).
+def pool_xml(order: PoolOrder) -> str:
+    """The description of a pool (manual 9.3.2).
 
     Its name in libvirt ends in the start of its UUID: a host may have a pool of the same name that is not ours.
     """
-    pool = Pool(type="dir", name=f"{name}-{uuid[:8]}", uuid=uuid, path=path)
-    pool.vendor = vendor or None
-    pool.product = product or None
+    pool = Pool(type=order.what.libvirt, name=f"{order.name}-{order.uuid[:8]}", uuid=order.uuid, path=order.path)
+    pool.vendor = order.vendor or None
+    pool.product = order.product or None
     return pool.xml()
 
 

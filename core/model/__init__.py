@@ -7,7 +7,7 @@ from core.model.parameters import CloudParameters
 from core.model.people import SYSADM, LoginLog, Preference, Role, Session, User
 from core.model.projects import Project, ProjectGroup, project_in_group
 from core.model.secrets import Secret
-from core.model.storage import Image, Pool, Volume, pool_of_project
+from core.model.storage import Image, Pool, PoolOnHost, Volume, pool_of_project
 from core.model.tasks import LogName, OperationLog, Purge, Setting, Task, TaskState
 from core.model.trash import HIDES_TRASH, LIVE, WITH_TRASH, Trashable, in_trash
 
@@ -30,6 +30,7 @@ __all__ = [
     "MachineRun",
     "OperationLog",
     "Pool",
+    "PoolOnHost",
     "Power",
     "Preference",
     "Project",

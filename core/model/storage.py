@@ -5,7 +5,22 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKey, Table, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from core.model.base import Base, Bytes, Created, Id, Line, Name, Path, Prose, Title, Uuid, Word, table_arguments
+from core.model.base import (
+    Base,
+    Bytes,
+    Count,
+    Created,
+    Id,
+    Line,
+    Name,
+    Path,
+    Prose,
+    Time,
+    Title,
+    Uuid,
+    Word,
+    table_arguments,
+)
 from core.model.hosts import Host
 from core.model.projects import Project, ProjectGroup
 from core.model.secrets import Secret
@@ -22,6 +37,9 @@ pool_of_project = Table(
 class Pool(Base):
     """A place for volumes. ``capacity`` is the logical capacity in bytes: the most its volumes may sum to.
 
+    ``kind`` is one of :data:`core.rules.pools.KINDS`; without a host every host can reach it. Where the storage is:
+    ``server`` and ``port`` (0: the usual one), ``source`` (export, share, target or device), ``devices`` (a line
+    each), ``account`` and the secret that the server is told.
     ``charges`` counts bookings against the capacity: see :mod:`core.coordination.charges`.
     """
 
@@ -32,18 +50,38 @@ class Pool(Base):
     kind: Mapped[Word]
     capacity: Mapped[Bytes]
     path: Mapped[Path]
+    format: Mapped[Word]
+    server: Mapped[Line]
+    port: Mapped[Count]
+    source: Mapped[Path]
+    devices: Mapped[Prose]
+    account: Mapped[Line]
     host_id: Mapped[int | None] = mapped_column(ForeignKey("host.id"), index=True)
     secret_id: Mapped[int | None] = mapped_column(ForeignKey("secret.id"), index=True)
     vendor: Mapped[Title]
     product: Mapped[Title]
     description: Mapped[Prose]
-    error: Mapped[Prose]
     charges: Mapped[Bytes]
     created: Mapped[Created]
     version: Mapped[int] = mapped_column(default=0)
 
     host: Mapped[Host | None] = relationship(lazy="raise")
     projects: Mapped[list[Project]] = relationship(secondary=pool_of_project, lazy="raise")
+
+
+class PoolOnHost(Base):
+    """What a host has of a pool that it needed once. ``error`` is the wire form of what is wrong, empty: it is active.
+
+    ``size`` and ``free`` are the bytes that the storage itself has.
+    """
+
+    __tablename__ = "pool_on_host"
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pool.id", ondelete="CASCADE"), primary_key=True)
+    host_id: Mapped[int] = mapped_column(ForeignKey("host.id", ondelete="CASCADE"), primary_key=True, index=True)
+    error: Mapped[Prose]
+    size: Mapped[Bytes]
+    free: Mapped[Bytes]
+    seen: Mapped[Time]
 
 
 class Volume(Base):

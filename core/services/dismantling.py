@@ -17,7 +17,7 @@ from core.errors import Unavailable
 from core.model import Image, Instance, Machine, Pool, Project, Secret, Task, User, Volume, instance_image
 from core.services.images import host_of
 from core.services.operation import Call
-from core.services.orders import order
+from core.services.orders import most_able, order
 from core.services.power import order_stop, switch_off
 from core.services.starting import NOWHERE
 
@@ -121,9 +121,9 @@ def _delete_volumes(call: Call, project_id: int) -> list[str]:
     tasks = []
     hosts = dict(call.session.execute(select(Pool.id, Pool.host_id)).all())
     for volume in _resting(call, Volume, project_id):
-        host_id = hosts[volume.pool_id]
+        host_id = hosts[volume.pool_id] or most_able(call, volume.pool_id)
         if host_id is None:
-            continue
+            continue  # no host is up
         _mark(call, Volume, volume)
         tasks.append(str(order(call, "volume.delete", volume, host_id, project_id=project_id)["task"]))
     return tasks

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from core.coordination.tasks import Order, enqueue, targets_with_tasks
 from core.errors import Refused
 from core.i18n import N_
-from core.model import Host, Image, Machine, Pool, Purge, Volume
+from core.model import Host, Image, Machine, Pool, PoolOnHost, Purge, Volume
+from core.services.cloud import HostView
 from core.services.operation import Answer, Call
 
 
@@ -79,6 +80,45 @@ def reachable(call: Call, host_id: int, name: str, *, field: str) -> None:
             field=field,
             host=name,
         )
+
+
+def host_for(call: Call, pool: Pool, *, field: str) -> int:
+    """Who does what is to be done with a pool or a volume in it: its host, or any that can reach it and is up.
+
+    Of several, one where the pool is active rather than one that never needed it, and last one where it failed.
+
+    Raises:
+        Refused: its host is down, or none is up.
+    """
+    if pool.host_id is not None:
+        view = call.cloud.host(pool.host_id)
+        if view is not None:
+            reachable(call, pool.host_id, view.name, field=field)
+        return pool.host_id
+    chosen = most_able(call, pool.id)
+    if chosen is None:
+        raise Refused(
+            N_("No host is up that could reach storage pool {name}."),
+            remedy=N_("Start hostd on one of them."),
+            field=field,
+            name=pool.name,
+        )
+    return chosen
+
+
+def most_able(call: Call, pool_id: int) -> int | None:
+    """Of the hosts that are up, the one that comes nearest to having an unbound pool; None when none is up."""
+    up = [view for view in call.cloud.hosts() if view.state == "up"]
+    if not up:
+        return None
+    had = select(PoolOnHost.host_id, PoolOnHost.error).where(PoolOnHost.pool_id == pool_id)
+    errors = {row.host_id: row.error for row in call.session.execute(had)}
+
+    def rank(view: HostView) -> tuple[Any, ...]:
+        found = errors.get(view.id)
+        return bool(view.hypervisor_error), bool(found), found is None, view.cpu_percent // 25, view.name, view.id
+
+    return min(up, key=rank).id
 
 
 def idle(call: Call, row: Pool | Volume | Image | Machine, *, field: str) -> None:

@@ -1,37 +1,38 @@
-"""Storage pools: places for volumes, each on its host, given to projects (manual 9.3)."""
+"""Storage pools: places for volumes, on one host or for all of them, given to projects (manual 9.3)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, func, or_, select
 
 from core.coordination.charges import charge
+from core.coordination.storage import pool_order
 from core.coordination.tasks import worked_on
-from core.errors import InUse, InvalidInput
+from core.errors import InUse, InvalidInput, Refused, from_wire
 from core.i18n import N_
 from core.libvirt_xml import pool_xml
 from core.model import (
     Host,
     Pool,
+    PoolOnHost,
     Project,
     ProjectGroup,
     Volume,
     pool_of_project,
 )
-from core.rules import names
+from core.rules import names, pools
 from core.services.editing import edit, unused
 from core.services.fields import SIZE_MAX, in_range, ruled
-from core.services.listing import Query, answer, iso, listing
+from core.services.listing import Query, answer, iso, listing, moment
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
-from core.services.orders import idle, order, reachable
+from core.services.orders import host_for, idle, order
 from core.services.relations import find_all, names_by, relink, some
 from core.services.trash import refuse_trashed
-
-#: Kinds of pools that can be made. The other ones of the manual come with their own needs.
-KINDS = ("dir",)
 
 _USED = (
     select(func.coalesce(func.sum(Volume.capacity), 0))
@@ -57,18 +58,71 @@ def _statement() -> Select[Any]:
     ).outerjoin(Host, Host.id == Pool.host_id)
 
 
-def _state(call: Call, pool: Pool, activating: bool, releasing: bool) -> str:
-    """How a pool is: what is being done with it, then how its host is, then what the host said of it last."""
+#: A host that has a pool: ``state`` is active, failed or down.
+_OnHost = dict[str, Any]
+
+
+def _on_hosts(call: Call, ids: Iterable[int]) -> dict[int, list[_OnHost]]:
+    """The hosts that have pools, or could not have them when they needed them, by pool."""
+    wanted = list(ids)
+    found: dict[int, list[_OnHost]] = {i: [] for i in wanted}
+    if wanted:
+        rows = call.session.execute(
+            select(PoolOnHost, Host.name)
+            .join(Host, Host.id == PoolOnHost.host_id)
+            .where(PoolOnHost.pool_id.in_(wanted))
+            .order_by(Host.name)
+        )
+        for row, name in rows:
+            view = call.cloud.host(row.host_id)
+            gone = view is not None and view.state == "down"
+            found[row.pool_id].append(
+                {
+                    "name": name,
+                    "state": "down" if gone else "failed" if row.error else "active",
+                    "error": json.loads(row.error) if row.error else None,
+                    "size": row.size,
+                    "free": row.free,
+                    "seen": iso(row.seen),
+                }
+            )
+    return found
+
+
+def _state(call: Call, pool: Pool, activating: bool, releasing: bool, hosts: Sequence[_OnHost]) -> str:
+    """How a pool is: what is being done with it, then how its host is, then what hosts said of it last."""
     if releasing:
         return "deleting"
     if activating:
         return "creating"
-    view = call.cloud.host(pool.host_id) if pool.host_id is not None else None
+    states = {host["state"] for host in hosts}
+    if pool.host_id is None:
+        # One host that has it is enough: others will need it or not.
+        return next((state for state in ("active", "failed") if state in states), "unknown")
+    view = call.cloud.host(pool.host_id)
     if view is not None and view.state == "down":
         return "down"
-    if pool.error:
+    if "failed" in states:
         return "failed"
     return "active" if view is not None and view.state == "up" else "unknown"
+
+
+def _errors(hosts: Sequence[_OnHost]) -> list[dict[str, Any]]:
+    """What is wrong with a pool on the hosts that are not down, a sentence for each."""
+    wrong = []
+    for host in hosts:
+        if host["state"] == "failed":
+            error = from_wire(host["error"])
+            said = [{"message": text, "parameters": error.parameters} for text in (error.message, error.remedy) if text]
+            wrong.append(Refused(N_("{host}: {reasons}"), host=host["name"], reasons=said).to_wire())
+    return wrong
+
+
+def _space(hosts: Sequence[_OnHost]) -> dict[str, Any]:
+    """What the storage itself has, as the host said that looked last."""
+    known = [host for host in hosts if host["size"]]
+    latest = max(known, key=lambda host: host["seen"], default=None)
+    return {"size": latest["size"] if latest else None, "free": latest["free"] if latest else None}
 
 
 def _rows(call: Call, found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
@@ -77,22 +131,25 @@ def _rows(call: Call, found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
     if not call.actor.is_sysadm:
         own = call.session.scalar(select(Project.name).where(Project.id == call.actor.project_id))
         projects = {pool: [name for name in given if name == own] for pool, given in projects.items()}
+    hosts = _on_hosts(call, [row.Pool.id for row in page])
     return [
         {
             "uuid": row.Pool.uuid,
             "name": row.Pool.name,
             "type": row.Pool.kind,
-            "state": _state(call, row.Pool, row.activating, row.releasing),
+            "state": _state(call, row.Pool, row.activating, row.releasing, hosts[row.Pool.id]),
             "capacity": row.Pool.capacity,
             "used": int(row.used),
             "volumes": row.volumes,
+            **_space(hosts[row.Pool.id]),
             "host": row.host or "",
+            "hosts": [{"name": one["name"], "state": one["state"]} for one in hosts[row.Pool.id]],
             "path": row.Pool.path,
             "projects": projects[row.Pool.id],
             "description": row.Pool.description,
             "vendor": row.Pool.vendor,
             "product": row.Pool.product,
-            "error": row.Pool.error,
+            "error": _errors(hosts[row.Pool.id]),
             "created": iso(row.Pool.created),
             "version": row.Pool.version,
         }
@@ -121,6 +178,11 @@ def list_(call: Call, *, query: Query) -> Answer:
         search=[Pool.name, Pool.description],
         filters={
             "kind": lambda value: Pool.kind == value,
+            "bound": lambda value: Pool.host_id.is_not(None) if value else Pool.host_id.is_(None),
+            "capacity_from": lambda value: Pool.capacity >= value,
+            "capacity_to": lambda value: Pool.capacity <= value,
+            "since": lambda value: Pool.created >= moment(value),
+            "until": lambda value: Pool.created < moment(value),
             "host": lambda value: (Host.name == value) | (Host.uuid == value),
             "project": lambda value: Pool.id.in_(
                 select(pool_of_project.c.pool_id)
@@ -140,8 +202,7 @@ def _show(call: Call, pool: Pool) -> dict[str, Any]:
 def show(call: Call, *, pool: str) -> Answer:
     """One pool, with the XML that libvirt knows it by under ``xml``."""
     found = find(call, Pool, pool, field="pool")
-    xml = pool_xml(name=found.name, uuid=found.uuid, path=found.path, vendor=found.vendor, product=found.product)
-    return {**_show(call, found), "xml": xml}
+    return {**_show(call, found), "xml": pool_xml(pool_order(found))}
 
 
 @operation("pool.add", roles=SYSTEM_ADMIN, action=N_("Add"), target="name")
@@ -150,16 +211,16 @@ def add(
     *,
     name: str,
     type: str,  # noqa: A002 (what people call it)
-    host: str,
-    path: str,
     capacity: int,
+    host: str = "",
+    path: str = "",
     description: str = "",
     vendor: str = "",
     product: str = "",
     projects: list[str] | None = None,
 ) -> Answer:
-    """Make a pool on a host; its directory is made there when it is not there yet."""
-    where = find(call, Host, host, field="host")
+    """Make a pool, on a host or for all hosts; a directory is made there when it is not there yet."""
+    where = find(call, Host, host, field="host") if host else None
     users = find_all(call, Project, projects, field="projects") or []
     _pool, done = create(
         call,
@@ -180,16 +241,16 @@ def create(
     call: Call,
     *,
     name: str,
-    host: Host,
+    host: Host | None,
     path: str,
     capacity: int,
-    kind: str = "dir",
+    kind: str = pools.DIR,
     description: str = "",
     vendor: str = "",
     product: str = "",
     projects: Iterable[Project] = (),
 ) -> tuple[Pool, Answer]:
-    """Enter a pool, and the task that makes it active on its host.
+    """Enter a pool, and the task that makes it active: on its host, or on one that shows that it can be had.
 
     Returns:
         The pool; ``task``, ``uuid`` and ``name`` as the operation answers them.
@@ -200,20 +261,20 @@ def create(
         Refused: the host is down.
     """
     ruled("name", names.identifier, name)
-    if kind not in KINDS:
-        raise InvalidInput(N_("A storage pool is one of: {kinds}."), field="type", kinds=", ".join(KINDS))
-    ruled("path", names.directory, path)
+    if kind not in pools.KINDS:
+        raise InvalidInput(N_("A storage pool is one of: {kinds}."), field="type", kinds=", ".join(pools.KINDS))
+    _asked_for(kind, {"host": host, "path": path})
+    ruled("path", partial(pools.target_path, kind), path)
     in_range("capacity", capacity, 1, SIZE_MAX)
     ruled("description", names.prose, description)
     ruled("vendor", names.display_name, vendor)
     ruled("product", names.display_name, product)
     unused(call, Pool.name == name, name)
     clean = _apart(call, path, host)
-    reachable(call, host.id, host.name, field="host")
     pool = Pool(
         name=name,
         kind=kind,
-        host_id=host.id,
+        host_id=host.id if host is not None else None,
         path=clean,
         capacity=capacity,
         description=description,
@@ -221,15 +282,18 @@ def create(
         product=product,
         created=call.clock.now(),
     )
+    chosen = host_for(call, pool, field="host" if host is not None else "type")
     call.session.add(pool)
     call.session.flush()
     users = list(projects)
     relink(call, pool_of_project, "pool_id", pool.id, "project_id", set(), {project.id for project in users})
-    done = order(call, "pool.activate", pool, host.id)
+    done = order(call, "pool.activate", pool, chosen)
+    bound = {"host": host.name} if host is not None else {}
     call.note(
         name,
         object=pool.uuid,
-        host=host.name,
+        type=kind,
+        **bound,
         path=clean,
         capacity=capacity,
         projects=[project.name for project in users],
@@ -238,11 +302,28 @@ def create(
     return pool, done
 
 
-def _apart(call: Call, path: str, host: Host) -> str:
+def _asked_for(kind: str, given: Mapping[str, Any]) -> None:
+    """Refuse what a kind of pool needs and did not get, and what it got and has no use for."""
+    asks = pools.KINDS[kind].asks
+    for key, value in given.items():
+        if f"{key}*" in asks and not value:
+            raise InvalidInput(N_("A storage pool of type {type} needs a value here."), field=key, type=kind)
+        if value and key not in asks and f"{key}*" not in asks:
+            raise InvalidInput(
+                N_("A storage pool of type {type} has no use for this."),
+                remedy=N_("Leave it out."),
+                field=key,
+                type=kind,
+            )
+
+
+def _apart(call: Call, path: str, host: Host | None) -> str:
     """The path without needless slashes; refused where volumes could be taken for something else's files."""
     clean = "/" + "/".join(part for part in path.split("/") if part)
-    pools = select(Pool.name, Pool.path).where(Pool.host_id == host.id).order_by(Pool.name)
-    for other in call.session.execute(pools):
+    others = select(Pool.name, Pool.path).order_by(Pool.name)
+    if host is not None:
+        others = others.where(or_(Pool.host_id == host.id, Pool.host_id.is_(None)))
+    for other in call.session.execute(others):
         if _overlap(clean, other.path):
             raise InvalidInput(
                 N_("{path} overlaps with the directory of storage pool {name} ({other})."),
@@ -282,7 +363,7 @@ def edit_(call: Call, *, pool: str, description: str | None = None, version: int
 
 @operation("pool.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="pool")
 def delete_(call: Call, *, pool: str) -> Answer:
-    """Forget a pool without volumes; its directory stays on the host."""
+    """Forget a pool without volumes; what it is made of stays. Hosts that have it and are away let go of it later."""
     found = find(call, Pool, pool, field="pool")
     charge(call.session, Pool, found.id)
     owners = select(Volume.project_id).where(Volume.pool_id == found.id)
@@ -299,9 +380,7 @@ def delete_(call: Call, *, pool: str) -> Answer:
             volumes=some(volumes),
         )
     idle(call, found, field="pool")
-    assert found.host_id is not None  # all kinds there are now are bound to a host
-    host = call.session.scalar(select(Host.name).where(Host.id == found.host_id)) or ""
-    reachable(call, found.host_id, host, field="pool")
+    chosen = host_for(call, found, field="pool")
     call.note(found.name, object=found.uuid)
     call.changed("pool")
-    return order(call, "pool.release", found, found.host_id)
+    return order(call, "pool.release", found, chosen)

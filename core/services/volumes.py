@@ -33,7 +33,7 @@ from core.services.fields import SIZE_MAX, in_range, ruled
 from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, Answer, Call, operation
-from core.services.orders import idle, order, reachable
+from core.services.orders import host_for, idle, order
 from core.services.relations import some
 from core.services.secrets import usable
 from core.services.volume_formats import GROWING, making
@@ -172,7 +172,7 @@ def add(
     options = making(format, mode=mode, owner=owner, group=group, compat=compat, lazy_refcounts=lazy_refcounts)
     key = _key(call, secret, format)
     whole = -(-capacity // _SECTOR) * _SECTOR
-    host_id = _usable(call, found)
+    host_id = host_for(call, found, field="pool")
     _book(call, found.id, call.actor.project_id, whole)
     # Whoever takes pools from a project books too: what holds now still holds at the commit.
     find(call, Pool, found.uuid, field="pool")
@@ -224,15 +224,6 @@ def _book(call: Call, pool_id: int, project_id: int | None, more: int) -> None:
         charge(call.session, Project, project_id)
         fit_disk(call.session, project_id, more)
     fit_pool(call.session, pool_id, more)
-
-
-def _usable(call: Call, pool: Pool) -> int:
-    """The id of the pool's host, when that is not known to be down."""
-    assert pool.host_id is not None  # all kinds there are now are bound to a host
-    view = call.cloud.host(pool.host_id)
-    if view is not None:
-        reachable(call, pool.host_id, view.name, field="pool")
-    return pool.host_id
 
 
 def _refuse_unready(call: Call, pool: Pool) -> None:
@@ -301,7 +292,7 @@ def grow(call: Call, *, volume: str, capacity: int, version: int | None = None) 
             state=found.state,
         )
     pool = _pool_of(call, found)
-    host_id = _usable(call, pool)
+    host_id = host_for(call, pool, field="pool")
     # From here on nobody else books: what is read below is what holds when it is written.
     charge(call.session, Pool, pool.id)
     idle(call, found, field="volume")
@@ -371,7 +362,7 @@ def delete_(call: Call, *, volume: str) -> Answer:
     """Delete a volume that no instance uses, and its file."""
     found = _owned(call, volume)
     pool = _pool_of(call, found)
-    host_id = _usable(call, pool)
+    host_id = host_for(call, pool, field="pool")
     # The state is written before the instances are read: one that takes the volume up just now waits for this.
     done = call.session.execute(
         update(Volume)

@@ -21,6 +21,7 @@ class DiskOrder:
         overlay: the file must not be written, but the disk is writable: it runs on a temporary overlay.
         root: the directory the file must stay below (the pool's path, the group's directory).
         pool: UUID of the volume's pool; empty for images.
+        pool_kind: what kind of pool that is; empty for images.
         secret: what the volume is encrypted by; None when it is not.
     """
 
@@ -32,6 +33,7 @@ class DiskOrder:
     overlay: bool
     root: str
     pool: str = ""
+    pool_kind: str = ""
     secret: SealedSecret | None = None
 
 

@@ -5,45 +5,30 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from core.coordination import storage
-from core.coordination.storage import PoolOrder
+from core.coordination import storage, tasks
 from core.coordination.tasks import Claimed
 from core.database import Database
 from core.errors import DosvmError, HypervisorUnavailable
 from core.i18n import N_
-from core.libvirt_xml.storage import pool_xml
+from core.specs.pool import PoolOrder
 from hostd import intervals
-from hostd.access import let_pass
-from hostd.bus import Bus
 from hostd.executor import Context, Effect, Handler, Obsolete, done
 from hostd.faults import point
 from hostd.hypervisor.connection import Connection
 from hostd.hypervisor.pools import Pools
 from hostd.log import Throttled
+from hostd.pools import Keeper
 
 logger = logging.getLogger("hostd.pools")
 
 _TOPICS = frozenset({"pool"})
 
 
-def activate(pools: Pools, pool: PoolOrder, record: Path) -> None:
-    """Make a pool usable: active in libvirt, and within reach of QEMU's user.
-
-    Raises:
-        DosvmError: it cannot be.
-    """
-    xml = pool_xml(name=pool.name, uuid=pool.uuid, path=pool.path, vendor=pool.vendor, product=pool.product)
-    pools.ensure(pool.uuid, xml)
-    let_pass(Path(pool.path), record)
-
-
-def handlers(database: Database, pools: Pools, state: Path) -> dict[str, Handler]:
-    """Task kind -> handler; ``state`` is hostd's own directory."""
-    record = state / "access.log"
+def handlers(database: Database, keeper: Keeper) -> dict[str, Handler]:
+    """Task kind -> handler."""
 
     def load(task: Claimed) -> PoolOrder:
         pool = database.read(lambda session: storage.load_pool(session, task.target))
@@ -51,24 +36,26 @@ def handlers(database: Database, pools: Pools, state: Path) -> dict[str, Handler
             raise Obsolete(N_("The storage pool has been deleted."))
         return pool
 
-    def run_activate(task: Claimed, _context: Context) -> Effect:
+    def run_activate(task: Claimed, _context: Context) -> Effect | None:
         pool = load(task)
         point("before_pool")
-        activate(pools, pool, record)
+        keeper.ready(pool, first=True)
         point("after_pool")
-        return lambda session: done(storage.record_pool(session, task.target, error=""))
+        return None
 
     def activate_failed(task: Claimed, _error: DosvmError) -> Effect:
+        pool = database.read(lambda session: storage.load_pool(session, task.target))
         try:
-            pools.release(task.target)
+            keeper.release(task.target, pool=pool)
         except DosvmError as error:
+            # Its note stays: it is tried again as for any pool that is gone.
             logger.warning("a pool that failed stays in libvirt: %s", error.text())
         return lambda session: done(storage.remove_pool(session, task.target))
 
     def release(task: Claimed, _context: Context) -> Effect:
-        load(task)
+        pool = load(task)
         point("before_pool")
-        pools.release(task.target)
+        keeper.release(pool.uuid, pool=pool)
         point("after_pool")
         return lambda session: done(storage.remove_pool(session, task.target))
 
@@ -79,7 +66,7 @@ def handlers(database: Database, pools: Pools, state: Path) -> dict[str, Handler
 
 
 class Upkeep:
-    """Makes this host's pools active again whenever libvirt does not have them."""
+    """Keeps the pools that this host has active, and lets go of those that are gone."""
 
     def __init__(
         self,
@@ -87,16 +74,13 @@ class Upkeep:
         host_id: Callable[[], int | None],
         connection: Connection,
         pools: Pools,
-        bus: Bus,
-        state: Path,
+        keeper: Keeper,
     ) -> None:
-        """``state`` is hostd's own directory."""
         self._database = database
         self._host_id = host_id
         self._connection = connection
         self._pools = pools
-        self._bus = bus
-        self._record = state / "access.log"
+        self._keeper = keeper
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._throttled = Throttled(logger)
@@ -129,39 +113,52 @@ class Upkeep:
             except Exception:
                 logger.exception("looking at the pools failed")
 
+    def heard(self, topics: frozenset[str], heard: bool) -> None:
+        """There are news; what another host deleted (``heard``) is let go of here."""
+        if heard and "pool" in topics:
+            self._wake.set()
+
     def look(self) -> None:
         """Compare once, and act."""
         host_id = self._host_id()
         if host_id is None or not self._connection.up:
             return
-        wanted = self._database.read(lambda session: storage.pools_of_host(session, host_id))
-        if not wanted:
-            return
-        active = self._pools.active()
-        for pool in wanted:
-            problem = "" if pool.uuid in active else self._activate(pool)
-            if problem is not None and problem != pool.error:
-                self._write(pool.uuid, problem)
+        noted = self._keeper.noted()
 
-    def _activate(self, pool: PoolOrder) -> str | None:
-        """Make it active; what is wrong with it, or None when that cannot be said now."""
+        def read(session: Session) -> tuple[list[PoolOrder], set[str], set[str]]:
+            wanted = storage.pools_of_host(session, host_id)
+            unmade = tasks.targets_with_tasks(session, [pool.uuid for pool in wanted], kind="pool.activate")
+            return wanted, unmade, storage.unknown_pools(session, noted)
+
+        wanted, unmade, gone = self._database.read(read)
+        for uuid in gone:
+            self._release(uuid)
+        for pool in wanted:
+            # Who makes it marks its storage; until then it is nobody's.
+            if pool.uuid not in unmade:
+                self._activate(pool)
+
+    def _release(self, uuid: str) -> None:
         try:
-            activate(self._pools, pool, self._record)
+            self._keeper.release(uuid)
+            logger.info("let go of a pool that is gone: %s", uuid)
+        except DosvmError as error:
+            self._throttled.warning(uuid, "cannot let go of a pool", pool=uuid, reason=error.text())
+
+    def _activate(self, pool: PoolOrder) -> None:
+        try:
+            was_active = self._pools.is_active(pool.uuid)
+            self._keeper.ready(pool)
         except HypervisorUnavailable:
-            return None
+            return
         except DosvmError as error:
             self._throttled.warning(pool.uuid, "a pool cannot be made active", pool=pool.name, reason=error.text())
-            return error.text()
+            return
+        self._throttled.clear(pool.uuid)
+        if was_active:
+            return
         if self._database.read(lambda session: storage.load_pool(session, pool.uuid)) is None:
             # It was released between looking and acting: libvirt shall not keep what nobody knows.
-            self._pools.release(pool.uuid)
-            return None
-        logger.info("pool active again: %s", pool.name)
-        return ""
-
-    def _write(self, uuid: str, problem: str) -> None:
-        def work(session: Session) -> None:
-            storage.record_pool(session, uuid, error=problem)
-
-        self._database.write(work)
-        self._bus.changed({"pool"})
+            self._keeper.release(pool.uuid)
+        else:
+            logger.info("pool active again: %s", pool.name)

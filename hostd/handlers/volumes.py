@@ -15,14 +15,14 @@ from core.database import Database
 from core.errors import AlreadyExists, DosvmError, EngineError, Refused
 from core.i18n import N_
 from core.libvirt_xml.storage import volume_xml
+from core.rules.pools import DIR
 from hostd import qemu_img
 from hostd.executor import Context, Effect, Handler, Obsolete, done
 from hostd.faults import point
-from hostd.handlers.pools import activate
 from hostd.hypervisor.errors import MissingPool
-from hostd.hypervisor.pools import Pools
 from hostd.hypervisor.secrets import Secrets, explain
 from hostd.hypervisor.volumes import VolumeInfo, Volumes
+from hostd.pools import Keeper
 
 _TOPICS = frozenset({"volume", "pool"})
 _OPTIONS = ("mode", "owner", "group", "compat")
@@ -31,19 +31,21 @@ _OPTIONS = ("mode", "owner", "group", "compat")
 class VolumeTasks:
     """Makes, grows and deletes volumes."""
 
-    def __init__(self, database: Database, pools: Pools, volumes: Volumes, secrets: Secrets, state: Path) -> None:
+    def __init__(self, database: Database, keeper: Keeper, volumes: Volumes, secrets: Secrets, state: Path) -> None:
         """``state`` is hostd's own directory."""
         self._database = database
-        self._pools = pools
+        self._keeper = keeper
         self._volumes = volumes
         self._secrets = secrets
-        self._record = state / "access.log"
         self._intents = state / "volumes"
 
     def _load(self, task: Claimed) -> VolumeOrder:
         order = self._database.read(lambda session: storage.load_volume(session, task.target))
         if order is None:
             raise Obsolete(N_("The volume has been deleted."))
+        if order.pool.kind != DIR:
+            # This host may never have needed it, and storage behind a network may be away.
+            self._keeper.ready(order.pool)
         return order
 
     def _find(self, order: VolumeOrder) -> VolumeInfo | None:
@@ -51,24 +53,27 @@ class VolumeTasks:
             return self._volumes.find(order.pool.uuid, order.name)
         except MissingPool:
             # Its own task may not have come round yet, or the machine was switched off since.
-            activate(self._pools, order.pool, self._record)
+            self._keeper.ready(order.pool)
             return self._volumes.find(order.pool.uuid, order.name)
 
-    def _intent(self, uuid: str) -> Path:
-        return self._intents / uuid
+    def _intent(self, order: VolumeOrder) -> Path:
+        """Where it is noted that a volume is being made: where whoever may go on with it finds it."""
+        if order.pool.what.bound:
+            return self._intents / order.uuid
+        return Path(order.pool.path) / f".dosvm-{order.uuid}"
 
     def _remove(self, order: VolumeOrder) -> None:
         try:
             self._volumes.delete(order.pool.uuid, order.name)
         except MissingPool:
-            activate(self._pools, order.pool, self._record)
+            self._keeper.ready(order.pool)
             self._volumes.delete(order.pool.uuid, order.name)
-        self._intent(order.uuid).unlink(missing_ok=True)
+        self._intent(order).unlink(missing_ok=True)
 
     def create(self, task: Claimed, _context: Context) -> Effect:
         """``volume.create``."""
         order = self._load(task)
-        intent = self._intent(order.uuid)
+        intent = self._intent(order)
         info = self._find(order)
         if info is not None and not intent.exists():
             raise AlreadyExists(
@@ -82,7 +87,7 @@ class VolumeTasks:
             self._volumes.delete(order.pool.uuid, order.name)
             info = None
         if info is None:
-            self._intents.mkdir(parents=True, exist_ok=True)
+            intent.parent.mkdir(parents=True, exist_ok=True)
             intent.touch()
             with self._secrets.lent(order.secret):
                 point("before_volume")
@@ -96,7 +101,7 @@ class VolumeTasks:
     def create_failed(self, task: Claimed, _error: DosvmError) -> Effect:
         """Leave nothing behind, neither a file of ours nor the row; a file that cannot be removed now keeps its row."""
         order = self._database.read(lambda session: storage.load_volume(session, task.target))
-        if order is not None and self._intent(order.uuid).exists():
+        if order is not None and self._intent(order).exists():
             try:
                 self._remove(order)
             except DosvmError:
@@ -148,9 +153,9 @@ class VolumeTasks:
         return lambda session: done(storage.record_volume(session, task.target, state="present"))
 
 
-def handlers(database: Database, pools: Pools, volumes: Volumes, secrets: Secrets, state: Path) -> dict[str, Handler]:
+def handlers(database: Database, keeper: Keeper, volumes: Volumes, secrets: Secrets, state: Path) -> dict[str, Handler]:
     """Task kind -> handler."""
-    work = VolumeTasks(database, pools, volumes, secrets, state)
+    work = VolumeTasks(database, keeper, volumes, secrets, state)
     return {
         "volume.create": Handler(work.create, _TOPICS, work.create_failed),
         "volume.grow": Handler(work.grow, _TOPICS, work.grow_failed),

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from core.i18n import N_
 from hostd.hypervisor.errors import Stuck, TooSlow
@@ -33,12 +33,29 @@ class _Job:
         self.finished = False
 
 
+class Words(NamedTuple):
+    """What is said of calls that hang (msgids); ``slow`` and ``busy`` may use ``{seconds}``."""
+
+    stuck: str
+    slow: str
+    busy: str
+
+
+#: What is said of libvirt.
+OF_LIBVIRT = Words(
+    stuck=N_("The VM's QEMU does not answer libvirt; an earlier request still waits for it."),
+    slow=N_("libvirt did not answer within {seconds} s."),
+    busy=N_("libvirt is too busy: nothing was free for {seconds} s."),
+)
+
+
 class Bounded:
     """A pool of threads for calls that may hang."""
 
-    def __init__(self, name: str, *, size: int, cap: int) -> None:
+    def __init__(self, name: str, *, size: int, cap: int, words: Words = OF_LIBVIRT) -> None:
         """``size`` threads that work, and at most ``cap`` when some of them hang."""
         self._name = name
+        self._words = words
         self._size = size
         self._cap = cap
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -71,7 +88,7 @@ class Bounded:
             TooSlow: this one is, now.
         """
         if key is not None and key in self._stuck:
-            raise Stuck(N_("The VM's QEMU does not answer libvirt; an earlier request still waits for it."))
+            raise Stuck(self._words.stuck)
         job = _Job(key, function, arguments)
         with self._guard:
             working = self._threads - self._hanging
@@ -92,12 +109,12 @@ class Bounded:
             if job.finished:
                 return
             if job.future.cancel():
-                raise TooSlow(N_("libvirt is too busy: nothing was free for {seconds} s."), seconds=int(limit))
+                raise TooSlow(self._words.busy, seconds=int(limit))
             job.abandoned = True
             self._hanging += 1
             if job.key is not None:
                 self._stuck[job.key] = self._stuck.get(job.key, 0) + 1
-        raise TooSlow(N_("libvirt did not answer within {seconds} s."), seconds=int(limit))
+        raise TooSlow(self._words.slow, seconds=int(limit))
 
     def _work(self) -> None:
         while True:

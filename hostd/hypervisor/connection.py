@@ -19,7 +19,7 @@ import libvirt
 
 from core.errors import HypervisorUnavailable
 from hostd import intervals
-from hostd.hypervisor.bounded import Bounded
+from hostd.hypervisor.bounded import OF_LIBVIRT, Bounded, Words
 from hostd.hypervisor.errors import TooSlow, translate
 from hostd.log import Throttled, fields
 
@@ -50,13 +50,14 @@ def _ensure_event_loop() -> None:
 class Connection:
     """The connection to libvirtd: one for its events, and one for each thread of the pool that makes calls."""
 
-    def __init__(self, url: str, *, name: str = "libvirt", size: int = 8) -> None:
+    def __init__(self, url: str, *, name: str = "libvirt", size: int = 8, words: Words = OF_LIBVIRT) -> None:
         """Prepare; :meth:`start` begins to connect.
 
         Args:
             url: libvirt's connection URI.
             name: what its threads are called.
             size: how many calls may run at the same time.
+            words: what is said of calls that hang.
         """
         self.url = url
         self._name = name
@@ -64,7 +65,7 @@ class Connection:
         # of the parent through the sockets they share.
         self._own: dict[int, tuple[int, libvirt.virConnect]] = {}
         self._generation = 0
-        self._calls = Bounded(name, size=size, cap=size * 3)
+        self._calls = Bounded(name, size=size, cap=size * 3, words=words)
         self._guard = threading.Lock()
         self._connection: libvirt.virConnect | None = None
         self._reason = "not connected yet"

@@ -8,12 +8,12 @@ import libvirt
 
 from hostd import intervals
 from hostd.hypervisor.connection import Connection
-from hostd.hypervisor.errors import Missing
+from hostd.hypervisor.errors import Missing, MissingPool
 
 
 @dataclass(frozen=True)
 class PoolSpace:
-    """What the file system under a pool has, in bytes."""
+    """What the storage of a pool has, in bytes."""
 
     capacity: int
     allocation: int
@@ -26,31 +26,42 @@ class Pools:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def ensure(self, uuid: str, xml: str) -> PoolSpace:
-        """Make the pool active, whatever state it is in, and look at its directory anew."""
+    def ensure(self, uuid: str, xml: str, *, build: bool = False) -> None:
+        """Make the pool active, whatever state it is in; ``build`` makes its directory when that is missing."""
 
-        def work(connection: libvirt.virConnect) -> PoolSpace:
+        def work(connection: libvirt.virConnect) -> None:
+            flags = libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD if build else 0
             try:
                 pool = connection.storagePoolLookupByUUIDString(uuid)
             except libvirt.libvirtError as error:
                 if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
                     raise
-                pool = connection.storagePoolCreateXML(xml, libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD)
+                connection.storagePoolCreateXML(xml, flags)
+                return
             if not pool.isActive():
-                pool.create(libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD)
-            pool.refresh()
-            _state, capacity, allocation, available = pool.info()
+                pool.create(flags)
+
+        self._connection.call(work, limit=intervals.LIBVIRT_LONG, key=uuid)
+
+    def space(self, uuid: str) -> PoolSpace:
+        """What libvirt saw of the storage last."""
+
+        def work(connection: libvirt.virConnect) -> PoolSpace:
+            _state, capacity, allocation, available = connection.storagePoolLookupByUUIDString(uuid).info()
             return PoolSpace(capacity, allocation, available)
 
-        return self._connection.call(work, limit=intervals.LIBVIRT_LONG, key=uuid)
+        return self._connection.call(work, limit=intervals.LIBVIRT_NORMAL, key=uuid)
 
-    def active(self) -> set[str]:
-        """The UUIDs of all active pools."""
-        flags = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-        return self._connection.call(
-            lambda connection: {pool.UUIDString() for pool in connection.listAllStoragePools(flags)},
-            limit=intervals.LIBVIRT_NORMAL,
-        )
+    def is_active(self, uuid: str) -> bool:
+        """Whether the pool is active. Asked of one: listing all waits for any that hangs."""
+        try:
+            return self._connection.call(
+                lambda connection: bool(connection.storagePoolLookupByUUIDString(uuid).isActive()),
+                limit=intervals.LIBVIRT_NORMAL,
+                key=uuid,
+            )
+        except MissingPool:
+            return False
 
     def release(self, uuid: str) -> None:
         """Let libvirt forget the pool; its directory and files stay."""

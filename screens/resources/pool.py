@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from core.i18n import N_
+from core.rules import pools
 from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Target
 
 #: Kinds of pools that can be made, with what people call them.
-KINDS = {"dir": N_("Host directory")}
+KINDS = {pools.DOS: N_("DOS directory"), pools.DIR: N_("Host directory")}
+
+
+def _asks(key: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether the type that is chosen has such a field."""
+
+    def holds(values: Mapping[str, Any]) -> bool:
+        kind = pools.KINDS.get(str(values.get("type")))
+        return kind is not None and (key in kind.asks or f"{key}*" in kind.asks)
+
+    return holds
+
+
 _DESCRIPTION = Field("description", N_("Description"), Kind.MULTILINE, rule="prose")
 
 SPEC = ResourceSpec(
@@ -25,7 +41,10 @@ SPEC = ResourceSpec(
         Column("path", N_("Path"), 24, from_width=120),
         Column("projects", N_("Projects"), 16, Kind.LIST, sort=False, from_width=140, roles=(SYSADM,)),
         Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
-        Column("error", N_("Error"), kind=Kind.MULTILINE, details_only=True),
+        Column("size", N_("Size of the storage"), kind=Kind.SIZE, sort=False, details_only=True),
+        Column("free", N_("Free in the storage"), kind=Kind.SIZE, sort=False, details_only=True),
+        Column("hosts", N_("On hosts"), kind=Kind.MEMBERS, sort=False, details_only=True),
+        Column("error", N_("Error"), kind=Kind.MULTILINE, sort=False, details_only=True),
         Column("vendor", N_("Vendor"), details_only=True),
         Column("product", N_("Product"), details_only=True),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=160),
@@ -33,6 +52,11 @@ SPEC = ResourceSpec(
     ),
     filters=(
         Filter("kind", N_("Type"), Kind.CHOICE, choices=tuple(KINDS.items())),
+        Filter("capacity_from", N_("Capacity from"), Kind.SIZE),
+        Filter("capacity_to", N_("Capacity to"), Kind.SIZE),
+        Filter("since", N_("Since"), Kind.TIME),
+        Filter("until", N_("Until"), Kind.TIME, hint=N_("Before this time.")),
+        Filter("bound", N_("Bound to a host"), Kind.BOOLEAN),
         Filter("host", N_("Host"), Kind.REFERENCE, resource="host"),
     ),
     actions=(
@@ -52,14 +76,17 @@ SPEC = ResourceSpec(
                     positional=True,
                     hint=N_("1 to 64 letters, digits, dots, dashes or underscores."),
                 ),
-                Field("type", N_("Type"), Kind.CHOICE, required=True, default="dir", choices=tuple(KINDS.items())),
-                Field("host", N_("Host"), Kind.REFERENCE, required=True, resource="host"),
+                Field("type", N_("Type"), Kind.CHOICE, required=True, default=pools.DIR, choices=tuple(KINDS.items())),
+                Field("host", N_("Host"), Kind.REFERENCE, required=True, resource="host", when=_asks("host")),
                 Field(
                     "path",
                     N_("Path"),
                     required=True,
                     rule="directory",
-                    hint=N_("An absolute path on that host; it is made when it does not exist."),
+                    hint=N_(
+                        "An absolute path; it is made when it does not exist. A DOS directory is on a file system that"
+                        " all hosts have mounted there."
+                    ),
                 ),
                 Field(
                     "capacity",

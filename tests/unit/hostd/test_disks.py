@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +14,9 @@ from core.libvirt_xml import domain_xml
 from core.specs.instance import parse_instance
 from core.specs.order import DiskOrder, MachineOrder
 from hostd.disks import Disks
+
+#: Images are in no pool.
+NO_POOLS: Any = SimpleNamespace(ready_all=lambda _uuids: None)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +51,7 @@ def test_a_drive_whose_file_may_be_missing_is_empty_then(tmp_path: Path, linked:
     root.mkdir()
     if linked:
         (root / "cd.iso").symlink_to(tmp_path / "secret")
-    ready, overlays = Disks(lambda: tmp_path / "overlays", tmp_path).prepare(order(root, "optional"))
+    ready, overlays = Disks(NO_POOLS, lambda: tmp_path / "overlays", tmp_path).prepare(order(root, "optional"))
     xml = domain_xml(ready, accelerator="tcg", overlays=overlays)
     (drive,) = ElementTree.fromstring(xml).findall("./devices/disk")
     assert (drive.get("device"), drive.find("source")) == ("cdrom", None)
@@ -55,4 +60,4 @@ def test_a_drive_whose_file_may_be_missing_is_empty_then(tmp_path: Path, linked:
 
 def test_a_drive_whose_file_must_be_there_refuses(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="is missing"):
-        Disks(lambda: tmp_path / "overlays", tmp_path).prepare(order(tmp_path, "mandatory"))
+        Disks(NO_POOLS, lambda: tmp_path / "overlays", tmp_path).prepare(order(tmp_path, "mandatory"))

@@ -16,6 +16,7 @@ from core.clock import SystemClock
 from core.coordination import tasks
 from core.errors import HypervisorUnavailable
 from core.model import Pool, TaskState, pool_of_project
+from core.specs.pool import PoolOrder
 from hostd.bus import Bus
 from hostd.executor import Executor
 from hostd.handlers.pools import Upkeep
@@ -53,7 +54,7 @@ class Files:
         self._ask()
         self.names.discard(name)
 
-    def ensure(self, _pool: str, _xml: str) -> None:
+    def ready(self, _pool: PoolOrder) -> None:
         self.known = True
 
 
@@ -87,11 +88,6 @@ def perform(office: Office, files: Files, state: Path) -> None:
         executor._do(task)
 
 
-@pytest.fixture(autouse=True)
-def _no_acl(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hostd.handlers.pools.let_pass", lambda *_a: [])
-
-
 def test_a_file_that_cannot_be_removed_keeps_its_row_until_it_is(office: Office, web: Person, tmp_path: Path) -> None:
     files = Files()
     task = web("volume.add", name="disk", pool="local", capacity=GIB)["task"]
@@ -111,7 +107,7 @@ def test_a_pool_that_is_released_while_it_is_looked_after_does_not_come_back(off
     database, host = office.services.database, rack.host_id(office, "h1")
     released: list[str] = []
 
-    def release_row(_uuid: str, _xml: str) -> None:
+    def release_row(_pool: PoolOrder) -> None:
         def work(session: Session) -> None:
             session.execute(delete(pool_of_project))
             session.execute(delete(Pool).where(Pool.uuid == uuid))
@@ -119,12 +115,26 @@ def test_a_pool_that_is_released_while_it_is_looked_after_does_not_come_back(off
         database.write(work)
 
     office.sysadm("pool.add", name="second", type="dir", host="h1", path="/srv/second", capacity=GIB)
+    rack.settle(office)
     uuid = database.read(lambda s: s.scalars(select(Pool.uuid).where(Pool.name == "second")).one())
-    others = set(database.read(lambda s: s.scalars(select(Pool.uuid).where(Pool.name != "second")).all()))
-    pools: Any = SimpleNamespace(active=lambda: others, ensure=release_row, release=released.append)
+    pools: Any = SimpleNamespace(is_active=lambda pool: pool != uuid)
+    keeper: Any = SimpleNamespace(
+        noted=set, release=released.append, ready=lambda pool: release_row(pool) if pool.uuid == uuid else None
+    )
     connection: Any = SimpleNamespace(up=True, on_change=_ignore)
-    Upkeep(database, lambda: host, connection, pools, Bus(), Path("/nowhere")).look()
+    Upkeep(database, lambda: host, connection, pools, keeper).look()
     assert released == [uuid]
+
+
+def test_what_was_deleted_while_the_host_was_away_is_let_go_of(office: Office, web: Person) -> None:
+    host = rack.host_id(office, "h1")
+    known = office.sysadm("pool.show", pool="local")["uuid"]
+    released: list[str] = []
+    pools: Any = SimpleNamespace(is_active=lambda _pool: True)
+    keeper: Any = SimpleNamespace(noted=lambda: {known, "gone"}, release=released.append, ready=lambda _pool: None)
+    connection: Any = SimpleNamespace(up=True, on_change=_ignore)
+    Upkeep(office.services.database, lambda: host, connection, pools, keeper).look()
+    assert released == ["gone"]
 
 
 def _ignore(_hook: Callable[[bool], None]) -> None:

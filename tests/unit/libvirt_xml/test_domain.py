@@ -19,6 +19,7 @@ from core.libvirt_xml.domain import Domain
 from core.security.sealed import SealedSecret
 from core.specs.instance import BUS_SLOTS, parse_instance
 from core.specs.order import DiskOrder, MachineOrder
+from core.specs.pool import PoolOrder
 
 DATA = Path(__file__).parent / "data"
 SCHEMAS = Path("/usr/share/libvirt/schemas")
@@ -127,7 +128,7 @@ def test_the_smallest_instance_is_a_domain() -> None:
 
 
 def test_pools_and_volumes_are_what_libvirt_expects() -> None:
-    valid(pool_xml(name="local", uuid=UUID, path="/srv/pool", vendor="Acme", product="Box"), "storagepool")
+    valid(pool_xml(PoolOrder(1, UUID, "local", "dir", "/srv/pool", vendor="Acme", product="Box")), "storagepool")
     plain = volume_xml(name="disk1", capacity=1 << 30, volume_format="raw")
     rich = volume_xml(
         name="d",
@@ -192,7 +193,7 @@ def test_every_declared_property_is_exercised() -> None:
         lazy_refcounts=True,
         secret=UUID,
     )
-    pool = pool_xml(name="p", uuid=UUID, path="/p", vendor="v", product="p")
+    pool = pool_xml(PoolOrder(1, UUID, "p", "dir", "/p", vendor="v", product="p"))
     rich, small = (Domain.parse((DATA / name).read_text()) for name in ("rich-domain.xml", "small-domain.xml"))
     seen: dict[type[Node], set[str]] = {}
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from core.errors import AlreadyExists, InUse, InvalidInput, NotFound, PermissionDenied, Refused
+from core.coordination import tasks
+from core.coordination.storage import PoolState, record_pool
+from core.errors import AlreadyExists, EngineError, InUse, InvalidInput, NotFound, PermissionDenied, Refused, from_wire
 from core.model import Pool, Task, TaskState, Volume
+from hostd.succession import Succession
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office
 
@@ -21,6 +27,17 @@ def _add(office: Office, name: str = "local", **more: Any) -> dict[str, Any]:
         "capacity": 3 * GIB,
     }
     return office.sysadm("pool.add", **{**arguments, **more})
+
+
+def _say(office: Office, host: int, error: str, size: int = 0, free: int = 0) -> None:
+    """What a host says of the pool ``local``; an empty error: it is active there."""
+    wire = json.dumps(EngineError(error).to_wire()) if error else ""
+
+    def work(session: Session) -> None:
+        pool = session.scalars(select(Pool.id).where(Pool.name == "local")).one()
+        record_pool(session, pool, host, PoolState(wire, size, free), office.services.clock.now())
+
+    office.services.database.write(work)
 
 
 def test_a_new_pool_is_made_by_its_host_and_given_to_projects(office: Office) -> None:
@@ -64,7 +81,8 @@ def test_a_project_sees_the_pools_given_to_it_and_no_other_names(office: Office)
         ("name", "two words"),
         ("name", "../up"),
         ("name", "网"),
-        ("type", "iscsi"),
+        ("type", "nosuch"),
+        ("host", ""),
         ("path", "relative/path"),
         ("path", "/srv/../etc"),
         ("path", "/etc/dosvm"),
@@ -135,12 +153,14 @@ def test_the_state_is_that_of_the_task_then_the_host_then_the_pool(office: Offic
     assert state() == "creating"
     office.services.database.write(lambda s: s.query(Task).update({"state": TaskState.DONE.value}))
     assert state() == "active"
-    office.services.database.write(lambda s: s.query(Pool).update({"error": "disk full"}))
+    _say(office, host, "the directory is gone")
     assert state() == "failed"
+    (error,) = office.sysadm("pool.show", pool="local")["error"]
+    assert from_wire(error).text() == "h1: the directory is gone"
     cloud.change(host, state="down")
     assert state() == "down"
     del cloud.views[host]
-    office.services.database.write(lambda s: s.query(Pool).update({"error": ""}))
+    _say(office, host, "")
     assert state() == "unknown"
 
 
@@ -184,3 +204,97 @@ def test_a_pool_goes_when_it_is_empty(office: Office) -> None:
     task = office.services.database.read(lambda s: s.query(Task).filter_by(uuid=answer["task"]).one())
     assert (task.kind, task.target) == ("pool.release", pool.uuid)
     assert office.sysadm("pool.show", pool="local")["state"] == "deleting"
+
+
+def _shared(office: Office, **more: Any) -> dict[str, Any]:
+    return office.sysadm(
+        "pool.add", **{"name": "local", "type": "dos", "path": "/dpfs/vm", "capacity": 3 * GIB, **more}
+    )
+
+
+def test_a_pool_that_all_hosts_reach_is_bound_to_none(office: Office, cloud: StillCloud) -> None:
+    first, second = office.host("h1"), office.host("h2")
+    cloud.change(first, state="down")
+    answer = _shared(office)
+    task = office.services.database.read(lambda s: s.query(Task).one())
+    assert (task.uuid, task.kind, task.host_id) == (answer["task"], "pool.activate", second)
+    row = office.sysadm("pool.show", pool="local")
+    assert (row["host"], row["hosts"], row["type"]) == ("", [], "dos")
+    with pytest.raises(InvalidInput) as refused:
+        _shared(office, name="bound", path="/dpfs/other", host="h2")
+    assert refused.value.field == "host"
+    with pytest.raises(InvalidInput, match="overlaps"):
+        _add(office, "below", host="h2", path="/dpfs/vm/below")
+    cloud.change(second, state="down")
+    with pytest.raises(Refused, match="No host is up"):
+        _shared(office, name="later", path="/dpfs/later")
+
+
+def test_what_every_host_can_do_is_done_where_the_pool_works(office: Office, cloud: StillCloud) -> None:
+    """Best where it is active, then where nobody tried, last where it failed."""
+    hosts = [office.host(name) for name in ("h1", "h2", "h3")]
+    _shared(office)
+    office.services.database.write(lambda s: s.query(Task).update({"state": TaskState.DONE.value}))
+
+    def worker(name: str) -> int:
+        task = office.sysadm("volume.add", name=name, pool="local", capacity=GIB // 8, format="raw")["task"]
+        return int(office.services.database.read(lambda s: s.query(Task).filter_by(uuid=task).one()).host_id)
+
+    _say(office, hosts[0], "not mounted")
+    assert worker("one") == hosts[1]
+    _say(office, hosts[2], "")
+    assert worker("two") == hosts[2]
+    cloud.change(hosts[2], state="down")
+    assert worker("three") == hosts[1]
+    cloud.change(hosts[1], state="down")
+    assert worker("four") == hosts[0]
+    shown = office.sysadm("pool.show", pool="local")
+    assert shown["hosts"] == [{"name": "h1", "state": "failed"}, {"name": "h3", "state": "down"}]
+    assert shown["state"] == "failed"
+
+
+def test_what_a_host_that_died_was_doing_is_done_by_another(office: Office, cloud: StillCloud) -> None:
+    first, second = office.host("h1"), office.host("h2")
+    _shared(office)
+    office.services.database.write(lambda s: s.query(Task).update({"state": TaskState.DONE.value}))
+    _add(office, "own")
+    office.services.database.write(lambda s: s.query(Task).update({"state": TaskState.DONE.value}))
+    _say(office, first, "")
+    shared = office.sysadm("volume.add", name="a", pool="local", capacity=GIB, format="raw")["task"]
+    bound = office.sysadm("volume.add", name="b", pool="own", capacity=GIB, format="raw")["task"]
+    claimed = office.services.database.write(lambda s: tasks.take(s, first, "boot", office.services.clock.now()))
+    assert len(claimed) == 2
+
+    def worker(task: str) -> tuple[int, str]:
+        row = office.services.database.read(lambda s: s.query(Task).filter_by(uuid=task).one())
+        return row.host_id, row.state
+
+    Succession(office.services).look()
+    assert worker(shared) == (first, "running")
+    cloud.change(first, state="down")
+    Succession(office.services).look()
+    assert worker(shared) == (second, "queued")
+    assert worker(bound) == (first, "running")
+    ours = next(task for task in claimed if task.uuid == shared)
+    assert not office.services.database.read(lambda s: tasks.is_held(s, ours.id, "boot"))
+
+
+def test_the_filters_of_the_manual(office: Office) -> None:
+    office.host("h1")
+    _add(office, "own", capacity=GIB)
+    _shared(office, name="all")
+    assert office.sysadm.names("pool.list", filters={"bound": True}) == ["own"]
+    assert office.sysadm.names("pool.list", filters={"bound": False}) == ["all"]
+    assert office.sysadm.names("pool.list", filters={"capacity_from": 2 * GIB}) == ["all"]
+    assert office.sysadm.names("pool.list", filters={"capacity_to": 2 * GIB}) == ["own"]
+    assert office.sysadm.names("pool.list", filters={"since": "2000-01-01", "until": "2100-01-01"}) == ["all", "own"]
+    assert office.sysadm.names("pool.list", filters={"since": "2100-01-01"}) == []
+
+
+def test_the_space_of_the_storage_itself_is_shown(office: Office) -> None:
+    host = office.host("h1")
+    _add(office)
+    assert office.sysadm("pool.show", pool="local")["free"] is None
+    _say(office, host, "", 10 * GIB, 4 * GIB)
+    row = office.sysadm("pool.show", pool="local")
+    assert (row["size"], row["free"]) == (10 * GIB, 4 * GIB)

@@ -1,0 +1,195 @@
+"""This host's storage pools: made ready when something here needs one, kept so, and let go of.
+
+What this host may have of a pool is noted in a file before it is made: so a pool that was deleted while the host was
+away is let go of when it is back. All that touches storage is bounded in time, and held against that pool only.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TypeVar
+
+from core.clock import Clock
+from core.coordination import storage
+from core.coordination.storage import PoolState
+from core.database import Database
+from core.errors import DosvmError, EngineError, HypervisorUnavailable
+from core.i18n import N_
+from core.libvirt_xml.storage import pool_xml
+from core.rules.pools import DIR, DOS
+from core.specs.pool import PoolOrder
+from hostd import intervals, shared
+from hostd.access import let_pass
+from hostd.bus import Bus
+from hostd.hypervisor.bounded import Bounded, Words
+from hostd.hypervisor.errors import Stuck, TooSlow
+from hostd.hypervisor.pools import Pools
+from hostd.log import fields
+
+logger = logging.getLogger("hostd.pools")
+
+T = TypeVar("T")
+
+#: What is said of storage that does not answer.
+SILENT = Words(
+    stuck=N_("The storage does not answer; an earlier request still waits for it."),
+    slow=N_("The storage did not answer within {seconds} s."),
+    busy=N_("Too many requests wait for storage: nothing was free for {seconds} s."),
+)
+
+
+class Keeper:
+    """Makes pools ready on this host, and says how they are."""
+
+    def __init__(
+        self, database: Database, clock: Clock, host_id: Callable[[], int | None], pools: Pools, bus: Bus, state: Path
+    ) -> None:
+        """``state`` is hostd's own directory."""
+        self._database = database
+        self._clock = clock
+        self._host_id = host_id
+        self._pools = pools
+        self._bus = bus
+        self._access = state / "access.log"
+        self._notes = state / "pools"
+        self._files = Bounded("files", size=4, cap=64, words=SILENT)
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+
+    def close(self) -> None:
+        """Let the threads that wait for nothing end."""
+        self._files.close()
+
+    def touch(self, pool: str, look: Callable[[], T], *, limit: float = intervals.STORAGE) -> T:
+        """Run what looks at or changes files of a pool (its UUID), for ``limit`` seconds at most.
+
+        Raises:
+            Stuck, TooSlow: the storage does not answer.
+        """
+        return self._files.call(look, limit=limit, key=pool)
+
+    def ready(self, pool: PoolOrder, *, first: bool = False) -> None:
+        """Make a pool usable here, whatever state it is in, and tell everybody how that went.
+
+        Args:
+            pool: which.
+            first: it is being made: its storage is marked as its own.
+
+        Raises:
+            DosvmError: it cannot be used; says why.
+        """
+        try:
+            with self._lock(pool.uuid):
+                state = self._make_ready(pool, first)
+        except HypervisorUnavailable:
+            raise  # that says nothing of the pool
+        except DosvmError as error:
+            self.say(pool, PoolState(error=json.dumps(error.to_wire(), ensure_ascii=False, default=str)))
+            raise
+        self.say(pool, state)
+
+    def ready_all(self, uuids: Collection[str]) -> None:
+        """As :meth:`ready`, of several pools by UUID.
+
+        Raises:
+            DosvmError: one cannot be used.
+        """
+        if uuids:
+            for pool in self._database.read(lambda session: storage.load_pools(session, uuids)):
+                self.ready(pool)
+
+    def _lock(self, uuid: str) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(uuid, threading.Lock())
+
+    def _make_ready(self, pool: PoolOrder, first: bool) -> PoolState:
+        self._note(pool)
+        self._reach(pool, first)
+        self._pools.ensure(pool.uuid, pool_xml(pool), build=pool.kind == DIR)
+        if not pool.what.files:
+            space = self._pools.space(pool.uuid)
+            return PoolState(size=space.capacity, free=space.available)
+        self._on_files(pool, lambda: let_pass(Path(pool.path), self._access))
+        return self._on_files(pool, lambda: _space(pool.path))
+
+    def _on_files(self, pool: PoolOrder, look: Callable[[], T]) -> T:
+        try:
+            return self.touch(pool.uuid, look)
+        except (Stuck, TooSlow) as error:
+            raise EngineError(
+                N_("The storage of pool {name} does not answer: {path}."),
+                remedy=N_("Look whether its server and the network are up."),
+                name=pool.name,
+                path=pool.path,
+            ) from error
+        except OSError as error:
+            raise EngineError(
+                N_("{path} of storage pool {name} cannot be used: {reason}."),
+                path=pool.path,
+                name=pool.name,
+                reason=error.strerror or str(error),
+            ) from error
+
+    def _reach(self, pool: PoolOrder, first: bool) -> None:
+        """What a kind of pool needs on this host before libvirt can have it."""
+        if pool.kind == DOS:
+            self._on_files(pool, lambda: shared.check(pool, mark=first))
+
+    def say(self, pool: PoolOrder, state: PoolState) -> None:
+        """Write how a pool is here."""
+        host_id = self._host_id()
+        if host_id is None:
+            return
+        now = self._clock.now()
+        try:
+            news = self._database.write(lambda s: storage.record_pool(s, pool.id, host_id, state, now))
+        except DosvmError as error:
+            logger.warning("cannot write how a pool is %s", fields(pool=pool.name, reason=error.text()))
+            return
+        if news:
+            self._bus.changed({"pool"})
+
+    # -- letting go
+
+    def _note(self, pool: PoolOrder) -> None:
+        note = self._notes / pool.uuid
+        if not note.exists():
+            self._notes.mkdir(parents=True, exist_ok=True)
+            note.write_text(json.dumps({"kind": pool.kind, "path": pool.path}), encoding="utf-8")
+
+    def noted(self) -> set[str]:
+        """The UUIDs of the pools that this host may have something of."""
+        return {note.name for note in self._notes.iterdir()} if self._notes.exists() else set()
+
+    def release(self, uuid: str, *, pool: PoolOrder | None = None) -> None:
+        """Let go of a pool here; its volumes stay.
+
+        Args:
+            uuid: which.
+            pool: what it was, when it is being deleted: its storage is given free for others.
+
+        Raises:
+            DosvmError: that cannot be done now.
+        """
+        with self._lock(uuid):
+            if pool is not None and pool.kind == DOS:
+                self._free(pool)
+            self._pools.release(uuid)
+            (self._notes / uuid).unlink(missing_ok=True)
+
+    def _free(self, pool: PoolOrder) -> None:
+        try:
+            self._on_files(pool, lambda: shared.unmark(pool))
+        except DosvmError as error:
+            # It cannot be reached: whoever makes a pool there again is told of the mark.
+            logger.warning("the mark of a pool stays %s", fields(pool=pool.name, reason=error.text()))
+
+
+def _space(path: str) -> PoolState:
+    found = os.statvfs(path)
+    return PoolState(size=found.f_blocks * found.f_frsize, free=found.f_bavail * found.f_frsize)

@@ -1,0 +1,123 @@
+"""Whether a directory is the one that all hosts share, and not an empty one that has its name.
+
+The first host that has a pool leaves a mark with the pool's UUID in the directory. On every other host that mark is
+the proof that it is the same directory: a mount point on which nothing is mounted has none.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from core.errors import Refused
+from core.i18n import N_
+from core.specs.pool import PoolOrder
+
+#: The file with the mark; no volume has a name that begins with a dot.
+MARK = ".dosvm-pool"
+#: File systems that no two hosts share, whatever is mounted there.
+_LOCAL = {"tmpfs", "ramfs", "devtmpfs", "proc", "sysfs", "overlay", "squashfs", "iso9660", "cgroup", "cgroup2"}
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+def mount_of(path: str, mounts: str) -> tuple[str, str, str]:
+    """The mount point that a path is on, its type and its source, by the text of ``/proc/self/mountinfo``.
+
+    Of several mounts at one place the last one counts.
+    """
+    best = ("", "", "")
+    for line in mounts.splitlines():
+        before, _dash, after = line.partition(" - ")
+        words, kinds = before.split(" "), after.split(" ")
+        if len(words) < 5 or len(kinds) < 2:
+            continue
+        place = _plain(words[4])
+        if (path + "/").startswith(place.rstrip("/") + "/") and len(place) >= len(best[0]):
+            best = (place, kinds[0], _plain(kinds[1]))
+    return best
+
+
+def mounted(path: str) -> tuple[str, str, str]:
+    """As :func:`mount_of`, on this host now."""
+    return mount_of(path, _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape"))
+
+
+def _plain(text: str) -> str:
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, character)
+    return text
+
+
+def check(pool: PoolOrder, *, mark: bool) -> None:
+    """Refuse a directory that is not on a shared file system, or not the one of this pool.
+
+    Args:
+        pool: whose ``path`` it is.
+        mark: the pool is being made: the directory is made and marked.
+
+    Raises:
+        Refused: it is not; says what is there.
+        OSError: it cannot be looked at.
+    """
+    place, kind, _source = mounted(os.path.realpath(pool.path))
+    if place in ("", "/") or kind in _LOCAL:
+        raise Refused(
+            N_("{path} is not on a file system that hosts share: it is on {kind}, mounted at {place}."),
+            remedy=N_("Mount the shared file system there."),
+            field="path",
+            path=pool.path,
+            kind=kind,
+            place=place or "/",
+        )
+    if mark:
+        Path(pool.path).mkdir(parents=True, exist_ok=True)
+    check_mark(pool, mark=mark)
+
+
+def check_mark(pool: PoolOrder, *, mark: bool) -> None:
+    """Refuse a directory that is not the one of this pool; as :func:`check`, whatever file system it is on."""
+    file = Path(pool.path) / MARK
+    found = _read(file)
+    if not found and mark:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        try:
+            os.write(descriptor, f"{pool.uuid}\n".encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        found = pool.uuid
+    if not found:
+        raise Refused(
+            N_("{path} on this host is not the directory of storage pool {name}: the file {mark} is not in it."),
+            remedy=N_("Look whether the shared file system is mounted there."),
+            path=pool.path,
+            name=pool.name,
+            mark=MARK,
+        )
+    if found != pool.uuid:
+        raise Refused(
+            N_("{path} belongs to another storage pool, {uuid}."),
+            remedy=N_("If there is no such pool any more, remove the file {mark} in it."),
+            field="path",
+            path=pool.path,
+            uuid=found,
+            mark=MARK,
+        )
+
+
+def unmark(pool: PoolOrder) -> None:
+    """Take the mark away, if it is this pool's."""
+    file = Path(pool.path) / MARK
+    if _read(file) == pool.uuid:
+        file.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> str:
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return ""
+    try:
+        return os.read(descriptor, 64).decode("ascii", "replace").strip()
+    finally:
+        os.close(descriptor)
