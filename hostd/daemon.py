@@ -141,7 +141,9 @@ class Daemon:
         )
         self.secrets, self.targets = Secrets(self.connection, vault), Targets()
         pools, volumes = Pools(self.storage), Volumes(self.storage)
-        self.keeper = Keeper(self.database, clock, lambda: self.heartbeat.host_id, pools, self.bus, settings.state)
+        self.keeper = Keeper(
+            self.database, clock, lambda: self.heartbeat.host_id, pools, self.secrets, self.bus, settings.state
+        )
         disks = Disks(self.keeper, lambda: self.settler.temporary, settings.state)
         self.machines = Machines(
             self.database,

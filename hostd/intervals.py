@@ -18,6 +18,8 @@ WATCH_MOST = 30.0
 POOLS = 60.0
 #: Looking at the files of a pool; what takes longer is said not to answer.
 STORAGE = 10.0
+#: A server of storage takes up within this time, or is said not to answer.
+STORAGE_SERVER = 5.0
 #: Tasks of hosts that are down, which another host can do as well, are looked for.
 SUCCESSION = 5.0
 #: A port or a directory that could not be used is tried again.

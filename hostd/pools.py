@@ -18,17 +18,19 @@ from core.clock import Clock
 from core.coordination import storage
 from core.coordination.storage import PoolState
 from core.database import Database
-from core.errors import DosvmError, EngineError, HypervisorUnavailable
+from core.errors import DosvmError, EngineError, HypervisorUnavailable, Refused
 from core.i18n import N_
 from core.libvirt_xml.storage import pool_xml
-from core.rules.pools import DIR, DOS
+from core.rules.names import is_uuid
+from core.rules.pools import DIR, DOS, ISCSI, NETFS
 from core.specs.pool import PoolOrder
-from hostd import intervals, shared
+from hostd import intervals, netfs, shared
 from hostd.access import let_pass
 from hostd.bus import Bus
 from hostd.hypervisor.bounded import Bounded, Words
 from hostd.hypervisor.errors import Stuck, TooSlow
 from hostd.hypervisor.pools import Pools
+from hostd.hypervisor.secrets import Secrets
 from hostd.log import fields
 
 logger = logging.getLogger("hostd.pools")
@@ -47,13 +49,21 @@ class Keeper:
     """Makes pools ready on this host, and says how they are."""
 
     def __init__(
-        self, database: Database, clock: Clock, host_id: Callable[[], int | None], pools: Pools, bus: Bus, state: Path
+        self,
+        database: Database,
+        clock: Clock,
+        host_id: Callable[[], int | None],
+        pools: Pools,
+        secrets: Secrets,
+        bus: Bus,
+        state: Path,
     ) -> None:
         """``state`` is hostd's own directory."""
         self._database = database
         self._clock = clock
         self._host_id = host_id
         self._pools = pools
+        self._secrets = secrets
         self._bus = bus
         self._access = state / "access.log"
         self._notes = state / "pools"
@@ -109,8 +119,16 @@ class Keeper:
 
     def _make_ready(self, pool: PoolOrder, first: bool) -> PoolState:
         self._note(pool)
-        self._reach(pool, first)
-        self._pools.ensure(pool.uuid, pool_xml(pool), build=pool.kind == DIR)
+        if pool.kind == NETFS:
+            self._mount(pool)
+        elif pool.kind == ISCSI:
+            self._log_in(pool)
+        else:
+            if pool.kind == DOS:
+                self._on_files(pool, lambda: shared.check(pool, mark=first))
+            self._pools.ensure(pool.uuid, pool_xml(pool), build=pool.kind == DIR)
+        if pool.kind == NETFS:
+            self._proven(pool, first)
         if not pool.what.files:
             space = self._pools.space(pool.uuid)
             return PoolState(size=space.capacity, free=space.available)
@@ -135,10 +153,39 @@ class Keeper:
                 reason=error.strerror or str(error),
             ) from error
 
-    def _reach(self, pool: PoolOrder, first: bool) -> None:
-        """What a kind of pool needs on this host before libvirt can have it."""
-        if pool.kind == DOS:
-            self._on_files(pool, lambda: shared.check(pool, mark=first))
+    def _mount(self, pool: PoolOrder) -> None:
+        """Let libvirt mount a network file system, unless it is."""
+        if self._on_files(pool, lambda: netfs.in_place(pool)) and self._pools.is_active(pool.uuid):
+            return
+        known = self._reached(pool)
+        self._on_files(pool, lambda: netfs.check_place(known))
+        password = self._secrets.open(pool.secret) if pool.secret is not None else ""
+        with netfs.options(known, password, self._notes) as options:
+            self._ensure(known, pool_xml(known, options=options), build=True)
+
+    def _log_in(self, pool: PoolOrder) -> None:
+        """Let libvirt log in at a target, unless it is."""
+        if not self._pools.is_active(pool.uuid):
+            known = self._reached(pool)
+            with self._secrets.lent(pool.secret):
+                self._ensure(known, pool_xml(known))
+
+    def _reached(self, pool: PoolOrder) -> PoolOrder:
+        return self.touch(pool.uuid, lambda: netfs.reached(pool), limit=4 * intervals.STORAGE_SERVER)
+
+    def _ensure(self, pool: PoolOrder, xml: str, *, build: bool = False) -> None:
+        try:
+            self._pools.ensure(pool.uuid, xml, build=build)
+        except DosvmError as error:
+            raise netfs.explained(pool, error) from error
+
+    def _proven(self, pool: PoolOrder, first: bool) -> None:
+        """Whether what was mounted is the pool's own; what is not, is let go of."""
+        try:
+            self._on_files(pool, lambda: shared.check_mark(pool, mark=first))
+        except Refused:
+            self._pools.release(pool.uuid)
+            raise
 
     def say(self, pool: PoolOrder, state: PoolState) -> None:
         """Write how a pool is here."""
@@ -164,7 +211,7 @@ class Keeper:
 
     def noted(self) -> set[str]:
         """The UUIDs of the pools that this host may have something of."""
-        return {note.name for note in self._notes.iterdir()} if self._notes.exists() else set()
+        return {note.name for note in self._notes.iterdir() if is_uuid(note.name)} if self._notes.exists() else set()
 
     def release(self, uuid: str, *, pool: PoolOrder | None = None) -> None:
         """Let go of a pool here; its volumes stay.
@@ -177,7 +224,7 @@ class Keeper:
             DosvmError: that cannot be done now.
         """
         with self._lock(uuid):
-            if pool is not None and pool.kind == DOS:
+            if pool is not None and pool.kind in (DOS, NETFS):
                 self._free(pool)
             self._pools.release(uuid)
             (self._notes / uuid).unlink(missing_ok=True)

@@ -26,6 +26,7 @@ from core.rules.names import (
     prose,
 )
 from core.rules.parameters import problems
+from core.rules.pools import server
 from core.rules.secrets import secret_value, usage
 from core.rules.sizes import size
 
@@ -47,6 +48,7 @@ RULES: dict[str, Rule] = {
     "phone": phone,
     "prose": prose,
     "secret_value": secret_value,
+    "server": server,
     "size": size,
     "usage": usage,
 }

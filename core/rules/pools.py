@@ -11,6 +11,8 @@ from core.i18n import N_
 from core.rules.names import directory, printable
 
 DOS, NETFS, ISCSI, DIR, DISK, LOGICAL = "dos", "netfs", "iscsi", "dir", "disk", "logical"
+#: Formats of network file systems.
+AUTO, NFS, CIFS, GLUSTERFS = "auto", "nfs", "cifs", "glusterfs"
 
 
 class PoolKind(NamedTuple):
@@ -35,19 +37,38 @@ class PoolKind(NamedTuple):
 
 KINDS: dict[str, PoolKind] = {
     DOS: PoolKind("dir", bound=False, files=True, asks=("path*",)),
+    NETFS: PoolKind(
+        "netfs",
+        bound=False,
+        files=True,
+        formats=(AUTO, NFS, CIFS, GLUSTERFS),
+        asks=("server*", "port", "format", "source*", "path*", "account", "secret"),
+    ),
+    ISCSI: PoolKind(
+        "iscsi",
+        bound=False,
+        files=False,
+        path="/dev/disk/by-path",
+        asks=("server*", "port", "source*", "account", "secret"),
+    ),
     DIR: PoolKind("dir", bound=True, files=True, asks=("host*", "path*")),
+    DISK: PoolKind(
+        "disk", bound=True, files=False, formats=("dos", "gpt"), path="/dev", asks=("host*", "format", "source*")
+    ),
+    LOGICAL: PoolKind("logical", bound=True, files=False, formats=("lvm2",), asks=("host*", "path*", "devices")),
 }
+#: Kinds that are offered: what is known of the others is not enough yet to run VMs from them.
+OFFERED = (DOS, NETFS, DIR)
+
+#: Where servers of each format answer, in the order in which they are looked for.
+PORTS = {NFS: 2049, GLUSTERFS: 24007, CIFS: 445}
+ISCSI_PORT = 3260
 
 #: What bounds what stands in a task or on a screen.
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*\.?")
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,222}")
 _SHARE = re.compile(r"[^/\\,:*?\"<>|]{1,80}(/[^/\\,:*?\"<>|]+)*")
 _DEVICE = re.compile(r"/dev/[A-Za-z0-9][A-Za-z0-9._:+-]*(/[A-Za-z0-9][A-Za-z0-9._:+@-]*)*")
-
-
-def is_bound(kind: str) -> bool:
-    """Whether pools of this kind are on one host."""
-    return KINDS[kind].bound
 
 
 def server(value: str) -> None:
@@ -102,3 +123,15 @@ def target_path(kind: str, value: str) -> None:
         volume_group(value)
     elif not KINDS[kind].path:
         directory(value)
+
+
+def source(kind: str, volume_format: str, value: str) -> None:
+    """What a pool is made of: an export or share, a target, or a device."""
+    if kind == ISCSI:
+        target(value)
+    elif kind == DISK:
+        device(value)
+    elif volume_format == NFS or (volume_format == AUTO and value.startswith("/")):
+        export(value)
+    else:
+        share(value)

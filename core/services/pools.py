@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, func, or_, select
 
@@ -21,10 +21,12 @@ from core.model import (
     PoolOnHost,
     Project,
     ProjectGroup,
+    Secret,
     Volume,
     pool_of_project,
 )
 from core.rules import names, pools
+from core.rules.secrets import CIFS, ISCSI
 from core.services.editing import edit, unused
 from core.services.fields import SIZE_MAX, in_range, ruled
 from core.services.listing import Query, answer, iso, listing, moment
@@ -48,14 +50,19 @@ _RELEASING = worked_on(Pool, "pool.release")
 
 
 def _statement() -> Select[Any]:
-    return select(
-        Pool,
-        Host.name.label("host"),
-        _USED.label("used"),
-        _VOLUMES.label("volumes"),
-        _ACTIVATING.label("activating"),
-        _RELEASING.label("releasing"),
-    ).outerjoin(Host, Host.id == Pool.host_id)
+    return (
+        select(
+            Pool,
+            Host.name.label("host"),
+            Secret.name.label("secret"),
+            _USED.label("used"),
+            _VOLUMES.label("volumes"),
+            _ACTIVATING.label("activating"),
+            _RELEASING.label("releasing"),
+        )
+        .outerjoin(Host, Host.id == Pool.host_id)
+        .outerjoin(Secret, Secret.id == Pool.secret_id)
+    )
 
 
 #: A host that has a pool: ``state`` is active, failed or down.
@@ -145,6 +152,13 @@ def _rows(call: Call, found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
             "host": row.host or "",
             "hosts": [{"name": one["name"], "state": one["state"]} for one in hosts[row.Pool.id]],
             "path": row.Pool.path,
+            "format": row.Pool.format,
+            "server": row.Pool.server,
+            "port": row.Pool.port or None,
+            "source": row.Pool.source,
+            "devices": row.Pool.devices.splitlines(),
+            "account": row.Pool.account,
+            "secret": (row.secret or "") if call.actor.is_sysadm else "",
             "projects": projects[row.Pool.id],
             "description": row.Pool.description,
             "vendor": row.Pool.vendor,
@@ -202,7 +216,8 @@ def _show(call: Call, pool: Pool) -> dict[str, Any]:
 def show(call: Call, *, pool: str) -> Answer:
     """One pool, with the XML that libvirt knows it by under ``xml``."""
     found = find(call, Pool, pool, field="pool")
-    return {**_show(call, found), "xml": pool_xml(pool_order(found))}
+    key = call.session.get(Secret, found.secret_id) if found.secret_id is not None else None
+    return {**_show(call, found), "xml": pool_xml(pool_order(found, key))}
 
 
 @operation("pool.add", roles=SYSTEM_ADMIN, action=N_("Add"), target="name")
@@ -214,20 +229,33 @@ def add(
     capacity: int,
     host: str = "",
     path: str = "",
+    format: str = "",  # noqa: A002
+    server: str = "",
+    port: int | None = None,
+    source: str = "",
+    devices: list[str] | None = None,
+    account: str = "",
+    secret: str = "",
     description: str = "",
     vendor: str = "",
     product: str = "",
     projects: list[str] | None = None,
 ) -> Answer:
-    """Make a pool, on a host or for all hosts; a directory is made there when it is not there yet."""
+    """Make a pool, on a host or for all hosts; which of the arguments it has, its type says.
+
+    A directory is made on its hosts when it is not there yet; what a server or a device offers must be there.
+    """
     where = find(call, Host, host, field="host") if host else None
     users = find_all(call, Project, projects, field="projects") or []
+    key = find(call, Secret, secret, field="secret") if secret else None
+    origin = Origin(format, server, port or 0, source, tuple(devices or ()), account, key)
     _pool, done = create(
         call,
         name=name,
         kind=type,
         host=where,
         path=path,
+        origin=origin,
         capacity=capacity,
         description=description,
         vendor=vendor,
@@ -235,6 +263,33 @@ def add(
         projects=users,
     )
     return done
+
+
+class Origin(NamedTuple):
+    """Where the storage of a pool is; see :class:`core.model.Pool`."""
+
+    format: str = ""
+    server: str = ""
+    port: int = 0
+    source: str = ""
+    devices: tuple[str, ...] = ()
+    account: str = ""
+    secret: Secret | None = None
+
+    def given(self) -> dict[str, Any]:
+        """By the arguments of ``pool.add``."""
+        return {
+            "format": self.format,
+            "server": self.server,
+            "port": self.port,
+            "source": self.source,
+            "devices": self.devices,
+            "account": self.account,
+            "secret": self.secret,
+        }
+
+
+_NOWHERE = Origin()
 
 
 def create(
@@ -245,6 +300,7 @@ def create(
     path: str,
     capacity: int,
     kind: str = pools.DIR,
+    origin: Origin = _NOWHERE,
     description: str = "",
     vendor: str = "",
     product: str = "",
@@ -261,21 +317,31 @@ def create(
         Refused: the host is down.
     """
     ruled("name", names.identifier, name)
-    if kind not in pools.KINDS:
-        raise InvalidInput(N_("A storage pool is one of: {kinds}."), field="type", kinds=", ".join(pools.KINDS))
-    _asked_for(kind, {"host": host, "path": path})
+    if kind not in pools.OFFERED:
+        raise InvalidInput(N_("A storage pool is one of: {kinds}."), field="type", kinds=", ".join(pools.OFFERED))
+    _asked_for(kind, {"host": host, "path": path, **origin.given()})
+    path = path or pools.KINDS[kind].path
     ruled("path", partial(pools.target_path, kind), path)
+    origin = _ruled(kind, name, path, origin)
     in_range("capacity", capacity, 1, SIZE_MAX)
     ruled("description", names.prose, description)
     ruled("vendor", names.display_name, vendor)
     ruled("product", names.display_name, product)
     unused(call, Pool.name == name, name)
-    clean = _apart(call, path, host)
+    clean = path if pools.KINDS[kind].path else _apart(call, path, host)
+    _own_source(call, kind, host, origin)
     pool = Pool(
         name=name,
         kind=kind,
         host_id=host.id if host is not None else None,
         path=clean,
+        format=origin.format,
+        server=origin.server,
+        port=origin.port,
+        source=origin.source,
+        devices="\n".join(origin.devices),
+        account=origin.account,
+        secret_id=origin.secret.id if origin.secret is not None else None,
         capacity=capacity,
         description=description,
         vendor=vendor,
@@ -287,13 +353,17 @@ def create(
     call.session.flush()
     users = list(projects)
     relink(call, pool_of_project, "pool_id", pool.id, "project_id", set(), {project.id for project in users})
+    if origin.secret is not None:
+        # From here on nobody deletes it; it may have been deleted while this waited for who did.
+        find(call, Secret, origin.secret.uuid, field="secret")
+        call.changed("secret")
     done = order(call, "pool.activate", pool, chosen)
-    bound = {"host": host.name} if host is not None else {}
+    where = {"host": host.name if host is not None else "", "server": origin.server, "source": origin.source}
     call.note(
         name,
         object=pool.uuid,
         type=kind,
-        **bound,
+        **{key: value for key, value in where.items() if value},
         path=clean,
         capacity=capacity,
         projects=[project.name for project in users],
@@ -317,10 +387,73 @@ def _asked_for(kind: str, given: Mapping[str, Any]) -> None:
             )
 
 
+def _ruled(kind: str, name: str, path: str, origin: Origin) -> Origin:
+    """Where the storage is, checked and complete."""
+    formats = pools.KINDS[kind].formats
+    if formats:
+        origin = origin._replace(format=origin.format or formats[0])
+        if origin.format not in formats:
+            raise InvalidInput(N_("{field} is one of: {kinds}."), field="format", kinds=", ".join(formats))
+    if origin.server:
+        ruled("server", pools.server, origin.server)
+    if origin.source:
+        ruled("source", partial(pools.source, kind, origin.format), origin.source)
+    in_range("port", origin.port or None, 1, 65535)
+    for device in origin.devices:
+        ruled("devices", pools.device, device)
+    if kind == pools.LOGICAL and name != path.rsplit("/", 1)[-1]:
+        raise InvalidInput(
+            N_("The name of a logical pool is that of its volume group: the last part of the path."), field="name"
+        )
+    if kind == pools.ISCSI and not origin.port:
+        origin = origin._replace(port=pools.ISCSI_PORT)
+    _ruled_login(kind, origin)
+    return origin
+
+
+def _ruled_login(kind: str, origin: Origin) -> None:
+    """Refuse half of a login, and one that the server has no use for."""
+    if not origin.account and origin.secret is None:
+        return
+    if kind == pools.NETFS and origin.format != pools.CIFS:
+        raise InvalidInput(N_("Only CIFS knows accounts."), field="account" if origin.account else "secret")
+    if not origin.account or origin.secret is None:
+        raise InvalidInput(
+            N_("An account and a secret belong together: give both or neither."),
+            field="secret" if origin.account else "account",
+        )
+    ruled("account", pools.user_name, origin.account)
+    wanted = ISCSI if kind == pools.ISCSI else CIFS
+    if origin.secret.kind != wanted:
+        raise InvalidInput(
+            N_("Secret {name} is for {other}, not for {kind}."),
+            field="secret",
+            name=origin.secret.name,
+            other=origin.secret.kind,
+            kind=wanted,
+        )
+
+
+def _own_source(call: Call, kind: str, host: Host | None, origin: Origin) -> None:
+    """Refuse storage that is another pool's: the same volume would have two names, and two users."""
+    if not origin.source:
+        return
+    same = select(Pool.name).where(Pool.kind == kind, Pool.server == origin.server, Pool.port == origin.port)
+    plain = func.trim(Pool.source, "/") if kind == pools.NETFS else Pool.source
+    same = same.where(plain == (origin.source.strip("/") if kind == pools.NETFS else origin.source))
+    other = call.session.scalar(same.where(Pool.host_id == host.id) if host is not None else same)
+    if other is not None:
+        raise InvalidInput(
+            N_("{source} is that of storage pool {name} already."), field="source", source=origin.source, name=other
+        )
+
+
 def _apart(call: Call, path: str, host: Host | None) -> str:
     """The path without needless slashes; refused where volumes could be taken for something else's files."""
     clean = "/" + "/".join(part for part in path.split("/") if part)
-    others = select(Pool.name, Pool.path).order_by(Pool.name)
+    # Units of storage systems share their directories of devices.
+    fixed = [kind for kind, what in pools.KINDS.items() if what.path]
+    others = select(Pool.name, Pool.path).where(Pool.kind.not_in(fixed)).order_by(Pool.name)
     if host is not None:
         others = others.where(or_(Pool.host_id == host.id, Pool.host_id.is_(None)))
     for other in call.session.execute(others):

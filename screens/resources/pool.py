@@ -10,7 +10,15 @@ from core.rules import pools
 from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Target
 
 #: Kinds of pools that can be made, with what people call them.
-KINDS = {pools.DOS: N_("DOS directory"), pools.DIR: N_("Host directory")}
+KINDS = {
+    pools.DOS: N_("DOS directory"),
+    pools.NETFS: N_("Network file system"),
+    pools.ISCSI: N_("iSCSI"),
+    pools.DIR: N_("Host directory"),
+    pools.DISK: N_("Disk"),
+    pools.LOGICAL: N_("Logical volumes"),
+}
+_OFFERED = tuple((kind, KINDS[kind]) for kind in pools.OFFERED)
 
 
 def _asks(key: str) -> Callable[[Mapping[str, Any]], bool]:
@@ -23,6 +31,14 @@ def _asks(key: str) -> Callable[[Mapping[str, Any]], bool]:
     return holds
 
 
+def _of_server(values: Mapping[str, Any]) -> bool:
+    """Whether the server of the storage that is chosen knows accounts."""
+    return values.get("type") == pools.ISCSI or (
+        values.get("type") == pools.NETFS and values.get("format") == pools.CIFS
+    )
+
+
+_FORMATS = tuple((value, value) for value in pools.KINDS[pools.NETFS].formats)
 _DESCRIPTION = Field("description", N_("Description"), Kind.MULTILINE, rule="prose")
 
 SPEC = ResourceSpec(
@@ -41,6 +57,13 @@ SPEC = ResourceSpec(
         Column("path", N_("Path"), 24, from_width=120),
         Column("projects", N_("Projects"), 16, Kind.LIST, sort=False, from_width=140, roles=(SYSADM,)),
         Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
+        Column("format", N_("Format"), sort=False, details_only=True),
+        Column("server", N_("Server"), sort=False, details_only=True),
+        Column("port", N_("Port"), kind=Kind.INTEGER, sort=False, details_only=True),
+        Column("source", N_("Source path"), sort=False, details_only=True),
+        Column("devices", N_("Devices"), kind=Kind.LIST, sort=False, details_only=True),
+        Column("account", N_("Account"), sort=False, details_only=True),
+        Column("secret", N_("Secret"), sort=False, details_only=True, roles=(SYSADM,)),
         Column("size", N_("Size of the storage"), kind=Kind.SIZE, sort=False, details_only=True),
         Column("free", N_("Free in the storage"), kind=Kind.SIZE, sort=False, details_only=True),
         Column("hosts", N_("On hosts"), kind=Kind.MEMBERS, sort=False, details_only=True),
@@ -51,7 +74,7 @@ SPEC = ResourceSpec(
         Column("xml", N_("XML"), kind=Kind.XML, details_only=True),
     ),
     filters=(
-        Filter("kind", N_("Type"), Kind.CHOICE, choices=tuple(KINDS.items())),
+        Filter("kind", N_("Type"), Kind.CHOICE, choices=_OFFERED),
         Filter("capacity_from", N_("Capacity from"), Kind.SIZE),
         Filter("capacity_to", N_("Capacity to"), Kind.SIZE),
         Filter("since", N_("Since"), Kind.TIME),
@@ -76,16 +99,67 @@ SPEC = ResourceSpec(
                     positional=True,
                     hint=N_("1 to 64 letters, digits, dots, dashes or underscores."),
                 ),
-                Field("type", N_("Type"), Kind.CHOICE, required=True, default=pools.DIR, choices=tuple(KINDS.items())),
+                Field("type", N_("Type"), Kind.CHOICE, required=True, default=pools.DIR, choices=_OFFERED),
                 Field("host", N_("Host"), Kind.REFERENCE, required=True, resource="host", when=_asks("host")),
+                Field(
+                    "server",
+                    N_("Server"),
+                    required=True,
+                    rule="server",
+                    when=_asks("server"),
+                    hint=N_("The host name or IP address of the server of the storage."),
+                ),
+                Field(
+                    "port",
+                    N_("Port"),
+                    Kind.INTEGER,
+                    minimum=1,
+                    maximum=65535,
+                    when=_asks("port"),
+                    hint=N_("Empty: the usual one."),
+                ),
+                Field(
+                    "format",
+                    N_("Format"),
+                    Kind.CHOICE,
+                    choices=_FORMATS,
+                    when=lambda values: values.get("type") == pools.NETFS,
+                    hint=N_("auto finds out what the server speaks."),
+                ),
+                Field(
+                    "source",
+                    N_("Source path"),
+                    required=True,
+                    rule="line",
+                    when=_asks("source"),
+                    hint=N_(
+                        "What the server offers: an exported directory (NFS), a share (CIFS), a volume (GlusterFS)."
+                    ),
+                ),
+                Field(
+                    "account",
+                    N_("Account"),
+                    rule="line",
+                    when=_of_server,
+                    hint=N_("Who logs in at the server; empty when it asks nobody."),
+                ),
+                Field(
+                    "secret",
+                    N_("Secret"),
+                    Kind.REFERENCE,
+                    resource="secret",
+                    when=_of_server,
+                    hint=N_("Holds the password of that account."),
+                ),
                 Field(
                     "path",
                     N_("Path"),
                     required=True,
-                    rule="directory",
+                    rule="line",
+                    when=_asks("path"),
                     hint=N_(
                         "An absolute path; it is made when it does not exist. A DOS directory is on a file system that"
-                        " all hosts have mounted there."
+                        " all hosts have mounted there; a network file system is mounted there by DOSVM."
                     ),
                 ),
                 Field(
