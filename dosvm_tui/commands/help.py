@@ -93,7 +93,7 @@ def _field_text(field: Field) -> str:
     if field.unit:
         parts.append(f"[{field.unit}]")
     if field.required:
-        parts.append(_(N_("(needed)")))
+        parts.append(_(N_("(needed)")) if field.when is None else _(N_("(needed where it applies)")))
     if field.hint:
         parts = [_(N_("{label}: {hint}")).format(label=" ".join(parts), hint=_(field.hint))]
     if field.default not in (None, "", False) and field.kind is not Kind.ROWS:

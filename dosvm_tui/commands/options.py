@@ -69,13 +69,18 @@ def values_of(fields: Sequence[Field], words: Words, given: Mapping[str, Any]) -
             result[field.key] = words.flags[name]
         elif name in words.values:
             result[field.key] = _value(field, words.values[name])
-        elif field.key not in result and field.kind is Kind.SECRET and field.required:
+        elif field.key not in result and field.kind is Kind.SECRET and _needed(field, result):
             result[field.key] = _ask_secret(field)
-        if field.required and result.get(field.key) in (None, ""):
+        if _needed(field, result) and result.get(field.key) in (None, ""):
             if field.default is None:
                 raise UsageError(N_("{option} is missing."), option=shown_name(field))
             result[field.key] = field.default
     return result
+
+
+def _needed(field: Field, before: Mapping[str, Any]) -> bool:
+    """Whether a field must be given, by the values of those before it."""
+    return field.required and (field.when is None or field.when(before))
 
 
 def shown_name(field: Field) -> str:
