@@ -127,8 +127,38 @@ def test_the_smallest_instance_is_a_domain() -> None:
     valid(xml, "domain")
 
 
+_CHAP = SealedSecret(UUID, "key", "iscsi", "sealed")
+POOLS = (
+    PoolOrder(1, UUID, "local", "dir", "/srv/pool", vendor="Acme", product="Box"),
+    PoolOrder(1, UUID, "nfs", "netfs", "/srv/nfs", format="nfs", server="nas", port=2050, source="/raid/disk-pool"),
+    PoolOrder(1, UUID, "any", "netfs", "/srv/any", format="auto", server="192.168.2.212", source="/raid/disk-pool"),
+    PoolOrder(1, UUID, "smb", "netfs", "/srv/smb", format="cifs", server="nas", source="/disks", account="vm"),
+    PoolOrder(
+        1,
+        UUID,
+        "san",
+        "iscsi",
+        "/dev/disk/by-path",
+        server="san",
+        port=3260,
+        source="qyj-target",
+        account="qgh",
+        secret=_CHAP,
+    ),
+    PoolOrder(1, UUID, "parts", "disk", "/dev", format="gpt", source="/dev/sdb"),
+    PoolOrder(1, UUID, "vg0", "logical", "/dev/vg0", format="lvm2", devices=("/dev/sda3", "/dev/sda4")),
+)
+
+
+def test_what_a_pool_says_to_libvirt_has_no_password_in_it() -> None:
+    assert "sealed" not in pool_xml(POOLS[4])
+    assert '<dir path="disks" />' in pool_xml(POOLS[3])
+
+
 def test_pools_and_volumes_are_what_libvirt_expects() -> None:
-    valid(pool_xml(PoolOrder(1, UUID, "local", "dir", "/srv/pool", vendor="Acme", product="Box")), "storagepool")
+    for pool in POOLS:
+        valid(pool_xml(pool), "storagepool")
+    valid(pool_xml(POOLS[1], options=["hard", "port=2050"]), "storagepool")
     plain = volume_xml(name="disk1", capacity=1 << 30, volume_format="raw")
     rich = volume_xml(
         name="d",
@@ -193,8 +223,8 @@ def test_every_declared_property_is_exercised() -> None:
         lazy_refcounts=True,
         secret=UUID,
     )
-    pool = pool_xml(PoolOrder(1, UUID, "p", "dir", "/p", vendor="v", product="p"))
     rich, small = (Domain.parse((DATA / name).read_text()) for name in ("rich-domain.xml", "small-domain.xml"))
+    pools = [storage_module.Pool.parse(pool_xml(pool)) for pool in POOLS]
     seen: dict[type[Node], set[str]] = {}
 
     def look(node: Node) -> None:
@@ -206,7 +236,7 @@ def test_every_declared_property_is_exercised() -> None:
                 for child in value:
                     look(child)
 
-    for node in (rich, small, storage_module.Volume.parse(volume), storage_module.Pool.parse(pool)):
+    for node in (rich, small, storage_module.Volume.parse(volume), *pools):
         look(node)
     for module in (domain_module, devices_module, storage_module):
         for cls in vars(module).values():
