@@ -137,6 +137,14 @@ SPEC = ResourceSpec(
                     ),
                 ),
                 Field(
+                    "devices",
+                    N_("Devices"),
+                    Kind.LIST,
+                    option="device",
+                    when=_asks("devices"),
+                    hint=N_("The disks or partitions of the volume group, with commas between them."),
+                ),
+                Field(
                     "account",
                     N_("Account"),
                     rule="line",
