@@ -170,6 +170,13 @@ def _open(*which: ColumnElement[bool]) -> Any:
 _OF_PROJECT: ScalarSelect[int] = _open(MachineRun.project_id == Project.id).correlate(Project).scalar_subquery()
 #: Accumulated VCPU-milliseconds of a project, in a statement of :class:`core.model.Project`.
 OF_PROJECT: ColumnElement[int] = Project.ran_ms + _OF_PROJECT
+#: What open runs add to it, of all projects that have any: ``key`` is the project, ``sum`` the VCPU-milliseconds.
+OPEN_OF_ALL: Any = (
+    select(MachineRun.project_id.label("key"), func.sum(_vcpu_ms()).label("sum"))
+    .outerjoin(Host, Host.id == MachineRun.host_id)
+    .where(MachineRun.until_ms.is_(None))
+    .group_by(MachineRun.project_id)
+)
 
 
 def of_machine(session: Session, machine: str) -> int:

@@ -26,11 +26,11 @@ class User(Trashable, Base):
     """An account. Everyone but ``sysadm`` manages one project, or none yet."""
 
     __tablename__ = "user"
-    # The list is of project administrators, sorted by any of these.
+    # The list is of project administrators who are not in the trash, sorted by any of these.
     __table_args__ = table_arguments(
         *(
-            Index(f"ix_user_role_{column}", "role", column)
-            for column in ("account", "display_name", "phone", "email", "frozen", "created")
+            Index(f"ix_user_role_{column}", "role", "deleted", column)
+            for column in ("account", "display_name", "project_id", "phone", "email", "frozen", "created")
         )
     )
     id: Mapped[Id]

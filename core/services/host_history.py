@@ -13,9 +13,10 @@ from core.i18n import N_
 from core.model import Host, HostSample
 from core.services import purges
 from core.services.fields import in_range
-from core.services.listing import Either, Fits, Query, answer, contains, iso, listing, moment
+from core.services.listing import Query, answer, contains, iso, listing, moment
 from core.services.lookup import find, meant
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
+from core.services.paging import Either, Fits
 from core.services.relations import some
 
 #: What a row says of a host: percents, and bytes per second.

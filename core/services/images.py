@@ -25,10 +25,11 @@ from core.rules import names
 from core.services.cloud import HostView
 from core.services.editing import check_version, edit, unused
 from core.services.fields import ruled
-from core.services.listing import Query, answer, flag, iso, listing
+from core.services.listing import Query, answer, called, flag, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import idle, order
+from core.services.paging import Named
 from core.services.relations import some
 
 #: What the file of an image may be (manual 9.5); ``iso`` is raw that must hold the file system of a CD or DVD.
@@ -100,13 +101,13 @@ def list_(call: Call, *, query: Query) -> Answer:
     """All images; for a project admin the project's own and those that others of its groups share."""
     rows, total = listing(
         call,
-        _statement().where(*visible(call, Image)),
+        select(Image.id).where(*visible(call, Image)),
         query,
         columns={
             "name": Image.name,
             "file": Image.file,
-            "group": ProjectGroup.name,
-            "project": Project.name,
+            "group": Named(Image.group_id, ProjectGroup.name),
+            "project": Named(Image.project_id, Project.name),
             "format": Image.format,
             "architecture": Image.architecture,
             "shared": Image.shared,
@@ -119,12 +120,13 @@ def list_(call: Call, *, query: Query) -> Answer:
         tie=Image.id,
         search=[Image.name, Image.file, Image.description],
         filters={
-            "group": lambda value: (ProjectGroup.name == value) | (ProjectGroup.uuid == value),
-            "project": lambda value: (Project.name == value) | (Project.uuid == value),
+            "group": lambda value: Image.group_id.in_(called(ProjectGroup, value)),
+            "project": lambda value: Image.project_id.in_(called(Project, value)),
             "format": lambda value: Image.format == value,
             "state": lambda value: Image.state == value,
             "shared": lambda value: Image.shared.is_(flag(value)),
         },
+        rows=_statement(),
     )
     return answer(_rows(call, rows), total)
 

@@ -16,9 +16,10 @@ from core.rules import names
 from core.services.configuration import Resolved, book, release, resolve, shown, stored_text
 from core.services.editing import check_version, edit, touch, unused
 from core.services.fields import ruled
-from core.services.listing import Query, answer, flag, iso, listing
+from core.services.listing import Query, answer, called, flag, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
+from core.services.paging import Named, Summed
 from core.services.power import order_stop, switch_off
 from core.services.quota import fit_instance
 from core.services.relations import some
@@ -31,6 +32,7 @@ _VMS = (
     .correlate(Instance)
     .scalar_subquery()
 )
+_VMS_OF_EACH: Any = select(Machine.instance_id.label("key"), func.count().label("sum")).group_by(Machine.instance_id)
 #: VMs that use their disks, or may still do.
 _ALIVE = or_(Machine.power == Power.ON.value, Machine.state.not_in(NOWHERE))
 
@@ -74,28 +76,29 @@ def list_(call: Call, *, query: Query) -> Answer:
     """All instances, or the project's."""
     rows, total = listing(
         call,
-        _statement().where(*visible(call, Instance)),
+        select(Instance.id).where(*visible(call, Instance)),
         query,
         columns={
             "name": Instance.name,
             "display_name": Instance.display_name,
             "vcpus": Instance.vcpus,
             "memory": Instance.memory,
-            "vms": _VMS,
+            "vms": Summed(_VMS, _VMS_OF_EACH, Instance.id),
             "unique": Instance.unique,
             "enabled": Instance.enabled,
-            "host": Host.name,
-            "host_group": HostGroup.name,
-            "project": Project.name,
+            "host": Named(Instance.host_id, Host.name),
+            "host_group": Named(Instance.host_group_id, HostGroup.name),
+            "project": Named(Instance.project_id, Project.name),
             "created": Instance.created,
         },
         tie=Instance.id,
         search=[Instance.name, Instance.display_name],
         filters={
-            "project": lambda value: (Project.name == value) | (Project.uuid == value),
+            "project": lambda value: Instance.project_id.in_(called(Project, value)),
             "enabled": lambda value: Instance.enabled.is_(flag(value)),
-            "host": lambda value: (Host.name == value) | (Host.uuid == value),
+            "host": lambda value: Instance.host_id.in_(called(Host, value)),
         },
+        rows=_statement(),
     )
     return answer([_row(found) for found in rows], total)
 

@@ -3,13 +3,10 @@
 A list costs about the same whether it has a hundred rows or a million, because no statement reads a table from one
 end to the other:
 
-* The *total* is counted up to a bound and said to be "at least" beyond it (:class:`Total`). The bound moves on with
-  the page that is asked for, so that one can go on as far as one likes.
-* A page is found by identity first, along an index where there is one; the rows themselves are read for the page alone.
-* *Few rows fit* (up to :data:`FEW`): they are found by the filter's own index, and sorted. *More rows fit*: the
-  order's index is walked and rows that do not fit are passed over; there are enough that do. Which of the two it is,
-  the count has told. Engines guess instead, and guess wrong: ``ORDER BY ... LIMIT`` makes MariaDB walk a whole table
-  for ten rows.
+* The *total* is counted up to a bound and said to be "at least" beyond it (:class:`core.services.paging.Total`). The
+  bound moves on with the page that is asked for, so that one can go on as far as one likes.
+* A page is found by identity first (:mod:`core.services.paging`), along an index where there is one; the rows
+  themselves are read for the page alone.
 
 Services add one statement per many-to-many relation of the page, never one per row. Ties are broken by the identity,
 so that pages neither repeat nor skip a row. ``tests/scale`` looks at the plans of every list, filter and order.
@@ -22,72 +19,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    BinaryExpression,
-    ColumnElement,
-    FromClause,
-    Row,
-    Select,
-    and_,
-    case,
-    func,
-    literal_column,
-    or_,
-    select,
-    union,
-)
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
 from core.errors import InvalidInput
 from core.i18n import N_
 from core.services.operation import Answer, Call
+from core.services.paging import Fits, Named, Order, Span, Summed, Total, find
 
 #: Most rows of one page.
 MAX_LIMIT = 1000
-#: Rows that are counted, without and with a search or filter, before the total is "at least".
-ALL, FEW = 50_000, 10_000
-#: So many that fit are remembered, and not looked for again to be sorted.
-HANDFUL = 500
-#: Rows that are read at most to merge the walks along several indexes.
-_MERGED = 50_000
-#: A limit that cuts nothing: it keeps engines from dissolving an inner select, which has an index, into the outer.
-_WITHIN = 10**9
 
-
-class Total(int):
-    """How many rows a list has; with ``more`` it is a number that was reached while counting, and there are more."""
-
-    more: bool = False
-
-    @classmethod
-    def at_least(cls, number: int) -> Total:
-        """A total that is known to be larger than ``number``."""
-        total = cls(number)
-        total.more = True
-        return total
-
-
-@dataclass(frozen=True)
-class Common:
-    """A condition that so many rows fulfil that counting them would read too many: the total is left open."""
-
-    condition: ColumnElement[bool]
-
-
-@dataclass(frozen=True)
-class Either:
-    """One of several conditions, each with an index of its own.
-
-    Written as an OR, MariaDB would collect all rows of all of them before it looks at a limit.
-    """
-
-    branches: tuple[ColumnElement[bool], ...]
-
-
-#: What a filter or a search comes to.
-Fits = ColumnElement[bool] | Common | Either
 #: How a filter's value becomes a condition, and how a text does that is searched for.
 Condition = Callable[[Any], Fits]
 Search = Callable[[str], Fits]
@@ -110,67 +53,18 @@ class Query:
     limit: int = 200
 
 
-@dataclass(frozen=True)
-class _Order:
-    """What rows are ordered by: expressions, each with whether it goes down; the last is the identity."""
-
-    by: tuple[tuple[Any, bool], ...]
-
-    def with_keys(self, chosen: Select[Any]) -> Select[Any]:
-        """A select with the expressions beside the identity, as ``key0`` and so on."""
-        return chosen.add_columns(
-            *(expression.label(f"key{place}") for place, (expression, _down) in enumerate(self.by))
-        )
-
-    def first(self, chosen: Select[Any], count: int) -> Select[Any]:
-        """The first rows of a select of few, found in whatever order."""
-        few = self.with_keys(chosen).limit(_WITHIN).subquery()
-        return select(few).order_by(*self.of(few)).limit(count)
-
-    def of(self, found: FromClause) -> list[Any]:
-        """The order, of rows that have its expressions beside them."""
-        keys = [(found.c[f"key{place}"], down) for place, (_expression, down) in enumerate(self.by)]
-        return [key.desc() if down else key for key, down in keys]
-
-    def walk(
-        self, only: Select[Any], conditions: Sequence[ColumnElement[bool]], *, keys: bool = True
-    ) -> tuple[Select[Any], bool]:
-        """The select that goes along an index in this order, and whether that index has one condition's rows only.
-
-        Conditions that the index does not serve are tested row by row.
-        """
-        equal = [(c, _compared(c, operators.eq)) for c in conditions]
-        kept = next((c for c, column in equal if column is not None and self.goes_on_behind(column)), None)
-        ranges = [c for c in conditions if _same(_compared(c, operators.ge, operators.lt), self.by[0][0])]
-        passing = [c for c in conditions if c is not kept and not any(c is r for r in ranges)]
-        chosen = only.where(*([kept] if kept is not None else []), *ranges)
-        if passing:
-            # Within a comparison a condition has no index: engines are not led away from the order's.
-            chosen = chosen.where(case((and_(*passing), literal_column("1")), else_=literal_column("0")) == 1)
-        clauses = [expression.desc() if down else expression for expression, down in self.by]
-        return (self.with_keys(chosen) if keys else chosen).order_by(*clauses), kept is not None
-
-    def goes_on_behind(self, column: Any) -> bool:
-        """Whether an index begins with a column and goes on in this order: rows with one value need no sorting."""
-        if len({down for _expression, down in self.by}) > 1:
-            return False
-        order = [getattr(expression, "key", None) for expression, _down in self.by]
-        # Every index ends with the identity, in SQLite and in InnoDB alike, whether that is written down or not.
-        wanted = [[column.key, *order], [column.key, *order[:-1]]]
-        return any([c.key for c in index.columns] in wanted for index in column.table.indexes)
-
-
 def listing(
     call: Call,
     statement: Select[Any],
     query: Query,
     *,
-    columns: Mapping[str, ColumnElement[Any] | Any],
+    columns: Mapping[str, ColumnElement[Any] | Named | Summed | Any],
     tie: ColumnElement[int] | Any,
     search: Sequence[ColumnElement[str] | Any] | Search = (),
     filters: Mapping[str, Condition] | None = None,
     default: Sequence[ColumnElement[Any] | Any] = (),
     rows: Select[Any] | None = None,
+    among: Callable[[Sequence[int]], ColumnElement[bool]] | None = None,
 ) -> tuple[Sequence[Row[Any]], Total]:
     """One page of a select, and how many rows there are in all.
 
@@ -185,6 +79,7 @@ def listing(
         filters: filter key -> function from its value to a condition.
         default: the whole order when none is asked for, where the first column is not enough.
         rows: the select that reads the rows of the page, when it has joins that finding them does not need.
+        among: makes the condition that a row is one of some, where ``tie`` itself has no index.
 
     Raises:
         InvalidInput: the page, the order or a filter makes no sense.
@@ -192,141 +87,20 @@ def listing(
     _check_page(query)
     ties = tuple(tie) if isinstance(tie, Sequence) else (tie,)
     usual = default and not query.sort and not query.descending
-    order = _Order(tuple(_direction(part) for part in default)) if usual else _order(query, columns, ties)
+    order = Order(tuple(_direction(part) for part in default)) if usual else _order(query, columns, ties)
     found = _conditions(query, filters or {})
     if query.search.strip():
         text = query.search.strip()
         found.append(search(text) if callable(search) else contains(call, search, text))
     identity = ties[-1]
     only = statement.with_only_columns(identity.label("identity"), maintain_column_froms=True)
-    choice = _Choice.of(only, found)
-    total = None
-    if not any(isinstance(each, Common) for each in found):
-        handful = _handful(call, choice) if choice.chooses else None
-        if handful is not None:
-            # All that fit are in hand: nothing is looked for twice.
-            choice = _Choice(only, (identity.in_(handful),), ())
-        total = _count(call, choice, query) if handful is None else Total(len(handful))
-    if total is not None and query.offset >= total:
-        return [], total
-    if total is not None and choice.chooses and not total.more:
-        ids = _few(call, choice, order, query)
-    else:
-        ids = _along(call, choice, order, query)
-    if total is None:
-        end = Total(query.offset + min(len(ids), query.limit))
-        total = Total.at_least(end) if len(ids) > query.limit else end
-    page = ids[: query.limit]
-    return _rows(call, statement if rows is None else rows, identity, page), total
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """Which rows: a select of identities, conditions that all hold, and branches (if any) of which one does."""
-
-    only: Select[Any]
-    conditions: tuple[ColumnElement[bool], ...]
-    branches: tuple[ColumnElement[bool], ...]
-
-    @classmethod
-    def of(cls, only: Select[Any], found: Sequence[Fits]) -> _Choice:
-        first, *others = [each.branches for each in found if isinstance(each, Either)] or [()]
-        single = [
-            each.condition if isinstance(each, Common) else each for each in found if not isinstance(each, Either)
-        ]
-        return cls(only, (*single, *(or_(*branches) for branches in others)), first)
-
-    @property
-    def chooses(self) -> bool:
-        return bool(self.conditions or self.branches)
-
-    def selects(self) -> list[Select[Any]]:
-        """One select for each branch, that finds its rows by whatever index the engine likes."""
-        return [self.only.where(*branch, *self.conditions) for branch in ([b] for b in self.branches)] or [
-            self.only.where(*self.conditions)
-        ]
-
-
-def _count(call: Call, choice: _Choice, query: Query) -> Total:
-    """The rows that fit, counted up to the next multiple of the bound after the page."""
-    bound = FEW if choice.chooses else ALL
-    bound *= 1 + (query.offset + query.limit) // bound
-    if not choice.chooses:
-        # Nothing is kept while rows are passed over or counted; a limited select within another is kept first.
-        (whole,) = choice.selects()
-        if call.session.execute(whole.offset(bound).limit(1)).first() is not None:
-            return Total.at_least(bound)
-        counted = whole.with_only_columns(func.count(), maintain_column_froms=True)
-        return Total(min(bound, call.session.scalar(counted) or 0))
-    found = _either([each.limit(bound + 1) for each in choice.selects()])
-    fitting = call.session.scalar(select(func.count()).select_from(found)) or 0
-    return Total.at_least(bound) if fitting > bound else Total(fitting)
-
-
-def _handful(call: Call, choice: _Choice) -> list[int] | None:
-    """The identities of all rows that fit; None when they are more than a handful."""
-    found = _either([each.limit(HANDFUL + 1) for each in choice.selects()])
-    ids = list(call.session.scalars(select(found.c.identity).limit(HANDFUL + 1)))
-    return ids if len(ids) <= HANDFUL else None
-
-
-def _few(call: Call, choice: _Choice, order: _Order, query: Query) -> list[int]:
-    """The page of the few rows that fit: found by the filter's index, whatever the order, and then sorted."""
-    return _sorted(call, _either([order.with_keys(each).limit(_WITHIN) for each in choice.selects()]), order, query)
-
-
-def _along(call: Call, choice: _Choice, order: _Order, query: Query) -> list[int]:
-    """The page of many rows that fit, and one more if there is one: the order's index is walked."""
-    upto = query.offset + query.limit + 1
-    walks = [order.walk(choice.only, (branch, *choice.conditions)) for branch in choice.branches]
-    if walks and any(exact for _walk, exact in walks) and len(walks) * upto <= _MERGED:
-        # Each branch along its own index; what has none is what is newest, and little.
-        parts = [
-            walk.limit(upto) if exact else order.first(choice.only.where(branch, *choice.conditions), upto)
-            for (walk, exact), branch in zip(walks, choice.branches, strict=True)
-        ]
-        return _sorted(call, _either(parts), order, query)
-    either = [or_(*choice.branches)] if choice.branches else []
-    walk, _exact = order.walk(choice.only, (*either, *choice.conditions), keys=False)
-    return list(call.session.scalars(walk.offset(query.offset).limit(query.limit + 1)))
-
-
-def _either(selects: Sequence[Select[Any]]) -> FromClause:
-    """The rows of several limited selects, each once."""
-    if len(selects) == 1:
-        return selects[0].subquery()
-    # SQLite takes no limit within a UNION but in a select of its own.
-    return union(*(select(each.subquery()) for each in selects)).subquery()
-
-
-def _sorted(call: Call, found: FromClause, order: _Order, query: Query) -> list[int]:
-    page = select(found.c.identity).order_by(*order.of(found))
-    return list(call.session.scalars(page.offset(query.offset).limit(query.limit + 1)))
-
-
-def _rows(call: Call, statement: Select[Any], identity: Any, ids: Sequence[int]) -> Sequence[Row[Any]]:
+    of_ids = among or identity.in_
+    ids, total = find(call, only, of_ids, found, order, Span(query.offset, query.limit))
     if not ids:
-        return []
-    chosen = statement.where(identity.in_(ids)).add_columns(identity.label("identity"))
+        return [], total
+    chosen = (statement if rows is None else rows).where(of_ids(ids)).add_columns(identity.label("identity"))
     place = {number: at for at, number in enumerate(ids)}
-    return sorted(call.session.execute(chosen).all(), key=lambda row: place[row.identity])
-
-
-def _compared(condition: ColumnElement[bool], *by: Any) -> Any:
-    """The column of a table that a condition compares with one value in one of some ways; None for other conditions."""
-    if isinstance(condition, BinaryExpression) and condition.operator in by:
-        return condition.left if getattr(condition.left, "table", None) is not None else None
-    return None
-
-
-def _same(column: Any, other: Any) -> bool:
-    """Whether two expressions, one of which may be an attribute of a class, are the same column."""
-    expression = other.expression if isinstance(other, InstrumentedAttribute) else other
-    return (
-        column is not None
-        and getattr(expression, "table", None) is not None
-        and (column.table.name, column.key) == (expression.table.name, expression.key)
-    )
+    return sorted(call.session.execute(chosen).all(), key=lambda row: place[row.identity]), total
 
 
 def _direction(part: Any) -> tuple[Any, bool]:
@@ -366,6 +140,11 @@ def moment(value: Any, *, field: str = "filters") -> datetime:
         ) from None
 
 
+def called(model: Any, reference: Any) -> Select[Any]:
+    """The ids of what has a name or a UUID, for a filter by what rows belong to: found before the rows are."""
+    return select(model.id).where((model.name == reference) | (model.uuid == reference))
+
+
 def contains(call: Call, columns: Sequence[ColumnElement[str] | Any], text: str) -> ColumnElement[bool]:
     """The condition that one of the columns contains a text, whatever its case; ``%`` and ``_`` are only characters."""
     lowered = text.lower()
@@ -397,10 +176,10 @@ def _conditions(query: Query, known: Mapping[str, Condition]) -> list[Fits]:
     return conditions
 
 
-def _order(query: Query, columns: Mapping[str, Any], ties: Sequence[Any]) -> _Order:
+def _order(query: Query, columns: Mapping[str, Any], ties: Sequence[Any]) -> Order:
     key = query.sort or next(iter(columns))
     if key not in columns:
         raise InvalidInput(N_("The list cannot be sorted by {name}."), field="sort", name=key)
     chosen = columns[key]
     rest = [tie for tie in ties if tie is not chosen]
-    return _Order(tuple((column, query.descending) for column in (chosen, *rest)))
+    return Order(tuple((column, query.descending) for column in (chosen, *rest)))

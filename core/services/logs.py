@@ -10,8 +10,9 @@ from sqlalchemy import and_, select
 
 from core.coordination import log_names
 from core.model import LoginLog, OperationLog, Task, TaskState
-from core.services.listing import Common, Condition, Either, Fits, Query, answer, contains, iso, listing, moment
+from core.services.listing import Condition, Query, answer, contains, iso, listing, moment
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
+from core.services.paging import Common, Either, Fits
 
 #: A text that is in more names than this is taken to be in very many rows.
 _NAMES = 2000

@@ -18,10 +18,11 @@ from core.model import Host, Instance, Machine, Power, Project, State
 from core.rules import names
 from core.services.editing import unused
 from core.services.fields import ruled
-from core.services.listing import Query, answer, contains, flag, iso, listing
+from core.services.listing import Query, answer, called, contains, flag, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import idle
+from core.services.paging import Named
 from core.services.starting import NOWHERE, power_on
 
 #: Addresses to listen on that mean all of the host's.
@@ -53,10 +54,6 @@ def _state(call: Call) -> Any:
 
 def _of(column: Any, condition: Any) -> Any:
     return select(column).where(condition).correlate(Machine).scalar_subquery()
-
-
-def _of_instance(column: Any) -> Any:
-    return _of(column, Instance.id == Machine.instance_id)
 
 
 def _statement(call: Call) -> Select[Any]:
@@ -154,10 +151,6 @@ def _without_load(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key != "host_uuid"} for row in rows]
 
 
-def _named(model: Any, value: Any) -> Any:
-    return select(model.id).where((model.name == value) | (model.uuid == value))
-
-
 def _found_by(call: Call, text: str) -> ColumnElement[bool]:
     """The condition of a search: by the VM's name or its instance's, which is looked for once and not for each VM."""
     of_instance = Machine.instance_id.in_(select(Instance.id).where(contains(call, [Instance.name], text)))
@@ -176,11 +169,11 @@ def list_(call: Call, *, query: Query) -> Answer:
             "power": Machine.power,
             "name": Machine.name,
             "state": state,
-            "host": _of(Host.name, and_(Host.id == Machine.host_id, _PLACED)),
-            "instance": _of_instance(Instance.name),
-            "project": _of(Project.name, Project.id == Machine.project_id),
-            "vcpus": _of_instance(Instance.vcpus),
-            "memory": _of_instance(Instance.memory),
+            "host": Named(Machine.host_id, Host.name, when=_PLACED),
+            "instance": Named(Machine.instance_id, Instance.name),
+            "project": Named(Machine.project_id, Project.name),
+            "vcpus": Named(Machine.instance_id, Instance.vcpus),
+            "memory": Named(Machine.instance_id, Instance.memory),
             "accelerator": Machine.accelerator,
             "started": Machine.started,
             "created": Machine.created,
@@ -188,9 +181,9 @@ def list_(call: Call, *, query: Query) -> Answer:
         tie=Machine.id,
         search=lambda text: _found_by(call, text),
         filters={
-            "instance": lambda value: Machine.instance_id.in_(_named(Instance, value)),
-            "project": lambda value: Machine.project_id.in_(_named(Project, value)),
-            "host": lambda value: and_(Machine.host_id.in_(_named(Host, value)), _PLACED),
+            "instance": lambda value: Machine.instance_id.in_(called(Instance, value)),
+            "project": lambda value: Machine.project_id.in_(called(Project, value)),
+            "host": lambda value: and_(Machine.host_id.in_(called(Host, value)), _PLACED),
             "state": lambda value: state == value,
             "power": lambda value: Machine.power == value,
             "disabled": lambda value: Machine.instance_id.in_(

@@ -29,10 +29,11 @@ from core.rules import names, pools
 from core.rules.secrets import CIFS, ISCSI
 from core.services.editing import edit, unused
 from core.services.fields import SIZE_MAX, in_range, ruled
-from core.services.listing import Query, answer, iso, listing, moment
+from core.services.listing import Query, answer, called, iso, listing, moment
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.orders import host_for, idle, order
+from core.services.paging import Named, Summed
 from core.services.relations import find_all, names_by, relink, some
 from core.services.trash import refuse_trashed
 
@@ -43,6 +44,10 @@ _USED = (
     .scalar_subquery()
 )
 _VOLUMES = select(func.count()).select_from(Volume).where(Volume.pool_id == Pool.id).correlate(Pool).scalar_subquery()
+
+
+def _of_each(value: Any) -> Select[Any]:
+    return select(Volume.pool_id.label("key"), value.label("sum")).group_by(Volume.pool_id)
 
 
 _ACTIVATING = worked_on(Pool, "pool.activate")
@@ -176,15 +181,15 @@ def list_(call: Call, *, query: Query) -> Answer:
     """All pools; for a project admin those the project may use."""
     rows, total = listing(
         call,
-        _statement().where(*visible(call, Pool)),
+        select(Pool.id).where(*visible(call, Pool)),
         query,
         columns={
             "name": Pool.name,
             "type": Pool.kind,
             "capacity": Pool.capacity,
-            "used": _USED,
-            "volumes": _VOLUMES,
-            "host": Host.name,
+            "used": Summed(_USED, _of_each(func.sum(Volume.capacity)), Pool.id),
+            "volumes": Summed(_VOLUMES, _of_each(func.count()), Pool.id),
+            "host": Named(Pool.host_id, Host.name),
             "path": Pool.path,
             "created": Pool.created,
         },
@@ -197,13 +202,14 @@ def list_(call: Call, *, query: Query) -> Answer:
             "capacity_to": lambda value: Pool.capacity <= value,
             "since": lambda value: Pool.created >= moment(value),
             "until": lambda value: Pool.created < moment(value),
-            "host": lambda value: (Host.name == value) | (Host.uuid == value),
+            "host": lambda value: Pool.host_id.in_(called(Host, value)),
             "project": lambda value: Pool.id.in_(
                 select(pool_of_project.c.pool_id)
                 .join(Project, Project.id == pool_of_project.c.project_id)
                 .where((Project.name == value) | (Project.uuid == value), *visible(call, Project))
             ),
         },
+        rows=_statement(),
     )
     return answer(_rows(call, rows), total)
 

@@ -12,8 +12,9 @@ from core.coordination import tasks
 from core.errors import NotFound, Refused
 from core.i18n import N_
 from core.model import Host, Project, Task
-from core.services.listing import Either, Query, answer, iso, listing
+from core.services.listing import Query, answer, called, iso, listing
 from core.services.operation import EVERYBODY, Answer, Call, operation
+from core.services.paging import Either, Named
 
 
 def _visible(call: Call) -> list[ColumnElement[bool]]:
@@ -53,7 +54,6 @@ def _row(found: Row[Any]) -> dict[str, Any]:
 @operation("task.list", roles=EVERYBODY)
 def list_(call: Call, *, query: Query) -> Answer:
     """All tasks; for a project admin those of the project. ``target`` filters by the object's UUID or name."""
-    host = select(Host.name).where(Host.id == Task.host_id).correlate(Task).scalar_subquery()
     rows, total = listing(
         call,
         select(Task.id).where(*_visible(call)),
@@ -63,7 +63,7 @@ def list_(call: Call, *, query: Query) -> Answer:
             "state": Task.state,
             "kind": Task.kind,
             "target_name": Task.target_name,
-            "host": host,
+            "host": Named(Task.host_id, Host.name),
             "progress": Task.progress,
             "account": Task.account,
             "started": Task.started,
@@ -75,7 +75,7 @@ def list_(call: Call, *, query: Query) -> Answer:
             "state": lambda value: Task.state == value,
             "target": lambda value: Either((Task.target == value, Task.target_name == value)),
             "kind": lambda value: Task.kind == value,
-            "host": lambda value: Task.host_id.in_(select(Host.id).where((Host.name == value) | (Host.uuid == value))),
+            "host": lambda value: Task.host_id.in_(called(Host, value)),
         },
         rows=_statement(call),
     )

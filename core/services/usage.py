@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, ScalarSelect, case, func, literal, select
+from sqlalchemy import Row, ScalarSelect, Select, case, func, literal, select
 
 from core.coordination import runs
 from core.errors import NotFound
@@ -17,18 +17,26 @@ from core.model import Image, Instance, Machine, Power, Project, Volume
 from core.services.listing import Query, answer, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, Answer, Call, operation
+from core.services.paging import Summed
 
 #: The quotas of a project, as the columns ``max_*`` and the keys ``used_*`` name them.
 QUOTAS = ("instances", "vcpus", "memory", "disk", "images", "image_bytes", "snapshots")
 
 
-def running(column: Any, project: Any = Project.id) -> ScalarSelect[Any]:
-    """What VMs that are on have of an instance's column: those of each project, or of the one that is named."""
+#: Each VM has one; as an outer join MariaDB does not begin with the instances, which takes three times as long.
+_OF_INSTANCE = Instance.id == Machine.instance_id
+
+
+def _booked(column: Any) -> Any:
     # What is off counts nothing, rather than being left out: with a condition on power SQLite would walk all
     # VMs that are on, once for each project.
-    booked = case((Machine.power == Power.ON.value, column), else_=0)
+    return case((Machine.power == Power.ON.value, column), else_=0)
+
+
+def running(column: Any, project: Any = Project.id) -> ScalarSelect[Any]:
+    """What VMs that are on have of an instance's column: those of each project, or of the one that is named."""
     return (
-        select(func.coalesce(func.sum(booked), 0))
+        select(func.coalesce(func.sum(_booked(column)), 0))
         .select_from(Machine)
         .join(Instance, Instance.id == Machine.instance_id)
         .where(Machine.project_id == project)
@@ -41,6 +49,11 @@ def _of(value: Any, table: Any) -> ScalarSelect[Any]:
     return select(value).select_from(table).where(table.project_id == Project.id).correlate(Project).scalar_subquery()
 
 
+def _all(value: Any, table: Any) -> Select[Any]:
+    """The sums of all projects that have anything."""
+    return select(table.project_id.label("key"), value.label("sum")).select_from(table).group_by(table.project_id)
+
+
 #: What a project uses, as subqueries correlated to :class:`core.model.Project`.
 USED: dict[str, Any] = {
     "instances": _of(func.count(), Instance),
@@ -50,6 +63,15 @@ USED: dict[str, Any] = {
     "images": _of(func.count(), Image),
     "image_bytes": _of(func.coalesce(func.sum(Image.size), 0), Image),
     "snapshots": select(literal(0)).scalar_subquery(),  # checkpoints count here once there are any
+}
+#: The same for orders: the sums of all projects at once.
+_ORDERS: dict[str, Any] = {
+    "instances": _all(func.count(), Instance),
+    "vcpus": _all(func.sum(_booked(Instance.vcpus)), Machine).outerjoin(Instance, _OF_INSTANCE),
+    "memory": _all(func.sum(_booked(Instance.memory)), Machine).outerjoin(Instance, _OF_INSTANCE),
+    "disk": _all(func.sum(Volume.capacity), Volume),
+    "images": _all(func.count(), Image),
+    "image_bytes": _all(func.sum(Image.size), Image),
 }
 
 
@@ -81,10 +103,18 @@ def list_(call: Call, *, query: Query) -> Answer:
     """What each project may use and uses; for a project admin just the own one."""
     columns: dict[str, Any] = {"name": Project.name}
     for quota in QUOTAS:
-        columns |= {f"max_{quota}": getattr(Project, f"max_{quota}"), f"used_{quota}": USED[quota]}
-    columns["vcpu_seconds"] = runs.OF_PROJECT
-    statement = _statement().where(*visible(call, Project))
-    rows, total = listing(call, statement, query, columns=columns, tie=Project.id, search=[Project.name])
+        columns[f"max_{quota}"] = getattr(Project, f"max_{quota}")
+        columns[f"used_{quota}"] = Summed(USED[quota], _ORDERS[quota], Project.id) if quota in _ORDERS else USED[quota]
+    columns["vcpu_seconds"] = Summed(runs.OF_PROJECT, runs.OPEN_OF_ALL, Project.id, Project.ran_ms)
+    rows, total = listing(
+        call,
+        select(Project.id).where(*visible(call, Project)),
+        query,
+        columns=columns,
+        tie=Project.id,
+        search=[Project.name],
+        rows=_statement(),
+    )
     return answer([_row(found) for found in rows], total)
 
 

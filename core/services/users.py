@@ -12,9 +12,10 @@ from core.model import SYSADM, Project, Role, Session, User
 from core.rules import names
 from core.services.editing import edit, unused
 from core.services.fields import ruled
-from core.services.listing import Query, answer, flag, iso, listing
+from core.services.listing import Query, answer, called, flag, iso, listing
 from core.services.lookup import find
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, NewPassword, operation
+from core.services.paging import Named
 from core.services.trash import discard
 
 
@@ -104,14 +105,13 @@ def list_(call: Call, *, query: Query) -> Answer:
     """All project admins."""
     rows, total = listing(
         call,
-        # Engines leave out a joined table that nothing is asked of.
-        select(User.id).outerjoin(Project, Project.id == User.project_id).where(User.role == Role.PROJECT.value),
+        select(User.id).where(User.role == Role.PROJECT.value),
         query,
         columns={
             "name": User.account,
             "account": User.account,
             "display_name": User.display_name,
-            "project": Project.name,
+            "project": Named(User.project_id, Project.name),
             "phone": User.phone,
             "email": User.email,
             "frozen": User.frozen,
@@ -121,9 +121,7 @@ def list_(call: Call, *, query: Query) -> Answer:
         search=[User.account, User.display_name],
         filters={
             "frozen": lambda value: User.frozen.is_(flag(value)),
-            "project": lambda value: User.project_id.in_(
-                select(Project.id).where((Project.name == value) | (Project.uuid == value))
-            ),
+            "project": lambda value: User.project_id.in_(called(Project, value)),
             "free": lambda value: User.project_id.is_(None) if flag(value) else User.project_id.is_not(None),
         },
         rows=_statement(),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, or_, select, update
+from sqlalchemy import Row, or_, select, update
 
 from core.coordination.charges import charge, fit_disk, fit_pool
 from core.coordination.storage import volume_path
@@ -30,10 +30,11 @@ from core.rules.secrets import ENCRYPTED_FORMATS, VOLUME
 from core.rules.sizes import format_size
 from core.services.editing import edit, unused
 from core.services.fields import SIZE_MAX, in_range, ruled
-from core.services.listing import Query, answer, iso, listing
+from core.services.listing import Query, answer, called, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, Answer, Call, operation
 from core.services.orders import host_for, idle, order
+from core.services.paging import Named
 from core.services.relations import some
 from core.services.secrets import usable
 from core.services.volume_formats import GROWING, making
@@ -108,13 +109,13 @@ def list_(call: Call, *, query: Query) -> Answer:
     """All volumes; for a project admin the project's own and those of no project, in pools it may use."""
     rows, total = listing(
         call,
-        _statement().where(*visible(call, Volume)),
+        select(Volume.id).where(*visible(call, Volume)),
         query,
         columns={
             "name": Volume.name,
             "display_name": Volume.display_name,
-            "pool": Pool.name,
-            "project": Project.name,
+            "pool": Named(Volume.pool_id, Pool.name),
+            "project": Named(Volume.project_id, Project.name),
             "format": Volume.format,
             "capacity": Volume.capacity,
             "allocation": Volume.allocation,
@@ -124,12 +125,13 @@ def list_(call: Call, *, query: Query) -> Answer:
         tie=Volume.id,
         search=[Volume.name, Volume.display_name],
         filters={
-            "pool": lambda value: (Pool.name == value) | (Pool.uuid == value),
+            "pool": lambda value: Volume.pool_id.in_(called(Pool, value)),
             "state": lambda value: Volume.state == value,
             "format": lambda value: Volume.format == value,
-            "project": lambda value: (Project.name == value) | (Project.uuid == value),
-            "secret": lambda value: and_((Secret.name == value) | (Secret.uuid == value), *visible(call, Secret)),
+            "project": lambda value: Volume.project_id.in_(called(Project, value)),
+            "secret": lambda value: Volume.secret_id.in_(called(Secret, value).where(*visible(call, Secret))),
         },
+        rows=_statement(),
     )
     return answer(_rows(call, rows), total)
 

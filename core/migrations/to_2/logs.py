@@ -13,8 +13,6 @@ def upgrade(change: Changes) -> None:
         change.index(f"ix_operation_log_{column}_at", "operation_log", column, "at")
     change.drop_index("ix_operation_log_account", "operation_log")
     change.index("ix_login_log_outcome_at", "login_log", "outcome", "at")
-    for column in ("account", "display_name", "phone", "email", "frozen", "created"):
-        change.index(f"ix_user_role_{column}", "user", "role", column)
     for column in ("state", "kind", "target_name", "account", "started", "finished"):
         change.index(f"ix_task_{column}_created", "task", column, "created")
     change.index("ix_task_project_created", "task", "project_id", "created")

@@ -8,7 +8,7 @@ from core.migrations.changes import LONG_TEXT, NAME, TIME, Changes
 
 
 def upgrade(change: Changes) -> None:
-    """What is there is not in the trash."""
+    """What is there is not in the trash; the list of users is of those who are not."""
     for table in ("user", "project", "host_group", "secret"):
         change.columns(
             table,
@@ -19,3 +19,5 @@ def upgrade(change: Changes) -> None:
             Column("purging", Boolean, nullable=False),
             fill={"deleted_by": "", "trash_name": "", "trash_memory": "", "purging": False},
         )
+    for column in ("account", "display_name", "project_id", "phone", "email", "frozen", "created"):
+        change.index(f"ix_user_role_{column}", "user", "role", "deleted", column)
