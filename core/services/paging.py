@@ -28,7 +28,6 @@ from sqlalchemy import (
     case,
     func,
     literal_column,
-    null,
     or_,
     select,
     union,
@@ -148,8 +147,8 @@ class Order:
         parts: list[tuple[Any, bool]] = []
         for part, down in self.by:
             if isinstance(part, Summed):
-                # Kept whole by its limit, or MariaDB would make the sums one by one; and it need not sort them.
-                sums = part.sums.order_by(null()).limit(_WITHIN).subquery()
+                # Kept whole by its limit: MariaDB would make the sums one by one.
+                sums = part.sums.limit(_WITHIN).subquery()
                 only = only.outerjoin(sums, sums.c.key == part.key)
                 total = func.coalesce(sums.c.sum, 0)
                 parts.append((total if part.base is None else part.base + total, down))
@@ -163,10 +162,10 @@ class Order:
             *(expression.label(f"key{place}") for place, (expression, _down) in enumerate(self.by))
         )
 
-    def first(self, chosen: Select[Any], count: int) -> Select[Any]:
-        """The first rows of a select of few, found in whatever order."""
+    def sorted(self, chosen: Select[Any]) -> Select[Any]:
+        """The rows of a select of few, in order, found in whatever order."""
         few = self.with_keys(chosen).limit(_WITHIN).subquery()
-        return select(few).order_by(*self.of(few)).limit(count)
+        return select(few).order_by(*self.of(few))
 
     def of(self, found: FromClause) -> list[Any]:
         """The order, of rows that have its expressions beside them."""
@@ -192,8 +191,7 @@ class Order:
         passing = [c for c in conditions if c is not kept and not any(c is r for r in ranges)]
         chosen = only.where(*([kept] if kept is not None else []), *ranges)
         if passing:
-            # Within a comparison a condition has no index: engines are not led away from the order's.
-            chosen = chosen.where(case((and_(*passing), literal_column("1")), else_=literal_column("0")) == 1)
+            chosen = chosen.where(_tested(passing))
         return (self.with_keys(chosen) if keys else chosen).order_by(*self.clauses()), kept is not None
 
     def goes_on_behind(self, column: Any) -> bool:
@@ -276,23 +274,26 @@ def find(
         total = _count(call, choice, span) if handful is None else Total(len(handful))
     if total is not None and span.offset >= total:
         return [], total
-    ids = _page(call, choice, order, span, handful is not None, total)
+    if total is not None and not total.more and total <= HANDFUL:
+        ids = _few(call, choice, order.apiece(), span)
+    else:
+        ids = _page(call, choice, order, span, total)
     if total is None:
         end = Total(span.offset + min(len(ids), span.limit))
         total = Total.at_least(end) if len(ids) > span.limit else end
     return ids[: span.limit], total
 
 
-def _page(call: Call, choice: Choice, order: Order, span: Span, in_hand: bool, total: Total | None) -> list[int]:
-    """The identities of the page, and one more when there is one."""
-    if in_hand:
-        return _few(call, choice, order.apiece(), span)
+def _page(call: Call, choice: Choice, order: Order, span: Span, total: Total | None) -> list[int]:
+    """The page of more than a handful, and one more if there is one."""
+    few = choice.chooses and total is not None and not total.more
     leading = order.by[0][0]
     if isinstance(leading, Named):
-        return list(_by_name(call, choice, leading, order, span))
+        counted = _counted_by(choice, leading, few)
+        return list(_by_name(call, choice, leading, order, span, counted))
     only, plain = order.joined(choice.only)
     choice = Choice(only, choice.conditions, choice.branches)
-    if choice.chooses and total is not None and not total.more:
+    if few:
         return _few(call, choice, plain, span)
     return _along(call, choice, plain, span)
 
@@ -332,7 +333,7 @@ def _along(call: Call, choice: Choice, order: Order, span: Span) -> list[int]:
     if walks and any(exact for _walk, exact in walks) and len(walks) * upto <= _MERGED:
         # Each branch along its own index; what has none is what is newest, and little.
         parts = [
-            walk.limit(upto) if exact else order.first(choice.only.where(branch, *choice.conditions), upto)
+            walk.limit(upto) if exact else order.sorted(choice.only.where(branch, *choice.conditions)).limit(upto)
             for (walk, exact), branch in zip(walks, choice.branches, strict=True)
         ]
         return _sorted(call, _either(parts), order, span)
@@ -340,16 +341,21 @@ def _along(call: Call, choice: Choice, order: Order, span: Span) -> list[int]:
     return list(call.session.scalars(walk.offset(span.offset).limit(span.limit + 1)))
 
 
-def _by_name(call: Call, choice: Choice, named: Named, order: Order, span: Span) -> Iterator[int]:
+def _counted_by(choice: Choice, named: Named, few: bool) -> FromClause:
+    """How many rows belong to what, as ``key`` and ``rows``."""
+    if few:
+        found = _either([each.add_columns(named.key.label("key")).limit(_WITHIN) for each in choice.selects()])
+        return select(found.c.key, func.count().label("rows")).group_by(found.c.key).subquery()
+    # Along the foreign key's index; what does not fit is passed over.
+    whole = choice.only.where(_tested(choice.all_conditions)) if choice.chooses else choice.only
+    counted = whole.with_only_columns(named.key.label("key"), func.count().label("rows"), maintain_column_froms=True)
+    return counted.group_by(named.key).subquery()
+
+
+def _by_name(call: Call, choice: Choice, named: Named, order: Order, span: Span, counted: FromClause) -> Iterator[int]:
     """The page in the order of what rows belong to, and one more if there is one."""
     other, down = aliased(named.name.class_), order.by[0][1]
     name = getattr(other, named.name.key)
-    whole = choice.only.where(*choice.all_conditions)
-    counted = (
-        whole.with_only_columns(named.key.label("key"), func.count().label("rows"), maintain_column_froms=True)
-        .group_by(named.key)
-        .subquery()
-    )
     rows = func.sum(counted.c.rows)
     groups = (
         select(
@@ -402,7 +408,7 @@ def _of_names(
     name = getattr(other, named.name.key)
     if len(names) > 1:
         joined = choice.only.join(other, named.of(other)).where(name.in_(names), *choice.all_conditions)
-        return joined.order_by(name.desc() if down else name.asc(), *rest.clauses())
+        return Order(((name, down), *rest.by)).sorted(joined)
     if names[0] is None:
         # Whatever is in the trash is not among the live.
         belongs = named.key.is_(None) | named.key.not_in(select(other.id))
@@ -416,7 +422,7 @@ def _of_names(
     walk, exact = rest.walk(choice.only, conditions, keys=False)
     if exact or rows > FEW:
         return walk
-    return choice.only.where(*conditions).order_by(*rest.clauses())
+    return rest.sorted(choice.only.where(*conditions))
 
 
 def _either(selects: Sequence[Select[Any]]) -> FromClause:
@@ -436,6 +442,11 @@ def _apiece(part: Any) -> Any:
     if isinstance(part, Named):
         return part.apiece()
     return part.each if isinstance(part, Summed) else part
+
+
+def _tested(conditions: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Conditions that have no index, being within a comparison: engines are not led away from the order's."""
+    return case((and_(*conditions), literal_column("1")), else_=literal_column("0")) == 1
 
 
 def _compared(condition: ColumnElement[bool], *by: Any) -> Any:

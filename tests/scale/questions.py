@@ -39,8 +39,14 @@ def listed(role: str) -> list[ResourceSpec]:
     return [spec for spec in registry.resources() if spec.lists_by and role in spec.roles and not spec.single]
 
 
-def questions(spec: ResourceSpec, role: str) -> Iterator[Question]:
-    """All of a list's questions that the declaration offers to a role."""
+def questions(spec: ResourceSpec, role: str, *, combined: bool = False) -> Iterator[Question]:
+    """All of a list's questions that the declaration offers to a role.
+
+    Args:
+        spec: the list.
+        role: who asks.
+        combined: each order together with each filter and with a search as well, in turn up and down.
+    """
     usual = {"sort": spec.default_sort.removeprefix("-"), "descending": spec.default_sort.startswith("-")}
     yield Question(spec, "open", usual)
     for text in SEARCHES:
@@ -54,6 +60,23 @@ def questions(spec: ResourceSpec, role: str) -> Iterator[Question]:
         if role in each.roles:
             for value in _values(each):
                 yield Question(spec, f"filter {each.key}={value}", {**usual, "filters": {each.key: value}})
+    if combined:
+        yield from _combined(spec, role)
+
+
+def _combined(spec: ResourceSpec, role: str) -> Iterator[Question]:
+    chosen: list[tuple[str, dict[str, Any]]] = [
+        (f"filter {each.key}={value}", {"filters": {each.key: value}})
+        for each in spec.filters
+        if role in each.roles
+        for value in _values(each)
+    ]
+    chosen += [(f"search {text}", {"search": text}) for text in ("7", "user-0001")]
+    for column in spec.columns:
+        if column.sort and not column.details_only and role in column.roles:
+            for place, (label, arguments) in enumerate(chosen):
+                order = {"sort": column.key, "descending": place % 2 == 1}
+                yield Question(spec, f"{label}, sort {column.key}", {**order, **arguments})
 
 
 def _values(known: Filter) -> tuple[Any, ...]:

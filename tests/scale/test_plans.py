@@ -16,7 +16,7 @@ from core.database import Database
 from core.model import Base, Project, Role
 from core.security.passwords import Passwords
 from core.security.vault import Vault
-from core.services import listing
+from core.services import paging
 from core.services.actor import Actor
 from core.services.dispatch import Services
 from screens.spec import PROJECT, SYSADM, ResourceSpec
@@ -44,8 +44,9 @@ BIG = set(Base.metadata.tables) - SMALL - MEDIUM
 #: Questions that read or sort more of a big table than the page, and why they may.
 KNOWN: dict[str, str] = {
     "sysadm task: search *": "tasks are kept for 30 days",
-    "sysadm task: sort *host": "tasks are kept for 30 days; a host's name is in another table",
+    "* usage: sort *vcpu_seconds": "what runs is summed up; of what ended a few runs of each VM are kept",
     "project task: sort *": "one project's tasks of 30 days",
+    "project task: *, sort *": "one project's tasks of 30 days",
 }
 
 
@@ -100,15 +101,16 @@ def test_lists_are_found_by_indexes(
     role: str, spec: ResourceSpec, large: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So that all ways of finding a page are taken: a handful that fit, few, and many.
-    monkeypatch.setattr(listing, "HANDFUL", 100)
-    monkeypatch.setattr(listing, "FEW", 500)
-    monkeypatch.setattr(listing, "ALL", 2_000)
+    monkeypatch.setattr(paging, "HANDFUL", 100)
+    monkeypatch.setattr(paging, "FEW", 500)
+    monkeypatch.setattr(paging, "ALL", 2_000)
+    monkeypatch.setattr(paging, "_TOGETHER", 200)
     services = Services(
         large, SystemClock(), StillCloud(), Passwords(), lambda _r, _t: None, None, vault=Vault(bytes(32))
     )
     caller = actor(large, role)
     told = []
-    for question in questions(spec, role):
+    for question in questions(spec, role, combined=True):
         name = f"{role} {spec.name}: {question.label}"
         with Watch(large) as watch:
             services.call(spec.rows_by, {"limit": 50, **question.arguments}, caller, "")
