@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 
 from core.model import Machine, Power, State, Task, TaskState
 
+#: States of a VM that nothing is left of on any host: it may be started on another one.
+NOWHERE = (State.OFF.value, State.FAILED.value)
 #: What the database says of a machine that does not run, beside its state.
 NO_RUN: Mapping[str, Any] = {
     "accelerator": "",

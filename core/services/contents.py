@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import or_, select
 
+from core.coordination.states import NOWHERE
 from core.i18n import N_
 from core.model import Image, Instance, Machine, Pool, Power, Project, User, Volume
 from core.rules.sizes import format_size
 from core.services.lookup import find
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 from core.services.relations import some
-from core.services.starting import NOWHERE
 
 
 @dataclass(frozen=True)

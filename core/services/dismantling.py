@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import delete, exists, func, or_, select, update
 
 from core.coordination.charges import charge
+from core.coordination.states import NOWHERE
 from core.coordination.tasks import targets_with_tasks, worked_on
 from core.errors import Unavailable
 from core.model import Image, Instance, Machine, Pool, Project, Secret, Task, User, Volume, instance_image
@@ -19,7 +20,6 @@ from core.services.images import host_of
 from core.services.operation import Call
 from core.services.orders import most_able, order
 from core.services.power import order_stop, switch_off
-from core.services.starting import NOWHERE
 
 #: What failed is tried again after so long.
 AGAIN = timedelta(minutes=10)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
+from core.coordination.states import NOWHERE
 from core.errors import InUse, InvalidInput, Refused
 from core.i18n import N_
 from core.model import (
@@ -30,7 +31,6 @@ from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.relations import some
-from core.services.starting import NOWHERE
 
 #: What a host keeps for itself, in bytes (manual 6.2.2.4).
 RESERVED = 512 * MIB

@@ -9,6 +9,7 @@ from sqlalchemy import and_, delete, func, or_, select, update
 
 from core.coordination.charges import charge
 from core.coordination.machines import stored_spec
+from core.coordination.states import NOWHERE
 from core.errors import InUse, InvalidInput
 from core.i18n import N_
 from core.model import Host, HostGroup, Instance, Machine, Power, Project, new_uuid
@@ -23,7 +24,6 @@ from core.services.paging import Named, Summed
 from core.services.power import order_stop, switch_off
 from core.services.quota import fit_instance
 from core.services.relations import some
-from core.services.starting import NOWHERE
 
 _VMS = (
     select(func.count())

@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 
 from core.coordination import runs
 from core.coordination.charges import charge
+from core.coordination.states import NOWHERE
 from core.errors import InUse, Refused
 from core.i18n import N_
 from core.model import Host, Instance, Machine, Power, Project, State
@@ -23,7 +24,7 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import idle
 from core.services.paging import Named
-from core.services.starting import NOWHERE, power_on
+from core.services.starting import power_on
 
 #: Addresses to listen on that mean all of the host's.
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (compared with, not listened on)

@@ -16,17 +16,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, update
 
 from core.coordination.charges import charge
+from core.coordination.states import NOWHERE
 from core.coordination.tasks import targets_with_tasks, worked_on
 from core.errors import DosvmError, InvalidInput, Refused, overtaken
 from core.i18n import N_
 from core.model import Host, Machine, Power
+from core.services.deciding import elsewhere
 from core.services.editing import edit
 from core.services.lookup import find
 from core.services.migration import hindrances, order_migration, take_back
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 from core.services.power import order_stop
 from core.services.relations import some
-from core.services.starting import NOWHERE, elsewhere, power_on
+from core.services.starting import power_on
 
 #: What is done with the VMs of a host that is emptied.
 POLICIES = ("migrate", "move", "stop")

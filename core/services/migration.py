@@ -18,9 +18,10 @@ from core.coordination.machines import stored_spec
 from core.coordination.tasks import Order
 from core.i18n import N_
 from core.model import Host, Instance, Machine, State
+from core.services.deciding import Move
 from core.services.operation import Call
 from core.services.orders import order_all
-from core.services.starting import Move, reserve
+from core.services.starting import reserve
 
 #: The words of a sentence: ``{"message": template, "parameters": {...}}``.
 Sentence = dict[str, Any]

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select, tuple_, update
 
+from core.coordination.states import NOWHERE
 from core.coordination.tasks import Order
 from core.errors import DosvmError, Refused, overtaken
 from core.i18n import N_
@@ -14,7 +15,7 @@ from core.model import Host, Machine, Power, State
 from core.services.lookup import find, find_each
 from core.services.operation import PROJECT_ADMIN, Answer, Call, Many, Outcome, operation
 from core.services.orders import order_all, reachable
-from core.services.starting import NOWHERE, power_on
+from core.services.starting import power_on
 
 
 @operation("vm.start", roles=PROJECT_ADMIN, action=N_("Power on"), target="vm")
