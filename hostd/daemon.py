@@ -203,6 +203,7 @@ class Daemon:
             self.runtime,
             threads=settings.threads,
         )
+        self.executor.on_record(self.reconciler.recorded)
         self.upkeep = pool_tasks.Upkeep(self.database, lambda: self.heartbeat.host_id, self.storage, pools, self.keeper)
         self.duties = self._housekeeping(clock)
         self.bus.listen(lambda topics, _heard: self.duties.heard(topics))
@@ -221,6 +222,7 @@ class Daemon:
         return Duties(
             [
                 Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
+                Duty("runs", intervals.PRUNE, self.runs.prune),
                 Duty("trash", intervals.TRASH, trash.look, trash.concerns),
                 Duty("succession", intervals.SUCCESSION, succession.look, succession.concerns),
                 Duty("maintenance", intervals.MAINTENANCE, maintenance.look, maintenance.concerns),

@@ -34,7 +34,7 @@ from hostd.targets import Targets
 logger = logging.getLogger("hostd.executor")
 
 #: What a handler leaves to be written together with the end of its task.
-Effect = Callable[[Session], None]
+Effect = Callable[[Session], object]
 #: Seconds a task waits for a libvirtd that is being restarted, before it fails.
 _LIBVIRT_PATIENCE = 10.0
 #: Progress is written at most this often, in seconds.
@@ -61,10 +61,11 @@ class Record:
     values: Mapping[str, Any]
     written: Callable[[], None] = lambda: None
 
-    def __call__(self, session: Session) -> None:
-        """Write it; whether the VM is still placed here does not matter."""
-        states.record(session, self.uuid, self.host_id, self.epoch, self.values)
+    def __call__(self, session: Session) -> bool:
+        """Write it, if the VM is still placed here; whether it is."""
+        placed = states.record(session, self.uuid, self.host_id, self.epoch, self.values)
         self.written()
+        return placed
 
     def with_end(self, session: Session, task: int, boot: str, now: datetime) -> bool:
         """Write it together with the task's end where one statement can, and say whether it could."""
@@ -143,6 +144,7 @@ class Executor:
         self._threads = threads
         self._libvirt_back = libvirt_back
         self._ended = ended
+        self._on_record: list[Callable[[Record], None]] = []
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="task")
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -158,6 +160,10 @@ class Executor:
         self._thread = threading.Thread(target=self._run, name="executor", daemon=True)
         targets.on_release(lambda _uuid: self._freed())
         runtime.on_change(self.ring)
+
+    def on_record(self, hook: Callable[[Record], None]) -> None:
+        """Call ``hook(record)`` with what a task wrote of its VM at its end, before others may work on the VM."""
+        self._on_record.append(hook)
 
     def start(self) -> None:
         """Begin."""
@@ -309,15 +315,22 @@ class Executor:
             try:
                 self._do(task)
             finally:
+                # Before its target is free: who looks then finds a free thread, and knows that nothing waits for it.
+                self._forget(task)
                 self._targets.release(task.target)
         except Interrupted:
             logger.info("task left for the next run %s", fields(task=task.uuid, kind=task.kind))
         except Exception:
             logger.exception("task broke %s", fields(task=task.uuid, kind=task.kind))
         finally:
-            with self._guard:
-                self._mine.discard(task.id)
-            self._freed()
+            if self._forget(task):
+                self._freed()
+
+    def _forget(self, task: Claimed) -> bool:
+        with self._guard:
+            mine = task.id in self._mine
+            self._mine.discard(task.id)
+        return mine
 
     def _do(self, task: Claimed) -> None:
         begin = time.monotonic()
@@ -440,20 +453,24 @@ class Executor:
     def _finish(self, task: Claimed, state: TaskState, effect: Effect | None, error: DosvmError | None) -> None:
         wire = error.to_wire() if error else None
 
-        def work(session: Session) -> None:
+        record = effect if state is TaskState.DONE and isinstance(effect, Record) else None
+
+        def work(session: Session) -> bool:
+            """End it; whether what its host says of the VM is written."""
             now = self._clock.now()
-            well = effect if state is TaskState.DONE and isinstance(effect, Record) else None
-            if well is not None and well.with_end(session, task.id, self._boot, now):
-                return
+            if record is not None and record.with_end(session, task.id, self._boot, now):
+                return True
             if not tasks.finish(session, task.id, self._boot, state, now, error=wire):
                 raise _NotMine
-            if effect is not None:
-                effect(session)
+            return bool(effect(session)) if effect is not None else False
 
         pause = 0.2
         while True:
             try:
-                self._database.write(work)
+                written = self._database.write(work)
+                if written and record is not None:
+                    for hook in self._on_record:
+                        hook(record)
                 return
             except _NotMine:
                 logger.warning("task was ended by somebody else %s", fields(task=task.uuid, kind=task.kind))

@@ -39,6 +39,8 @@ SAMPLE_MONITOR = 60.0
 
 #: What is to leave the trash for good is looked for.
 TRASH = 60.0
+#: What a task wrote of its VM is taken for what the database says, when news come of what it did.
+JUST_WRITTEN = 2.0
 #: VMs that maintenance switched off are looked at, when no news made hostd look before.
 MAINTENANCE = 5.0
 

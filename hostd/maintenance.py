@@ -11,7 +11,7 @@ from functools import partial
 from core.clock import Clock
 from core.errors import Conflict, DatabaseUnavailable, DosvmError
 from core.services.dispatch import Services
-from core.services.maintenance import left_behind, move_rest, say_why, start_again, startable
+from core.services.maintenance import is_going_on, left_behind, move_rest, say_why, start_again, startable
 from hostd.backoff import Backoff
 
 
@@ -23,10 +23,15 @@ class Maintenance:
         self._backoff = Backoff(clock)
         self._waiting: dict[str, str] = {}
         self._hosts: frozenset[tuple[int, str, str]] = frozenset()
+        # Until it was looked: an earlier run may have died in the middle of it.
+        self._working = True
 
     def concerns(self, topics: frozenset[str]) -> bool:
-        """Whether news of these kinds are a reason to look at once; that a VM stopped is news of its host as well."""
-        return "host" in topics
+        """Whether news of these kinds are a reason to look at once; that a VM stopped is news of its host as well.
+
+        Where no maintenance goes on, none of the many things that happen to VMs are.
+        """
+        return "maintenance" in topics or (self._working and "host" in topics)
 
     def look(self) -> None:
         """Look once, and start what can be started.
@@ -34,6 +39,11 @@ class Maintenance:
         Raises:
             DosvmError: the database does not answer.
         """
+        # Told before it is looked: what comes meanwhile is heard.
+        self._working = True
+        self._working = self._services.reading(is_going_on)
+        if not self._working:
+            return
         found = self._services.reading(startable)
         hosts = frozenset((view.id, view.state, view.hypervisor_error) for view in self._services.cloud.hosts())
         waiting = {uuid: drain for _id, uuid, drain in found}

@@ -25,7 +25,7 @@ from core.model import Power, State
 from hostd import intervals
 from hostd.backoff import Backoff
 from hostd.bus import Bus
-from hostd.executor import Effect, Interrupted, Obsolete, done
+from hostd.executor import Effect, Interrupted, Obsolete, Record, done
 from hostd.hypervisor.connection import Connection
 from hostd.hypervisor.domains import Domain, Domains
 from hostd.hypervisor.events import Event, Events
@@ -77,6 +77,7 @@ class Reconciler:
         self._guard = threading.Lock()
         self._dirty: set[str] = set()
         self._missed: set[str] = set()
+        self._recorded: dict[str, tuple[float, Record]] = {}
         self._later: dict[str, float] = {}
         self._submitted: set[str] = set()
         self._everything = True
@@ -109,6 +110,21 @@ class Reconciler:
         """Look at all VMs soon."""
         self._everything = True
         self._wake.set()
+
+    def recorded(self, record: Record) -> None:
+        """A task wrote this of its VM at its end: the news that its own work made need not be compared once more."""
+        with self._guard:
+            self._recorded[record.uuid] = (self._clock.monotonic(), record)
+
+    def _is_recorded(self, uuid: str, domain: Domain | None) -> bool:
+        """Whether a task has just written what libvirt says; asked once."""
+        with self._guard:
+            at, record = self._recorded.pop(uuid, (0.0, None))
+        if record is None or self._clock.monotonic() - at > intervals.JUST_WRITTEN:
+            return False
+        if domain is None:
+            return record.values.get("state") == State.OFF.value
+        return (domain.epoch, domain.state) == (record.epoch, record.values.get("state"))
 
     def _released(self, uuid: str) -> None:
         # Only what there was news of while it was worked on: looking at all would go round in circles.
@@ -176,6 +192,13 @@ class Reconciler:
         ours = {domain.uuid: domain for domain in self._domains.all() if domain.epoch is not None}
         self._collector.running(ours)
         self._runs.running(ours, asked)
+        if only is not None:
+            only = {uuid for uuid in only if not self._is_recorded(uuid, ours.get(uuid))}
+            if not only:
+                return
+        else:
+            with self._guard:
+                self._recorded.clear()
         looked_at = set(ours) if only is None else only
 
         def read(session: Session) -> tuple[dict[str, MachineState], set[str]]:

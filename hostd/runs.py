@@ -119,6 +119,15 @@ class Runs:
         """The boot clock at a moment at which every run that is not ended was seen to go on."""
         return boot_clock_ms() if self._waiting else self._polled
 
+    def prune(self) -> None:
+        """Drop the history of this host's runs that nobody needs.
+
+        Raises:
+            DosvmError: the database does not answer.
+        """
+        while self._database.write(lambda session: runs.prune(session, self._host_uuid)):
+            pass
+
     # -- what is seen
 
     def take_stock(self) -> None:
@@ -307,6 +316,7 @@ class Runs:
         with self._guard:
             self._ended = self._ended[len(ended) :]
             for kept, run in zip(changed, written, strict=True):
+                kept.run = replace(kept.run, entered=True)
                 kept.fresh = (kept.run.time.paused, kept.run.time.paused_from) != (
                     run.time.paused,
                     run.time.paused_from,

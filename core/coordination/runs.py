@@ -7,19 +7,34 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, case, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Update,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from core.model import Host, Instance, Machine, MachineRun, Project
 from core.planning.run_time import RunTime
 
-#: Ended runs of a VM that are kept.
+#: Ended runs of a VM that are kept when the history is pruned.
 _KEPT = 8
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run as its host knows it; what tells it from all others is ``machine``, ``boot``, ``pid`` and its begin."""
+    """A run as its host knows it; what tells it from all others is ``machine``, ``boot``, ``pid`` and its begin.
+
+    ``entered``: the database is known to have it.
+    """
 
     machine: str
     boot: str
@@ -27,6 +42,7 @@ class Run:
     started: datetime
     time: RunTime
     ended: datetime | None = None
+    entered: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,7 @@ def stock(session: Session, host_uuid: str) -> Stock:
                 pid=row.pid,
                 started=row.started,
                 time=RunTime(row.from_ms, row.paused_ms, row.paused_from_ms, certain=clock_ms),
+                entered=True,
             )
             for row in rows
         ),
@@ -72,39 +89,43 @@ def _identity(run: Run) -> tuple[ColumnElement[bool], ...]:
 def save(session: Session, host_uuid: str, runs: Iterable[Run]) -> None:
     """Write runs as they are now; may be repeated: a run is ended, and added to the sums, once.
 
-    A run of a VM that the database does not know is passed over.
+    One statement for what happened to a run: it began, stood still or went on, or (on MariaDB) ended. A run of a VM
+    that the database does not know is passed over.
     """
     for run in runs:
-        known = session.scalar(select(MachineRun).where(*_identity(run)))
-        if known is None:
-            _enter(session, host_uuid, run)
-            known = session.scalar(select(MachineRun).where(*_identity(run)))
-        if known is None or known.until_ms is not None:
+        if not run.entered and _enter(session, host_uuid, run) and run.time.end is None:
             continue
-        done = session.execute(
-            update(MachineRun)
-            .where(MachineRun.id == known.id, MachineRun.until_ms.is_(None))
-            .values(
-                until_ms=run.time.end,
-                paused_ms=run.time.paused,
-                paused_from_ms=run.time.paused_from,
-                ended=run.ended,
-                host_id=select(Host.id).where(Host.uuid == host_uuid).scalar_subquery(),
-            )
-            .execution_options(synchronize_session=False)
+        if run.time.end is None:
+            session.execute(_now(run, host_uuid))
+        elif not _end(session, host_uuid, run) and run.entered and _enter(session, host_uuid, run):
+            # It was passed over when it began: its VM is known now.
+            _end(session, host_uuid, run)
+
+
+def _now(run: Run, host_uuid: str) -> Update:
+    return (
+        update(MachineRun)
+        .where(*_identity(run), MachineRun.until_ms.is_(None))
+        .values(
+            until_ms=run.time.end,
+            paused_ms=run.time.paused,
+            paused_from_ms=run.time.paused_from,
+            ended=run.ended,
+            host_id=select(Host.id).where(Host.uuid == host_uuid).scalar_subquery(),
         )
-        if run.time.end is not None and done.rowcount:  # type: ignore[attr-defined]
-            _add(session, known, known.vcpus * run.time.ran(0))
-        session.expire(known)
+        .execution_options(synchronize_session=False)
+    )
 
 
-def _enter(session: Session, host_uuid: str, run: Run) -> None:
+def _enter(session: Session, host_uuid: str, run: Run) -> bool:
+    """Enter a run as one that goes on; whether it was not there already, and is one of a VM that is known."""
     new = {
         "machine": run.machine,
         "boot": run.boot,
         "pid": run.pid,
         "from_ms": run.time.begin,
         "paused_ms": run.time.paused,
+        "paused_from_ms": run.time.paused_from,
         "started": run.started,
     }
     types = MachineRun.__table__.c
@@ -116,26 +137,59 @@ def _enter(session: Session, host_uuid: str, run: Run) -> None:
         select(Host.id).where(Host.uuid == host_uuid).scalar_subquery(),
     )
     row = row.join(Instance, Instance.id == Machine.instance_id).where(Machine.uuid == run.machine)
-    session.execute(insert(MachineRun).from_select([*new, "project_id", "vcpus", "host_id"], row))
+    ignoring = "OR IGNORE" if session.get_bind().dialect.name == "sqlite" else "IGNORE"
+    statement = insert(MachineRun).prefix_with(ignoring).from_select([*new, "project_id", "vcpus", "host_id"], row)
+    return bool(session.execute(statement).rowcount)  # type: ignore[attr-defined]
 
 
-def _add(session: Session, run: MachineRun, vcpu_ms: int) -> None:
-    """Add a run that has just ended to the sums, and drop the history that nobody needs."""
-    for table, which in ((Project, Project.id == run.project_id), (Machine, Machine.uuid == run.machine)):
+#: Ends a run and adds it to the sums of its VM and its project, where an engine changes several tables at once.
+_END = text(
+    "UPDATE machine_run JOIN project ON project.id = machine_run.project_id"
+    " LEFT JOIN machine ON machine.uuid = machine_run.machine"
+    " SET machine_run.until_ms = :until, machine_run.paused_ms = :paused, machine_run.paused_from_ms = :since,"
+    " machine_run.ended = :at, machine_run.host_id = (SELECT id FROM host WHERE uuid = :me),"
+    " project.ran_ms = project.ran_ms + machine_run.vcpus * :ran,"
+    " machine.ran_ms = machine.ran_ms + machine_run.vcpus * :ran"
+    " WHERE machine_run.machine = :vm AND machine_run.boot = :boot AND machine_run.pid = :pid"
+    " AND machine_run.from_ms = :began AND machine_run.until_ms IS NULL"
+)
+
+
+def _end(session: Session, host_uuid: str, run: Run) -> bool:
+    """End a run and add it to the sums; whether it was going on."""
+    ran = run.time.ran(0)
+    if session.get_bind().dialect.name != "sqlite":
+        ended = {"until": run.time.end, "paused": run.time.paused, "since": run.time.paused_from, "at": run.ended}
+        known = {"vm": run.machine, "boot": run.boot, "pid": run.pid, "began": run.time.begin, "me": host_uuid}
+        return bool(session.execute(_END, {**ended, **known, "ran": ran}).rowcount)  # type: ignore[attr-defined]
+    if not session.execute(_now(run, host_uuid)).rowcount:  # type: ignore[attr-defined]
+        return False
+    of = select(MachineRun.project_id, MachineRun.vcpus).where(*_identity(run))
+    project_id, vcpus = session.execute(of).one()
+    for table, which in ((Project, Project.id == project_id), (Machine, Machine.uuid == run.machine)):
         session.execute(
             update(table)
             .where(which)
-            .values(ran_ms=table.ran_ms + vcpu_ms)
+            .values(ran_ms=table.ran_ms + vcpus * ran)
             .execution_options(synchronize_session=False)
         )
-    ended = session.scalars(
-        select(MachineRun.id)
-        .where(MachineRun.machine == run.machine, MachineRun.until_ms.is_not(None))
-        .order_by(MachineRun.id.desc())
-        .offset(_KEPT)
-    ).all()
-    if ended:
-        session.execute(delete(MachineRun).where(MachineRun.id.in_(ended)).execution_options(synchronize_session=False))
+    return True
+
+
+def prune(session: Session, host_uuid: str, *, limit: int = 1000) -> int:
+    """Drop up to ``limit`` old runs of a host: of each VM the last few that ended are kept. How many they were."""
+    age = func.row_number().over(partition_by=MachineRun.machine, order_by=MachineRun.id.desc()).label("age")
+    ended = (
+        select(MachineRun.id, age)
+        .join(Host, Host.id == MachineRun.host_id)
+        .where(Host.uuid == host_uuid, MachineRun.until_ms.is_not(None))
+        .subquery()
+    )
+    # MariaDB deletes by a list of ids without holding the gaps between other hosts' runs.
+    old = list(session.scalars(select(ended.c.id).where(ended.c.age > _KEPT).order_by(ended.c.id).limit(limit)))
+    if old:
+        session.execute(delete(MachineRun).where(MachineRun.id.in_(old)).execution_options(synchronize_session=False))
+    return len(old)
 
 
 def close_all(session: Session, host_uuid: str, now: datetime) -> None:

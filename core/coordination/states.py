@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import Update, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.model import Machine, Power, State, Task, TaskState
+from core.coordination.tasks import good_end, is_own
+from core.model import Machine, Power, State, Task
 
 #: States of a VM that nothing is left of on any host: it may be started on another one.
 NOWHERE = (State.OFF.value, State.FAILED.value)
@@ -167,19 +168,16 @@ def end_and_record(
 @cache
 def _end_and_record(columns: frozenset[str]) -> Update:
     vm, task = Machine.__table__.c, Task.__table__.c
-    end = {task.state: TaskState.DONE.value, task.progress: 100, task.error: "", task.finished: bindparam("ended_at")}
     return (
         update(Task.__table__)  # type: ignore[arg-type]
         .where(
-            task.id == bindparam("own_task"),
-            task.state == TaskState.RUNNING.value,
-            task.claim == bindparam("own_boot"),
+            *is_own(),
             vm.uuid == task.target,
             vm.uuid == bindparam("own_vm"),
             vm.host_id == bindparam("own_host"),
             vm.epoch == bindparam("own_epoch"),
         )
-        .values({**end, **{vm[column]: bindparam(f"new_{column}") for column in columns}})
+        .values({**good_end(), **{vm[column]: bindparam(f"new_{column}") for column in columns}})
     )
 
 

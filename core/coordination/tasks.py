@@ -292,13 +292,10 @@ def finish(
     Returns:
         Whether it was this caller's to end; if not, the transaction must be given up.
     """
-    known = {
-        "own_task": task_id,
-        "own_boot": boot,
-        "end": state.value,
-        "ended_at": now,
-        "why": json.dumps(error, ensure_ascii=False, default=str) if error else "",
-    }
+    known = {"own_task": task_id, "own_boot": boot, "ended_at": now}
+    if state is not TaskState.DONE:
+        why = json.dumps(error, ensure_ascii=False, default=str) if error else ""
+        known |= {"end": state.value, "why": why}
     done = session.execute(_finish(well=state is TaskState.DONE), known)
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
 
@@ -306,16 +303,28 @@ def finish(
 @cache
 def _finish(*, well: bool) -> Update:
     task = _TABLE.c
-    statement = (
-        update(_TABLE)
-        .where(
-            task.id == bindparam("own_task"),
-            task.state == TaskState.RUNNING.value,
-            task.claim == bindparam("own_boot"),
-        )
-        .values(state=bindparam("end"), finished=bindparam("ended_at"), error=bindparam("why"))
+    badly: dict[Any, Any] = {
+        task.state: bindparam("end"),
+        task.error: bindparam("why"),
+        task.finished: bindparam("ended_at"),
+    }
+    return update(_TABLE).where(*is_own()).values(good_end() if well else badly)
+
+
+def is_own() -> tuple[ColumnElement[bool], ...]:
+    """For statements: the task ``own_task`` is one that the run of hostd ``own_boot`` works on."""
+    task = _TABLE.c
+    return (
+        task.id == bindparam("own_task"),
+        task.state == TaskState.RUNNING.value,
+        task.claim == bindparam("own_boot"),
     )
-    return statement.values(progress=100) if well else statement
+
+
+def good_end() -> dict[Any, Any]:
+    """For statements: what becomes of a task that ends well, at ``ended_at``."""
+    task = _TABLE.c
+    return {task.state: TaskState.DONE.value, task.progress: 100, task.error: "", task.finished: bindparam("ended_at")}
 
 
 def cancel(session: Session, task_id: int, now: datetime) -> bool:

@@ -129,7 +129,7 @@ def drain(call: Call, *, host: str, policy: str) -> Answer:
         tasks = [task for move in going if (task := order_migration(call, move))]
     names, stops = _switch_off(call, found, Machine.moving_id.is_(None))
     call.note(found.name, object=found.uuid, policy=policy, vms=some(names), migrated=len(tasks))
-    call.changed("host", "vm")
+    call.changed("host", "vm", "maintenance")
     return {"uuid": found.uuid, "name": found.name, "tasks": [*tasks, *stops]}
 
 
@@ -195,8 +195,15 @@ def undrain(call: Call, *, host: str, start: bool = True) -> Answer:
         )
     count = call.session.scalar(select(func.count()).select_from(Machine).where(Machine.drained_id == found.id)) or 0
     call.note(found.name, object=found.uuid, start=start, vms=count)
-    call.changed("host", "vm")
+    call.changed("host", "vm", "maintenance")
     return {"uuid": found.uuid, "name": found.name, "vms": count}
+
+
+def is_going_on(call: Call) -> bool:
+    """Whether any host is in maintenance, or any VM waits for the end of one."""
+    drained = select(Host.id).where(Host.drain != "").exists()
+    waiting = select(Machine.id).where(Machine.drained_id.is_not(None)).exists()
+    return bool(call.session.scalar(select(drained | waiting)))
 
 
 def startable(call: Call) -> list[tuple[int, str, str]]:

@@ -94,7 +94,10 @@ def test_of_many_runs_a_few_are_kept_and_their_sum_stays(ground: Ground) -> None
         assert total(ground, project) == 4 * 700 * (number + 1)
         ground.write(runs.save, host, [Run(vm, "boot-1", number + 1, STARTED, time, ended)])
     assert ground.read(runs.of_machine, vm) == total(ground, project) == 4 * 700 * 40
-    assert len(ground.read(lambda s: s.scalars(select(MachineRun)).all())) <= 8
+    assert ground.write(runs.prune, host) == 32
+    kept = ground.read(lambda s: s.scalars(select(MachineRun.pid)).all())
+    assert sorted(kept) == list(range(33, 41)), "the last ones"
+    assert ground.read(runs.of_machine, vm) == total(ground, project) == 4 * 700 * 40
 
 
 def test_a_host_that_starts_anew_finds_its_runs_and_when_they_were_certain(ground: Ground) -> None:
@@ -104,7 +107,7 @@ def test_a_host_that_starts_anew_finds_its_runs_and_when_they_were_certain(groun
     beat(ground, 9000)
     found = ground.read(runs.stock, host)
     assert found.clock_ms == 9000
-    assert found.runs == (Run(vm, "boot-1", 77, STARTED, RunTime(1000, paused_from=2000, certain=9000)),)
+    assert found.runs == (Run(vm, "boot-1", 77, STARTED, RunTime(1000, paused_from=2000, certain=9000), entered=True),)
     other = ground.read(lambda s: s.scalar(select(Host.uuid).where(Host.id == ground.other_host)))
     assert ground.read(runs.stock, other).runs == ()
 
@@ -113,6 +116,15 @@ def test_a_vm_that_nobody_knows_is_passed_over(ground: Ground) -> None:
     _vm, project, host = furnish(ground)
     ground.write(runs.save, host, [run_of("no-such-vm")])
     assert total(ground, project) == 0
+
+
+def test_a_run_that_was_passed_over_counts_when_its_vm_is_known_at_its_end(ground: Ground) -> None:
+    vm, project, host = furnish(ground)
+    run = replace(run_of(vm), entered=True)
+    ground.write(runs.save, host, [run])
+    assert total(ground, project) == 0, "it was never entered"
+    ground.write(runs.save, host, [replace(run, time=run.time.finish(3000), ended=STARTED)])
+    assert total(ground, project) == 4 * 2000
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,7 +13,8 @@ import pytest
 from core.clock import SystemClock
 from core.errors import EngineError, Refused
 from hostd.bus import Bus
-from hostd.executor import Effect
+from hostd.executor import Effect, Record
+from hostd.hypervisor.domains import Domain
 from hostd.machines import Machines
 from hostd.reconciler import Reconciler
 from hostd.runtime import Runtime
@@ -132,3 +133,36 @@ def test_news_that_come_while_work_ends_are_looked_at(office: Office, web: Perso
     while uuid not in bench.reconciler._dirty:
         assert time.monotonic() < give_up, "the news are lost"
         time.sleep(0.01)
+
+
+def test_what_a_task_has_just_written_is_not_compared_once_more(office: Office, web: Person) -> None:
+    """The end of its own work brings news; they cost a statement only when something else has happened."""
+    bench = Bench(office, lambda _uuid, _epoch: pytest.fail("started"))
+    uuid, epoch = rack.machine(office, "shop-1").uuid, 3
+    running = Domain(uuid, "dosvm-1", 7, "running", epoch)
+
+    def after(state: str, domain: Domain | None) -> bool:
+        bench.reconciler.recorded(Record(uuid, 1, epoch, {"state": state}))
+        known = bench.reconciler._is_recorded(uuid, domain)
+        assert not bench.reconciler._is_recorded(uuid, domain), "it answers one piece of news"
+        return known
+
+    assert after("running", running)
+    assert after("off", None)
+    assert not after("running", None)
+    assert not after("off", running)
+    assert not after("paused", running)
+    assert not after("running", Domain(uuid, "dosvm-1", 8, "running", epoch + 1))
+
+
+def test_a_vm_that_ends_right_after_its_start_is_seen(office: Office, web: Person) -> None:
+    bench = Bench(office, lambda _uuid, _epoch: pytest.fail("started"))
+    web("vm.start", vm="shop-1", host="h1")
+    rack.work(office)
+    machine = rack.machine(office, "shop-1")
+    assert machine.state == "running"
+    bench.reconciler.recorded(Record(machine.uuid, 1, machine.epoch, {"state": "running"}))
+    started = threading.Event()
+    bench.reconciler._start = lambda _uuid: started.set()  # type: ignore[method-assign, assignment]
+    bench.reconciler._compare({machine.uuid})
+    assert started.wait(5), "no domain runs: it is started again"

@@ -459,3 +459,23 @@ def test_a_host_that_is_given_up_takes_nobody_along_that_was_to_come(
     office.sysadm("host.abandon", host="h2")
     assert moving(office, "free-1")[2] is None
     assert office.sysadm.names("host.list") == ["h1"]
+
+
+def test_what_happens_to_vms_is_news_of_maintenance_only_while_there_is_one(
+    office: Office, web: Person, duty: Maintenance
+) -> None:
+    """Every start and stop is news of its host: none of them costs a look while nobody empties a host."""
+    news = frozenset({"vm", "host"})
+    assert duty.concerns(news), "an earlier run may have died in the middle"
+    duty.look()
+    assert not duty.concerns(news)
+    assert duty.concerns(frozenset({"maintenance"}))
+    office.sysadm("host.drain", host="h1", policy="stop")
+    duty.look()
+    assert duty.concerns(news)
+    rack.work(office, "h1")
+    office.sysadm("host.undrain", host="h1")
+    duty.look()
+    rack.work(office, "h1")
+    duty.look()
+    assert not duty.concerns(news)
