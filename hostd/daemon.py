@@ -203,7 +203,6 @@ class Daemon:
             self.runtime,
             threads=settings.threads,
         )
-        self.executor.on_record(self.reconciler.recorded)
         self.upkeep = pool_tasks.Upkeep(self.database, lambda: self.heartbeat.host_id, self.storage, pools, self.keeper)
         self.duties = self._housekeeping(clock)
         self.bus.listen(lambda topics, _heard: self.duties.heard(topics))
@@ -270,6 +269,8 @@ class Daemon:
         self.server.listen_unix(self.settings.socket)
         if self.listens:
             self._listen()
+        self.services.begins_by(self.executor)
+        self.executor.on_record(self.reconciler.recorded)
         # Tasks and VMs that an earlier run left in the middle are taken up at once.
         self.heartbeat.on_registered(self.executor.ring)
         self.heartbeat.on_registered(self.reconciler.look_at_everything)

@@ -152,6 +152,7 @@ class Executor:
         self._mine: set[int] = set()
         self._offered: list[Claimed] = []
         self._uncertain = False
+        self._promised = 0
         self._left_waiting = True
         self._rings = 2
         self._prune_due = time.monotonic() + intervals.PRUNE / 10
@@ -178,6 +179,33 @@ class Executor:
                 # Looking and taking is one statement there, or nobody knows what to take.
                 self._rings += 1
         self._wake.set()
+
+    def promise(self, host_id: int, target: str) -> str:
+        """See :class:`core.services.operation.Beginner`: there is a thread, and nobody works on the target."""
+        if host_id != self._host_id() or self._targets.doing(target):
+            return ""
+        with self._guard:
+            if self._closing.is_set() or not self._resumed or self._uncertain:
+                return ""
+            if len(self._mine) + self._promised >= self._threads:
+                return ""
+            self._promised += 1
+        return self._boot
+
+    def begin(self, tasks: Sequence[Claimed]) -> None:
+        """See :class:`core.services.operation.Beginner`."""
+        for task in tasks:
+            self._begin(task)
+
+    def release(self, promises: int, *, unsure: bool) -> None:
+        """See :class:`core.services.operation.Beginner`."""
+        with self._guard:
+            self._promised -= promises
+            if unsure:
+                self._uncertain = True
+            look = self._uncertain or self._left_waiting
+        if look:
+            self.ring()
 
     def _freed(self) -> None:
         """A thread or a target is free again: look whether a task was waiting for it."""
@@ -229,16 +257,15 @@ class Executor:
             if count:
                 logger.info("taking up tasks of an earlier run %s", fields(count=count))
         while not self._closing.is_set():
-            free = self._threads - len(self._mine)
+            free = self._threads - len(self._mine) - self._promised
             if free <= 0:
                 # Whoever rang meanwhile is heard when a thread is free.
                 self._left_waiting = True
-                if len(self._mine) >= self._threads:
+                if len(self._mine) + self._promised >= self._threads:
                     return
                 continue
             claimed, more = self._claim(host_id, free)
             if claimed:
-                point("claimed")
                 self._bus.changed({"task"})
             for task in claimed:
                 self._begin(task)
@@ -247,10 +274,12 @@ class Executor:
 
     def _claim(self, host_id: int, free: int) -> tuple[list[Claimed], bool]:
         """Claim up to ``free`` tasks; and whether there may be more."""
-        if self._uncertain:
-            # Only this thread adds to them; one that ends while the database is asked is not lost either.
-            with self._guard:
-                mine = set(self._mine)
+        with self._guard:
+            # While one is promised, what it leads to may be committed and not begun with; its release rings.
+            unsure = self._uncertain and not self._promised
+            mine = set(self._mine)
+        if unsure:
+            # Nobody else adds to them now; one that ends while the database is asked is not lost either.
             held = self._database.read(lambda session: tasks.claimed_by(session, host_id, self._boot))
             self._uncertain = False
             lost = [task for task in held if task.id not in mine]
@@ -304,10 +333,14 @@ class Executor:
     def _begin(self, task: Claimed) -> None:
         with self._guard:
             self._mine.add(task.id)
-        self._pool.submit(self._work, task)
+        try:
+            self._pool.submit(self._work, task)
+        except RuntimeError:
+            self._forget(task)  # hostd ends: the next one takes it up
 
     def _work(self, task: Claimed) -> None:
         try:
+            point("claimed")
             while not self._targets.take(task.target, task.kind):
                 # The reconciler took it between looking and claiming; it will be done soon.
                 if self._closing.wait(0.02):

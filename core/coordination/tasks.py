@@ -16,10 +16,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Update, bindparam, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Insert, Select, Update, bindparam, delete, exists, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from core.model import Task, TaskState, new_uuid, utc_now
+from core.model import Host, Task, TaskState, new_uuid, utc_now
 
 _TABLE: Any = Task.__table__
 #: States of a task that has not ended.
@@ -77,33 +77,86 @@ def enqueue(
     Returns:
         The tasks as their hosts will find them. The ``id`` is known of a single one only, and 0 otherwise.
     """
-    entered = [
-        Claimed(0, new_uuid(), order.kind, order.target, order.target_name, order.project_id, order.payload, 0, origin)
-        for order in orders
-    ]
-    created = now or utc_now()
-    rows = [
-        {
-            "uuid": task.uuid,
-            "kind": task.kind,
-            "target": task.target,
-            "target_name": task.target_name,
-            "project_id": task.project_id,
-            "host_id": order.host_id,
-            "account": account,
-            "payload": json.dumps(task.payload, ensure_ascii=False) if task.payload else "",
-            "state": TaskState.QUEUED.value,
-            "origin": origin,
-            "created": created,
-        }
-        for task, order in zip(entered, orders, strict=True)
-    ]
+    entered = [_entered(order, origin) for order in orders]
+    rows = [_row(task, order.host_id, account, now or utc_now()) for task, order in zip(entered, orders, strict=True)]
     if len(rows) == 1:
         done = session.execute(_INSERT, rows[0])
         return [replace(entered[0], id=int(done.inserted_primary_key[0]))]  # type: ignore[attr-defined]
     if rows:
         session.execute(_INSERT, rows)
     return entered
+
+
+def enter_begun(
+    session: Session, order: Order, boot: str, *, account: str, origin: str, now: datetime
+) -> Claimed | None:
+    """Enter a task as one that a run of hostd on its host works on already: it need not look for it, nor take it.
+
+    Returns:
+        The task; None, and nothing is entered, when an earlier one for the same target has not ended.
+    """
+    task = replace(_entered(order, origin), attempts=1)
+    known = _row(task, order.host_id, account, now) | {"own_boot": boot}
+    done = session.execute(_enter_begun(), {f"new_{key}": value for key, value in known.items()})
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        return None
+    return replace(task, id=int(done.lastrowid))  # type: ignore[attr-defined]
+
+
+@cache
+def _enter_begun() -> Insert:
+    task, before, host = _TABLE.c, _TABLE.alias().c, Host.__table__.c
+    new: dict[str, Any] = {key: bindparam(f"new_{key}", type_=task[key].type) for key in _ROW}
+    new |= {
+        "state": literal(TaskState.RUNNING.value),
+        "claim": bindparam("new_own_boot", type_=task.claim.type),
+        "attempts": literal(1),
+        "started": bindparam("new_created", type_=task.started.type),
+        "progress": literal(0),
+        "error": literal(""),
+    }
+    earlier = exists().where(before.target == bindparam("new_target"), before.state.in_(OPEN))
+    row = select(*(value.label(key) for key, value in new.items()))
+    row = row.where(host.id == bindparam("new_host_id"), ~earlier)
+    return insert(_TABLE).from_select(list(new), row)
+
+
+def _entered(order: Order, origin: str) -> Claimed:
+    return Claimed(
+        0, new_uuid(), order.kind, order.target, order.target_name, order.project_id, order.payload, 0, origin
+    )
+
+
+#: What a new task has of its own.
+_ROW = (
+    "uuid",
+    "kind",
+    "target",
+    "target_name",
+    "project_id",
+    "host_id",
+    "account",
+    "payload",
+    "state",
+    "origin",
+    "created",
+)
+
+
+def _row(task: Claimed, host_id: int, account: str, created: datetime) -> dict[str, Any]:
+    return {
+        "uuid": task.uuid,
+        "kind": task.kind,
+        "target": task.target,
+        "target_name": task.target_name,
+        "project_id": task.project_id,
+        "host_id": host_id,
+        "account": account,
+        "payload": json.dumps(task.payload, ensure_ascii=False) if task.payload else "",
+        "state": TaskState.QUEUED.value,
+        "origin": task.origin,
+        "created": created,
+    }
 
 
 def follow(session: Session, task: Claimed, kind: str, host_id: int, payload: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Session
 
 from core.clock import Clock
+from core.coordination.tasks import Claimed
 from core.database import Database
 from core.errors import (
     DosvmError,
@@ -33,6 +34,7 @@ from core.services.fields import at_field
 from core.services.operation import (
     OPERATIONS,
     Answer,
+    Beginner,
     Call,
     NewPassword,
     Operation,
@@ -87,8 +89,13 @@ class Services:
         self.cloud = cloud
         self.passwords = passwords
         self.vault = vault
+        self._beginner: Beginner | None = None
         self._after_commit = after_commit
         self._sessions = sessions
+
+    def begins_by(self, beginner: Beginner) -> None:
+        """Who begins with tasks for this host at once; without one they are looked for."""
+        self._beginner = beginner
 
     def call(self, name: str, arguments: dict[str, Any], actor: Actor, request: str) -> Answer:
         """Run an operation for a user.
@@ -157,10 +164,25 @@ class Services:
     def _change(
         self, operation: Operation, arguments: dict[str, Any], actor: Actor, request: str, *, one: bool
     ) -> Answer:
+        with _Promises(self._beginner) as promises:
+            return self._change_now(operation, arguments, actor, request, promises, one=one)
+
+    def _change_now(
+        self,
+        operation: Operation,
+        arguments: dict[str, Any],
+        actor: Actor,
+        request: str,
+        promises: _Promises,
+        *,
+        one: bool,
+    ) -> Answer:
         calls: list[Call] = []
 
         def work(session: Session) -> Answer:
+            promises.anew()
             call = self._call(session, actor)
+            call.promise = promises.give
             done = operation.function(call, **arguments)
             if operation.many and not one:
                 answer, rows = self._many(operation, call, done, request)
@@ -190,6 +212,7 @@ class Services:
             if isinstance(error, DosvmError):
                 raise
             raise overtaken() from error
+        promises.begin(calls[-1].begun)
         if operation.quiet:
             return answer
         if operation.many and not one and all("error" in end for end in answer["each"]):
@@ -253,6 +276,42 @@ class Services:
             return None
         answer: Answer = json.loads(before.result)
         return answer
+
+
+class _Promises:
+    """What was promised to one change (see :class:`Beginner`): kept once that is committed, taken back if it fails."""
+
+    def __init__(self, beginner: Beginner | None) -> None:
+        self._beginner = beginner
+        self._given = 0
+
+    def give(self, host_id: int, target: str) -> str:
+        """See :meth:`Beginner.promise`."""
+        claim = self._beginner.promise(host_id, target) if self._beginner is not None else ""
+        self._given += bool(claim)
+        return claim
+
+    def begin(self, tasks: list[Claimed]) -> None:
+        """The change is committed."""
+        if self._beginner is not None and tasks:
+            self._beginner.begin(tasks)
+
+    def anew(self) -> None:
+        """The change is tried once more: nothing of it was entered."""
+        self._release(unsure=False)
+
+    def _release(self, *, unsure: bool) -> None:
+        if self._beginner is not None and self._given:
+            self._beginner.release(self._given, unsure=unsure)
+        self._given = 0
+
+    def __enter__(self) -> _Promises:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        # The connection may have broken during COMMIT: then nobody knows what was entered.
+        known = error is None or (isinstance(error, DosvmError) and not isinstance(error, Unavailable))
+        self._release(unsure=not known)
 
 
 def _log_row(

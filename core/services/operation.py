@@ -20,7 +20,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -83,6 +83,22 @@ class NewPassword(str):
     __slots__ = ()
 
 
+class Beginner(Protocol):
+    """The part of hostd that works on tasks: one for its own host it may begin with as soon as it is committed."""
+
+    def promise(self, host_id: int, target: str) -> str:
+        """The claim under which a task may be entered as begun, when nothing is in its way; else nothing.
+
+        Each promise ends by :meth:`release`.
+        """
+
+    def begin(self, tasks: Sequence[Claimed]) -> None:
+        """Begin with tasks that are committed."""
+
+    def release(self, promises: int, *, unsure: bool) -> None:
+        """The promises are over: tasks were begun with, or never entered; or nobody knows (``unsure``)."""
+
+
 @dataclass
 class Call:
     """What an operation is handed: its transaction, its caller, and what to do once it is committed."""
@@ -96,6 +112,10 @@ class Call:
     target: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
     rings: Rings = field(default_factory=dict)
+    promise: Callable[[int, str], str] = lambda _host_id, _target: ""
+    """See :meth:`Beginner.promise`."""
+    begun: list[Claimed] = field(default_factory=list)
+    """Tasks that were entered as begun."""
     topics: set[str] = field(default_factory=set)
 
     @cached_property

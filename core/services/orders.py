@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from core.coordination.tasks import Order, enqueue, targets_with_tasks
+from core.coordination.tasks import Order, enqueue, enter_begun, targets_with_tasks
 from core.errors import Refused
 from core.i18n import N_
 from core.model import Host, Image, Machine, Pool, PoolOnHost, Purge, Volume
@@ -45,9 +45,16 @@ def order(
 
 def order_all(call: Call, orders: Sequence[Order]) -> list[Answer]:
     """As :func:`order`, of many objects by one statement; ``task``, ``uuid`` and ``name`` of each."""
-    tasks = enqueue(call.session, orders, account=call.actor.account, origin=call.cloud.me, now=call.clock.now())
-    for one, task in zip(orders, tasks, strict=True):
-        call.ring(one.host_id, task if task.id else None)
+    account, origin, now = call.actor.account, call.cloud.me, call.clock.now()
+    tasks = []
+    if len(orders) == 1 and (claim := call.promise(orders[0].host_id, orders[0].target)):
+        begun = enter_begun(call.session, orders[0], claim, account=account, origin=origin, now=now)
+        tasks = [begun] if begun is not None else []
+        call.begun += tasks
+    if not tasks:
+        tasks = enqueue(call.session, orders, account=account, origin=origin, now=now)
+        for one, task in zip(orders, tasks, strict=True):
+            call.ring(one.host_id, task if task.id else None)
     call.changed("task")
     return [{"task": task.uuid, "uuid": task.target, "name": task.target_name} for task in tasks]
 

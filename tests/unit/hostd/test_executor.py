@@ -78,6 +78,23 @@ class Bench:
         self.executor.ring(entered)
         return entered[0].uuid
 
+    def enter_begun(self, kind: str, target: str = "t1") -> Claimed | None:
+        """Enter a task as begun, as an operation does at the host that is to do it; it was promised."""
+        order = Order(kind, target, target, None, self.host_id, {})
+        claim = self.executor.promise(self.host_id, target)
+        assert claim == "boot-1"
+        now = self.executor._clock.now()
+        return self.database.write(lambda s: tasks.enter_begun(s, order, claim, account="a", origin="o", now=now))
+
+    def ready(self) -> None:
+        """Start, and wait until the tasks of earlier runs were looked for."""
+        self.executor.start()
+        self.executor.ring()
+        give_up = time.monotonic() + 5
+        while not self.executor._resumed:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+
     def task(self, uuid: str) -> Task:
         found = self.database.read(lambda session: session.scalar(select(Task).where(Task.uuid == uuid)))
         assert found is not None
@@ -331,3 +348,64 @@ def test_a_task_that_ends_while_lost_ones_are_looked_for_is_not_done_again(
     bench.wait(uuid)
     time.sleep(0.5)
     assert len(runs) == 1
+
+
+def test_a_task_that_was_entered_as_begun_is_done_without_a_look_for_it(bench: Bench) -> None:
+    bench.handle("k", lambda task, context: None)
+    bench.ready()
+    entered = bench.enter_begun("k")
+    assert entered is not None
+    assert (bench.task(entered.uuid).state, entered.id) == ("running", bench.task(entered.uuid).id)
+    bench.executor.begin([entered])
+    bench.executor.release(1, unsure=False)
+    task = bench.wait(entered.uuid)
+    assert (task.state, task.attempts, task.claim) == ("done", 1, "boot-1")
+    assert task.started is not None
+
+
+def test_none_is_begun_before_an_earlier_one_for_the_same_object_has_ended(bench: Bench) -> None:
+    done: list[str] = []
+    bench.handle("k", lambda task, context: done.append(task.uuid))
+    bench.ready()
+    first = bench.put("k")
+    assert bench.enter_begun("k") is None, "it must queue"
+    assert bench.enter_begun("k", "another") is not None
+    bench.executor.release(2, unsure=True)
+    bench.wait(first)
+    assert first in done
+
+
+def test_nothing_is_promised_that_could_not_begin_at_once(bench: Bench) -> None:
+    promise = bench.executor.promise
+    assert promise(bench.host_id, "t1") == "", "what an earlier run left comes first"
+    bench.ready()
+    assert promise(bench.host_id + 1, "t1") == "", "another host's"
+    assert bench.targets.take("t1", "observe")
+    assert promise(bench.host_id, "t1") == "", "somebody works on it"
+    bench.targets.release("t1")
+    assert [bool(promise(bench.host_id, f"t{number}")) for number in range(5)] == [True] * 4 + [False], "threads"
+    bench.executor.release(4, unsure=False)
+    assert promise(bench.host_id, "t1")
+    bench.executor.release(1, unsure=False)
+
+
+def test_a_begun_task_whose_commit_was_not_heard_of_is_done_once(bench: Bench) -> None:
+    """Nobody knows whether it was entered: the executor looks what it holds, when no other promise is open."""
+    done: list[str] = []
+    bench.handle("k", lambda task, context: done.append(task.uuid))
+    bench.ready()
+    lost = bench.enter_begun("k", "t1")
+    other = bench.enter_begun("k", "t2")
+    assert lost is not None
+    assert other is not None
+    bench.executor.release(1, unsure=True)
+    assert bench.executor.promise(bench.host_id, "t3") == "", "first it is to be known"
+    time.sleep(0.2)
+    assert done == [], "the other one is about to begin: it must not be found as well"
+    bench.executor.begin([other])
+    bench.executor.release(1, unsure=False)
+    for task in (lost, other):
+        bench.wait(task.uuid)
+    assert sorted(done) == sorted([lost.uuid, other.uuid])
+    assert bench.executor.promise(bench.host_id, "t3")
+    bench.executor.release(1, unsure=False)
