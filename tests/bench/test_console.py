@@ -174,18 +174,32 @@ def test_bytes_and_rest(crowd: Crowd, figures: Figures) -> None:
     before = cpu_seconds([ours.pid])
     time.sleep(20)
     figures.add("I3", "idle console", (cpu_seconds([ours.pid]) - before) / 20 * 100, "% of a core", wanted="0.5 %")
-    begin = ours.press(b"/vm-09876")
+    for what, keys in (("one key", b"9"), ("nine keys at once", b"vm-09876")):
+        took = [_filtered(ours, b"/" + keys, found) for found in [b"vm-00009" if keys == b"9" else keys] * REPEATS]
+        figures.add(
+            "I3", f"filter 10000 VMs by name, {what}, p50", percentile(took, 50), "ms", wanted="50 ms", raw=took
+        )
+    ours.close()
+    stock.close()
+
+
+def _filtered(opened: Recorder, keys: bytes, found: bytes) -> float:
+    """Search, and take the search away; milliseconds from the keys until the first row that fits was seen."""
+    wanted = re.compile(rf"▸ *{found.decode()}")
+    begin = opened.press(keys)
     time.sleep(2)
     seen: list[float] = []
 
     def look(screen: pyte.Screen, piece: Piece) -> None:
-        if piece.at > begin and not seen and any(re.search(r"▸ *vm-09876", line) for line in screen.display):
+        if piece.at > begin and not seen and any(wanted.search(line) for line in screen.display):
             seen.append((piece.at - begin) * 1000)
 
-    ours.replay(look)
-    figures.add("I3", "filter 10000 VMs by name, nine keys at once", seen[0] if seen else -1, "ms", wanted="50 ms")
-    ours.close()
-    stock.close()
+    opened.replay(look)
+    assert seen, f"{keys!r} finds nothing"
+    opened.press(b"\x1b")
+    opened.quiet(1.0)
+    opened.replay(lambda _screen, _piece: None)
+    return seen[0]
 
 
 def _follow(opened: Recorder, key: bytes, pause: float) -> list[float]:

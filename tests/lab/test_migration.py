@@ -90,19 +90,9 @@ class RunWatch(Watch):
 
 @pytest.fixture(scope="module")
 def open_cloud() -> Iterator[Cloud]:
-    """A cloud whose hosts' libvirtds reach each other: on hosts of its own, others want theirs closed."""
+    """See :meth:`Cloud.with_migration`."""
     lab = Lab(hosts=2)
-    for host in lab.hosts:
-        host.open_libvirtd()
-    cloud = Cloud(lab)
-    for host in lab.hosts:
-        settings = host.home / "dosvm.toml"
-        url = 'migration_url = "qemu+tcp://{address}/system"'
-        settings.write_text(settings.read_text().replace("[config]\n", f"[config]\n{url}\nmigration_speed = {SPEED}\n"))
-        host.kill_hostd()
-        host.start_hostd()
-    cloud.wait_for_hosts()
-    cloud.add_sample()
+    cloud = Cloud.with_migration(lab, migration_speed=SPEED)
     yield cloud
     lab.close()
 
