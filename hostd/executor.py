@@ -293,7 +293,8 @@ class Executor:
         self._left_waiting = True
         busy = self._targets.busy()
         with self._guard:
-            self._left_waiting = bool(busy or self._mine or self._rings > 1)
+            quiet = not (busy or self._mine)
+            self._left_waiting = not quiet or self._rings > 1
             self._rings = 0
             self._offered.clear()
         now = self._clock.now()
@@ -308,6 +309,9 @@ class Executor:
         if len(claimed) == free:
             # There may be more than there are threads, whoever rang how often.
             self._left_waiting = True
+        elif quiet and not claimed:
+            # Nothing is done, and nothing was there: whoever enters more rings.
+            self._left_waiting = False
         return claimed, len(claimed) == free
 
     def _take_offered(self, free: int) -> list[Claimed]:
