@@ -3,6 +3,9 @@
 The logs grow with every change and every login, and their writers pay nothing for this table: hostd gathers the names
 of rows that came since the last time, every minute. Whoever searches looks through the names, and through the few rows
 that are not gathered yet themselves. A name whose rows were cleared is harmless, and goes with the next clearing.
+
+Names stand on sheets besides (:class:`core.model.LogSheet`): an engine looks through a few hundred long texts five
+times faster than through a hundred thousand short rows. Names are looked at on the sheets alone that have the text.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.orm import Session
 
 from core.database import Database, insert_new
-from core.model import LoginLog, LogName, OperationLog, Setting
+from core.model import LoginLog, LogName, LogSheet, OperationLog, Setting
 
 #: The columns that are searched, by log.
 SEARCHED: dict[Any, tuple[Any, ...]] = {
@@ -24,6 +27,10 @@ SEARCHED: dict[Any, tuple[Any, ...]] = {
 }
 #: Rows whose names are gathered by one transaction.
 _BATCH = 5000
+#: Names on a sheet.
+_LINES = 200
+#: A text that is on more sheets than this is so common that names are looked at as they come.
+_SHEETS = 500
 #: Rows younger than this are left for the next time, and so many rows are looked at twice: a row's number is drawn
 #: before its transaction commits, so that a smaller one may come to light later.
 _SETTLED, _TWICE = timedelta(minutes=2), 2000
@@ -69,41 +76,75 @@ def _gather(database: Database, log: Any, now: datetime) -> int:
 
 
 def _enter(session: Session, log: Any, after: int, upto: int) -> None:
+    # First of all, so that nobody else enters names of this log meanwhile.
+    insert_new(session, Setting, [{"key": _key(log), "value": "0"}])
+    setting = session.get_one(Setting, _key(log), with_for_update=True)
     for column in SEARCHED[log]:
         mine = part(column)
         rows = select(column).where(log.id > after, log.id <= upto).distinct()
         names = set(session.scalars(rows)) - {""}
         known = select(LogName.name).where(LogName.part == mine, LogName.name.in_(names))
         new = names - set(session.scalars(known)) if names else names
-        if new:
-            # Another host may enter the same name at this moment.
-            insert_new(
-                session,
-                LogName,
-                [{"part": mine, "name": name, "folded": name.lower()[:255]} for name in sorted(new)],
-            )
-    insert_new(session, Setting, [{"key": _key(log), "value": "0"}])
-    setting = session.get_one(Setting, _key(log), with_for_update=True)
+        left = sorted(new)
+        while left:
+            left = left[_on_a_sheet(session, mine, left) :]
     setting.value = json.dumps(max(upto, int(json.loads(setting.value))))
     session.flush()
+
+
+def _folded(name: str) -> str:
+    return name.lower()[:255]
+
+
+def _on_a_sheet(session: Session, mine: str, names: list[str]) -> int:
+    """Enter as many of some new names as the newest sheet has room for, or a new one; how many these are."""
+    newest = select(LogSheet).where(LogSheet.part == mine).order_by(LogSheet.id.desc()).limit(1)
+    sheet = session.scalar(newest.with_for_update())
+    lines = sheet.folded.split("\n") if sheet is not None else []
+    if sheet is None or len(lines) >= _LINES:
+        sheet, lines = LogSheet(part=mine, folded=""), []
+        session.add(sheet)
+        session.flush()
+    entered = names[: _LINES - len(lines)]
+    # MariaDB takes a name with blanks at its end for the same name.
+    rows = [{"part": mine, "sheet": sheet.id, "name": name, "folded": _folded(name)} for name in entered]
+    insert_new(session, LogName, rows)
+    sheet.folded = "\n".join([*lines, *map(_folded, entered)])
+    session.flush()
+    return len(entered)
 
 
 def forget(session: Session, after: int, limit: int) -> int | None:
     """Delete those of ``limit`` names after an id that no row has any more; the id to go on from, None at the end."""
     names = session.execute(select(LogName).where(LogName.id > after).order_by(LogName.id).limit(limit)).scalars().all()
     columns = {part(column): column for searched in SEARCHED.values() for column in searched}
-    for name in names:
-        column = columns[name.part]
-        if not session.scalar(select(exists(select(1).where(column == name.name)))):
-            session.execute(delete(LogName).where(LogName.id == name.id))
+    gone = [
+        name for name in names if not session.scalar(select(exists(select(1).where(columns[name.part] == name.name))))
+    ]
+    for number in sorted({name.sheet for name in gone}):
+        # Before its names: who gathers may be writing on it.
+        sheet = session.scalar(select(LogSheet).where(LogSheet.id == number).with_for_update())
+        ids = [name.id for name in gone if name.sheet == number]
+        session.execute(delete(LogName).where(LogName.id.in_(ids)))
+        lines = session.scalars(select(LogName.folded).where(LogName.sheet == number).order_by(LogName.id)).all()
+        if sheet is not None and lines:
+            sheet.folded = "\n".join(lines)
+        elif sheet is not None:
+            session.delete(sheet)
+    session.flush()
     return names[-1].id if names else None
 
 
 def fitting(session: Session, columns: tuple[Any, ...], text: str, most: int) -> dict[Any, list[str]] | None:
     """The gathered names that have a text in them, by column; None when they are more than ``most``."""
+    parts, folded = [part(column) for column in columns], text.lower()
+    on = select(LogSheet.id).where(LogSheet.part.in_(parts), LogSheet.folded.contains(folded, autoescape=True))
+    sheets = session.scalars(on.limit(_SHEETS + 1)).all()
     names = select(LogName.part, LogName.name).where(
-        LogName.part.in_([part(column) for column in columns]), LogName.folded.contains(text.lower(), autoescape=True)
+        LogName.part.in_(parts), LogName.folded.contains(folded, autoescape=True)
     )
+    if len(sheets) <= _SHEETS:
+        names = names.where(LogName.sheet.in_(sheets))
     found: dict[str, list[str]] = {}
     rows = session.execute(names.limit(most + 1)).all()
     if len(rows) > most:

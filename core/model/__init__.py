@@ -8,7 +8,7 @@ from core.model.people import SYSADM, LoginLog, Preference, Role, Session, User
 from core.model.projects import Project, ProjectGroup, project_in_group
 from core.model.secrets import Secret
 from core.model.storage import Image, Pool, PoolOnHost, Volume, pool_of_project
-from core.model.tasks import LogName, OperationLog, Purge, Setting, Task, TaskState
+from core.model.tasks import LogName, LogSheet, OperationLog, Purge, Setting, Task, TaskState
 from core.model.trash import HIDES_TRASH, LIVE, WITH_TRASH, Trashable, in_trash
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Image",
     "Instance",
     "LogName",
+    "LogSheet",
     "LoginLog",
     "Machine",
     "MachineRun",

@@ -85,21 +85,34 @@ class OperationLog(Base):
     result: Mapped[Prose]
 
 
+class LogSheet(Base):
+    """Some hundred names of a log below each other, as they are compared: what searches look through first.
+
+    ``part`` is that of the names.
+    """
+
+    __tablename__ = "log_sheet"
+    id: Mapped[Id]
+    part: Mapped[Word] = mapped_column(index=True)
+    folded: Mapped[Prose]
+
+
 class LogName(Base):
     """A text that a log speaks of, once: part of it is looked for here instead of in a million rows.
 
-    ``part`` is the log and its column, ``operation_log.account``. What the newest rows speak of is not here yet: see
-    :mod:`core.coordination.log_names`.
+    ``part`` is the log and its column, ``operation_log.account``; ``sheet`` is the :class:`LogSheet` that it stands
+    on. What the newest rows speak of is not here yet: see :mod:`core.coordination.log_names`.
     """
 
     __tablename__ = "log_name"
     __table_args__ = table_arguments(
         UniqueConstraint("part", "name"),
-        # All that a search reads.
-        Index("ix_log_name_part_folded_name", "part", "folded", "name"),
+        # All that a search reads of the sheets that have its text in them.
+        Index("ix_log_name_sheet", "sheet", "part", "folded", "name"),
     )
     id: Mapped[Id]
     part: Mapped[Word]
+    sheet: Mapped[Bytes]
     name: Mapped[Line]
     folded: Mapped[Line]
 

@@ -40,7 +40,8 @@ SMALL = {
 #: Tables that have at most some ten thousand rows, where a part of a name is looked for in all of them, or rows are
 #: sorted by what another table says of them: tens of milliseconds, measured by `make bench`.
 MEDIUM = {
-    "user", "machine", "instance", "instance_volume", "instance_image", "volume", "image", "log_name", "session", "pool_on_host",
+    "user", "machine", "instance", "instance_volume", "instance_image", "volume", "image", "log_name", "log_sheet",
+    "session", "pool_on_host",
 }  # fmt: skip
 BIG = set(Base.metadata.tables) - SMALL - MEDIUM
 #: Questions that read or sort more of a big table than the page, and why they may.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, String, UniqueConstraint
 
-from core.migrations.changes import BIG, NAME, TIME, UUID, Changes, Index
+from core.migrations.changes import BIG, LONG_TEXT, NAME, TIME, UUID, Changes, Index
 
 
 def upgrade(change: Changes) -> None:
@@ -21,10 +21,17 @@ def upgrade(change: Changes) -> None:
         "log_name",
         Column("id", BIG, primary_key=True, autoincrement=True),
         Column("part", String(32), nullable=False),
+        Column("sheet", BigInteger, nullable=False),
         Column("name", String(255), nullable=False),
         Column("folded", String(255), nullable=False),
         UniqueConstraint("part", "name"),
-        Index("ix_log_name_part_folded_name", "part", "folded", "name"),
+        Index("ix_log_name_sheet", "sheet", "part", "folded", "name"),
+    )
+    change.table(
+        "log_sheet",
+        Column("id", BIG, primary_key=True, autoincrement=True),
+        Column("part", String(32), nullable=False, index=True),
+        Column("folded", LONG_TEXT, nullable=False),
     )
     change.table(
         "purge",

@@ -9,14 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import delete, event, select
 
 import core.services.registry  # noqa: F401  (the whole table of operations)
 from core.coordination import log_names, purging
 from core.coordination.tasks import Claimed
 from core.database import Database
 from core.errors import DosvmError, InvalidInput, PermissionDenied, Refused
-from core.model import LoginLog, LogName, OperationLog, Purge, Task
+from core.model import LoginLog, LogName, LogSheet, OperationLog, Purge, Task
 from core.services.dispatch import Services
 from core.services.operation import OPERATIONS
 from core.services.sessions import Sessions
@@ -148,6 +148,43 @@ def test_names_that_nothing_speaks_of_any_more_are_forgotten(old: Office, clock:
     assert names() == {"sysadm", "192.0.2.7"}, "the clearing itself is in the log"
     assert old.sysadm("log.list", filters={"account": "HAO"})["total"] == 0
     assert old.sysadm("log.list", search="sysadm")["total"] == 1, "what is not gathered yet is found as well"
+
+
+def test_names_stand_on_as_many_sheets_as_they_need(
+    office: Office, clock: StillClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_names, "_LINES", 3)
+    database = office.services.database
+
+    def enter(*accounts: str) -> None:
+        office.fill(*(LoginLog(at=clock.now(), account=name, address="", outcome="right") for name in accounts))
+        clock.advance(600)
+        log_names.gather(database, clock.now())
+
+    def sheets() -> list[str]:
+        """What is on the sheets; what stands on each is what its names say."""
+        with database.engine.connect() as connection:
+            texts = connection.execute(select(LogSheet.id, LogSheet.folded).order_by(LogSheet.id)).all()
+            for number, text in texts:
+                names = select(LogName.folded).where(LogName.sheet == number).order_by(LogName.id)
+                assert text.split("\n") == list(connection.scalars(names))
+        return [text for _number, text in texts]
+
+    enter("zhao", "qian", "赵小明", "Жуков")
+    enter("sun", "li", "zhao", "100%", "a_b")
+    assert [len(text.split("\n")) for text in sheets()] == [3, 3, 2]
+    found = {"ZHAO": 2, "小": 1, "жук": 1, "%": 1, "_": 1, "n": 2, "nothing": 0}
+    assert {q: office.sysadm("login-log.list", search=q)["total"] for q in found} == found
+    monkeypatch.setattr(log_names, "_SHEETS", 1)
+    assert {q: office.sysadm("login-log.list", search=q)["total"] for q in found} == found, "what is common"
+    database.write(lambda session: session.execute(delete(LoginLog).where(LoginLog.account.in_(["sun", "li", "qian"]))))
+    at: int | None = 0
+    while at is not None:
+        at = database.write(lambda session, a=at: log_names.forget(session, a, 2))  # type: ignore[misc]
+    assert sorted("\n".join(sheets()).split("\n")) == sorted(["zhao", "赵小明", "жуков", "100%", "a_b"])
+    enter("sun")
+    assert office.sysadm("login-log.list", search="sun")["total"] == 1
+    assert "sun" in sheets()[-1]
 
 
 def test_a_search_finds_what_is_gathered_and_what_is_not(old: Office, clock: StillClock) -> None:
