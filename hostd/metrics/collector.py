@@ -48,7 +48,7 @@ class Collector:
             domains: asked for what a domain looks like when it appears, and for the slow samples.
             runtime: how often samples are taken, and how often written to the disk.
             journal: the directory where they outlive hostd.
-            monitor: seconds over which the slow samples are spread.
+            monitor: seconds between two slow samples of a VM.
         """
         self._host_sampler = HostSampler(disk)
         self._vm_sampler = VmSampler()
@@ -208,15 +208,21 @@ class Collector:
                 self._runs[uuid] = _run(domain, description)
 
     def _slow(self) -> None:
+        first = min(self._monitor, intervals.SAMPLE_MONITOR_FIRST)
+        due: dict[str, float] = {}
         while not self._closing.is_set():
+            now = time.monotonic()
             with self._guard:
-                uuids = list(self._runs)
-            # Spread: as many pauses as VMs, so that QEMU's work never comes in one burst.
-            pause = self._monitor / max(1, len(uuids))
-            for uuid in uuids or [""]:
-                if self._closing.wait(pause):
-                    return
-                if uuid and uuid not in self._silent:
+                new = [uuid for uuid in self._runs if uuid not in due]
+                due = {uuid: at for uuid, at in due.items() if uuid in self._runs}
+            # Spread, and so they stay: QEMU's work never comes in one burst.
+            due |= {uuid: now + first * place / len(new) for place, uuid in enumerate(new)}
+            uuid = min(due, key=due.__getitem__, default="")
+            if self._closing.wait(max(0.0, min(due.get(uuid, now + first), now + first / 4) - now)):
+                return
+            if uuid and due[uuid] <= time.monotonic():
+                due[uuid] = time.monotonic() + self._monitor
+                if uuid not in self._silent:
                     self._ask_monitor(uuid)
 
     def _ask_monitor(self, uuid: str) -> None:

@@ -17,6 +17,15 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 COLUMNS = ("cpu_percent", "memory", "read_rate", "write_rate", "receive_rate", "send_rate")
 
 
+def _content(path: str) -> bytes:
+    """A small file of the kernel's, read at one go: Python's own files cost twice as much."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(file, 4096)
+    finally:
+        os.close(file)
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of a domain: what stays the same while it runs."""
@@ -96,23 +105,17 @@ class VmSampler:
     def _read(self, process: _Process) -> tuple[str, float, float, float, float] | None:
         directory = f"{self._proc}/{process.pid}"
         try:
-            with open(f"{directory}/stat", "rb") as file:
-                # The name in brackets may hold anything; what follows the last bracket does not.
-                fields = file.read().rpartition(b")")[2].split()
+            # The name in brackets may hold anything; what follows the last bracket does not.
+            fields = _content(f"{directory}/stat").rpartition(b")")[2].split(None, 20)
             if int(fields[19]) != process.start:
                 return None
-            with open(f"{directory}/statm", "rb") as file:
-                memory = int(file.read().split()[1]) * _PAGE
-            disk_read = disk_written = 0.0
-            with open(f"{directory}/io", "rb") as file:
-                for line in file:
-                    if line.startswith(b"read_bytes:"):
-                        disk_read = float(line[11:])
-                    elif line.startswith(b"write_bytes:"):
-                        disk_written = float(line[12:])
+            memory = int(_content(f"{directory}/statm").split(None, 2)[1]) * _PAGE
+            _before, _name, io = _content(f"{directory}/io").partition(b"read_bytes:")
+            disk_read, _name, rest = io.partition(b"write_bytes:")
+            read, written = float(disk_read), float(rest.split(None, 1)[0])
         except (OSError, IndexError, ValueError):
             return None
-        return fields[0].decode(), (int(fields[11]) + int(fields[12])) / _TICKS, memory, disk_read, disk_written
+        return fields[0].decode(), (int(fields[11]) + int(fields[12])) / _TICKS, memory, read, written
 
     def _find(self, run: Run) -> _Process | None:
         pid = self._finder.pid(run.uuid, run.name)
