@@ -23,6 +23,9 @@ def lean() -> None:
     # package that is installed, and there are none.
     _stand_in("uvicorn.main", Server=None, main=None, run=None)
     _stand_in("pydantic.plugin._loader", get_plugins=tuple)
+    # Drivers of MariaDB other than ours, and asyncio's around them: SQLAlchemy takes all of them in for their names.
+    for driver in ("aiomysql", "asyncmy", "cymysql", "mariadbconnector", "mysqlconnector", "pyodbc"):
+        _stand_in(f"sqlalchemy.dialects.mysql.{driver}")
 
 
 def _put_off(name: str) -> None:

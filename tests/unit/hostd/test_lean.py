@@ -24,3 +24,13 @@ def test_what_was_put_off_is_there_when_somebody_wants_it() -> None:
     told = _after(f"{code}print(version('dosvm'), importlib.metadata.version('dosvm'), own())").split()
     assert len(told) == 3
     assert len(set(told)) == 1
+
+
+def test_mariadb_has_its_driver() -> None:
+    code = (
+        "from core.database import Database\n"
+        "for kind in ('mysql', 'mariadb'):\n"
+        "    engine = Database(f'{kind}://user:word@127.0.0.1/name').engine\n"
+        "    print(engine.dialect.name, engine.dialect.driver)"
+    )
+    assert _after(code).split() == ["mysql", "pymysql", "mariadb", "pymysql"]
