@@ -56,8 +56,8 @@ from hostd.hypervisor.pools import Pools
 from hostd.hypervisor.probe import Probe
 from hostd.hypervisor.secrets import Secrets
 from hostd.hypervisor.versions import VersionWatch
-from hostd.hypervisor.volumes import Volumes
 from hostd.identity import Identity
+from hostd.leftovers import Leftovers
 from hostd.log import fields
 from hostd.machines import Machines
 from hostd.maintenance import Maintenance
@@ -140,7 +140,7 @@ class Daemon:
             self.database, clock, self.cloud, passwords, self._after_commit, self.sessions, vault=vault
         )
         self.secrets, self.targets = Secrets(self.connection, vault), Targets()
-        pools, volumes = Pools(self.storage), Volumes(self.storage)
+        pools = Pools(self.storage)
         self.keeper = Keeper(
             self.database, clock, lambda: self.heartbeat.host_id, pools, self.secrets, self.bus, settings.state
         )
@@ -177,7 +177,7 @@ class Daemon:
             {
                 **machine_tasks.handlers(self.machines, self.domains, self.migration),
                 **pool_tasks.handlers(self.database, self.keeper),
-                **volume_tasks.handlers(self.database, self.keeper, volumes, self.secrets, settings.state),
+                **volume_tasks.handlers(self.database, self.keeper, self.secrets),
                 **image_tasks.handlers(self.database, settings.sample_image, settings.state),
                 **purge_tasks.handlers(self.database, clock),
             },
@@ -187,6 +187,8 @@ class Daemon:
             threads=settings.threads,
             libvirt_back=lambda seconds: self.connection.wait(seconds) and self.storage.wait(seconds),
             ended=self._task_ended,
+            # Whichever of the two comes last: nothing is looked for without a host and its libvirtd.
+            resumed=lambda: self.duties.soon("leftovers"),
         )
         self.reconciler = Reconciler(
             self.database,
@@ -204,7 +206,7 @@ class Daemon:
             threads=settings.threads,
         )
         self.upkeep = pool_tasks.Upkeep(self.database, lambda: self.heartbeat.host_id, self.storage, pools, self.keeper)
-        self.duties = self._housekeeping(clock)
+        self.duties = self._housekeeping(clock, pools)
         self.bus.listen(lambda topics, _heard: self.duties.heard(topics))
         self.bus.listen(self.upkeep.heard)
         if self.listens:
@@ -215,14 +217,17 @@ class Daemon:
         self.settler.on_port(self._move_port)
         self.bus.listen(lambda topics, _heard: self.heartbeat.soon() if "parameters" in topics else None)
 
-    def _housekeeping(self, clock: Clock) -> Duties:
+    def _housekeeping(self, clock: Clock, pools: Pools) -> Duties:
         trash, maintenance = Trash(self.services), Maintenance(self.services, clock)
         succession = Succession(self.services)
+        self.storage.on_change(lambda up: self.duties.soon("leftovers") if up else None)
+        leftovers = Leftovers(self.database, lambda: self.heartbeat.host_id, pools, self.keeper)
         return Duties(
             [
                 Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
                 Duty("runs", intervals.PRUNE, self.runs.prune),
                 Duty("trash", intervals.TRASH, trash.look, trash.concerns),
+                Duty("leftovers", intervals.LEFTOVERS, leftovers.look),
                 Duty("succession", intervals.SUCCESSION, succession.look, succession.concerns),
                 Duty("maintenance", intervals.MAINTENANCE, maintenance.look, maintenance.concerns),
             ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from core.errors import InvalidInput, Refused
 from core.i18n import N_
 from core.rules.pools import DIR
-from core.specs.order import DiskOrder, MachineOrder
+from core.specs.order import BackingFile, DiskOrder, MachineOrder
 from hostd import beneath, qemu_img
 from hostd.access import let_pass
 from hostd.pools import Keeper
@@ -42,7 +42,9 @@ class Disks:
         for (index, spec), disk in zip(filled, order.disks, strict=True):
             path = self._look(disk, optional=spec.startup_policy == "optional" and spec.device == "cdrom")
             # A file that is not there has no path: what is put in its place later was looked at by nobody.
-            ready.append(dataclasses.replace(disk, path=str(path) if path is not None else ""))
+            ready.append(
+                dataclasses.replace(disk, path=str(path) if path is not None else "", backing=self._below(disk))
+            )
             if disk.overlay and path is not None:
                 overlays[index] = str(self._make_overlay(order.uuid, index, path, disk.format))
         return dataclasses.replace(order, disks=tuple(ready)), overlays
@@ -57,25 +59,36 @@ class Disks:
         """The true path of a disk's file, safe to be used and within QEMU's reach; None when it may be missing."""
         if optional and not Path(disk.path).exists():
             return None
-        root = Path(disk.root)
-        try:
-            file = str(Path(disk.path).relative_to(root))
-            # Whoever may write to a group's directory may have changed it since the image was registered.
-            path = beneath.look(root, file) if disk.kind == "image" else qemu_img.resolve(root, file)
-        except (InvalidInput, ValueError) as error:
-            if isinstance(error, InvalidInput) and Path(disk.path).exists():
-                raise
-            raise Refused(
-                N_("The file of {kind} {name} is missing: {path}."),
-                remedy=N_("Look whether its directory is mounted on this host."),
-                kind=disk.kind,
-                name=disk.name,
-                path=disk.path,
-            ) from error
+        path = self._true(disk.root, disk.path, disk.kind, disk.name)
         if disk.kind == "image":
             qemu_img.inspect(path, disk.format)
         let_pass(path.parent, self._record)
         return path
+
+    def _below(self, disk: DiskOrder) -> tuple[BackingFile, ...]:
+        """The files that a snapshot rests on, by their true paths."""
+
+        def look() -> tuple[BackingFile, ...]:
+            paths = [self._true(disk.root, file.path, disk.kind, file.name) for file in disk.backing]
+            return tuple(dataclasses.replace(f, path=str(p)) for f, p in zip(disk.backing, paths, strict=True))
+
+        return self._keeper.touch(disk.pool, look) if disk.backing and disk.pool_kind != DIR else look()
+
+    def _true(self, root: str, path: str, kind: str, name: str) -> Path:
+        try:
+            file = str(Path(path).relative_to(root))
+            # Whoever may write to a group's directory may have changed it since the image was registered.
+            return beneath.look(Path(root), file) if kind == "image" else qemu_img.resolve(Path(root), file)
+        except (InvalidInput, ValueError) as error:
+            if isinstance(error, InvalidInput) and Path(path).exists():
+                raise
+            raise Refused(
+                N_("The file of {kind} {name} is missing: {path}."),
+                remedy=N_("Look whether its directory is mounted on this host."),
+                kind=kind,
+                name=name,
+                path=path,
+            ) from error
 
     def _make_overlay(self, uuid: str, index: int, path: Path, base_format: str) -> Path:
         directory = self._temporary()

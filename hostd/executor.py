@@ -51,6 +51,12 @@ class Obsolete(DosvmError):
     code = "obsolete"
 
 
+class Cancelled(DosvmError):
+    """Somebody wanted the task to end in its middle: it ends as cancelled, and what it had begun is undone."""
+
+    code = "cancelled"
+
+
 @dataclass(frozen=True)
 class Record:
     """The effect most tasks of VMs have: what libvirt says of the VM, under the placement that the task speaks of."""
@@ -88,6 +94,8 @@ class Context:
 
     progress: Callable[[int], None]
     closing: threading.Event
+    cancelled: Callable[[], bool] = lambda: False
+    """Whether somebody wants the task to end; the database is asked once a second at most."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,7 @@ class Executor:
         threads: int,
         libvirt_back: Callable[[float], bool],
         ended: Callable[[str], None],
+        resumed: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare.
 
@@ -132,6 +141,7 @@ class Executor:
             threads: how many tasks run at the same time.
             libvirt_back: waits so many seconds for libvirtd; whether it answers.
             ended: called with the origin (a host's UUID) of each ended task.
+            resumed: called once, when it has looked what an earlier run left in the middle.
         """
         self._database = database
         self._clock = clock
@@ -145,6 +155,7 @@ class Executor:
         self._libvirt_back = libvirt_back
         self._ended = ended
         self._on_record: list[Callable[[Record], None]] = []
+        self._when_resumed = resumed
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="task")
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -254,6 +265,7 @@ class Executor:
         if not self._resumed:
             count = self._database.write(lambda session: tasks.take_up_again(session, host_id, self._boot))
             self._resumed = True
+            self._when_resumed()
             if count:
                 logger.info("taking up tasks of an earlier run %s", fields(count=count))
         while not self._closing.is_set():
@@ -379,7 +391,7 @@ class Executor:
             if handler is None:
                 raise EngineError(N_("This hostd does not know the task {kind}."), kind=task.kind)
             effect = self._attempt(handler, task)
-        except Obsolete as reason:
+        except (Obsolete, Cancelled) as reason:
             error, state = reason, TaskState.CANCELLED
         except DosvmError as reason:
             error, state = reason, TaskState.FAILED
@@ -388,7 +400,7 @@ class Executor:
         except Exception:
             logger.exception("handler broke %s", fields(task=task.uuid, kind=task.kind))
             error, state = _inside(task), TaskState.FAILED
-        if state is TaskState.FAILED:
+        if state is TaskState.FAILED or isinstance(error, Cancelled):
             effect = self._failure(handler, task, error)
         point("before_finish")
         state, error = self._end(handler, task, state, effect, error)
@@ -485,7 +497,19 @@ class Executor:
             except DosvmError:
                 return
 
-        return Context(progress, self._closing)
+        asked = [0.0, False]
+
+        def cancelled() -> bool:
+            now = time.monotonic()
+            if not asked[1] and now - asked[0] >= _PROGRESS_EVERY:
+                asked[0] = now
+                try:
+                    asked[1] = self._database.read(lambda session: tasks.is_cancelled(session, task.id))
+                except DosvmError:
+                    return False
+            return bool(asked[1])
+
+        return Context(progress, self._closing, cancelled)
 
     def _finish(self, task: Claimed, state: TaskState, effect: Effect | None, error: DosvmError | None) -> None:
         wire = error.to_wire() if error else None

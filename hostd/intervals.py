@@ -65,5 +65,7 @@ RECONNECT_MIN, RECONNECT_MAX = 0.2, 5.0
 
 #: Clearing logs and histories: one batch keeps other writers waiting about this long.
 PURGE_BATCH = 0.015
+#: What a death of hostd left in pools' directories is looked for.
+LEFTOVERS = 600.0
 #: Names that the logs speak of are gathered for searching.
 LOG_NAMES = 60.0

@@ -26,7 +26,7 @@ from core.i18n import N_
 from core.libvirt_xml.domain import domain_xml
 from core.model import Power, State
 from core.security.vault import Vault
-from core.specs.order import MachineOrder
+from core.specs.order import BackingFile, DiskOrder, MachineOrder
 from hostd import intervals
 from hostd.disks import Disks
 from hostd.executor import Effect, Interrupted, Obsolete, Record
@@ -178,7 +178,9 @@ class Machines:
             xml = domain_xml(ready, accelerator=accelerator, overlays=overlays)
             if time.monotonic() - loaded > _FRESH:
                 self._still_placed(order)
-            encrypted = [(disk.name, disk.secret) for disk in ready.disks if disk.secret is not None]
+            files: list[DiskOrder | BackingFile] = [*ready.disks]
+            files += [file for disk in ready.disks for file in disk.backing]
+            encrypted = [(file.name, file.secret) for file in files if file.secret is not None]
             try:
                 # QEMU is given them when it starts, and needs them from libvirt no more.
                 with self._secrets.lent(*(secret for _name, secret in encrypted)):

@@ -39,7 +39,17 @@ class ImageInfo:
     allocation: int
 
 
-def _run(*arguments: str, seconds: float = _SECONDS, open_files: Sequence[int] = ()) -> str:
+def environment() -> dict[str, str]:
+    """What qemu-img is run with: nothing of hostd's own."""
+    return {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C.UTF-8"}
+
+
+def run(*arguments: str, seconds: float = _SECONDS, open_files: Sequence[int] = ()) -> str:
+    """Run qemu-img under limits of memory, processor and time; what it says.
+
+    Raises:
+        EngineError: it failed; its last sentence is the reason.
+    """
     try:
         done = subprocess.run(
             # By prlimit(1): Python code of our own in a forked child of a daemon with threads may deadlock.
@@ -47,7 +57,7 @@ def _run(*arguments: str, seconds: float = _SECONDS, open_files: Sequence[int] =
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=seconds,
-            env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C.UTF-8"},
+            env=environment(),
             check=False,
             pass_fds=open_files,
         )
@@ -55,13 +65,18 @@ def _run(*arguments: str, seconds: float = _SECONDS, open_files: Sequence[int] =
         raise EngineError(N_("prlimit is not installed."), remedy=N_("Install the package util-linux.")) from error
     except subprocess.TimeoutExpired as error:
         raise EngineError(N_("qemu-img did not end within {seconds} s."), seconds=int(seconds)) from error
-    if done.returncode == _NOT_FOUND and b"prlimit" in done.stderr:
-        raise EngineError(N_("qemu-img is not installed."), remedy=N_("Install the package qemu-utils."))
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[-1].removeprefix("qemu-img: ") if said else f"exit status {done.returncode}"
-        raise EngineError(N_("qemu-img: {reason}"), reason=reason[:500])
+        raise failure(done.returncode, done.stderr)
     return done.stdout.decode(errors="replace")
+
+
+def failure(status: int, said: bytes) -> EngineError:
+    """Why qemu-img failed, by its exit status and its complaints."""
+    if status == _NOT_FOUND and (b"prlimit" in said or b"nice" in said):
+        return EngineError(N_("qemu-img is not installed."), remedy=N_("Install the package qemu-utils."))
+    lines = said.decode(errors="replace").strip().splitlines()
+    reason = lines[-1].removeprefix("qemu-img: ") if lines else f"exit status {status}"
+    return EngineError(N_("qemu-img: {reason}"), reason=reason[:500])
 
 
 def resolve(directory: Path, file: str) -> Path:
@@ -138,7 +153,7 @@ def _info(path: Path, driver: str) -> dict[str, Any]:
     # -U: a VM that runs from it must not make the look fail. The options are given whole, so that no
     # character of the name is taken for a protocol or an option.
     options = json.dumps({"driver": driver, "file": {"driver": "file", "filename": str(path)}})
-    text = _run("info", "-U", "--output=json", f"json:{options}")
+    text = run("info", "-U", "--output=json", f"json:{options}")
     try:
         data = json.loads(text)
     except ValueError as error:
@@ -148,33 +163,4 @@ def _info(path: Path, driver: str) -> dict[str, Any]:
 
 def create_overlay(path: Path, backing: Path, backing_format: str) -> None:
     """Make a qcow2 file that records the differences to a base which stays untouched."""
-    _run("create", "-q", "-f", "qcow2", "-F", _driver(backing_format), "-b", str(backing), str(path))
-
-
-def grow_encrypted(path: Path, volume_format: str, capacity: int, passphrase: str) -> None:
-    """Grow a volume that is encrypted by LUKS to ``capacity`` bytes; libvirt knows its secret no longer.
-
-    Args:
-        path: the file.
-        volume_format: ``qcow2`` or ``raw``.
-        capacity: its new size, bytes.
-        passphrase: what opens it; handed over by a pipe, never among the arguments or in a file.
-
-    Raises:
-        EngineError: the passphrase is another one, or qemu-img failed.
-    """
-    key = {"key-secret": "key"}
-    driver = (
-        {"driver": "luks", **key}
-        if volume_format == "raw"
-        else {"driver": "qcow2", "encrypt": {"format": "luks", **key}}
-    )
-    image = json.dumps({**driver, "file": {"driver": "file", "filename": str(path)}})
-    reader, writer = os.pipe()
-    try:
-        with os.fdopen(writer, "wb") as pipe:
-            pipe.write(passphrase.encode())  # less than a pipe holds
-        secret = f"secret,id=key,file=/dev/fd/{reader}"
-        _run("resize", "-q", "--object", secret, f"json:{image}", str(capacity), open_files=(reader,))
-    finally:
-        os.close(reader)
+    run("create", "-q", "-f", "qcow2", "-F", _driver(backing_format), "-b", str(backing), str(path))

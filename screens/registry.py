@@ -26,7 +26,7 @@ MENUS: Mapping[str, tuple[Section, ...]] = {
     SYSADM: (
         Section(N_("Users"), ("user", "profile")),
         Section(N_("Projects"), ("project", "project-group", "usage", "instance", "vm")),
-        Section(N_("Storage pools"), ("pool", "volume", "image")),
+        Section(N_("Storage pools"), ("pool", "volume", "snapshot", "image")),
         Section(N_("Hosts"), ("host", "host-group", "host-history", "task")),
         Section(N_("Secrets"), ("secret",)),
         Section(N_("Logs"), ("log", "login-log", "log-purge", "trash")),
@@ -34,7 +34,7 @@ MENUS: Mapping[str, tuple[Section, ...]] = {
     ),
     PROJECT: (
         Section(N_("Machines"), ("vm", "instance", "task")),
-        Section(N_("Volumes"), ("volume", "pool")),
+        Section(N_("Volumes"), ("volume", "snapshot", "pool")),
         Section(N_("Images"), ("image",)),
         Section(N_("Usage"), ("usage",)),
         Section(N_("Me"), ("profile",)),
@@ -46,6 +46,7 @@ NAMES: tuple[str, ...] = (
     "vm",
     "instance",
     "volume",
+    "snapshot",
     "image",
     "pool",
     "secret",

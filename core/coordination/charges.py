@@ -97,6 +97,30 @@ def fit_disk(session: Session, project_id: int, more: int) -> None:
     )
 
 
+def fit_snapshots(session: Session, project_id: int) -> None:
+    """Refuse one more snapshot of a project than its quota; the project was charged.
+
+    Raises:
+        QuotaExceeded: it has as many as it may have.
+    """
+    used = (
+        select(func.count())
+        .select_from(Volume)
+        .where(Volume.project_id == project_id, Volume.backing_id.is_not(None))
+        .scalar_subquery()
+    )
+    name, limit, now = _project(session, project_id, Project.max_snapshots, used)
+    if now + 1 > limit:
+        raise QuotaExceeded(
+            N_("Project {name} may have {limit} snapshots and has {used}: this would be {over} too many."),
+            remedy=N_("Delete others, or ask the system administrator for more."),
+            name=name,
+            limit=limit,
+            used=now,
+            over=now + 1 - limit,
+        )
+
+
 def fit_images(session: Session, project_id: int) -> None:
     """Refuse one more image of a project than its quota; the project was charged.
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Select, bindparam, literal, select, union_all
 from sqlalchemy.orm import Session
 
-from core.coordination.storage import image_path, volume_path
+from core.coordination.storage import chains, image_path, volume_path
 from core.errors import Refused
 from core.i18n import N_
 from core.model import (
@@ -28,7 +28,7 @@ from core.rules.secrets import VOLUME
 from core.security.sealed import SealedSecret
 from core.security.vault import Vault, is_sealed
 from core.specs.instance import DiskSpec, InstanceSpec
-from core.specs.order import DiskOrder, MachineOrder
+from core.specs.order import BackingFile, DiskOrder, MachineOrder
 
 
 def secret_purpose(instance: str, screen: str) -> str:
@@ -58,6 +58,8 @@ def load(session: Session, uuid: str, vault: Vault) -> MachineOrder | None:
     row = rows[0]
     spec = stored_spec(row.spec)
     files = {found.file_uuid: found for found in rows if found.file_uuid}
+    roots = {found.root_id for found in rows if found.root_id is not None}
+    backing = chains(session, roots) if roots else {}
     return MachineOrder(
         id=row.id,
         uuid=row.uuid,
@@ -70,7 +72,7 @@ def load(session: Session, uuid: str, vault: Vault) -> MachineOrder | None:
         host_id=row.host_id,
         enabled=bool(row.enabled),
         spec=spec,
-        disks=tuple(_order(disk, files) for disk in spec.disks if disk.volume or disk.image),
+        disks=tuple(_order(disk, files, backing) for disk in spec.disks if disk.volume or disk.image),
         passwords=tuple(
             vault.open(screen.password, secret_purpose(row.instance_uuid, screen.type))
             if is_sealed(screen.password)
@@ -118,6 +120,9 @@ def _with_volumes() -> Select[Any]:
             Volume.uuid.label("file_uuid"),
             Volume.name.label("file"),
             Volume.format.label("format"),
+            Volume.id.label("file_id"),
+            Volume.root_id.label("root_id"),
+            Volume.path.label("own_path"),
             Pool.path.label("root"),
             Pool.uuid.label("pool"),
             Pool.kind.label("pool_kind"),
@@ -142,6 +147,9 @@ def _with_images() -> Select[Any]:
             Image.uuid.label("file_uuid"),
             Image.file.label("file"),
             Image.format.label("format"),
+            Image.id.label("file_id"),
+            literal(None).label("root_id"),
+            literal("").label("own_path"),
             ProjectGroup.directory.label("root"),
             literal("").label("pool"),
             literal("").label("pool_kind"),
@@ -156,7 +164,7 @@ def _with_images() -> Select[Any]:
     )
 
 
-def _order(disk: DiskSpec, files: dict[str, Any]) -> DiskOrder:
+def _order(disk: DiskSpec, files: dict[str, Any], backing: dict[int, tuple[BackingFile, ...]]) -> DiskOrder:
     """The file behind a disk."""
     row = files.get(disk.volume or disk.image)
     if row is None:
@@ -179,7 +187,7 @@ def _order(disk: DiskSpec, files: dict[str, Any]) -> DiskOrder:
             kind="volume",
             uuid=row.file_uuid,
             name=name,
-            path=volume_path(row.root, row.file),
+            path=volume_path(row.root, row.file, row.own_path),
             format=row.format,
             overlay=False,
             root=row.root,
@@ -188,6 +196,7 @@ def _order(disk: DiskSpec, files: dict[str, Any]) -> DiskOrder:
             secret=SealedSecret(row.secret_uuid, row.secret_name, VOLUME, row.secret_value)
             if row.secret_uuid
             else None,
+            backing=backing.get(row.file_id, ()) if row.root_id is not None else (),
         )
     return DiskOrder(
         kind="image",

@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import delete, exists, insert, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from core.model import Image, Pool, PoolOnHost, ProjectGroup, Secret, Volume, instance_image, instance_volume
+from core.model import Image, Instance, Pool, PoolOnHost, ProjectGroup, Secret, Volume, instance_image, instance_volume
 from core.security.sealed import SealedSecret
+from core.specs.order import BackingFile
 from core.specs.pool import PoolOrder
 
 #: What the server of a pool is told, beside what a volume is encrypted by.
@@ -36,7 +37,7 @@ class PoolState:
 class VolumeOrder:
     """A volume as it shall be; sizes are bytes. ``options`` are those of its making (mode, owner, compat ...).
 
-    With a secret it is encrypted.
+    With a secret it is encrypted. ``backing`` is what a snapshot rests on, the nearest first.
     """
 
     id: int
@@ -50,6 +51,7 @@ class VolumeOrder:
     pool: PoolOrder
     options: dict[str, Any] = field(default_factory=dict)
     secret: SealedSecret | None = None
+    backing: tuple[BackingFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,9 @@ class ImageOrder:
     size: int
 
 
-def volume_path(pool_path: str, name: str) -> str:
-    """Where a volume's file is."""
-    return posixpath.join(pool_path, name)
+def volume_path(pool_path: str, name: str, path: str = "") -> str:
+    """Where a volume is: its own ``path``, or else the file of its name in the pool's directory."""
+    return path or posixpath.join(pool_path, name)
 
 
 def image_path(directory: str, file: str) -> str:
@@ -148,11 +150,46 @@ def load_volume(session: Session, uuid: str) -> VolumeOrder | None:
         capacity=volume.capacity,
         allocation=volume.allocation,
         state=volume.state,
-        path=volume_path(pool.path, volume.name),
+        path=volume_path(pool.path, volume.name, volume.path),
         pool=pool_order(pool, pool_secret),
         options=json.loads(volume.options) if volume.options else {},
         secret=_sealed(secret),
+        backing=chains(session, [volume.root_id]).get(volume.id, ()) if volume.root_id is not None else (),
     )
+
+
+def chains(session: Session, roots: Collection[int]) -> dict[int, tuple[BackingFile, ...]]:
+    """What each snapshot of some trees rests on, the nearest first, by the snapshot's id; one statement.
+
+    Args:
+        session: a transaction.
+        roots: ids of the volumes at the bottom of the trees.
+    """
+    rows = session.execute(
+        select(Volume, Pool.name, Pool.path, Secret)
+        .join(Pool, Pool.id == Volume.pool_id)
+        .outerjoin(Secret, Secret.id == Volume.secret_id)
+        .where(or_(Volume.id.in_(roots), Volume.root_id.in_(roots)))
+    ).all()
+    files = {
+        volume.id: BackingFile(
+            name=f"{pool}/{volume.name}",
+            path=volume_path(directory, volume.name, volume.path),
+            format=volume.format,
+            secret=_sealed(secret),
+        )
+        for volume, pool, directory, secret in rows
+    }
+    below = {volume.id: volume.backing_id for volume, *_ in rows}
+    found = {}
+    for volume_id, backing_id in below.items():
+        chain: list[BackingFile] = []
+        step = backing_id
+        while step is not None and len(chain) <= len(files):
+            chain.append(files[step])
+            step = below[step]
+        found[volume_id] = tuple(chain)
+    return found
 
 
 def load_image(session: Session, uuid: str) -> ImageOrder | None:
@@ -216,9 +253,68 @@ def remove_pool(session: Session, uuid: str) -> bool:
 
 
 def remove_volume(session: Session, uuid: str) -> bool:
-    """Remove a volume's row: it was deleted, or could not be made; one that an instance names already has failed."""
-    used = exists().where(instance_volume.c.volume_id == Volume.id).correlate(Volume)
+    """Remove a volume's row: it was deleted, or could not be made; one that is used already has failed."""
+    rests = aliased(Volume)
+    used = or_(
+        exists().where(instance_volume.c.volume_id == Volume.id).correlate(Volume),
+        Volume.id.in_(select(rests.backing_id).where(rests.backing_id.is_not(None))),
+    )
     return _removed(session, Volume, uuid, used)
+
+
+def being_made(session: Session, uuids: Collection[str]) -> set[str]:
+    """Which of these volumes a host is to make, or makes."""
+    return set(session.scalars(select(Volume.uuid).where(Volume.uuid.in_(uuids), Volume.state == "creating")))
+
+
+def undo_volume(session: Session, uuid: str) -> bool:
+    """Remove the row of a volume that could not be made; whoever was to go on with it goes on with what was before."""
+    hand_disk_back(session, uuid)
+    return remove_volume(session, uuid)
+
+
+def fail_volume(session: Session, uuid: str) -> bool:
+    """Keep the row of a volume that could not be made, because there may be a file of it."""
+    hand_disk_back(session, uuid)
+    return record_volume(session, uuid, state="failed")
+
+
+def record_merged(session: Session, uuid: str, source: str, *, allocation: int) -> None:
+    """A merged volume is there, and rests on nothing; what it was merged from may be used again."""
+    record_volume(session, uuid, state="present", allocation=allocation, backing_id=None, root_id=None)
+    end_merge(session, source)
+
+
+def end_merge(session: Session, source: str) -> None:
+    """Let a snapshot be used again that is not merged any more."""
+    _changed(session, update(Volume).where(Volume.uuid == source, Volume.state == "merging").values(state="present"))
+
+
+def hand_disk_back(session: Session, uuid: str) -> None:
+    """Give instances the volume again that a snapshot could not be made of, in the snapshot's place."""
+    row = session.execute(select(Volume.id, Volume.backing_id).where(Volume.uuid == uuid)).first()
+    if row is not None and row.backing_id is not None:
+        exchange_disk(session, row.id, row.backing_id)
+
+
+def exchange_disk(session: Session, old: int, new: int) -> list[str]:
+    """Let instances use one volume in the place of another; their names."""
+    uuids = dict(session.execute(select(Volume.id, Volume.uuid).where(Volume.id.in_((old, new)))).all())
+    users = session.scalars(
+        select(Instance)
+        .join(instance_volume, instance_volume.c.instance_id == Instance.id)
+        .where(instance_volume.c.volume_id == old)
+        .order_by(Instance.name)
+    ).all()
+    for instance in users:
+        # A UUID stands for nothing else, wherever it stands.
+        spec = instance.spec.replace(f'"{uuids[old]}"', f'"{uuids[new]}"')
+        _changed(
+            session,
+            update(Instance).where(Instance.id == instance.id).values(spec=spec, version=Instance.version + 1),
+        )
+    _changed(session, update(instance_volume).where(instance_volume.c.volume_id == old).values(volume_id=new))
+    return [instance.name for instance in users]
 
 
 def remove_image(session: Session, uuid: str) -> bool:

@@ -329,6 +329,22 @@ def progress(session: Session, task_id: int, boot: str, percent: int) -> None:
     )
 
 
+def break_off(session: Session, task_id: int) -> bool:
+    """Ask whoever works on a task, or will, to end it; whether it had not ended yet."""
+    done = session.execute(
+        update(Task)
+        .where(Task.id == task_id, Task.state.in_(OPEN))
+        .values(cancelled=True)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def is_cancelled(session: Session, task_id: int) -> bool:
+    """Whether somebody asked for a task to end."""
+    return bool(session.scalar(select(Task.cancelled).where(Task.id == task_id)))
+
+
 def finish(
     session: Session, task_id: int, boot: str, state: TaskState, now: datetime, *, error: dict[str, Any] | None = None
 ) -> bool:

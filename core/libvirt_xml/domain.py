@@ -201,6 +201,15 @@ def _disk(spec: DiskSpec, bus: str, target: str, file: DiskOrder | None, overlay
     if file.secret is not None:
         disk.encryption, disk.secret_type, disk.secret = "luks", "passphrase", file.secret.uuid
     disk.ends_here = True
+    place = disk.ensure(("backingStore",))
+    for below in file.backing:
+        place.set("type", "file")
+        SubElement(place, "format", {"type": below.format})
+        source = SubElement(place, "source", {"file": below.path})
+        if below.secret is not None:
+            encryption = SubElement(source, "encryption", {"format": "luks"})
+            SubElement(encryption, "secret", {"type": "passphrase", "uuid": below.secret.uuid})
+        place = SubElement(place, "backingStore")
     return disk
 
 

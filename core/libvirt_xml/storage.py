@@ -1,11 +1,11 @@
-"""Pools and volumes (https://libvirt.org/formatstorage.html)."""
+"""Pools (https://libvirt.org/formatstorage.html)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from core.libvirt_xml.builder import Children, Flag, Node, integer, text
+from core.libvirt_xml.builder import Children, Node, integer, text
 from core.rules.pools import CIFS, ISCSI, LOGICAL, NETFS
 from core.specs.pool import PoolOrder
 
@@ -43,27 +43,6 @@ class Pool(Node):
     path = text("target/path")
 
 
-class Volume(Node):
-    """A volume; sizes are bytes."""
-
-    TAG = "volume"
-    ORDER = ("name", "capacity", "allocation", "target")
-    name = text("name")
-    capacity_unit = text("capacity/@unit")
-    capacity = integer("capacity")
-    allocation_unit = text("allocation/@unit")
-    allocation = integer("allocation")
-    format = text("target/format/@type")
-    mode = text("target/permissions/mode")
-    owner = text("target/permissions/owner")
-    group = text("target/permissions/group")
-    compat = text("target/compat")
-    lazy_refcounts = Flag("target/features/lazy_refcounts")
-    encryption = text("target/encryption/@format")
-    secret_type = text("target/encryption/secret/@type")
-    secret = text("target/encryption/secret/@uuid")
-
-
 def pool_xml(order: PoolOrder, *, options: Sequence[str] = ()) -> str:
     """The description of a pool (manual 9.3.2).
 
@@ -95,45 +74,3 @@ def pool_xml(order: PoolOrder, *, options: Sequence[str] = ()) -> str:
         for option in options:
             ElementTree.SubElement(words, f"{{{_OPTIONS}}}option", name=option)
     return pool.xml()
-
-
-def volume_xml(
-    *,
-    name: str,
-    capacity: int,
-    volume_format: str,
-    mode: str = "",
-    owner: str = "",
-    group: str = "",
-    compat: str = "",
-    lazy_refcounts: bool = False,
-    secret: str = "",
-) -> str:
-    """The description of a new volume (manual 9.4.3).
-
-    Args:
-        name: its file name.
-        capacity: bytes.
-        volume_format: one libvirt and this QEMU write.
-        mode: octal permissions of the file, such as ``0600``; libvirt's default when empty.
-        owner: numeric id; libvirt's default when empty.
-        group: likewise.
-        compat: ``0.10`` or ``1.1`` for qcow2.
-        lazy_refcounts: qcow2 1.1 only.
-        secret: UUID of the libvirt secret with the passphrase that encrypts it; empty: it is not encrypted.
-    """
-    volume = Volume(name=name, capacity_unit="bytes", capacity=capacity, format=volume_format)
-    if volume_format == "raw":
-        # Sparse: libvirt writes a raw file in full otherwise.
-        volume.allocation_unit = "bytes"
-        volume.allocation = 0
-    # libvirt takes permissions only as a whole or by mode alone.
-    volume.mode = mode or None
-    volume.owner = owner or None
-    volume.group = group or None
-    volume.compat = compat or None
-    if lazy_refcounts:
-        volume.lazy_refcounts = True
-    if secret:
-        volume.encryption, volume.secret_type, volume.secret = "luks", "passphrase", secret
-    return volume.xml()

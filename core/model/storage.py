@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Table, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.model.base import (
@@ -85,9 +85,14 @@ class PoolOnHost(Base):
 
 
 class Volume(Base):
-    """A virtual disk in a pool. ``state``: creating, present, missing, deleting or failed.
+    """A virtual disk in a pool. ``state``: creating, present, missing, foreign, merging, deleting or failed.
 
     With a secret it is encrypted by LUKS, and opens with the value that the secret had when it was made.
+
+    A snapshot is a volume that records the differences to another one, its ``backing``, which nobody writes to any
+    more; ``root_id`` is the volume at the bottom of the chain, so that a whole tree is found by one condition.
+    ``path`` is empty where the file has the volume's name in the pool's directory. *foreign*: a file that a refresh
+    found, which nobody uses before somebody says what format it has; ``format`` is then what it looks like.
     """
 
     __tablename__ = "volume"
@@ -97,8 +102,12 @@ class Volume(Base):
     pool_id: Mapped[int] = mapped_column(ForeignKey("pool.id"))
     project_id: Mapped[int | None] = mapped_column(ForeignKey("project.id"), index=True)
     secret_id: Mapped[int | None] = mapped_column(ForeignKey("secret.id"), index=True)
+    backing_id: Mapped[int | None] = mapped_column(ForeignKey("volume.id"), index=True)
+    root_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
     name: Mapped[Name]
-    display_name: Mapped[Title]
+    display_name: Mapped[Line]
+    description: Mapped[Prose]
+    path: Mapped[Path]
     format: Mapped[Word]
     capacity: Mapped[Bytes]
     allocation: Mapped[Bytes]

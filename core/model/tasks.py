@@ -25,7 +25,8 @@ class Task(Base):
 
     ``target`` is the UUID of the object; a host works on one task per target at a time, in the order
     of ``id``. ``progress`` is percent. ``error`` is an error's wire form as JSON, or empty. ``origin``
-    is the UUID of the host whose hostd took the request; its doorbell is rung when the task ends.
+    is the UUID of the host whose hostd took the request; its doorbell is rung when the task ends. ``cancelled`` is that
+    somebody wants it to end: who works on it looks, where work can be broken off.
     """
 
     __tablename__ = "task"
@@ -49,6 +50,7 @@ class Task(Base):
     payload: Mapped[Prose]
     state: Mapped[Word]
     progress: Mapped[Count]
+    cancelled: Mapped[bool] = mapped_column(default=False)
     claim: Mapped[str] = mapped_column(String(36), default="")
     attempts: Mapped[Count]
     error: Mapped[Prose]

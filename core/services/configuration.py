@@ -32,6 +32,7 @@ from core.security.vault import is_sealed
 from core.services.lookup import find
 from core.services.operation import Call
 from core.services.relations import relink
+from core.services.volume_checks import refuse_rested_on, writes
 from core.specs.instance import DiskSpec, GraphicsSpec, InstanceSpec, parse_instance
 
 #: States in which a volume or image may be named; a VM starts when all are there.
@@ -174,6 +175,12 @@ def book(call: Call, instance: Instance, resolved: Resolved) -> None:
             if state not in _USABLE:
                 raise Refused(N_("{name} cannot be used now: it is {state}."), field="disks", name=name, state=state)
     _refuse_shared(call, instance, resolved)
+    for volume in call.session.scalars(
+        select(Volume)
+        .where(Volume.id.in_([i for i, written in resolved.volumes.items() if written]))
+        .order_by(Volume.id)
+    ):
+        refuse_rested_on(call, volume)
 
 
 def _fence(call: Call, resolved: Resolved) -> None:
@@ -210,7 +217,7 @@ def _refuse_shared(call: Call, instance: Instance, resolved: Resolved) -> None:
             .order_by(Instance.name)
         )
         for other in others:
-            if ids[other.id] or (model is Volume and _writes(stored_spec(other.spec), other.uuid)):
+            if ids[other.id] or (model is Volume and writes(other.spec, other.uuid)):
                 own = other.project_id == instance.project_id
                 raise InUse(
                     N_("{name} is used by instance {instance}; a disk that is written to belongs to one instance.")
@@ -221,10 +228,6 @@ def _refuse_shared(call: Call, instance: Instance, resolved: Resolved) -> None:
                     name=other.name,
                     instance=other.instance if own else "",
                 )
-
-
-def _writes(spec: InstanceSpec, volume: str) -> bool:
-    return any(disk.volume == volume and not disk.read_only for disk in spec.disks)
 
 
 def release(call: Call, instance: Instance) -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy.orm import aliased
 
 from core.coordination.charges import charge
 from core.coordination.states import NOWHERE
@@ -120,7 +121,10 @@ def _mark(call: Call, table: Any, row: Any) -> None:
 def _delete_volumes(call: Call, project_id: int) -> list[str]:
     tasks = []
     hosts = dict(call.session.execute(select(Pool.id, Pool.host_id)).all())
-    for volume in _resting(call, Volume, project_id):
+    # What rests on another one goes first; what another project's snapshots rest on waits for these.
+    above = aliased(Volume)
+    held = exists().where(above.backing_id == Volume.id)
+    for volume in _resting(call, Volume, project_id, ~held):
         host_id = hosts[volume.pool_id] or most_able(call, volume.pool_id)
         if host_id is None:
             continue  # no host is up

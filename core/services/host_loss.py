@@ -83,6 +83,8 @@ def abandon(call: Call, *, host: str) -> Answer:
         update(Instance).where(Instance.id.in_(instances)).values(version=Instance.version + 1),
         update(Instance).where(Instance.host_id == found.id).values(host_id=None),
         delete(instance_volume).where(instance_volume.c.volume_id.in_(volumes)),
+        # What rests on each other goes together.
+        update(Volume).where(Volume.pool_id.in_(_pools(found))).values(backing_id=None),
         delete(Volume).where(Volume.pool_id.in_(_pools(found))),
         delete(Pool).where(Pool.host_id == found.id),
     ):

@@ -21,6 +21,7 @@ import core.services.projects
 import core.services.purges
 import core.services.secrets
 import core.services.settings
+import core.services.snapshots
 import core.services.tasks
 import core.services.trash
 import core.services.usage

@@ -100,6 +100,8 @@ def shown(call: Call, tasks: Sequence[str]) -> list[Answer]:
 
 #: Kinds that change nothing but by being done: one that was not begun can be as if it had never been asked for.
 _CANCELLED_BY_WORD = frozenset({"machine.reboot", "machine.reset", "machine.suspend", "machine.resume"})
+#: Kinds that their host breaks off, and undoes what it has begun.
+_BROKEN_OFF = frozenset({"volume.merge"})
 #: For the others the database says already what shall be; only another operation says otherwise.
 _INSTEAD = {
     "machine.start": N_("Power the VM off instead."),
@@ -115,11 +117,16 @@ _INSTEAD = {
 
 @operation("task.cancel", roles=EVERYBODY, action=N_("Cancel"), target="task")
 def cancel(call: Call, *, task: str) -> Answer:
-    """Take back what no host has begun yet."""
+    """Take back what no host has begun yet, or have a host break off what takes long."""
     found = call.session.execute(_statement(call).where(Task.uuid == task.lower())).one_or_none()
     if found is None:
         raise NotFound(N_("There is no task {task}."), field="task", task=task)
     wanted: Task = found.Task
+    if wanted.kind in _BROKEN_OFF:
+        if not tasks.break_off(call.session, wanted.id):
+            raise Refused(N_("It has ended."), field="task")
+        call.ring(wanted.host_id)
+        return _noted(call, wanted)
     if wanted.kind not in _CANCELLED_BY_WORD:
         remedy = _INSTEAD.get(wanted.kind, N_("It ends by itself."))
         raise Refused(N_("A task of this kind cannot be taken back."), remedy=remedy, field="task")
@@ -127,7 +134,11 @@ def cancel(call: Call, *, task: str) -> Answer:
         raise Refused(N_("A host has begun it already, or it has ended."), field="task")
     # What waited behind it may begin.
     call.ring(wanted.host_id)
-    call.note(wanted.target_name, object=wanted.uuid, kind=wanted.kind)
+    return _noted(call, wanted)
+
+
+def _noted(call: Call, task: Task) -> Answer:
+    call.note(task.target_name, object=task.uuid, kind=task.kind)
     call.changed("task")
-    call.session.expire(wanted)
-    return show(call, task=task)
+    call.session.expire(task)
+    return show(call, task=task.uuid)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, ScalarSelect, Select, case, func, literal, select
+from sqlalchemy import Row, ScalarSelect, Select, case, func, select
 
 from core.coordination import runs
 from core.errors import NotFound
@@ -62,7 +62,7 @@ USED: dict[str, Any] = {
     "disk": _of(func.coalesce(func.sum(Volume.capacity), 0), Volume),
     "images": _of(func.count(), Image),
     "image_bytes": _of(func.coalesce(func.sum(Image.size), 0), Image),
-    "snapshots": select(literal(0)).scalar_subquery(),  # checkpoints count here once there are any
+    "snapshots": _of(func.count(Volume.backing_id), Volume),  # checkpoints count here once there are any
 }
 #: The same for orders: the sums of all projects at once.
 _ORDERS: dict[str, Any] = {
@@ -72,6 +72,7 @@ _ORDERS: dict[str, Any] = {
     "disk": _all(func.sum(Volume.capacity), Volume),
     "images": _all(func.count(), Image),
     "image_bytes": _all(func.sum(Image.size), Image),
+    "snapshots": _all(func.count(Volume.backing_id), Volume),
 }
 
 
@@ -104,7 +105,7 @@ def list_(call: Call, *, query: Query) -> Answer:
     columns: dict[str, Any] = {"name": Project.name}
     for quota in QUOTAS:
         columns[f"max_{quota}"] = getattr(Project, f"max_{quota}")
-        columns[f"used_{quota}"] = Summed(USED[quota], _ORDERS[quota], Project.id) if quota in _ORDERS else USED[quota]
+        columns[f"used_{quota}"] = Summed(USED[quota], _ORDERS[quota], Project.id)
     columns["vcpu_seconds"] = Summed(runs.OF_PROJECT, runs.OPEN_OF_ALL, Project.id, Project.ran_ms)
     rows, total = listing(
         call,

@@ -39,7 +39,7 @@ def making(
         lazy_refcounts: of qcow2 1.1.
 
     Returns:
-        What :func:`core.libvirt_xml.volume_xml` takes beside name, capacity and format.
+        What a host is told beside name, capacity and format.
 
     Raises:
         InvalidInput: a rule is broken.

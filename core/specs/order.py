@@ -9,6 +9,16 @@ from core.specs.instance import InstanceSpec
 
 
 @dataclass(frozen=True)
+class BackingFile:
+    """A volume's file that a snapshot rests on; ``name`` is ``pool/name``. The format is the stored one."""
+
+    name: str
+    path: str
+    format: str
+    secret: SealedSecret | None = None
+
+
+@dataclass(frozen=True)
 class DiskOrder:
     """The file behind one disk of the spec, in the spec's order.
 
@@ -23,6 +33,7 @@ class DiskOrder:
         pool: UUID of the volume's pool; empty for images.
         pool_kind: what kind of pool that is; empty for images.
         secret: what the volume is encrypted by; None when it is not.
+        backing: what a snapshot rests on, the nearest first.
     """
 
     kind: str
@@ -35,6 +46,7 @@ class DiskOrder:
     pool: str = ""
     pool_kind: str = ""
     secret: SealedSecret | None = None
+    backing: tuple[BackingFile, ...] = ()
 
 
 @dataclass(frozen=True)

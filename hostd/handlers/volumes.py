@@ -1,139 +1,210 @@
-"""The tasks of volumes.
+"""The tasks of volumes whose pool is a directory: made, grown, made snapshots of, merged, deleted.
 
-A file that is there already is never overwritten and never taken for ours. So that a repeated task can
-tell its own leftovers from somebody's file, it notes what it is about to make before it makes it.
+A file that is there already is never overwritten and never taken for ours; see :mod:`hostd.volume_files`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
 
 from core.coordination import storage
 from core.coordination.storage import VolumeOrder
 from core.coordination.tasks import Claimed
 from core.database import Database
-from core.errors import AlreadyExists, DosvmError, EngineError, Refused
+from core.errors import DosvmError, EngineError, Refused
 from core.i18n import N_
-from core.libvirt_xml.storage import volume_xml
 from core.rules.pools import DIR
-from hostd import qemu_img
-from hostd.executor import Context, Effect, Handler, Obsolete, done
+from core.security.sealed import SealedSecret
+from hostd import intervals, volume_files, volume_images
+from hostd.executor import Cancelled, Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.faults import point
-from hostd.hypervisor.errors import MissingPool
 from hostd.hypervisor.secrets import Secrets, explain
-from hostd.hypervisor.volumes import VolumeInfo, Volumes
 from hostd.pools import Keeper
+from hostd.volume_files import Room, explained
+from hostd.volume_images import Broken, Layer, Size
+
+T = TypeVar("T")
 
 _TOPICS = frozenset({"volume", "pool"})
-_OPTIONS = ("mode", "owner", "group", "compat")
 
 
 class VolumeTasks:
-    """Makes, grows and deletes volumes."""
+    """Works on the files of volumes."""
 
-    def __init__(self, database: Database, keeper: Keeper, volumes: Volumes, secrets: Secrets, state: Path) -> None:
-        """``state`` is hostd's own directory."""
+    def __init__(self, database: Database, keeper: Keeper, secrets: Secrets) -> None:
         self._database = database
         self._keeper = keeper
-        self._volumes = volumes
         self._secrets = secrets
-        self._intents = state / "volumes"
+        self._room = Room()
 
     def _load(self, task: Claimed) -> VolumeOrder:
         order = self._database.read(lambda session: storage.load_volume(session, task.target))
         if order is None:
             raise Obsolete(N_("The volume has been deleted."))
-        if order.pool.kind != DIR:
-            # This host may never have needed it, and storage behind a network may be away.
-            self._keeper.ready(order.pool)
         return order
 
-    def _find(self, order: VolumeOrder) -> VolumeInfo | None:
-        try:
-            return self._volumes.find(order.pool.uuid, order.name)
-        except MissingPool:
-            # Its own task may not have come round yet, or the machine was switched off since.
+    def _directory(self, order: VolumeOrder) -> Path:
+        """The pool's directory, within reach."""
+        directory = Path(order.pool.path)
+        # Of a directory of this host its own task may not have come round yet; other storage may be away, or was
+        # never needed here.
+        if order.pool.kind != DIR or not directory.is_dir():
             self._keeper.ready(order.pool)
-            return self._volumes.find(order.pool.uuid, order.name)
+        return directory
 
-    def _intent(self, order: VolumeOrder) -> Path:
-        """Where it is noted that a volume is being made: where whoever may go on with it finds it."""
-        if order.pool.what.bound:
-            return self._intents / order.uuid
-        return Path(order.pool.path) / f".dosvm-{order.uuid}"
-
-    def _remove(self, order: VolumeOrder) -> None:
+    def _touch(self, order: VolumeOrder, work: Callable[[], T]) -> T:
+        """Do something with a pool's files within a time limit; what hangs is held against that pool alone."""
         try:
-            self._volumes.delete(order.pool.uuid, order.name)
-        except MissingPool:
-            self._keeper.ready(order.pool)
-            self._volumes.delete(order.pool.uuid, order.name)
-        self._intent(order).unlink(missing_ok=True)
+            return self._keeper.touch(order.pool.uuid, work, limit=intervals.LIBVIRT_LONG)
+        except OSError as error:
+            raise explained(error) from error
+
+    def _open(self, secret: SealedSecret | None) -> str:
+        return self._secrets.open(secret) if secret is not None else ""
+
+    def _layer(self, order: VolumeOrder, *, path: str = "") -> Layer:
+        """The chain that a volume stands on top of."""
+        backing: Layer | None = None
+        for file in reversed(order.backing):
+            backing = Layer(file.path, file.format, self._open(file.secret), backing)
+        return Layer(path or order.path, order.format, self._open(order.secret), backing)
+
+    def _with_keys(self, order: VolumeOrder, work: Callable[[], None]) -> None:
+        """Do something that opens a chain; say it in plain words when a passphrase is another one."""
+        try:
+            work()
+        except EngineError as error:
+            named = [(f"{order.pool.name}/{order.name}", order.secret), *((f.name, f.secret) for f in order.backing)]
+            explain(error, [(name, secret) for name, secret in named if secret is not None])
+            raise
+
+    def _made(self, order: VolumeOrder, directory: Path, work: Callable[[Path], None]) -> Effect:
+        """Make a volume's file by ``work``; what is written then."""
+
+        def make() -> Size:
+            volume_files.make(directory, order.name, order.uuid, work, order.options)
+            return volume_images.look(Layer(order.path, order.format, self._open(order.secret)))
+
+        size = self._touch(order, make)
+        return self._present(order, size)
+
+    def _present(self, order: VolumeOrder, size: Size) -> Effect:
+        return lambda session: done(
+            storage.record_volume(session, order.uuid, state="present", allocation=size.allocation)
+        )
 
     def create(self, task: Claimed, _context: Context) -> Effect:
-        """``volume.create``."""
+        """``volume.create``, also of a snapshot."""
         order = self._load(task)
-        intent = self._intent(order)
-        info = self._find(order)
-        if info is not None and not intent.exists():
-            raise AlreadyExists(
-                N_("There is a file {path} already."),
-                remedy=N_("Choose another name, or remove the file."),
-                field="name",
-                path=info.path,
+        directory = self._directory(order)
+        layer = self._layer(order)
+        if layer.backing is not None:
+            self._look_below(order)
+
+        def work(path: Path) -> None:
+            volume_images.create(path, layer, order.capacity, order.options)
+
+        return self._made(order, directory, work)
+
+    def _look_below(self, order: VolumeOrder) -> None:
+        """Refuse a snapshot of what is not there, or is not what the database says."""
+        nearest = order.backing[0]
+        layer = Layer(nearest.path, nearest.format, self._open(nearest.secret))
+        found = self._touch(order, lambda: volume_images.look(layer))
+        if found.capacity > order.capacity:
+            raise Refused(
+                N_("The file of volume {name} is larger than the volume: refresh its storage pool."), name=nearest.name
             )
-        # Of an encrypted one the beginnings look like the whole.
-        if info is not None and (info.capacity != order.capacity or info.format != order.format or order.secret):
-            self._volumes.delete(order.pool.uuid, order.name)
-            info = None
-        if info is None:
-            intent.parent.mkdir(parents=True, exist_ok=True)
-            intent.touch()
-            with self._secrets.lent(order.secret):
-                point("before_volume")
-                info = self._volumes.create(order.pool.uuid, order.name, _xml(order))
-                point("after_volume")
-        if order.secret is not None and not info.encrypted:
-            raise EngineError(N_("libvirt did not encrypt the volume."))
-        allocation = info.allocation
-        return lambda session: done(storage.record_volume(session, order.uuid, state="present", allocation=allocation))
 
     def create_failed(self, task: Claimed, _error: DosvmError) -> Effect:
         """Leave nothing behind, neither a file of ours nor the row; a file that cannot be removed now keeps its row."""
         order = self._database.read(lambda session: storage.load_volume(session, task.target))
-        if order is not None and self._intent(order).exists():
+        if order is not None:
+            volume = order
             try:
-                self._remove(order)
+                directory = self._directory(volume)
+                self._touch(volume, lambda: volume_files.discard(directory, volume.name, volume.uuid))
             except DosvmError:
-                # libvirtd is away: only by its row the file is found again, when somebody deletes the volume.
-                return lambda session: done(storage.record_volume(session, task.target, state="failed"))
-        return lambda session: done(storage.remove_volume(session, task.target))
+                # Only by its row the file is found again, when somebody deletes the volume.
+                return lambda session: done(storage.fail_volume(session, task.target))
+        return lambda session: done(storage.undo_volume(session, task.target))
+
+    def settled(self, task: Claimed) -> None:
+        """The database knows the file now."""
+        order = self._database.read(lambda session: storage.load_volume(session, task.target))
+        if order is not None:
+            volume = order
+            self._touch(volume, lambda: volume_files.forget(Path(volume.pool.path), volume.uuid))
+
+    def merge(self, task: Claimed, context: Context) -> Effect:
+        """``volume.merge``: all that a snapshot and what it rests on show, written into a new volume."""
+        order = self._load(task)
+        source = self._database.read(lambda session: storage.load_volume(session, str(task.payload["source"])))
+        if source is None:
+            raise Refused(N_("The volume has been deleted."))
+        if context.cancelled():
+            raise _broken_off()
+        directory = self._directory(order)
+        layer = self._layer(source)
+
+        def work(path: Path) -> None:
+            with self._room.promised(directory, volume_images.room_for_merge(layer)):
+                point("merging")
+                volume_images.merge(
+                    layer, path, self._open(order.secret), lambda percent: context.progress(min(99, percent)), wanted
+                )
+
+        def wanted() -> bool:
+            return not (context.closing.is_set() or context.cancelled())
+
+        def make() -> None:
+            volume_files.make(directory, order.name, order.uuid, work, order.options)
+
+        try:
+            # What may hang in it is qemu-img, and that is watched.
+            self._with_keys(source, make)
+        except Broken:
+            if context.closing.is_set():
+                raise Interrupted from None
+            raise _broken_off() from None
+        except OSError as error:
+            raise explained(error) from error
+        size = self._touch(order, lambda: volume_images.look(Layer(order.path, order.format, self._open(order.secret))))
+        return lambda session: storage.record_merged(session, order.uuid, source.uuid, allocation=size.allocation)
+
+    def merge_failed(self, task: Claimed, error: DosvmError) -> Effect:
+        """As when a volume could not be made; what was to be merged may be used again."""
+        undo = self.create_failed(task, error)
+
+        def write(session: Session) -> None:
+            # Instances that were to use the new volume do not go on with the old one by themselves.
+            storage.record_volume(session, task.target, backing_id=None, root_id=None)
+            undo(session)
+            storage.end_merge(session, str(task.payload.get("source", "")))
+
+        return write
 
     def grow(self, task: Claimed, _context: Context) -> Effect:
         """``volume.grow``."""
         order, capacity = self._load(task), int(task.payload["capacity"])
-        info = self._find(order)
-        if info is None:
-            raise _missing(order)
-        if info.capacity < capacity:
-            point("before_volume")
-            info = self._resize(order, info, capacity)
-            point("after_volume")
-        allocation = info.allocation
-        return lambda session: done(storage.record_volume(session, order.uuid, allocation=allocation))
+        directory = self._directory(order)
 
-    def _resize(self, order: VolumeOrder, info: VolumeInfo, capacity: int) -> VolumeInfo:
-        if order.secret is None:
-            return self._volumes.resize(order.pool.uuid, order.name, capacity)
-        try:
-            qemu_img.grow_encrypted(Path(info.path), order.format, capacity, self._secrets.open(order.secret))
-        except EngineError as error:
-            explain(error, [(f"{order.pool.name}/{order.name}", order.secret)])
-            raise
-        grown = self._find(order)
-        if grown is None:
-            raise _missing(order)
-        return grown
+        def work() -> Size:
+            if volume_files.file_of(directory, order.name) is None:
+                raise _missing(order)
+            layer = self._layer(order)
+            if volume_images.look(layer).capacity < capacity:
+                point("before_volume")
+                self._with_keys(order, lambda: volume_images.grow(layer, capacity))
+                point("after_volume")
+            return volume_images.look(layer)
+
+        allocation = self._touch(order, work).allocation
+        return lambda session: done(storage.record_volume(session, order.uuid, allocation=allocation))
 
     def grow_failed(self, task: Claimed, _error: DosvmError) -> Effect:
         """What was booked for the growth is given back."""
@@ -143,8 +214,9 @@ class VolumeTasks:
     def delete(self, task: Claimed, _context: Context) -> Effect:
         """``volume.delete``."""
         order = self._load(task)
+        directory = self._directory(order)
         point("before_volume")
-        self._remove(order)
+        self._touch(order, lambda: volume_files.remove(directory, order.name, order.uuid))
         point("after_volume")
         return lambda session: done(storage.remove_volume(session, order.uuid))
 
@@ -153,26 +225,19 @@ class VolumeTasks:
         return lambda session: done(storage.record_volume(session, task.target, state="present"))
 
 
-def handlers(database: Database, keeper: Keeper, volumes: Volumes, secrets: Secrets, state: Path) -> dict[str, Handler]:
+def handlers(database: Database, keeper: Keeper, secrets: Secrets) -> dict[str, Handler]:
     """Task kind -> handler."""
-    work = VolumeTasks(database, keeper, volumes, secrets, state)
+    work = VolumeTasks(database, keeper, secrets)
     return {
-        "volume.create": Handler(work.create, _TOPICS, work.create_failed),
+        "volume.create": Handler(work.create, _TOPICS, work.create_failed, work.settled),
+        "volume.merge": Handler(work.merge, _TOPICS, work.merge_failed, work.settled),
         "volume.grow": Handler(work.grow, _TOPICS, work.grow_failed),
         "volume.delete": Handler(work.delete, _TOPICS, work.delete_failed),
     }
 
 
-def _xml(order: VolumeOrder) -> str:
-    options = {key: str(order.options[key]) for key in _OPTIONS if order.options.get(key)}
-    return volume_xml(
-        name=order.name,
-        capacity=order.capacity,
-        volume_format=order.format,
-        lazy_refcounts=bool(order.options.get("lazy_refcounts")),
-        secret=order.secret.uuid if order.secret else "",
-        **options,
-    )
+def _broken_off() -> Cancelled:
+    return Cancelled(N_("It was cancelled."))
 
 
 def _missing(order: VolumeOrder) -> Refused:

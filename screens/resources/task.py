@@ -18,6 +18,7 @@ KINDS = {
     "pool.activate": N_("Make the storage pool ready"),
     "pool.release": N_("Release the storage pool"),
     "volume.create": N_("Create the volume"),
+    "volume.merge": N_("Merge the volume"),
     "volume.grow": N_("Grow the volume"),
     "volume.delete": N_("Delete the volume"),
     "image.check": N_("Check the image"),
@@ -27,6 +28,8 @@ KINDS = {
 }
 #: Kinds that can be taken back while they are queued.
 TAKEN_BACK = ("machine.reboot", "machine.reset", "machine.suspend", "machine.resume")
+#: Kinds that their host breaks off when asked.
+BROKEN_OFF = ("volume.merge",)
 STATES = ("queued", "running", "done", "failed", "cancelled")
 
 SPEC = ResourceSpec(
@@ -58,8 +61,13 @@ SPEC = ResourceSpec(
             key="c",
             target=Target.ROWS,
             danger=Danger.CONFIRM,
-            warning=N_("What was asked of {target_name} is taken back, if its host has not begun it by then."),
-            allowed=lambda row: row["state"] == "queued" and row["kind"] in TAKEN_BACK,
+            warning=N_(
+                "What was asked of {target_name} is taken back, if its host has not begun it or can break it off."
+            ),
+            allowed=lambda row: (
+                (row["state"] == "queued" and row["kind"] in TAKEN_BACK)
+                or (row["state"] in ("queued", "running") and row["kind"] in BROKEN_OFF)
+            ),
         ),
     ),
     label="target_name",
@@ -68,6 +76,6 @@ SPEC = ResourceSpec(
     empty=N_("No tasks yet."),
     help=N_(
         "What hosts were asked to do: queued until a host takes it, then running, and at its end done, failed or"
-        " cancelled. Enter shows why one failed; c takes back what no host has begun."
+        " cancelled. Enter shows why one failed; c takes back what no host has begun, and breaks off a merge."
     ),
 )

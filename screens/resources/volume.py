@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from core.i18n import N_
 from core.rules.secrets import ENCRYPTED_FORMATS
-from screens.spec import Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Row, Target
+from screens.spec import Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Row, Target
 
 FORMATS = tuple((name, name) for name in ("qcow2", "raw", "qcow", "qed", "vmdk", "vpc"))
-STATES = ("present", "missing", "creating", "deleting", "failed")
+STATES = ("present", "missing", "creating", "merging", "deleting", "failed")
 _DISPLAY_NAME = Field("display_name", N_("Title"), rule="display_name", hint=N_("For people; any script."))
+_DESCRIPTION = Field("description", N_("Description"), Kind.MULTILINE, rule="prose")
+_NEW_NAME = Field(
+    "name",
+    N_("Name"),
+    required=True,
+    rule="identifier",
+    positional=True,
+    hint=N_("1 to 64 letters, digits, dots, dashes or underscores; also the file's name."),
+)
 
 
 def _free(row: Row) -> bool:
-    return not row["instances"]
+    return not row["instances"] and not row["snapshots"]
 
 
 SPEC = ResourceSpec(
@@ -31,11 +40,16 @@ SPEC = ResourceSpec(
         Column("instances", N_("Instances"), 14, Kind.LIST, sort=False, from_width=90),
         Column("encrypted", N_("Encrypted"), 9, Kind.BOOLEAN, sort=False, from_width=120),
         Column("secret", N_("Secret"), details_only=True),
+        Column("backing", N_("Rests on"), 14, sort=False, from_width=150),
+        Column("snapshots", N_("Snapshots"), 9, Kind.INTEGER, sort=False, from_width=170),
+        Column("vms", N_("VMs"), kind=Kind.LIST, details_only=True),
+        Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
         Column("path", N_("Path"), 30, sort=False, from_width=140),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=160),
     ),
     filters=(
         Filter("pool", N_("Storage pool"), Kind.REFERENCE, resource="pool"),
+        Filter("instance", N_("Instance"), Kind.REFERENCE, resource="instance"),
         Filter("secret", N_("Secret"), Kind.REFERENCE, resource="secret"),
         Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),
     ),
@@ -48,14 +62,7 @@ SPEC = ResourceSpec(
             target=Target.NOTHING,
             task=True,
             fields=(
-                Field(
-                    "name",
-                    N_("Name"),
-                    required=True,
-                    rule="identifier",
-                    positional=True,
-                    hint=N_("1 to 64 letters, digits, dots, dashes or underscores; also the file's name."),
-                ),
+                _NEW_NAME,
                 _DISPLAY_NAME,
                 Field("pool", N_("Storage pool"), Kind.REFERENCE, required=True, resource="pool"),
                 Field(
@@ -67,7 +74,14 @@ SPEC = ResourceSpec(
                     rule="size",
                     hint=N_("Such as 20GiB or 20GB."),
                 ),
-                Field("format", N_("Format"), Kind.CHOICE, default="qcow2", choices=FORMATS),
+                Field(
+                    "format",
+                    N_("Format"),
+                    Kind.CHOICE,
+                    default="qcow2",
+                    choices=FORMATS,
+                    hint=N_("The format cow is not offered: no QEMU since 2014 writes it."),
+                ),
                 Field(
                     "secret",
                     N_("Encrypted by"),
@@ -96,6 +110,7 @@ SPEC = ResourceSpec(
                     hint=N_("Of qcow2; faster writes, a longer check after a crash."),
                     when=lambda values: values.get("format", "qcow2") == "qcow2",
                 ),
+                _DESCRIPTION,
             ),
         ),
         Action(
@@ -117,7 +132,38 @@ SPEC = ResourceSpec(
             allowed=lambda row: row["state"] == "present",
             task=True,
         ),
-        Action("edit", N_("Edit"), "volume.edit", key="e", fields=(_DISPLAY_NAME,)),
+        Action("edit", N_("Edit"), "volume.edit", key="e", fields=(_DISPLAY_NAME, _DESCRIPTION)),
+        Action(
+            "snapshot",
+            N_("Make a snapshot"),
+            "volume.snapshot",
+            key="n",
+            fields=(
+                _NEW_NAME,
+                _DISPLAY_NAME,
+                Field(
+                    "switch",
+                    N_("Instances go on with it"),
+                    Kind.BOOLEAN,
+                    default=False,
+                    hint=N_(
+                        "Instances that write to the volume use the snapshot in its place: the volume may not change."
+                    ),
+                ),
+                _DESCRIPTION,
+            ),
+            allowed=lambda row: row["state"] == "present",
+            task=True,
+        ),
+        Action(
+            "merge",
+            N_("Merge"),
+            "volume.merge",
+            key="m",
+            fields=(_NEW_NAME, _DISPLAY_NAME, _DESCRIPTION),
+            allowed=lambda row: bool(row["backing"]) and row["state"] == "present",
+            task=True,
+        ),
         Action(
             "delete",
             N_("Delete"),
@@ -129,12 +175,15 @@ SPEC = ResourceSpec(
             task=True,
         ),
     ),
+    related=(Related("snapshot", N_("Snapshots"), "t", {"volume": "uuid"}),),
     reference="reference",
     topics=("volume", "pool", "instance"),
     empty=N_("No volumes yet. Press a to add a virtual disk."),
     help=N_(
         "A volume is a virtual disk in a storage pool. Instances use it; one that is used cannot be deleted. A volume"
         " that somebody removed from outside is shown as missing. One that is encrypted opens with the value that its"
-        " secret had when it was made."
+        " secret had when it was made. A snapshot is a volume that rests on another one, which nobody writes to any"
+        " more: t shows the tree, m writes all of a snapshot into a volume of its own. Of the formats qcow2 and raw"
+        " can be encrypted, qcow2, raw and qed can grow; QEMU no longer writes cow."
     ),
 )

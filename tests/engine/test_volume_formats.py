@@ -1,91 +1,158 @@
-"""What the services promise of volumes' formats, this machine's libvirt and QEMU keep."""
+"""What the services promise of volumes' formats, this machine's QEMU keeps: made, grown, stood on, merged."""
 
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
-import tempfile
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.errors import DosvmError
-from core.libvirt_xml import pool_xml, volume_xml
+from core.errors import AlreadyExists, DosvmError
 from core.services.volume_formats import FORMATS, GROWING, making
-from hostd.hypervisor.connection import Connection
-from hostd.hypervisor.pools import Pools
-from hostd.hypervisor.volumes import VolumeInfo, Volumes
-from tests.engine.libvirt import PrivateLibvirt
+from hostd import volume_files, volume_images
+from hostd.volume_images import Layer
 
 pytestmark = pytest.mark.engine
 MIB = 1024**2
-SIZE, LARGER = 32 * MIB, 64 * MIB
+SIZE, LARGER = 33 * MIB, 64 * MIB
+KEY, OTHER = "correct-horse-battery", "another-passphrase"
+UUID = "11111111-2222-3333-4444-555555555555"
 
 
-class Place:
-    """An active pool."""
-
-    def __init__(self, connection: Connection, directory: Path) -> None:
-        self.directory = directory
-        self.uuid = str(uuid.uuid4())
-        self.pools, self.volumes = Pools(connection), Volumes(connection)
-        name = f"formats-{self.uuid[:8]}"
-        self.pools.ensure(self.uuid, pool_xml(name=name, uuid=self.uuid, path=str(directory)))
-
-    def make(self, volume_format: str, **options: Any) -> VolumeInfo:
-        """A volume ``disk`` as the operation orders it."""
-        xml = volume_xml(name="disk", capacity=SIZE, volume_format=volume_format, **making(volume_format, **options))
-        return self.volumes.create(self.uuid, "disk", xml)
-
-    def inspect(self, volume_format: str) -> dict[str, Any]:
-        """What QEMU says of it."""
-        command = ["qemu-img", "info", "-f", volume_format, "--output=json", str(self.directory / "disk")]
-        done = subprocess.run(command, check=True, capture_output=True)
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+def make(directory: Path, volume_format: str, name: str = "disk", key: str = "", **options: Any) -> Layer:
+    """A volume as the operation orders it."""
+    layer = Layer(str(directory / name), volume_format, key)
+    wanted = making(volume_format, **options)
+    volume_files.make(directory, name, UUID, lambda path: volume_images.create(path, layer, SIZE, wanted), wanted)
+    volume_files.forget(directory, UUID)
+    return layer
 
 
-@pytest.fixture
-def place(private_libvirt: PrivateLibvirt) -> Iterator[Place]:
-    connection = Connection(private_libvirt.url)
-    connection.start()
-    assert connection.wait(20)
-    with tempfile.TemporaryDirectory(prefix="dosvm-pool-") as directory:
-        made = Place(connection, Path(directory))
-        try:
-            yield made
-        finally:
-            made.pools.release(made.uuid)
-            connection.close()
+def rest_on(below: Layer, name: str, key: str = "") -> Layer:
+    """A snapshot of a volume."""
+    layer = Layer(str(Path(below.path).with_name(name)), "qcow2", key, below)
+    volume_images.create(Path(layer.path), layer, SIZE, {})
+    return layer
+
+
+def write(layer: Layer, pattern: int, at: int = MIB) -> None:
+    """What a guest does, by qemu-io."""
+    _io(layer, f"write -P {pattern} {at} 64k")
+
+
+def reads(layer: Layer, pattern: int, at: int = MIB) -> None:
+    """A guest would read this."""
+    _io(layer, f"read -P {pattern} {at} 64k")
+
+
+def _io(layer: Layer, command: str) -> None:
+    with volume_images._secrets([each.passphrase for each in layer.chain()]) as (objects, ids, files):
+        done = subprocess.run(
+            ["qemu-io", *objects, "-c", command, volume_images._image(layer, ids)],
+            capture_output=True,
+            text=True,
+            check=False,
+            pass_fds=files,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "failed" not in done.stdout, done.stdout
+
+
+def inspect(layer: Layer) -> dict[str, Any]:
+    """What QEMU says of it when it is told the format only."""
+    command = ["qemu-img", "info", "-f", layer.format, "--output=json", layer.path]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return found
 
 
 @pytest.mark.parametrize("volume_format", FORMATS)
-def test_every_format_is_written(place: Place, volume_format: str) -> None:
-    place.make(volume_format)
-    found = place.inspect(volume_format)
+def test_every_format_is_written_at_just_the_size(tmp_path: Path, volume_format: str) -> None:
+    layer = make(tmp_path, volume_format)
+    found = inspect(layer)
     assert found["format"] == volume_format
-    assert found["virtual-size"] >= SIZE
+    assert found["virtual-size"] == volume_images.look(layer).capacity == SIZE
     assert found["actual-size"] < SIZE // 4, "a new volume takes no room yet"
+    assert [path.name for path in tmp_path.iterdir()] == ["disk"]
 
 
 @pytest.mark.parametrize("volume_format", FORMATS)
-def test_those_that_grow_grow(place: Place, volume_format: str) -> None:
-    place.make(volume_format)
+def test_those_that_grow_grow(tmp_path: Path, volume_format: str) -> None:
+    layer = make(tmp_path, volume_format)
+    write(layer, 7)
     if volume_format in GROWING:
-        assert place.volumes.resize(place.uuid, "disk", LARGER).capacity == LARGER
-        assert place.inspect(volume_format)["virtual-size"] == LARGER
+        volume_images.grow(layer, LARGER)
+        assert volume_images.look(layer).capacity == LARGER
     else:
         with pytest.raises(DosvmError):
-            place.volumes.resize(place.uuid, "disk", LARGER)
+            volume_images.grow(layer, LARGER)
+    reads(layer, 7)
 
 
-def test_permissions_and_owner_are_the_files(place: Place) -> None:
-    place.make("qcow2", mode="640", owner=0, group=65534)
-    status = (place.directory / "disk").stat()
+@pytest.mark.parametrize("volume_format", FORMATS)
+def test_every_format_can_be_rested_on_and_is_merged(tmp_path: Path, volume_format: str) -> None:
+    base = make(tmp_path, volume_format)
+    write(base, 1)
+    before = Path(base.path).read_bytes()
+    top = rest_on(rest_on(base, "middle"), "top")
+    write(top, 2, at=4 * MIB)
+    merged = Layer(str(tmp_path / "whole"), "qcow2")
+    said: list[int] = []
+    volume_images.merge(top, Path(merged.path), "", said.append, lambda: True)
+    assert said[-1] == 100
+    assert "backing-filename" not in inspect(merged)
+    assert inspect(merged)["virtual-size"] == SIZE
+    reads(merged, 1)
+    reads(merged, 2, at=4 * MIB)
+    reads(merged, 0, at=16 * MIB)
+    assert Path(base.path).read_bytes() == before, "what snapshots rest on does not change"
+
+
+@pytest.mark.parametrize("volume_format", ["qcow2", "raw"])
+def test_what_rests_on_an_encrypted_volume_is_encrypted_and_merges(tmp_path: Path, volume_format: str) -> None:
+    base = make(tmp_path, volume_format, key=KEY)
+    write(base, 0x55)
+    top = rest_on(base, "top", KEY)
+    write(top, 0x66, at=4 * MIB)
+    volume_images.grow(top, LARGER)
+    merged = Layer(str(tmp_path / "whole"), "qcow2", KEY)
+    assert volume_images.room_for_merge(top) > 0
+    volume_images.merge(top, Path(merged.path), KEY, lambda _percent: None, lambda: True)
+    reads(merged, 0x55)
+    reads(merged, 0x66, at=4 * MIB)
+    for path in tmp_path.iterdir():
+        assert b"\x55" * 4096 not in path.read_bytes(), path
+        assert b"\x66" * 4096 not in path.read_bytes(), path
+    wrong = Layer(top.path, "qcow2", OTHER, Layer(base.path, volume_format, OTHER))
+    with pytest.raises(DosvmError, match="keyslot"):
+        volume_images.merge(wrong, tmp_path / "none", OTHER, lambda _percent: None, lambda: True)
+
+
+def test_a_header_that_names_another_file_is_not_followed(tmp_path: Path) -> None:
+    base = make(tmp_path, "qcow2", "base")
+    write(base, 9)
+    liar = tmp_path / "liar"
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", base.path, str(liar), str(SIZE)],
+        check=True,
+    )
+    reads(Layer(str(liar), "qcow2"), 0)
+    volume_images.merge(Layer(str(liar), "qcow2"), tmp_path / "whole", "", lambda _percent: None, lambda: True)
+    reads(Layer(str(tmp_path / "whole"), "qcow2"), 0)
+
+
+def test_a_merge_that_is_not_wanted_any_more_ends(tmp_path: Path) -> None:
+    top = rest_on(make(tmp_path, "raw"), "top")
+    with pytest.raises(volume_images.Broken):
+        volume_images.merge(top, tmp_path / "whole", "", lambda _percent: None, lambda: False)
+
+
+def test_permissions_and_owner_are_the_files(tmp_path: Path) -> None:
+    make(tmp_path, "qcow2", mode="640", owner=0, group=65534)
+    status = (tmp_path / "disk").stat()
     assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o640, 0, 65534)
 
 
@@ -97,7 +164,29 @@ def test_permissions_and_owner_are_the_files(place: Place) -> None:
         ({"lazy_refcounts": True}, "1.1", True),
     ],
 )
-def test_options_of_qcow2(place: Place, options: dict[str, Any], compat: str, lazy: bool | None) -> None:
-    place.make("qcow2", **options)
-    data = place.inspect("qcow2")["format-specific"]["data"]
+def test_options_of_qcow2(tmp_path: Path, options: dict[str, Any], compat: str, lazy: bool | None) -> None:
+    data = inspect(make(tmp_path, "qcow2", **options))["format-specific"]["data"]
     assert (data["compat"], data.get("lazy-refcounts")) == (compat, lazy)
+
+
+def test_somebodys_file_is_never_overwritten_nor_removed(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_text("precious")
+    with pytest.raises(AlreadyExists):
+        make(tmp_path, "raw")
+    volume_files.discard(tmp_path, "disk", UUID)
+    assert (tmp_path / "disk").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == ["disk"]
+
+
+def test_without_links_a_file_gets_its_name_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_link(*_paths: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", no_link)
+    volume_files.make(tmp_path, "disk", UUID, lambda path: path.write_bytes(b"whole") and None, {})
+    assert (tmp_path / "disk").read_bytes() == b"whole"
+    assert volume_files.is_ours(tmp_path, "disk", UUID)
+    (tmp_path / "theirs").write_text("precious")
+    with pytest.raises(AlreadyExists):
+        volume_files.make(tmp_path, "theirs", UUID[::-1], lambda path: path.write_bytes(b"x") and None, {})
+    assert (tmp_path / "theirs").read_text() == "precious"

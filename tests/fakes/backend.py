@@ -204,10 +204,17 @@ def world() -> dict[str, list[Row]]:
             "secret": "disk-key" if n == 1 else "",
             "state": "missing" if n == 3 else "present",
             "instances": ["web-front"] if n < 3 else [],
+            "description": "",
+            "backing": "local/disk1" if n in (4, 5) else "local/disk4" if n == 6 else "",
+            "snapshots": {1: 2, 4: 1}.get(n, 0),
             "created": BORN,
             "version": 1,
         }
         for n in range(1, 7)
+    ]
+    snapshots = [
+        {**volumes[n - 1], "branch": branch, "tree": f"{branch}disk{n}", "volume": "disk1", "chain": []}
+        for n, branch in ((1, ""), (4, "├─ "), (6, "│  └─ "), (5, "└─ "))
     ]
     pools = [
         {
@@ -401,6 +408,7 @@ def world() -> dict[str, list[Row]]:
         "host-group": host_groups,
         "pool": pools,
         "volume": volumes,
+        "snapshot": snapshots,
         "image": images,
         "instance": instances,
         "secret": secrets,

@@ -26,6 +26,7 @@ EVERY = ("claimed", "before_finish", "finished")
 START = ("loaded", "prepared", "before_create", "after_create", "after_record")
 STOP = ("before_stop", "after_stop")
 VOLUME = ("before_volume", "after_volume")
+MADE = ("before_volume", "volume_made", "after_volume")
 POOL = ("before_pool", "after_pool")
 IMAGE = ("before_image", "after_image")
 
@@ -65,7 +66,7 @@ def test_every_point_that_the_code_passes_is_tested_and_the_other_way_round() ->
     passed = set()
     for file in (REPOSITORY / "hostd").rglob("*.py"):
         passed.update(re.findall(r'\bpoint\("(\w+)"\)', file.read_text()))
-    tested = {*EVERY, *START, *STOP, *VOLUME, *POOL, *IMAGE}
+    tested = {*EVERY, *START, *STOP, *VOLUME, *MADE, "merging", *POOL, *IMAGE}
     clearing = (REPOSITORY / "tests/engine/test_clearing.py").read_text()
     tested.update(re.findall(r'"HOSTD_CRASH_AT": f?"(\w+)', clearing))
     tested.update(point.partition(":")[0] for _, point in DEATHS)
@@ -135,7 +136,7 @@ def test_a_volume_made_grown_and_deleted_across_deaths_is_whole_or_gone(
     _tasks_end(cloud, ledger)
     row = cloud.zhao("volume", "show", "pool-a/disk", "-o", "json").data
     assert (row["state"], row["capacity"]) == ("present", 64 << 20)
-    assert [path.name for path in file.parent.iterdir()] == ["disk"]
+    wait_until(lambda: [path.name for path in file.parent.iterdir()] == ["disk"], "no leftovers", 20)
     assert _virtual_size(host, "/srv/pool/disk") == 64 << 20
 
     host.kill_hostd()
@@ -153,6 +154,36 @@ def test_a_volume_made_grown_and_deleted_across_deaths_is_whole_or_gone(
     _tasks_end(cloud, ledger)
     assert cloud.zhao("volume", "list", "-o", "json").data == []
     assert list(file.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("point", [*MADE, "merging"])
+def test_a_snapshot_and_its_merge_across_deaths_are_whole_or_gone(cloud: Cloud, ledger: Ledger, point: str) -> None:
+    host = cloud.lab[0]
+    directory = host.srv / "pool"
+    add = ("volume", "add", "base", "--pool", "pool-a", "--capacity", "64MiB", "--no-wait")
+    snapshot = ("volume", "snapshot", "pool-a/base", "top", "--no-wait")
+    merge = ("volume", "merge", "pool-a/top", "whole", "--no-wait")
+    for step in (add, snapshot, merge):
+        if point == "merging" and step is not merge:
+            host.start_hostd()
+            cloud.zhao(*step[:-1], "--wait")
+        else:
+            _dies(cloud, point, lambda step=step: cloud.zhao(*step, check=False))  # type: ignore[misc]
+            _tasks_end(cloud, ledger)
+        host.kill_hostd()
+    host.start_hostd()
+    rows = {row["name"]: row for row in cloud.zhao("volume", "list", "-o", "json").data}
+    assert {name: (row["state"], row["backing"]) for name, row in rows.items()} == {
+        "base": ("present", ""), "top": ("present", "pool-a/base"), "whole": ("present", "")
+    }  # fmt: skip
+    wait_until(
+        lambda: sorted(path.name for path in directory.iterdir()) == ["base", "top", "whole"], "no leftovers", 20
+    )
+    assert _virtual_size(host, "/srv/pool/whole") == 64 << 20
+    for name in ("whole", "top", "base"):
+        cloud.zhao("volume", "delete", f"pool-a/{name}", "--yes", "--wait")
+    assert list(directory.iterdir()) == []
+    host.kill_hostd()
 
 
 @pytest.mark.parametrize("point", [*EVERY, *POOL])

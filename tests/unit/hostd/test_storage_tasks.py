@@ -3,59 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from core.clock import SystemClock
 from core.coordination import tasks
-from core.errors import HypervisorUnavailable
+from core.errors import EngineError
 from core.model import Pool, TaskState, pool_of_project
 from core.specs.pool import PoolOrder
 from hostd.bus import Bus
 from hostd.executor import Executor
 from hostd.handlers.pools import Upkeep
 from hostd.handlers.volumes import handlers
-from hostd.hypervisor.errors import MissingPool
 from hostd.runtime import Runtime
 from hostd.targets import Targets
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
 
 
-class Files:
-    """A pool's directory behind a libvirtd that may be away, or have forgotten the pool."""
+class Storage:
+    """The way to a pool's files, which may be away."""
 
     def __init__(self) -> None:
-        self.names: set[str] = set()
-        self.away = False
-        self.known = True
-
-    def _ask(self) -> None:
-        if self.away:
-            raise HypervisorUnavailable("gone")
-        if not self.known:
-            raise MissingPool("no pool")
-
-    def find(self, _pool: str, _name: str) -> None:
-        self._ask()
-
-    def create(self, _pool: str, name: str, _xml: str) -> None:
-        self.names.add(name)
-        self.away = True
-        self._ask()
-
-    def delete(self, _pool: str, name: str) -> None:
-        self._ask()
-        self.names.discard(name)
+        self.left = -1
 
     def ready(self, _pool: PoolOrder) -> None:
-        self.known = True
+        """It is a directory."""
+
+    def touch(self, _pool: str, work: Callable[[], Any], *, limit: float) -> Any:
+        self.left -= 1
+        if self.left == -1:
+            raise EngineError("The storage does not answer.")
+        return work()
 
 
 @pytest.fixture
@@ -66,17 +50,17 @@ def web(office: Office) -> Person:
     return admin
 
 
-def perform(office: Office, files: Files, state: Path) -> None:
+def perform(office: Office, storage: Storage) -> None:
     """What the executor does with the tasks of h1, once."""
     database, host = office.services.database, rack.host_id(office, "h1")
-    anything: Any = files
-    secrets: Any = SimpleNamespace(lent=lambda *_secrets: nullcontext())
+    keeper: Any = storage
+    secrets: Any = SimpleNamespace()
     executor = Executor(
         database,
         SystemClock(),
         "boot",
         lambda: host,
-        handlers(database, anything, anything, secrets, state),
+        handlers(database, keeper, secrets),
         Targets(),
         Bus(),
         Runtime(),
@@ -88,18 +72,28 @@ def perform(office: Office, files: Files, state: Path) -> None:
         executor._do(task)
 
 
-def test_a_file_that_cannot_be_removed_keeps_its_row_until_it_is(office: Office, web: Person, tmp_path: Path) -> None:
-    files = Files()
+def test_a_file_that_cannot_be_removed_keeps_its_row_until_it_is(
+    office: Office, web: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "pool"
+    place.mkdir()
+    office.services.database.write(lambda s: s.execute(update(Pool).values(path=str(place))))
+    storage = Storage()
+
+    def dies(path: Path, *_arguments: object) -> None:
+        path.write_text("half")
+        raise EngineError("no room")
+
+    monkeypatch.setattr("hostd.volume_images.create", dies)
+    # It is there when the task begins, and away when its failure is to be cleaned up.
+    storage.left = 1
     task = web("volume.add", name="disk", pool="local", capacity=GIB)["task"]
-    perform(office, files, tmp_path)
+    perform(office, storage)
     assert web("task.show", task=task)["state"] == TaskState.FAILED.value
-    assert files.names == {"disk"}
     assert web("volume.show", volume="local/disk")["state"] == "failed"
-    # libvirtd comes back without its pools, for they are transient.
-    files.away, files.known = False, False
     web("volume.delete", volume="local/disk")
-    perform(office, files, tmp_path)
-    assert files.names == set()
+    perform(office, storage)
+    assert list(place.iterdir()) == []
     assert "disk" not in web.names("volume.list")
 
 

@@ -1,0 +1,199 @@
+"""What volumes forbid: by their owner, their state, who uses them, and what rests on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+
+from core.coordination.charges import charge, fit_disk, fit_pool
+from core.coordination.machines import stored_spec
+from core.coordination.tasks import OPEN
+from core.errors import InUse, PermissionDenied, Refused
+from core.i18n import N_
+from core.model import Instance, Machine, Pool, Power, Project, State, Task, Volume, instance_volume
+from core.services.lookup import find, visible
+from core.services.operation import Call
+from core.services.relations import some
+
+#: States in which nobody else may begin anything with a volume.
+BUSY = ("creating", "deleting", "merging")
+
+
+def owned(call: Call, reference: str) -> Volume:
+    """A volume that the caller may change. One of no project is nobody's quota: only the system administrator may.
+
+    Raises:
+        NotFound: there is none that the caller may see.
+        PermissionDenied: it belongs to no project.
+    """
+    found = find(call, Volume, reference, field="volume")
+    if not call.actor.is_sysadm and found.project_id is None:
+        raise PermissionDenied(
+            N_("Volume {name} belongs to no project."),
+            remedy=N_("The system administrator may change it."),
+            field="volume",
+            name=found.name,
+        )
+    return found
+
+
+def pool_of(call: Call, volume: Volume) -> Pool:
+    """The pool that a volume is in."""
+    return call.session.scalars(select(Pool).where(Pool.id == volume.pool_id)).one()
+
+
+def book(call: Call, pool_id: int, project_id: int | None, more: int) -> None:
+    """Charge a pool and a project with bytes that come in addition.
+
+    Raises:
+        QuotaExceeded: they do not fit into one of the two.
+    """
+    charge(call.session, Pool, pool_id)
+    if project_id is not None:
+        charge(call.session, Project, project_id)
+        fit_disk(call.session, project_id, more)
+    fit_pool(call.session, pool_id, more)
+
+
+def refuse_unready(call: Call, pool: Pool) -> None:
+    """Refuse a pool that its host still makes or already releases: either may end with the pool gone."""
+    kind = call.session.scalar(
+        select(Task.kind)
+        .where(
+            Task.target == pool.uuid,
+            Task.kind.in_(("pool.activate", "pool.release")),
+            Task.state.in_(OPEN),
+        )
+        .limit(1)
+    )
+    if kind == "pool.activate":
+        raise Refused(
+            N_("Storage pool {name} is still being made."),
+            remedy=N_("Wait for its task to end."),
+            field="pool",
+            name=pool.name,
+        )
+    if kind is not None:
+        raise Refused(
+            N_("Storage pool {name} is being deleted."),
+            remedy=N_("Choose another one."),
+            field="pool",
+            name=pool.name,
+        )
+
+
+def refuse_absent(volume: Volume) -> None:
+    """Refuse what is not there, or is worked on."""
+    if volume.state != "present":
+        raise Refused(
+            N_("Volume {name} is not there: its state is {state}."),
+            field="volume",
+            name=volume.name,
+            state=volume.state,
+        )
+
+
+def claim(call: Call, volume: Volume, state: str) -> None:
+    """Give a volume another state, unless somebody was faster; who ties it to an instance just now waits for this.
+
+    Raises:
+        Refused: something else is being done with it.
+    """
+    done = call.session.execute(
+        update(Volume)
+        .where(Volume.id == volume.id, Volume.state.not_in(BUSY))
+        .values(state=state, version=Volume.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Refused(
+            N_("Something else is being done with {name}."),
+            remedy=N_("Wait for its task to end."),
+            field="volume",
+            name=volume.name,
+        )
+
+
+def refuse_running(call: Call, volume: Volume) -> None:
+    """Refuse to touch the file of a volume under a VM that has power, or has not lost it for certain."""
+    running = call.session.scalars(
+        select(Machine.name)
+        .join(instance_volume, instance_volume.c.instance_id == Machine.instance_id)
+        .where(
+            instance_volume.c.volume_id == volume.id,
+            or_(Machine.power == Power.ON.value, Machine.state.not_in((State.OFF.value, State.FAILED.value))),
+            *visible(call, Machine),
+        )
+        .order_by(Machine.name)
+        .limit(6)
+    ).all()
+    if running:
+        raise InUse(
+            N_("Volume {name} is used by VMs that are on: {vms}."),
+            remedy=N_("Stop them first."),
+            field="volume",
+            name=volume.name,
+            vms=some(running),
+        )
+
+
+def refuse_used(call: Call, volume: Volume) -> None:
+    """Refuse what an instance uses, running or not (manual 9.4.6).
+
+    Raises:
+        InUse: names the instances.
+    """
+    users = call.session.scalars(
+        select(Instance.name)
+        .join(instance_volume, instance_volume.c.instance_id == Instance.id)
+        .where(instance_volume.c.volume_id == volume.id)
+        .order_by(Instance.name)
+        .limit(6)
+    ).all()
+    if users:
+        raise InUse(
+            N_("Volume {name} is used by instances: {instances}."),
+            remedy=N_("Take it out of them first."),
+            field="volume",
+            name=volume.name,
+            instances=some(users),
+        )
+
+
+def refuse_rested_on(call: Call, volume: Volume) -> None:
+    """Refuse what would break snapshots: a volume that others rest on never changes (manual 9.4.8.2).
+
+    Raises:
+        InUse: names those that the caller may see, and says how many there are.
+    """
+    count = call.session.scalar(select(func.count()).select_from(Volume).where(Volume.backing_id == volume.id)) or 0
+    if not count:
+        return
+    names = call.session.scalars(
+        select(Volume.name).where(Volume.backing_id == volume.id, *visible(call, Volume)).order_by(Volume.name).limit(6)
+    ).all()
+    raise InUse(
+        N_("Snapshots rest on volume {name} ({count}): {snapshots}."),
+        remedy=N_("Merge each into a volume of its own, or delete them, first."),
+        field="volume",
+        name=volume.name,
+        count=count,
+        snapshots=some(names) or "-",
+    )
+
+
+def writers(call: Call, volume: Volume) -> list[Instance]:
+    """The instances that write to a volume: one at most, but for what was written past the rules."""
+    users = call.session.scalars(
+        select(Instance)
+        .join(instance_volume, instance_volume.c.instance_id == Instance.id)
+        .where(instance_volume.c.volume_id == volume.id)
+        .order_by(Instance.name)
+    )
+    return [instance for instance in users if writes(instance.spec, volume.uuid)]
+
+
+def writes(spec: Any, volume: str) -> bool:
+    """Whether a configuration, as it is stored, writes to a volume."""
+    return any(disk.volume == volume and not disk.read_only for disk in stored_spec(spec).disks)

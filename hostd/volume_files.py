@@ -1,0 +1,209 @@
+"""The files of volumes in a pool's directory: whole or not there at all, and never somebody else's.
+
+A file is made in a working directory beside its place (``.UUID.part``), which every host that reaches the pool sees,
+and then given its name by a link, which overwrites nothing. The working directory keeps its own link until the
+database knows the volume: so whoever repeats a task, on whatever host, tells its own file from somebody's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from core.errors import AlreadyExists, EngineError, Refused
+from core.i18n import N_
+from core.rules.sizes import format_size
+from hostd.faults import point
+
+#: What working directories end in; what begins with a dot is no volume.
+PART = ".part"
+#: Errors of file systems that know no second name for a file.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+class Room:
+    """What is promised of file systems, so that two do not count on the same bytes."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._promised: Counter[int] = Counter()
+
+    @contextmanager
+    def promised(self, directory: Path, needed: int) -> Iterator[None]:
+        """Promise bytes of a file system to what is written in the block.
+
+        Raises:
+            Refused: there is not so much room; says by how much.
+        """
+        device = directory.stat().st_dev
+        with self._guard:
+            space = os.statvfs(directory)
+            free = space.f_bavail * space.f_frsize - self._promised[device]
+            if needed > free:
+                raise Refused(
+                    N_("There is not enough room in {path}: {needed} are needed, {over} more than are free."),
+                    remedy=N_("Make room on its file system, or use another storage pool."),
+                    path=str(directory),
+                    needed=format_size(needed),
+                    over=format_size(needed - max(0, free)),
+                )
+            self._promised[device] += needed
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._promised[device] -= needed
+
+
+def file_of(directory: Path, name: str) -> Path | None:
+    """A volume's file, or None when there is none.
+
+    Raises:
+        Refused: what is there is no plain file.
+    """
+    path = directory / name
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        raise Refused(N_("{file} is not a plain file."), file=str(path))
+    return path
+
+
+def is_ours(directory: Path, name: str, uuid: str) -> bool:
+    """Whether the file at a volume's place was put there by its own task, which has not ended."""
+    work, path = directory / f".{uuid}{PART}", directory / name
+    try:
+        status = path.lstat()
+        made = work / name
+        if made.exists():
+            return os.path.samestat(status, made.lstat()) or ((work / "placing").exists() and status.st_size == 0)
+        return (work / "placing").exists()
+    except FileNotFoundError:
+        return False
+
+
+def make(directory: Path, name: str, uuid: str, work: Callable[[Path], None], options: Mapping[str, Any]) -> None:
+    """Make a volume's file; one that its own task has made already stays.
+
+    Args:
+        directory: the pool's.
+        name: the file's.
+        uuid: the volume's.
+        work: makes the file at the path that it is told.
+        options: ``mode``, ``owner`` and ``group`` of the file.
+
+    Raises:
+        AlreadyExists: there is a file of that name.
+        OSError: the storage refuses it.
+    """
+    if is_ours(directory, name, uuid) and (directory / name).stat().st_size:
+        return
+    _refuse_taken(directory, name, uuid)
+    part = directory / f".{uuid}{PART}"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(mode=0o700)
+    fresh = part / name
+    point("before_volume")
+    try:
+        work(fresh)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    point("volume_made")
+    with fresh.open("rb+") as file:
+        os.fchmod(file.fileno(), int(str(options.get("mode") or "0600"), 8))
+        if options.get("owner") or options.get("group"):
+            os.fchown(file.fileno(), int(options.get("owner") or -1), int(options.get("group") or -1))
+        os.fsync(file.fileno())
+    _place(fresh, directory / name, part)
+    _sync(directory)
+    point("after_volume")
+
+
+def _place(fresh: Path, path: Path, part: Path) -> None:
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        shutil.rmtree(part, ignore_errors=True)
+        raise _taken(path) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Without links: the name is taken by an empty file first, which nobody else can have made.
+        (part / "placing").touch()
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            if not is_ours(path.parent, path.name, part.name.removeprefix(".").removesuffix(PART)):
+                shutil.rmtree(part, ignore_errors=True)
+                raise _taken(path) from None
+        fresh.replace(path)
+
+
+def forget(directory: Path, uuid: str) -> None:
+    """Remove a volume's working directory: the database knows the file now, or nothing became of it."""
+    shutil.rmtree(directory / f".{uuid}{PART}", ignore_errors=True)
+
+
+def discard(directory: Path, name: str, uuid: str) -> None:
+    """Remove what a task that failed has made; a file of that name that is somebody's stays."""
+    if is_ours(directory, name, uuid):
+        (directory / name).unlink(missing_ok=True)
+    forget(directory, uuid)
+
+
+def remove(directory: Path, name: str, uuid: str) -> None:
+    """Remove a volume's file and all that its making left; one that is gone is removed already.
+
+    Raises:
+        Refused: what is there is no plain file.
+    """
+    path = file_of(directory, name)
+    if path is not None:
+        path.unlink(missing_ok=True)
+    forget(directory, uuid)
+    if directory.exists():
+        _sync(directory)
+
+
+def _refuse_taken(directory: Path, name: str, uuid: str) -> None:
+    if os.path.lexists(directory / name) and not is_ours(directory, name, uuid):
+        raise _taken(directory / name)
+
+
+def _taken(path: Path) -> AlreadyExists:
+    return AlreadyExists(
+        N_("There is a file {path} already."),
+        remedy=N_("Choose another name, or remove the file."),
+        field="name",
+        path=str(path),
+    )
+
+
+def _sync(directory: Path) -> None:
+    """Have a name outlive a failure of power, where the file system can."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def explained(error: OSError) -> EngineError:
+    """The error of a file system as one of ours."""
+    return EngineError(
+        N_("{path}: {reason}."), path=str(error.filename or ""), reason=error.strerror or type(error).__name__
+    )

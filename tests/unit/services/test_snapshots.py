@@ -1,0 +1,180 @@
+"""Snapshots of volumes: what rests on what, who goes on with them, and what they forbid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from core.coordination import storage
+from core.errors import InUse, NotFound, QuotaExceeded, Refused
+from core.model import Instance, Machine, Task, TaskState, Volume
+from tests.fakes import rack
+from tests.fakes.office import GIB, Office, Person
+
+
+@pytest.fixture
+def web(office: Office) -> Person:
+    """The admin of a project with a pool, and the volume ``base`` in it."""
+    admin = rack.web(office)
+    rack.disk(office, admin, "base")
+    return admin
+
+
+def snap(office: Office, person: Person, volume: str, name: str, **more: Any) -> None:
+    """A snapshot that its host has made."""
+    person("volume.snapshot", volume=volume, name=name, **more)
+    rack.settle(office)
+
+
+def shown(person: Person, volume: str) -> list[str]:
+    """The tree as people see it."""
+    return [row["tree"] for row in person("snapshot.list", filters={"volume": volume})["rows"]]
+
+
+def spec(office: Office, name: str) -> str:
+    """The stored configuration of an instance."""
+    return office.services.database.read(lambda s: s.scalars(select(Instance.spec).where(Instance.name == name)).one())
+
+
+def test_a_snapshot_is_a_volume_that_rests_on_another(office: Office, web: Person) -> None:
+    web("volume.snapshot", volume="local/base", name="one", display_name="第一个", description="before the update")
+    row = web("volume.show", volume="local/one")
+    assert (row["backing"], row["format"], row["state"]) == ("local/base", "qcow2", "creating")
+    assert (row["capacity"], row["display_name"], row["description"]) == (GIB, "第一个", "before the update")
+    assert web("volume.show", volume="local/base")["snapshots"] == 1
+    order = office.services.database.read(lambda s: storage.load_volume(s, row["uuid"]))
+    assert order is not None
+    assert [file.name for file in order.backing] == ["local/base"]
+
+
+def test_a_tree_is_drawn_from_its_root(office: Office, web: Person) -> None:
+    for below, name in (("base", "b"), ("base", "a"), ("a", "a2"), ("a", "a1"), ("b", "b1")):
+        snap(office, web, f"local/{below}", name)
+    drawn = ["base", "├─ a", "│  ├─ a1", "│  └─ a2", "└─ b", "   └─ b1"]
+    for volume in ("local/base", "local/a2", "local/b1"):
+        assert shown(web, volume) == drawn
+    assert web("snapshot.show", snapshot="local/a1")["chain"] == ["local/a", "local/base"]
+    assert [row["name"] for row in web("snapshot.list", sort="name")["rows"]] == ["a", "a1", "a2", "b", "b1"]
+    assert shown(web, "local/nothing") == []
+
+
+def test_what_would_break_a_snapshot_is_refused_with_its_name(office: Office, web: Person) -> None:
+    snap(office, web, "local/base", "one")
+    for attempt in (
+        lambda: web("volume.delete", volume="local/base"),
+        lambda: web("volume.grow", volume="local/base", capacity=2 * GIB),
+        lambda: rack.instance(web, "shop", disks=[{"volume": "local/base"}]),
+    ):
+        with pytest.raises(InUse) as refused:
+            attempt()
+        assert "one" in refused.value.text()
+    rack.instance(web, "reader", disks=[{"volume": "local/base", "read_only": True, "bus": "virtio"}])
+    rack.instance(web, "shop", disks=[{"volume": "local/one"}])
+
+
+def test_an_instance_that_writes_goes_on_with_the_snapshot_when_told_so(office: Office, web: Person) -> None:
+    rack.instance(web, "shop", disks=[{"volume": "local/base"}])
+    with pytest.raises(InUse) as refused:
+        web("volume.snapshot", volume="local/base", name="one")
+    assert "shop" in refused.value.text()
+    web("volume.snapshot", volume="local/base", name="one", switch=True)
+    assert web("instance.show", instance="shop")["disks"][0]["volume"] == "local/one"
+    assert web("volume.show", volume="local/one")["instances"] == ["shop"]
+    assert web("volume.show", volume="local/base")["instances"] == []
+
+
+def test_if_the_snapshot_cannot_be_made_the_instance_has_its_volume_again(office: Office, web: Person) -> None:
+    rack.instance(web, "shop", disks=[{"volume": "local/base"}])
+    before = spec(office, "shop")
+    uuid = web("volume.snapshot", volume="local/base", name="one", switch=True)["uuid"]
+    office.services.database.write(lambda s: storage.undo_volume(s, uuid))
+    assert spec(office, "shop") == before
+    assert web("volume.show", volume="local/base")["instances"] == ["shop"]
+    assert "one" not in web.names("volume.list")
+
+
+def test_no_snapshot_while_a_vm_writes(office: Office, web: Person) -> None:
+    rack.instance(web, "shop", disks=[{"volume": "local/base"}])
+    web("vm.add", name="shop-1", instance="shop")
+    office.services.database.write(lambda s: s.execute(update(Machine).values(power="on", state="running")))
+    with pytest.raises(InUse) as refused:
+        web("volume.snapshot", volume="local/base", name="one", switch=True)
+    assert "shop-1" in refused.value.text()
+
+
+def test_the_quota_of_snapshots_holds_and_is_counted(office: Office, web: Person) -> None:
+    office.sysadm("project.configure", project="web", max_snapshots=1)
+    snap(office, web, "local/base", "one")
+    assert web("usage.show")["used_snapshots"] == 1
+    with pytest.raises(QuotaExceeded) as refused:
+        web("volume.snapshot", volume="local/base", name="two")
+    assert "1 too many" in refused.value.text()
+    with pytest.raises(QuotaExceeded):
+        office.sysadm("volume.snapshot", volume="local/base", name="two")
+
+
+def test_a_shared_base_is_stood_on_by_each_project_and_seen_by_all(office: Office, web: Person) -> None:
+    office.sysadm("volume.add", name="golden", pool="local", capacity=GIB)
+    rack.settle(office)
+    mail = office.project("mail", max_disk=8 * GIB, max_snapshots=5)
+    office.sysadm("project.configure", project="mail", pools=["local"])
+    snap(office, web, "local/golden", "ours")
+    snap(office, mail, "local/golden", "theirs")
+    assert shown(web, "local/golden") == ["golden", "└─ ours"]
+    assert shown(office.sysadm, "local/golden") == ["golden", "├─ ours", "└─ theirs"]
+    with pytest.raises(NotFound):
+        web("volume.snapshot", volume="local/theirs", name="thief")
+    with pytest.raises(InUse) as refused:
+        office.sysadm("volume.delete", volume="local/golden")
+    assert "(2)" in refused.value.text()
+
+
+def test_a_merge_holds_its_source_and_everything_below_until_it_ends(office: Office, web: Person) -> None:
+    snap(office, web, "local/base", "one")
+    with pytest.raises(Refused):
+        web("volume.merge", volume="local/base", name="whole")
+    answer = web("volume.merge", volume="local/one", name="whole")
+    assert web("volume.show", volume="local/one")["state"] == "merging"
+    for attempt in (
+        lambda: web("volume.delete", volume="local/one"),
+        lambda: web("volume.grow", volume="local/one", capacity=2 * GIB),
+        lambda: web("volume.merge", volume="local/one", name="twice"),
+        lambda: web("volume.snapshot", volume="local/one", name="two"),
+        lambda: rack.instance(web, "shop", disks=[{"volume": "local/one"}]),
+    ):
+        with pytest.raises((Refused, InUse)):
+            attempt()
+    source = web("volume.show", volume="local/one")["uuid"]
+    office.services.database.write(lambda s: storage.record_merged(s, answer["uuid"], source, allocation=7))
+    office.services.database.write(lambda s: s.execute(update(Task).values(state=TaskState.DONE.value)))
+    whole = web("volume.show", volume="local/whole")
+    assert (whole["state"], whole["backing"], whole["allocation"]) == ("present", "", 7)
+    assert web("volume.show", volume="local/one")["state"] == "present"
+    web("volume.delete", volume="local/one")
+
+
+def test_a_merge_is_broken_off_by_cancelling_its_task(office: Office, web: Person) -> None:
+    snap(office, web, "local/base", "one")
+    task = web("volume.merge", volume="local/one", name="whole")["task"]
+    web("task.cancel", task=task)
+    wanted = office.services.database.read(lambda s: s.scalars(select(Task).where(Task.uuid == task)).one())
+    assert wanted.cancelled
+    assert wanted.state == TaskState.QUEUED.value, "its host undoes what there is and ends it"
+
+
+def test_chains_do_not_grow_without_end(office: Office, web: Person) -> None:
+    office.sysadm("project.configure", project="web", max_snapshots=100, max_disk=200 * GIB)
+    office.sysadm("pool.add", name="big", type="dir", host="h1", path="/srv/big", capacity=200 * GIB, projects=["web"])
+    rack.settle(office)
+    rack.disk(office, web, "root", pool="big")
+    below = "root"
+    for number in range(31):
+        snap(office, web, f"big/{below}", f"s{number}")
+        below = f"s{number}"
+    with pytest.raises(Refused) as refused:
+        web("volume.snapshot", volume=f"big/{below}", name="more")
+    assert "31" in refused.value.text()
+    count = office.services.database.read(lambda s: s.query(Volume).filter(Volume.root_id.is_not(None)).count())
+    assert count == 31
