@@ -96,7 +96,6 @@ def test_a_pool_that_libvirt_forgot_is_active_again(hostd: Hostd) -> None:
     pools()[0].destroy()
     hostd.done("volume.add", name="disk", pool="local", capacity=16 * MIB, format="raw")
     hostd.done("volume.delete", volume="local/disk")
-    pools()[0].destroy()
     hostd.kill()
     hostd.start()
     until(lambda: bool(pools()), 10, hostd.log_tail())
