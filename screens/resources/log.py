@@ -57,6 +57,8 @@ ACTIONS = {
     "Empty for maintenance": N_("Empty for maintenance"),
     "Bring back from maintenance": N_("Bring back from maintenance"),
     "Grow": N_("Grow"),
+    "Make a snapshot": N_("Make a snapshot"),
+    "Merge": N_("Merge"),
     "Power off": N_("Power off"),
     "Power on": N_("Power on"),
     "Prepare": N_("Prepare"),
