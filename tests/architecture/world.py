@@ -174,8 +174,23 @@ def _things_of(office: Office, name: str) -> tuple[dict[str, str], dict[str, str
             usage=f"{name}/disks",
             project_id=project.id,
         )
-        session.add_all([volume, image, secret])
+        base = Volume(
+            pool_id=pool.id, project_id=project.id, name=f"{name}-base", format="qcow2", capacity=2**20, state="present"
+        )
+        session.add_all([volume, image, secret, base])
         session.flush()
+        session.add(
+            Volume(
+                pool_id=pool.id,
+                project_id=project.id,
+                name=f"{name}-snapshot",
+                format="qcow2",
+                capacity=2**20,
+                state="present",
+                backing_id=base.id,
+                root_id=base.id,
+            )
+        )
         disks = (DiskSpec(volume=volume.uuid), DiskSpec(device="cdrom", image=image.uuid))
         spec = InstanceSpec(vcpus=1, memory=2**26, disks=disks, graphics=(GraphicsSpec(type="vnc"),))
         instance = Instance(
