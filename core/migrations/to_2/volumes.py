@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, String
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, String
 
 from core.migrations.changes import BIG, LONG_TEXT, Changes
 
@@ -12,7 +12,7 @@ def upgrade(change: Changes) -> None:
     change.columns(
         "volume",
         Column("backing_id", BIG, ForeignKey("volume.id"), nullable=True, index=True),
-        Column("root_id", BIG, nullable=True, index=True),
+        Column("root_id", BigInteger, nullable=True, index=True),
         Column("description", LONG_TEXT, nullable=False),
         Column("path", String(1024), nullable=False),
         fill={"description": "", "path": ""},
