@@ -68,6 +68,7 @@ class Request:
         disks: the hosts its disks are bound to; with more than one no host can run it.
         only: the host that was asked for, or that it cannot leave now.
         home: the host that it goes back to if that can run it.
+        wary: the hosts that could not reach one of its disks when they were last asked to; others are better.
     """
 
     vcpus: int
@@ -79,6 +80,7 @@ class Request:
     disks: frozenset[int] = frozenset()
     only: int | None = None
     home: int | None = None
+    wary: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,9 @@ def nearest_first(hosts: Iterable[HostState], placement: Placement) -> list[tupl
     return sorted(known, key=lambda pair: (-pair[1], pair[0].name, pair[0].id))
 
 
-def _rank(host: HostState, request: Request) -> tuple[bool, float, float, str, int]:
+def _rank(host: HostState, request: Request) -> tuple[bool, bool, float, float, str, int]:
     vcpus = (host.used_vcpus + request.vcpus) / host.max_vcpus
     memory = (host.used_memory + request.memory) / host.max_memory
     # A hundredth more or less promised says less than what its processors really do.
-    return host.id != request.home, round(max(vcpus, memory), 2), host.load, host.name, host.id
+    share = round(max(vcpus, memory), 2)
+    return host.id in request.wary, host.id != request.home, share, host.load, host.name, host.id

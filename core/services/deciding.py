@@ -175,6 +175,7 @@ def _request(vm: Row[Any], groups: frozenset[int], only: int | None) -> Request:
         disks=frozenset({vm.first_disk_host, vm.last_disk_host} - {None}),
         only=only,
         home=vm.drained,
+        wary=frozenset(int(host) for host in str(vm.unreached_from or "").split(",") if host),
     )
 
 

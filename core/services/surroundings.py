@@ -16,6 +16,7 @@ from core.model import (
     Instance,
     Machine,
     Pool,
+    PoolOnHost,
     Power,
     Project,
     Volume,
@@ -128,6 +129,7 @@ def _vm_columns() -> dict[str, Any]:
         "busy": worked_on(Machine),
         "first_disk_host": _disk_host(func.min),
         "last_disk_host": _disk_host(func.max),
+        "unreached_from": _unreached_from(),
     }
 
 
@@ -162,6 +164,19 @@ def _promises() -> Any:
         select(every.c.host_id, func.sum(every.c.vcpus).label("vcpus"), func.sum(every.c.memory).label("memory"))
         .group_by(every.c.host_id)
         .subquery()
+    )
+
+
+def _unreached_from() -> ScalarSelect[Any]:
+    """The ids of the hosts that could not reach a disk of the instance, with commas; NULL when there is none."""
+    return (
+        select(func.group_concat(PoolOnHost.host_id))
+        .select_from(instance_volume)
+        .join(Volume, Volume.id == instance_volume.c.volume_id)
+        .join(PoolOnHost, PoolOnHost.pool_id == Volume.pool_id)
+        .where(instance_volume.c.instance_id == Instance.id, PoolOnHost.error != "")
+        .correlate(Instance)
+        .scalar_subquery()
     )
 
 

@@ -145,3 +145,13 @@ def test_a_choice_is_allowed_best_and_the_same_in_any_order(
     shuffled = list(hosts)
     chance.shuffle(shuffled)
     assert place(shuffled, asked).host == placement.host
+
+
+def test_a_host_that_could_not_reach_a_disk_is_taken_last_but_taken() -> None:
+    hosts = [host(1), host(2, used_vcpus=5), host(3, used_vcpus=6)]
+    chosen = place(hosts, request(wary=frozenset({1}), home=1)).host
+    assert chosen is not None
+    assert chosen.id == 2
+    alone = place(hosts[:1], request(wary=frozenset({1}))).host
+    assert alone is not None
+    assert alone.id == 1
