@@ -75,13 +75,13 @@ class Keeper:
         """Let the threads that wait for nothing end."""
         self._files.close()
 
-    def touch(self, pool: str, look: Callable[[], T], *, limit: float = intervals.STORAGE) -> T:
-        """Run what looks at or changes files of a pool (its UUID), for ``limit`` seconds at most.
+    def touch(self, pool: str, look: Callable[[], T], *, limit: float = 0.0) -> T:
+        """Run what looks at or changes files of a pool (its UUID), for ``limit`` seconds at most, or as is usual.
 
         Raises:
             Stuck, TooSlow: the storage does not answer.
         """
-        return self._files.call(look, limit=limit, key=pool)
+        return self._files.call(look, limit=limit or intervals.STORAGE, key=pool)
 
     def ready(self, pool: PoolOrder, *, first: bool = False) -> None:
         """Make a pool usable here, whatever state it is in, and tell everybody how that went.

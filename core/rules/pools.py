@@ -41,7 +41,8 @@ KINDS: dict[str, PoolKind] = {
         "netfs",
         bound=False,
         files=True,
-        formats=(AUTO, NFS, CIFS, GLUSTERFS),
+        # NFS and CIFS are not offered before they were tried under a kernel that has them.
+        formats=(GLUSTERFS,),
         asks=("server*", "port", "format", "source*", "path*", "account", "secret"),
     ),
     ISCSI: PoolKind(
@@ -58,7 +59,7 @@ KINDS: dict[str, PoolKind] = {
     LOGICAL: PoolKind("logical", bound=True, files=False, formats=("lvm2",), asks=("host*", "path*", "devices")),
 }
 #: Kinds that are offered: what is known of the others is not enough yet to run VMs from them.
-OFFERED = (DOS, DIR)
+OFFERED = (DOS, NETFS, DIR)
 
 #: Where servers of each format answer, in the order in which they are looked for.
 PORTS = {NFS: 2049, GLUSTERFS: 24007, CIFS: 445}

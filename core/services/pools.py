@@ -445,8 +445,9 @@ def _own_source(call: Call, kind: str, host: Host | None, origin: Origin) -> Non
     if not origin.source:
         return
     same = select(Pool.name).where(Pool.kind == kind, Pool.server == origin.server, Pool.port == origin.port)
-    plain = func.trim(Pool.source, "/") if kind == pools.NETFS else Pool.source
-    same = same.where(plain == (origin.source.strip("/") if kind == pools.NETFS else origin.source))
+    bare = origin.source.strip("/")
+    ways = (bare, f"/{bare}", f"{bare}/", f"/{bare}/") if kind == pools.NETFS else (origin.source,)
+    same = same.where(Pool.source.in_(ways))
     other = call.session.scalar(same.where(Pool.host_id == host.id) if host is not None else same)
     if other is not None:
         raise InvalidInput(

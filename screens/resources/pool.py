@@ -122,9 +122,11 @@ SPEC = ResourceSpec(
                     "format",
                     N_("Format"),
                     Kind.CHOICE,
+                    required=True,
+                    default=_FORMATS[0][0],
                     choices=_FORMATS,
                     when=lambda values: values.get("type") == pools.NETFS,
-                    hint=N_("auto finds out what the server speaks."),
+                    hint=N_("What the server speaks."),
                 ),
                 Field(
                     "source",
@@ -132,9 +134,7 @@ SPEC = ResourceSpec(
                     required=True,
                     rule="line",
                     when=_asks("source"),
-                    hint=N_(
-                        "What the server offers: an exported directory (NFS), a share (CIFS), a volume (GlusterFS)."
-                    ),
+                    hint=N_("What the server offers: the name of the volume, and a directory in it if you like."),
                 ),
                 Field(
                     "devices",

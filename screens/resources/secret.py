@@ -6,7 +6,7 @@ from core.i18n import N_
 from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Target
 
 #: What a secret can be for, with what people call it.
-KINDS = {"volume": N_("volume encryption"), "iscsi": N_("iSCSI storage pool"), "cifs": N_("CIFS storage pool")}
+KINDS = {"volume": N_("volume encryption"), "iscsi": N_("iSCSI storage pool")}
 _VALUE_HINT = N_(
     "Of a volume: 8 characters or more. Of iSCSI: 12 to 16 ASCII characters work everywhere. It is never shown again."
 )

@@ -40,7 +40,7 @@ mkdir -p {root}/dev
 mount -t tmpfs tmpfs {root}/dev
 mkdir {root}/dev/pts {root}/dev/shm {root}/dev/net
 for device in null zero full random urandom tty; do cp -a /dev/$device {root}/dev/; done
-if [ -e /dev/net/tun ]; then cp -a /dev/net/tun {root}/dev/net/; fi
+for device in fuse net/tun; do if [ -e /dev/$device ]; then cp -a /dev/$device {root}/dev/$device; fi; done
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts {root}/dev/pts
 mount -t tmpfs tmpfs {root}/dev/shm
 ln -s pts/ptmx {root}/dev/ptmx

@@ -69,6 +69,9 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "host-groups": ("sysadm", ("4", "]")),
     "host-group": ("sysadm", ("4", "]", "enter")),
     "host-group-edit": ("sysadm", ("4", "]", "e")),
+    "pools": ("sysadm", (":pool",)),
+    "pool": ("sysadm", (":pool", "enter")),
+    "add-pool": ("sysadm", (":pool", "a", "down", "left")),
     "palette": ("zhao", ("ctrl+p",)),
     "menu": ("sysadm", ("f2",)),
 }

@@ -128,6 +128,7 @@ def test_a_bad_value_names_its_option(dosvm: Dosvm, office: Office) -> None:
         (["project", "add", "web"], "--group is missing"),
         (["pool", "add", "p", "--capacity", "1GiB"], "--host is missing"),
         (["pool", "add", "p", "--type", "dos", "--capacity", "1GiB"], "--path is missing"),
+        (["pool", "add", "p", "--type", "netfs", "--path", "/mnt/p"], "--server is missing"),
         (["project", "configure", "web", "--max-memory", "lots"], "--max-memory: A size"),
         (["project", "configure", "web", "--max-vcpus", "²"], "--max-vcpus: A whole number"),
         (["project", "configure", "web", "--max-vcpus", "-1"], "--max-vcpus: At least 0"),

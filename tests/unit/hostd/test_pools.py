@@ -1,0 +1,141 @@
+"""Storage that does not answer: it is said in time, and nothing else waits for it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from core.clock import SystemClock
+from core.coordination.storage import load_pool
+from core.errors import EngineError
+from core.specs.pool import PoolOrder
+from hostd import intervals, netfs, shared
+from hostd.bus import Bus
+from hostd.hypervisor.errors import Stuck, TooSlow
+from hostd.pools import Keeper
+from tests.fakes import rack
+from tests.fakes.office import GIB, Office
+
+
+@pytest.fixture
+def keeper(office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keeper:
+    """The keeper of host h1, whose libvirt does what it is told."""
+    rack.web(office)
+    monkeypatch.setattr("hostd.pools.let_pass", lambda *_a: [])
+    pools: Any = SimpleNamespace(ensure=lambda *_a, **_k: None, release=lambda _uuid: None, is_active=lambda _u: True)
+    secrets: Any = SimpleNamespace()
+    host = rack.host_id(office, "h1")
+    return Keeper(office.services.database, SystemClock(), lambda: host, pools, secrets, Bus(), tmp_path)
+
+
+@pytest.fixture
+def hangs(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Looking at the directory of ``silent`` waits until the event is set."""
+    answered = threading.Event()
+    monkeypatch.setattr(intervals, "STORAGE", 0.3)
+
+    def check(pool: PoolOrder, **_more: Any) -> None:
+        if pool.name == "silent":
+            answered.wait(30)
+
+    monkeypatch.setattr(shared, "check", check)
+    yield answered
+    answered.set()
+
+
+def test_a_pool_that_hangs_says_so_and_others_do_not_wait(
+    office: Office, keeper: Keeper, hangs: threading.Event, tmp_path: Path
+) -> None:
+    orders = {}
+    for name in ("silent", "other"):
+        (tmp_path / name).mkdir()
+        office.sysadm("pool.add", name=name, type="dos", path=str(tmp_path / name), capacity=GIB)
+        uuid = office.sysadm("pool.show", pool=name)["uuid"]
+        orders[name] = office.services.database.read(lambda s, uuid=uuid: load_pool(s, uuid))  # type: ignore[misc]
+    rack.settle(office)
+    silent, other = orders["silent"], orders["other"]
+    assert silent is not None
+    assert other is not None
+    for _ in range(2):
+        begin = time.monotonic()
+        with pytest.raises(EngineError, match="does not answer"):
+            keeper.ready(silent)
+        assert time.monotonic() - begin < 10
+        keeper.ready(other)
+    assert office.sysadm("pool.show", pool="silent")["state"] == "failed"
+    assert office.sysadm("pool.show", pool="other")["state"] == "active"
+    hangs.set()
+    give_up = time.monotonic() + 10
+    while True:
+        try:
+            keeper.ready(silent)
+            break
+        except EngineError:
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+    assert office.sysadm("pool.show", pool="silent")["state"] == "active"
+
+
+def test_what_hangs_is_held_against_its_pool_only(keeper: Keeper) -> None:
+    never = threading.Event()
+    with pytest.raises(TooSlow, match="The storage did not answer"):
+        keeper.touch("silent", lambda: never.wait(30), limit=0.1)
+    with pytest.raises(Stuck, match="The storage does not answer"):
+        keeper.touch("silent", lambda: True)
+    assert keeper.touch("other", lambda: True)
+    never.set()
+
+
+def _server(pool_format: str, port: int) -> PoolOrder:
+    return PoolOrder(
+        1, "u" * 36, "nas", "netfs", "/srv/nas", format=pool_format, server="127.0.0.1", port=port, source="/x"
+    )
+
+
+def test_a_server_that_takes_up_nothing_is_told_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as full:
+        port = full.getsockname()[1]
+        assert netfs.reached(_server("nfs", port)).format == "nfs"
+        assert netfs.reached(_server("auto", port)).format == "nfs"
+    with pytest.raises(EngineError, match=r"127\.0\.0\.1 of storage pool nas does not answer: Connection refused"):
+        netfs.reached(_server("nfs", port))
+
+
+_MOUNT = "internal error: Child process (/usr/bin/mount -o x s:/x /srv/x) unexpected exit status 32: {}"
+_ISCSI = "internal error: Child process (/usr/bin/iscsiadm --mode node) unexpected exit status 24: {}"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        (_MOUNT.format("mount.nfs: access denied by server while mounting s:/x"), "refuses this host"),
+        (_MOUNT.format("mount error(2): No such file or directory"), "no such share"),
+        (_ISCSI.format("iscsiadm: login I/O error, failed due to authorization failure"), "CHAP"),
+    ],
+)
+def test_what_programs_say_is_told_in_plain_words(said: str, meant: str) -> None:
+    error = netfs.explained(_server("nfs", 0), EngineError("libvirt: {reason}.", reason=said))
+    assert meant in error.text()
+    assert "/usr/bin" not in error.text()
+
+
+def test_words_that_nobody_knows_are_passed_on() -> None:
+    error = EngineError("libvirt: {reason}.", reason="the moon is full")
+    assert netfs.explained(_server("nfs", 0), error) is error
+
+
+def test_a_password_is_in_a_file_of_roots_for_a_moment_only(tmp_path: Path) -> None:
+    pool = PoolOrder(1, "u" * 36, "nas", "netfs", "/srv/nas", format="cifs", server="s", source="x", account="zhao")
+    with netfs.options(pool, "Sh4re-secret", tmp_path) as words:
+        (file,) = [Path(word.partition("=")[2]) for word in words if word.startswith("credentials=")]
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.read_text() == "username=zhao\npassword=Sh4re-secret\n"
+        assert "Sh4re-secret" not in str(words)
+    assert not file.exists()
