@@ -11,13 +11,16 @@ from core.errors import DatabaseUnavailable, InvalidInput, NotFound
 from core.i18n import N_
 from core.model import TaskState
 from core.services.actor import Actor
-from core.services.dispatch import Services
+from core.services.dispatch import Services, check_permission
+from core.services.image_uploads import finish
+from core.services.operation import OPERATIONS
 from core.services.sessions import Sessions
 from core.services.tasks import shown
 from core.version import version
 from hostd import intervals
 from hostd.bus import Bus
 from hostd.metrics.collector import Collector
+from hostd.uploads import Uploads
 
 Body = dict[str, Any]
 
@@ -36,6 +39,7 @@ class Api:
         bus: Bus,
         collector: Collector,
         doorbell: Callable[[frozenset[str]], None],
+        uploads: Uploads,
         host: str = "",
     ) -> None:
         """``doorbell(topics)`` is called when another hostd rang; it must return at once. ``host``: this one's name."""
@@ -44,6 +48,7 @@ class Api:
         self._bus = bus
         self._collector = collector
         self._doorbell = doorbell
+        self._uploads = uploads
         self._host = host
 
     def handlers(self) -> dict[str, Any]:
@@ -57,6 +62,7 @@ class Api:
             "doorbell": self.doorbell,
             "host-samples": self.host_samples,
             "machine-samples": self.machine_samples,
+            "upload": self.upload,
         }
 
     def hello(self, _body: Body) -> Body:
@@ -86,6 +92,24 @@ class Api:
         if not isinstance(arguments, dict):
             raise InvalidInput(N_("{field} has the wrong type."), field="arguments")
         return self._services.call(_text(body, "operation"), arguments, actor, _text(body, "request"))
+
+    def upload(self, body: Body) -> Body:
+        """Take a part of a file, or the word that all of it was sent."""
+        actor = self._actor(body, log=False)
+        check_permission(OPERATIONS["image.upload"], actor)
+        image, digest = _text(body, "image"), body.get("finish")
+        if digest is None:
+            offset = body.get("offset", 0)
+            if not isinstance(offset, int) or isinstance(offset, bool):
+                raise InvalidInput(N_("{field} has the wrong type."), field="offset")
+            received = self._uploads.receive(image, actor.project_id, _text(body, "sender"), offset, body["payload"])
+            return {"received": received}
+        wanted = _text(body, "finish")
+        try:
+            self._uploads.whole(image, actor.project_id)
+        except NotFound:
+            pass  # said before, and the answer was lost; or there is nothing, which is told now
+        return self._services.duty(lambda call: finish(call, image, wanted), actor)
 
     async def wait(self, body: Body) -> Body:
         """Wait for a change, for tasks to end, or for the time to pass."""

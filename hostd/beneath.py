@@ -73,6 +73,20 @@ def look(root: Path, file: str, *, new: bool = False) -> Path:
         return path
 
 
+def place(root: Path, file: str) -> Path:
+    """Where a file is to be made below a group's directory; directories that are missing are made.
+
+    Raises:
+        InvalidInput: a link is in the way, or it leads out of the directory.
+        Refused: others than root may write there.
+        OSError: a directory cannot be made.
+    """
+    root.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with _parent(root, file, make=True) as (_directory, path):
+        _only_ours(path.parent)
+        return path
+
+
 def remove(root: Path, file: str) -> None:
     """Remove a file below a group's directory; what is not there is removed already, a link goes as a link.
 
@@ -85,7 +99,7 @@ def remove(root: Path, file: str) -> None:
 
 
 @contextlib.contextmanager
-def _parent(root: Path, file: str) -> Iterator[tuple[int, Path]]:
+def _parent(root: Path, file: str, *, make: bool = False) -> Iterator[tuple[int, Path]]:
     """The directory of a file, open, and the file's true path; nothing of ``file`` is followed."""
     parts = file.split("/")
     if any(part in ("", ".", "..") for part in parts):
@@ -101,6 +115,9 @@ def _parent(root: Path, file: str) -> Iterator[tuple[int, Path]]:
         try:
             opened.append(os.open(true, _DIRECTORY))
             for part in parts[:-1]:
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, 0o755, dir_fd=opened[-1])
                 opened.append(os.open(part, _DIRECTORY, dir_fd=opened[-1]))
         except OSError as error:
             raise _not_there(error, file, root) from error
@@ -141,7 +158,9 @@ def _only_ours(directory: Path) -> None:
         if shared or status.st_uid not in ours:
             raise Refused(
                 N_("Others than root may write to {directory}: the file could be exchanged after it was looked at."),
-                remedy=N_("Run `chown root {directory}` and `chmod go-w {directory}`, and copy files there as root."),
+                remedy=N_(
+                    "Run `chown root {directory}` and `chmod go-w {directory}`, and upload files, or copy them there as root."
+                ),
                 field="file",
                 directory=str(place),
             )

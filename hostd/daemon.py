@@ -75,6 +75,7 @@ from hostd.state_lock import hold
 from hostd.succession import Succession
 from hostd.targets import Targets
 from hostd.trash import Trash
+from hostd.uploads import Uploads
 
 logger = logging.getLogger("hostd.daemon")
 
@@ -169,6 +170,7 @@ class Daemon:
             self.connection.wait,
         )
         self.reception = Reception(settings.migration_url, settings.address)
+        uploads = Uploads(self.database, settings.state, lambda: self._after_commit({}, {"image"}))
         self.executor = Executor(
             self.database,
             clock,
@@ -178,7 +180,7 @@ class Daemon:
                 **machine_tasks.handlers(self.machines, self.domains, self.migration),
                 **pool_tasks.handlers(self.database, self.keeper),
                 **volume_tasks.handlers(self.database, self.keeper, self.secrets),
-                **image_tasks.handlers(self.database, settings.sample_image, settings.state),
+                **image_tasks.handlers(self.database, settings.sample_image, settings.state, uploads),
                 **purge_tasks.handlers(self.database, clock),
             },
             self.targets,
@@ -206,18 +208,18 @@ class Daemon:
             threads=settings.threads,
         )
         self.upkeep = pool_tasks.Upkeep(self.database, lambda: self.heartbeat.host_id, self.storage, pools, self.keeper)
-        self.duties = self._housekeeping(clock, pools)
+        self.duties = self._housekeeping(clock, pools, uploads)
         self.bus.listen(lambda topics, _heard: self.duties.heard(topics))
         self.bus.listen(self.upkeep.heard)
         if self.listens:
             self.peers.others(self.cloud.others)
             self.bus.listen(lambda topics, heard: None if heard else self.peers.spread(topics))
-        api = Api(self.services, self.sessions, self.bus, self.collector, self._doorbell, settings.host_name)
+        api = Api(self.services, self.sessions, self.bus, self.collector, self._doorbell, uploads, settings.host_name)
         self.server = Server(signer, api.handlers(), threads=max(8, settings.threads))
         self.settler.on_port(self._move_port)
         self.bus.listen(lambda topics, _heard: self.heartbeat.soon() if "parameters" in topics else None)
 
-    def _housekeeping(self, clock: Clock, pools: Pools) -> Duties:
+    def _housekeeping(self, clock: Clock, pools: Pools, uploads: Uploads) -> Duties:
         trash, maintenance = Trash(self.services), Maintenance(self.services, clock)
         succession = Succession(self.services)
         self.storage.on_change(lambda up: self.duties.soon("leftovers") if up else None)
@@ -226,6 +228,7 @@ class Daemon:
             [
                 Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
                 Duty("runs", intervals.PRUNE, self.runs.prune),
+                Duty("uploads", intervals.UPLOADS, uploads.sweep),
                 Duty("trash", intervals.TRASH, trash.look, trash.concerns),
                 Duty("leftovers", intervals.LEFTOVERS, leftovers.look),
                 Duty("succession", intervals.SUCCESSION, succession.look, succession.concerns),
@@ -296,6 +299,7 @@ class Daemon:
         self.upkeep.start()
         self.duties.start()
         self.duties.soon("trash")
+        self.duties.soon("uploads")
         self.connection.on_change(lambda _up: self.bus.changed({"host"}))
         self.probe.on_result(lambda _result: self.bus.changed({"host"}))
 

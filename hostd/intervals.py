@@ -38,6 +38,8 @@ SHUTDOWN = 60.0
 #: VM that is new has not told yet comes sooner.
 SAMPLE_MONITOR, SAMPLE_MONITOR_FIRST = 300.0, 30.0
 
+#: What is left of uploads is looked for.
+UPLOADS = 600.0
 #: What is to leave the trash for good is looked for.
 TRASH = 60.0
 #: What a task wrote of its VM is taken for what the database says, when news come of what it did.

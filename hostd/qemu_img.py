@@ -109,12 +109,13 @@ def resolve(directory: Path, file: str) -> Path:
     return path
 
 
-def inspect(path: Path, claimed: str) -> ImageInfo:
+def inspect(path: Path, claimed: str, *, name: str = "") -> ImageInfo:
     """Look at an image whose format somebody claims; nobody else may be able to change the file meanwhile.
 
     Args:
         path: the file.
         claimed: its format: ``raw``, ``qcow2``, ``qcow`` or ``iso`` (which is raw to QEMU).
+        name: what people call it; that of the file unless given.
 
     Raises:
         InvalidInput: it is not of that format, refers to other files, is encrypted by a foreign key, or is absurd.
@@ -122,26 +123,25 @@ def inspect(path: Path, claimed: str) -> ImageInfo:
     """
     if claimed not in FORMATS:
         raise InvalidInput(N_("An image is raw, qcow2, qcow or iso."), field="format")
+    name = name or path.name
     with path.open("rb") as file:
-        virtual = headers.read(file.fileno(), path.name, claimed)
+        virtual = headers.read(file.fileno(), name, claimed)
         status = os.fstat(file.fileno())
     if _driver(claimed) == "raw":
         # Plain bytes say nothing about themselves, and each start with a CD would wait for a process to ask them.
         virtual = -(-virtual // _SECTOR) * _SECTOR
-        headers.check_size(path.name, virtual)
+        headers.check_size(name, virtual)
     else:
-        _agrees(path, _info(path, _driver(claimed)), virtual)
+        _agrees(name, _info(path, _driver(claimed)), virtual)
     return ImageInfo(status.st_size, virtual, status.st_blocks * 512)
 
 
-def _agrees(path: Path, data: dict[str, Any], virtual: int) -> None:
+def _agrees(name: str, data: dict[str, Any], virtual: int) -> None:
     """Refuse an image in which QEMU sees something else than was read in its head."""
     specific = (data.get("format-specific") or {}).get("data") or {}
     refers = data.get("backing-filename") or data.get("full-backing-filename") or specific.get("data-file")
     if refers or data.get("encrypted") or data.get("virtual-size") != virtual:
-        raise InvalidInput(
-            N_("QEMU takes {file} for something else than its header says."), field="file", file=path.name
-        )
+        raise InvalidInput(N_("QEMU takes {file} for something else than its header says."), field="file", file=name)
 
 
 def _driver(image_format: str) -> str:

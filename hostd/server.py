@@ -259,15 +259,15 @@ class Server:
         if call.personal and way is Way.PLAIN:
             logger.warning("request refused %s", fields(call=call.name, client=client, reason="without TLS"))
             return _unsigned(403, PermissionDenied(N_("People are served over TLS only."), remedy=_SWITCH_ON))
-        body, more = b"", True
+        body, more = bytearray(), True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > MAX_BODY:
-                return _unsigned(413, InvalidInput(N_("The request is larger than {limit} bytes."), limit=MAX_BODY))
+            if len(body) > (limit := MAX_BODY + call.payload):
+                return _unsigned(413, InvalidInput(N_("The request is larger than {limit} bytes."), limit=limit))
         wanted = HEADER.lower().encode()
         header = next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
         nonce = ""
@@ -278,20 +278,23 @@ class Server:
             except PermissionDenied as error:
                 logger.warning("request refused %s", fields(call=call.name, client=client, reason=error.message))
                 return _unsigned(403, error)
-        status, answer = await self._run_handler(call.name, body, client if way is Way.TLS else "")
+        status, answer = await self._run_handler(call, body, client if way is Way.TLS else "")
         payload = json.dumps(answer, ensure_ascii=False, default=str).encode()
         return _Answer(status, payload, self._signer.sign_answer(nonce, payload) if nonce else "")
 
-    async def _run_handler(self, name: str, body: bytes, peer: str) -> tuple[int, Body]:
+    async def _run_handler(self, call: Call, body: bytearray, peer: str) -> tuple[int, Body]:
+        end = body.find(b"\n") if call.payload else -1
         try:
-            data = json.loads(body)
+            data = json.loads(body if end < 0 else body[:end])
         except (ValueError, RecursionError):
             data = None
         if not isinstance(data, dict):
             return 400, {"error": InvalidInput(N_("The request is not a JSON object.")).to_wire()}
         if peer and isinstance(data.get("client"), str):
             data["client"] = came_from(data["client"], peer)
-        handler = self._handlers[name]
+        if call.payload:
+            data["payload"] = memoryview(body)[end + 1 if end >= 0 else len(body) :]
+        handler = self._handlers[call.name]
         try:
             if asyncio.iscoroutinefunction(handler):
                 return 200, {"ok": await handler(data)}
@@ -301,7 +304,7 @@ class Server:
         except Exception:
             number = uuid.uuid4().hex[:8]
             # The body stays out of the log: it may hold a password.
-            logger.exception("call failed %s", fields(call=name, id=number, operation=_operation(data)))
+            logger.exception("call failed %s", fields(call=call.name, id=number, operation=_operation(data)))
             trouble = EngineError(
                 N_("Something went wrong inside hostd (id {number})."),
                 remedy=N_("Its log says more under this id."),

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     RUN_TIME = "run-time"  # seconds that add up, shown to the second
     STATE = "state"  # a word with a sign: see STATE_SIGNS
     CHOICE = "choice"
+    UPLOAD = "upload"  # the path of a file here, whose bytes follow; the operation gets their number
     SECRET = "secret"  # never shown, never prefilled
     REFERENCE = "reference"  # the row of another resource, picked from its list
     REFERENCES = "references"  # several of them
@@ -57,6 +58,7 @@ STATE_SIGNS: Mapping[str, tuple[str, str]] = {
     "stopping": ("◐", "warning"),
     "creating": ("◐", "warning"),
     "merging": ("◐", "warning"),
+    "uploading": ("◐", "warning"),
     "deleting": ("◐", "warning"),
     "queued": ("◌", "muted"),
     "paused": ("‖", "warning"),
@@ -90,6 +92,7 @@ STATE_WORDS: Mapping[str, str] = {
     "stopping": N_("stopping"),
     "creating": N_("creating"),
     "merging": N_("merging"),
+    "uploading": N_("uploading"),
     "deleting": N_("deleting"),
     "queued": N_("queued"),
     "paused": N_("paused"),
@@ -273,6 +276,11 @@ class Action(NamedTuple):
     roles: tuple[str, ...] = BOTH
     console: bool = True
     command_line: bool = True
+
+    @property
+    def uploads(self) -> str:
+        """The field that names a file to be sent, or empty."""
+        return next((field.key for field in self.fields if field.kind is Kind.UPLOAD), "")
 
 
 class Filter(NamedTuple):

@@ -140,7 +140,7 @@ def fit_images(session: Session, project_id: int) -> None:
         )
 
 
-def fit_image_bytes(session: Session, image_id: int, size: int) -> None:
+def fit_image_bytes(session: Session, image_id: int, size: int, *, field: str = "file") -> None:
     """Refuse the size of an image, known once its file was looked at, that passes its project's quota.
 
     Charges the project itself. To be called in the transaction that writes the size.
@@ -149,6 +149,7 @@ def fit_image_bytes(session: Session, image_id: int, size: int) -> None:
         session: the write transaction.
         image_id: the image; what it was charged with before is forgotten.
         size: bytes of its file.
+        field: what is to blame.
 
     Raises:
         QuotaExceeded: the images of the project would be larger than they may be.
@@ -171,7 +172,7 @@ def fit_image_bytes(session: Session, image_id: int, size: int) -> None:
         limit,
         int(now),
         size,
-        field="file",
+        field=field,
     )
 
 

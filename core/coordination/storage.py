@@ -67,6 +67,7 @@ class ImageOrder:
     format: str
     state: str
     size: int
+    project_id: int
 
 
 def volume_path(pool_path: str, name: str, path: str = "") -> str:
@@ -212,6 +213,7 @@ def load_image(session: Session, uuid: str) -> ImageOrder | None:
         format=image.format,
         state=image.state,
         size=image.size,
+        project_id=image.project_id,
     )
 
 
@@ -243,7 +245,7 @@ def record_volume(session: Session, uuid: str, **values: Any) -> bool:
 
 
 def record_image(session: Session, uuid: str, **values: Any) -> bool:
-    """Write what an image is now (``state``, ``size``, ``virtual_size``, ``format``); whether it is still there."""
+    """Write what an image is now (``state``, ``size``, ``virtual_size``, ``digest``); whether it is still there."""
     return _changed(session, update(Image).where(Image.uuid == uuid).values(**values))
 
 
@@ -321,6 +323,11 @@ def remove_image(session: Session, uuid: str) -> bool:
     """Remove an image's row: it was deleted, or is not what was said of it; one that an instance names has failed."""
     used = exists().where(instance_image.c.image_id == Image.id).correlate(Image)
     return _removed(session, Image, uuid, used)
+
+
+def remove_upload(session: Session, uuid: str) -> bool:
+    """Remove the row of an upload that is not whole."""
+    return _changed(session, delete(Image).where(Image.uuid == uuid, Image.state == "uploading"))
 
 
 def _removed(session: Session, model: type[Volume] | type[Image], uuid: str, used: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, String, Table, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.model.base import (
@@ -121,7 +121,10 @@ class Volume(Base):
 
 
 class Image(Base):
-    """A file in a project group's directory that serves as disk or CD (manual 9.5). ``size`` is bytes."""
+    """A file in a project group's directory that serves as disk or CD (manual 9.5).
+
+    ``size`` is bytes: while it is ``uploading``, of what will be there. ``digest`` is the SHA-256 of an uploaded file.
+    """
 
     __tablename__ = "image"
     __table_args__ = table_arguments(UniqueConstraint("group_id", "file"))
@@ -137,6 +140,7 @@ class Image(Base):
     read_only: Mapped[bool] = mapped_column(default=True)
     size: Mapped[Bytes]
     virtual_size: Mapped[Bytes]
+    digest: Mapped[str] = mapped_column(String(64), default="")
     state: Mapped[Word]
     description: Mapped[Prose]
     created: Mapped[Created]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from core.errors import DosvmError, HostdUnavailable, from_wire
-from core.rpc.calls import CALL, LOGIN, LOGOUT, WAIT, Call
+from core.rpc.calls import CALL, LOGIN, LOGOUT, UPLOAD, WAIT, Call
 
 #: Seconds one `wait` may stay open at the other side.
 WAIT_SECONDS = 25.0
@@ -20,6 +20,9 @@ WAIT_SECONDS = 25.0
 
 class Backend(Protocol):
     """What screens are handed. Thread-safe; calls block, so they run in workers."""
+
+    def send(self, payload: bytes, **about: Any) -> dict[str, Any]:
+        """Send a part of a file; see :data:`core.rpc.calls.UPLOAD`."""
 
     def call(self, operation: str, **arguments: Any) -> Any:
         """Run an operation of the services and return its result (JSON data)."""
@@ -65,7 +68,15 @@ class Way(Protocol):
     def where(self) -> str:
         """The hostd that is asked now, as people write it."""
 
-    def request(self, call: Call, body: dict[str, Any], *, patience: float = 0.0, timeout: float | None = None) -> Any:
+    def request(
+        self,
+        call: Call,
+        body: dict[str, Any],
+        *,
+        patience: float = 0.0,
+        timeout: float | None = None,
+        payload: bytes | None = None,
+    ) -> Any:
         """See :meth:`core.rpc.client.Client.request`."""
 
 
@@ -115,6 +126,12 @@ class HostdBackend:
             return self._client.request(CALL, body, patience=self._patience)
         except HostdUnavailable:
             return self._client.request(CALL, body, patience=self._patience)
+
+    def send(self, payload: bytes, **about: Any) -> dict[str, Any]:
+        """See :meth:`Backend.send`; a lost connection is the caller's to deal with."""
+        body = {"client": self._address, **about, **self._identity}
+        answer: dict[str, Any] = self._client.request(UPLOAD, body, patience=self._patience, payload=payload)
+        return answer
 
     def wait(self, *, since: int = -1, tasks: tuple[str, ...] = (), seconds: float = WAIT_SECONDS) -> dict[str, Any]:
         """See :meth:`Backend.wait`."""

@@ -30,6 +30,9 @@ class Call(NamedTuple):
     with the cluster key, with TLS or without."""
     doc: str
 
+    payload: int = 0
+    """Most bytes that may follow the JSON object and a line feed; the signature is over all of it."""
+
     @property
     def path(self) -> str:
         """Where it is posted."""
@@ -70,4 +73,17 @@ MACHINE_SAMPLES = Call(
     "{machines: [uuid], since} -> {samples: {uuid: [...]}}; recent load of VMs that run on this host",
 )
 
-CALLS = {call.name: call for call in (HELLO, LOGIN, LOGOUT, CALL, WAIT, DOORBELL, HOST_SAMPLES, MACHINE_SAMPLES)}
+#: A part of a file: what one message carries, and what both sides hold in memory.
+PART = 4 * 1024 * 1024
+UPLOAD = Call(
+    "upload",
+    Timeout.LONG,
+    True,
+    "{image, sender, offset, token | account+password, client} and bytes of the file -> {received}: what is there, from"
+    " which it goes on; {image, sender, finish: SHA-256, ...} when all is there -> {task}, which looks at it",
+    PART,
+)
+
+CALLS = {
+    call.name: call for call in (HELLO, LOGIN, LOGOUT, CALL, WAIT, DOORBELL, HOST_SAMPLES, MACHINE_SAMPLES, UPLOAD)
+}

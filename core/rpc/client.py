@@ -61,7 +61,15 @@ class Client:
         if self._tls is not None:
             self._tls.client()
 
-    def request(self, call: Call, body: dict[str, Any], *, patience: float = 0.0, timeout: float | None = None) -> Any:
+    def request(
+        self,
+        call: Call,
+        body: dict[str, Any],
+        *,
+        patience: float = 0.0,
+        timeout: float | None = None,
+        payload: bytes | None = None,
+    ) -> Any:
         """Make a call and return its result.
 
         Args:
@@ -69,6 +77,7 @@ class Client:
             body: its arguments, JSON data.
             patience: seconds to go on trying to *connect* to a hostd that is not there (it may be starting).
             timeout: seconds to wait for the answer instead of the table's.
+            payload: bytes that go with it, for a call that takes some.
 
         Raises:
             HostdUnavailable: nobody answers, or the connection broke; what was asked may have happened.
@@ -83,6 +92,8 @@ class Client:
                 where=self.where,
             )
         data = json.dumps(body, ensure_ascii=False).encode()
+        if payload is not None:
+            data = b"\n".join((data, payload))
         limit = timeout or call.timeout.value
         connection = self._connect(patience, limit)
         try:

@@ -94,7 +94,7 @@ class Signer:
         body_digest = hashlib.sha256(body).hexdigest()
         return f"v1 {now} {nonce} {self._digest(method, path, now, nonce, body_digest)}", nonce
 
-    def check(self, header: str, method: str, path: str, body: bytes) -> str:
+    def check(self, header: str, method: str, path: str, body: bytes | bytearray) -> str:
         """The nonce of a request that is truly signed, fresh and new.
 
         Raises:

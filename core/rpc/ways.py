@@ -295,7 +295,15 @@ class Ways:
         clients, at = self._look()
         return clients[at].where
 
-    def request(self, call: Call, body: dict[str, Any], *, patience: float = 0.0, timeout: float | None = None) -> Any:
+    def request(
+        self,
+        call: Call,
+        body: dict[str, Any],
+        *,
+        patience: float = 0.0,
+        timeout: float | None = None,
+        payload: bytes | None = None,
+    ) -> Any:
         """See :meth:`core.rpc.client.Client.request`; tries every host once, and again while there is patience.
 
         What is sent twice counts once: changes carry a request key. Who waits for news is told that a host is gone,
@@ -309,7 +317,11 @@ class Ways:
                 at = (first + step) % len(clients)
                 try:
                     answer = clients[at].request(
-                        call, body, patience=patience if len(clients) == 1 else 0.0, timeout=timeout
+                        call,
+                        body,
+                        patience=patience if len(clients) == 1 else 0.0,
+                        timeout=timeout,
+                        payload=payload,
                     )
                 except HostdUnavailable as error:
                     errors.append(error)

@@ -135,6 +135,12 @@ def _delete_volumes(call: Call, project_id: int) -> list[str]:
 
 def _delete_images(call: Call, project_id: int) -> list[str]:
     tasks = []
+    # What is not whole has no file yet: its host removes the parts when the row is gone.
+    call.session.execute(
+        delete(Image)
+        .where(Image.project_id == project_id, Image.state == "uploading")
+        .execution_options(synchronize_session=False)
+    )
     used = exists().where(instance_image.c.image_id == Image.id)
     for image in _resting(call, Image, project_id, ~used):
         try:

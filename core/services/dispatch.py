@@ -134,8 +134,12 @@ class Services:
         check_permission(OPERATIONS[name], actor)
         return self.database.read(lambda session: work(self._call(session, actor)))
 
-    def duty(self, work: Callable[[Call], T]) -> T:
+    def duty(self, work: Callable[[Call], T], actor: Actor = HOSTD) -> T:
         """Run a piece of hostd's own work as operations are run: in one transaction, then doorbells and news.
+
+        Args:
+            work: the piece.
+            actor: for whom it is done.
 
         Raises:
             DosvmError: it cannot be done now.
@@ -143,7 +147,7 @@ class Services:
         calls: list[Call] = []
 
         def run(session: Session) -> T:
-            call = self._call(session, HOSTD)
+            call = self._call(session, actor)
             result = work(call)
             calls.append(call)
             return result

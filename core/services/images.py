@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, select, update
 
 from core.coordination.charges import charge, fit_images
-from core.coordination.storage import image_path
+from core.coordination.storage import image_path, remove_upload
 from core.errors import AlreadyExists, InUse, InvalidInput, Refused, Unavailable
 from core.i18n import N_
 from core.model import (
@@ -86,6 +86,7 @@ def _rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
             "read_only": row.Image.read_only,
             "size": row.Image.size,
             "virtual_size": row.Image.virtual_size,
+            "digest": row.Image.digest,
             "state": row.Image.state,
             "instances": users[row.Image.id],
             "description": row.Image.description,
@@ -101,7 +102,10 @@ def list_(call: Call, *, query: Query) -> Answer:
     """All images; for a project admin the project's own and those that others of its groups share."""
     rows, total = listing(
         call,
-        select(Image.id).where(*visible(call, Image)),
+        # What is not whole is seen by who asks for it only.
+        select(Image.id).where(
+            *visible(call, Image), *([] if "state" in query.filters else [Image.state != "uploading"])
+        ),
         query,
         columns={
             "name": Image.name,
@@ -156,9 +160,9 @@ def add(
 ) -> Answer:
     """Register a file that is in the group's directory already; a host looks whether it is what was said."""
     project = call.session.scalars(select(Project).where(Project.id == call.actor.project_id)).one()
-    where = find(call, ProjectGroup, group, field="group") if group else _only_group(call, project)
-    _check(name=name, file=file, format=format, architecture=architecture, description=description)
-    image = _enter(
+    where = group_of(call, project, group)
+    check_values(name=name, file=file, format=format, architecture=architecture, description=description)
+    image = enter(
         call,
         where,
         project,
@@ -185,7 +189,7 @@ def create_sample_image(
         QuotaExceeded: the project may have no more images.
         Unavailable: no host is up.
     """
-    image = _enter(
+    image = enter(
         call,
         group,
         project,
@@ -202,7 +206,15 @@ def create_sample_image(
     )
 
 
-def _enter(call: Call, group: ProjectGroup, project: Project, *, name: str, file: str, **values: Any) -> Image:
+def enter(
+    call: Call, group: ProjectGroup, project: Project, *, name: str, file: str, state: str = "creating", **values: Any
+) -> Image:
+    """Enter an image that comes to be.
+
+    Raises:
+        QuotaExceeded: the project may have no more.
+        AlreadyExists: the group has an image of this name or file.
+    """
     charge(call.session, Project, project.id)
     fit_images(call.session, project.id)
     _unused_name(call, group.id, name)
@@ -212,7 +224,7 @@ def _enter(call: Call, group: ProjectGroup, project: Project, *, name: str, file
         file=file,
         group_id=group.id,
         project_id=project.id,
-        state="creating",
+        state=state,
         created=call.clock.now(),
         **values,
     )
@@ -223,7 +235,7 @@ def _enter(call: Call, group: ProjectGroup, project: Project, *, name: str, file
     return image
 
 
-def _check(
+def check_values(
     *,
     name: str | None = None,
     file: str | None = None,
@@ -231,6 +243,7 @@ def _check(
     architecture: str | None = None,
     description: str | None = None,
 ) -> None:
+    """Refuse values that break a rule, at their field; None is not looked at."""
     ruled("name", names.name, name)
     ruled("file", names.file_name, file)
     if format is not None and format not in FORMATS:
@@ -244,7 +257,14 @@ def _check(
     ruled("description", names.prose, description)
 
 
-def _only_group(call: Call, project: Project) -> ProjectGroup:
+def group_of(call: Call, project: Project, group: str) -> ProjectGroup:
+    """The group that is named, or the only one that the project is in.
+
+    Raises:
+        InvalidInput: it is in several.
+    """
+    if group:
+        return find(call, ProjectGroup, group, field="group")
     groups = call.session.scalars(
         select(ProjectGroup)
         .join(project_in_group, project_in_group.c.group_id == ProjectGroup.id)
@@ -324,11 +344,18 @@ def edit_(
     """
     found = find(call, Image, image, field="image")
     check_version(call, found, version)
-    _check(name=name, file=file, format=format, architecture=architecture, description=description)
+    check_values(name=name, file=file, format=format, architecture=architecture, description=description)
     if name is not None and name != found.name:
         _unused_name(call, found.group_id, name)
     if file is not None and file != found.file:
         _unused_file(call, found.group_id, file)
+    if found.state == "uploading":
+        raise Refused(
+            N_("{name} is being uploaded."),
+            remedy=N_("Change it when all of it is there."),
+            field="image",
+            name=found.name,
+        )
     before = {"file": found.file, "format": found.format, "state": found.state}
     again = file not in (None, found.file) or format not in (None, found.format)
     if again:
@@ -375,6 +402,11 @@ def delete_(call: Call, *, image: str) -> Answer:
             name=found.name,
             project=owner,
         )
+    if found.state == "uploading" and remove_upload(call.session, found.uuid):
+        # Its host removes what has arrived when it sees that the row is gone.
+        call.note(found.name, object=found.uuid, file=found.file)
+        call.changed("image")
+        return {"uuid": found.uuid, "name": found.name}
     # The state is written before the instances are read: one that takes the image up just now waits for this.
     done = call.session.execute(
         update(Image)

@@ -8,6 +8,7 @@ import core.services.host_groups
 import core.services.host_history
 import core.services.host_loss
 import core.services.hosts
+import core.services.image_uploads
 import core.services.images
 import core.services.instances
 import core.services.logs

@@ -110,6 +110,7 @@ _INSTEAD = {
     "machine.migrate": N_("Bring the host back from maintenance instead."),
     "volume.create": N_("Delete the volume instead."),
     "image.check": N_("Delete the image instead."),
+    "image.receive": N_("Delete the image instead."),
     "image.install": N_("Delete the image instead."),
     "pool.activate": N_("Delete the storage pool instead."),
 }

@@ -17,7 +17,7 @@ from dosvm_tui.commands.credentials import credentials
 from dosvm_tui.commands.options import read_value, values_from_file, values_of
 from dosvm_tui.commands.report import report
 from dosvm_tui.commands.selecting import query_of, rows_of, selects
-from dosvm_tui.commands.waiting import wait_for
+from dosvm_tui.commands.waiting import Progress, wait_for
 from dosvm_tui.commands.words import Words
 from screens.generic.offers import is_allowed
 from screens.spec import Action, Danger, ResourceSpec, Target
@@ -137,11 +137,23 @@ def _answers(
             if len(named) > 1:
                 argument = action.argument or spec.argument
                 answers = call_each(backend, action.operation, argument, named, arguments)
+            elif action.uploads:
+                answers = [_upload(backend, action, arguments)]
             else:
                 answers = [backend.call(action.operation, **_on(spec, action, some[0]), **arguments)]
         except DosvmError as error:
             answers = [error] * len(some)
         yield from zip(some, answers, strict=True)
+
+
+def _upload(backend: HostdBackend, action: Action, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    from core.rpc.upload import call_with_file
+
+    progress = Progress(f"{_(action.label)} {arguments.get('name', '')}")
+    try:
+        return call_with_file(backend, action.operation, action.uploads, dict(arguments), progress.sent)
+    finally:
+        progress.clear()
 
 
 def _done(action: Action, target: str | None, arguments: Mapping[str, Any], answer: dict[str, Any]) -> _Done:

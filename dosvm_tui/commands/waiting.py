@@ -9,6 +9,7 @@ from typing import Any
 from core.errors import DosvmError, HostdUnavailable, from_wire
 from core.i18n import N_, _
 from core.rpc.backend import HostdBackend
+from core.rules.sizes import format_size
 from dosvm_tui.commands.output import printable
 from dosvm_tui.wiring import await_answer
 from screens.spec import STATE_WORDS
@@ -31,7 +32,7 @@ def wait_for(backend: HostdBackend, task: str, label: str) -> dict[str, Any]:
         HostdUnavailable: hostd went away and did not come back.
     """
     since = -1
-    progress = _Progress(label)
+    progress = Progress(label)
     try:
         while True:
             try:
@@ -66,7 +67,7 @@ def _failure(row: Mapping[str, Any]) -> DosvmError:
     return DosvmError(N_("The task was cancelled.") if row["state"] == "cancelled" else N_("The task failed."))
 
 
-class _Progress:
+class Progress:
     """One line on standard error, rewritten in place, and only where somebody sees it."""
 
     def __init__(self, label: str) -> None:
@@ -75,12 +76,21 @@ class _Progress:
         self.wanted = sys.stderr.isatty()
 
     def show(self, row: Mapping[str, Any]) -> None:
+        """So far is a task."""
         if self.wanted:
             state = _(STATE_WORDS.get(str(row["state"]), str(row["state"])))
             percent = f" {row['progress']}%" if row.get("progress") else ""
             print(f"\r\x1b[K{printable(self._label)}: {state}{percent}", end="", file=sys.stderr, flush=True)
             self._shown = True
 
+    def sent(self, done: int, size: int) -> None:
+        """So many bytes of a file are there."""
+        if self.wanted:
+            text = f"{printable(self._label)}: {done * 100 // max(1, size)}% ({format_size(done)})"
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            self._shown = True
+
     def clear(self) -> None:
+        """Take the line away."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)

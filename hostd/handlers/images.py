@@ -12,12 +12,13 @@ from core.coordination.charges import fit_image_bytes
 from core.coordination.storage import ImageOrder
 from core.coordination.tasks import Claimed
 from core.database import Database
-from core.errors import AlreadyExists, DosvmError, EngineError, Refused
+from core.errors import AlreadyExists, DosvmError, EngineError, InvalidInput, Refused
 from core.i18n import N_
 from hostd import beneath, qemu_img
 from hostd.access import let_pass
 from hostd.executor import Context, Effect, Handler, Obsolete, done
 from hostd.faults import point
+from hostd.uploads import Uploads, digest_of
 
 _TOPICS = frozenset({"image"})
 _CHUNK = 4 * 1024 * 1024
@@ -26,8 +27,9 @@ _CHUNK = 4 * 1024 * 1024
 class ImageTasks:
     """Works on the files of images."""
 
-    def __init__(self, database: Database, sample: Path, state: Path) -> None:
+    def __init__(self, database: Database, sample: Path, state: Path, uploads: Uploads) -> None:
         """``sample`` is the packaged sample image; ``state`` is hostd's own directory."""
+        self._uploads = uploads
         self._database = database
         self._sample = sample
         self._record = state / "access.log"
@@ -119,6 +121,41 @@ class ImageTasks:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def receive(self, task: Claimed, context: Context) -> Effect:
+        """``image.receive``: is what was uploaded whole, and what was said? Only then it gets its name."""
+        order = self._load(task)
+        point("upload_whole")
+        target = Path(os.path.realpath(order.root), order.file)
+        arrived = self._uploads.arrived(order, context.progress)
+        # An attempt that died may have got so far that the file is in its place.
+        digest = arrived[1] if arrived is not None else self._digest(order, context)
+        if digest != task.payload.get("digest"):
+            raise InvalidInput(
+                N_("What arrived of {file} is not what was sent: their SHA-256 differ."),
+                remedy=N_("Begin the upload again."),
+                field="source",
+                file=order.file,
+            )
+        info = qemu_img.inspect(arrived[0] if arrived is not None else target, order.format, name=order.file)
+        if arrived is not None:
+            _link(arrived[0], target)
+        point("upload_linked")
+        self._uploads.discard(order.uuid)
+        let_pass(target.parent, self._record)
+        values = {"size": info.size, "virtual_size": info.virtual_size, "digest": digest}
+        return lambda session: done(storage.record_image(session, order.uuid, state="present", **values))
+
+    @staticmethod
+    def _digest(order: ImageOrder, context: Context) -> str:
+        path = beneath.look(Path(order.root), order.file)
+        with path.open("rb") as file:
+            return digest_of(file.fileno(), order.size, context.progress)
+
+    def not_received(self, task: Claimed, _error: DosvmError) -> Effect:
+        """Nothing of it stays."""
+        self._uploads.discard(task.target)
+        return lambda session: done(storage.remove_image(session, task.target))
+
     def delete(self, task: Claimed, _context: Context) -> Effect:
         """``image.delete``: the file goes with the row (manual 9.5.4)."""
         order = self._load(task)
@@ -137,11 +174,30 @@ class ImageTasks:
         return lambda session: done(storage.record_image(session, task.target, state="present"))
 
 
-def handlers(database: Database, sample: Path, state: Path) -> dict[str, Handler]:
+def _link(partial: Path, target: Path) -> None:
+    """Give a whole file its name; a link never overwrites what somebody put there meanwhile."""
+    try:
+        os.link(partial, target, follow_symlinks=False)
+    except FileExistsError as error:
+        if not target.samefile(partial):
+            raise AlreadyExists(
+                N_("There is a file {path} already."), remedy=N_("Remove the file first."), path=str(target)
+            ) from error
+    except OSError as error:
+        raise EngineError(
+            N_("{file} cannot be put into {directory}: {reason}."),
+            file=target.name,
+            directory=str(target.parent),
+            reason=error.strerror or str(error),
+        ) from error
+
+
+def handlers(database: Database, sample: Path, state: Path, uploads: Uploads) -> dict[str, Handler]:
     """Task kind -> handler."""
-    work = ImageTasks(database, sample, state)
+    work = ImageTasks(database, sample, state, uploads)
     return {
         "image.check": Handler(work.check, _TOPICS, work.not_fit),
         "image.install": Handler(work.install, _TOPICS, work.not_fit),
+        "image.receive": Handler(work.receive, _TOPICS, work.not_received),
         "image.delete": Handler(work.delete, _TOPICS, work.delete_failed),
     }

@@ -8,6 +8,7 @@ from typing import Any
 from core.errors import DosvmError, sentence
 from core.i18n import N_, _
 from core.rpc.backend import call_each
+from core.rpc.upload import call_with_file
 from core.rules.many import AT_ONCE
 from screens.context import Context, is_away
 from screens.generic.cells import identity_of, label_of
@@ -264,6 +265,8 @@ class ActionRun:
             whole |= self._reference(row)
         if row is not None:
             whole |= {argument: row[key] for argument, key in self._action.passes.items()}
+        if self._action.uploads and not operation:
+            return call_with_file(self._context.backend, self._action.operation, self._action.uploads, whole, _untold)
         return self._context.backend.call(operation or self._action.operation, **whole)
 
     def _call_some(self, rows: Sequence[Row], arguments: Mapping[str, Any]) -> list[Any]:
@@ -338,6 +341,10 @@ class ActionRun:
         if isinstance(result, Mapping):
             return str(result.get(self._spec.label) or result.get("name") or _(self._spec.singular))
         return _(self._spec.singular)
+
+
+def _untold(_done: int, _size: int) -> None:
+    """The form says that it is being sent; F3 shows the look at it afterwards."""
 
 
 def has_secret(fields: Sequence[Field]) -> bool:

@@ -44,6 +44,14 @@ def _rest(*, new: bool) -> tuple[Field, ...]:
 
 _FILE_HINT = N_("Relative to the project group's directory, where the file must be already.")
 
+_GROUP = Field(
+    "group",
+    N_("Project group"),
+    Kind.REFERENCE,
+    resource="project-group",
+    hint=N_("Whose directory the file is in; needed when the project is in several."),
+)
+
 SPEC = ResourceSpec(
     name="image",
     title=N_("Images"),
@@ -61,6 +69,7 @@ SPEC = ResourceSpec(
         Column("group", N_("Project group"), 16, from_width=120),
         Column("shared", N_("Shared"), 6, Kind.BOOLEAN, from_width=120),
         Column("virtual_size", N_("Size as a disk"), 10, Kind.SIZE, details_only=True),
+        Column("digest", N_("SHA-256"), 16, details_only=True, sort=False),
         Column("instances", N_("Instances"), 16, Kind.LIST, details_only=True, sort=False),
         Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=140),
@@ -77,13 +86,35 @@ SPEC = ResourceSpec(
             fields=(
                 Field("name", N_("Name"), required=True, rule="name", positional=True, hint=_NAME_HINT),
                 Field("file", N_("File"), required=True, rule="file_name", hint=_FILE_HINT),
+                _GROUP,
+                *_rest(new=True),
+            ),
+            roles=(PROJECT,),
+        ),
+        Action(
+            "upload",
+            N_("Upload"),
+            "image.upload",
+            key="u",
+            target=Target.NOTHING,
+            task=True,
+            fields=(
                 Field(
-                    "group",
-                    N_("Project group"),
-                    Kind.REFERENCE,
-                    resource="project-group",
-                    hint=N_("Whose directory the file is in; needed when the project is in several."),
+                    "source",
+                    N_("File here"),
+                    Kind.UPLOAD,
+                    required=True,
+                    positional=True,
+                    hint=N_("A file of the machine on which the console or the command runs."),
                 ),
+                Field("name", N_("Name"), required=True, rule="name", positional=True, hint=_NAME_HINT),
+                Field(
+                    "file",
+                    N_("File"),
+                    rule="file_name",
+                    hint=N_("What it will be below the project group's directory; its own name unless given."),
+                ),
+                _GROUP,
                 *_rest(new=True),
             ),
             roles=(PROJECT,),
@@ -114,7 +145,7 @@ SPEC = ResourceSpec(
         ),
     ),
     topics=("image", "instance"),
-    empty=N_("No images yet. Copy a file into the project group's directory on the host, then press a to register it."),
+    empty=N_("No images yet. Press u to upload a file, or a to register one that is in the project group's directory."),
     help=N_(
         "An image is a file in the project group's directory that serves as a CD or as a disk. All projects of the"
         " group may use a shared one; only the project that registered it may delete it."

@@ -69,6 +69,7 @@ ACTIONS = {
     "Resume": N_("Resume"),
     "Suspend": N_("Suspend"),
     "Unfreeze": N_("Unfreeze"),
+    "Upload": N_("Upload"),
 }
 
 #: What was acted on, as the names of operations begin (a test compares them).

@@ -22,6 +22,7 @@ KINDS = {
     "volume.grow": N_("Grow the volume"),
     "volume.delete": N_("Delete the volume"),
     "image.check": N_("Check the image"),
+    "image.receive": N_("Check what was uploaded"),
     "image.install": N_("Install the sample image"),
     "image.delete": N_("Delete the image"),
     "purge": N_("Clear old records"),

@@ -127,6 +127,7 @@ RIGHTS: dict[str, Right] = {
     "image.list": _sp(),
     "image.show": _sp(image="$image"),
     "image.add": _p(name="new", file="new.iso", group="$project_group", format="iso"),
+    "image.upload": _p(name="newer", source=4096, file="newer.iso", group="$project_group", format="iso"),
     "image.edit": _p(image="$image", description="x"),
     "image.delete": _p(image="$image"),
     "instance.list": _sp(),

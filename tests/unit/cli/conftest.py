@@ -21,6 +21,7 @@ from dosvm_tui import cli
 from hostd.api import Api
 from hostd.bus import Bus
 from hostd.server import Server
+from hostd.uploads import Uploads
 from tests.fakes.clock import StillClock
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import PASSWORD, Office
@@ -73,7 +74,7 @@ def office(
     )
     key = create_key(home / "cluster.key")
     # The collector answers other hosts' questions for samples only, which nobody asks here.
-    api = Api(services, sessions, bus, cast(Any, None), lambda topics: None)
+    api = Api(services, sessions, bus, cast(Any, None), lambda topics: None, Uploads(database, home / "state"))
     server = Server(Signer(key), api.handlers(), threads=2)
     server.listen_unix(home / "hostd.sock")
     server.start()

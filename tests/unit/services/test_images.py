@@ -20,6 +20,7 @@ from core.errors import (
     Unavailable,
 )
 from core.model import Image, Instance, Project, Task, TaskState, instance_image
+from core.services.image_uploads import finish
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, PASSWORD, Office, Person
 
@@ -317,3 +318,51 @@ def test_the_first_run_helper_has_this_host_install_the_sample_image(office: Off
     assert (row["own"], row["shared"], row["read_only"]) == (True, True, True)
     task = office.services.database.read(lambda s: s.query(Task).filter_by(kind="image.install").one())
     assert (task.host_id, task.target, json.loads(task.payload)) == (host, row["uuid"], {"source": "sample"})
+
+
+def test_an_upload_is_booked_before_it_is_there_and_gone_on_with_by_its_name(
+    office: Office, web: Person, shop: Person, cloud: StillCloud
+) -> None:
+    cloud.me = next(iter(cloud.views.values())).uuid
+    first = web("image.upload", name="debian", source=GIB - MIB, file="debian.iso", format="iso")
+    assert web("image.list")["total"] == 0
+    (row,) = web("image.list", filters={"state": "uploading"})["rows"]
+    assert (row["file"], row["size"], row["state"], row["digest"]) == ("debian.iso", GIB - MIB, "uploading", "")
+    assert web("image.upload", name="debian", source=GIB - MIB, file="debian.iso", format="iso") == first
+    with pytest.raises(AlreadyExists, match="begun with another file"):
+        web("image.upload", name="debian", source=MIB, file="debian.iso", format="iso")
+    with pytest.raises(AlreadyExists):
+        shop("image.upload", name="debian", source=MIB)
+    with pytest.raises(QuotaExceeded, match="1 MiB too much"):
+        web("image.upload", name="more", source=2 * MIB)
+    for source in (0, -1, 2**60):
+        with pytest.raises(InvalidInput, match="empty, or larger"):
+            web("image.upload", name="odd", source=source)
+    with pytest.raises(Refused, match="being uploaded"):
+        web("image.edit", image="debian", description="x")
+    with pytest.raises(Refused, match="belongs to project web"):
+        shop("image.delete", image="debian")
+    assert "task" not in web("image.delete", image="debian")
+    assert web("image.list", filters={"state": "uploading"})["total"] == 0
+    web("image.upload", name="more", source=2 * MIB)
+
+
+def test_the_end_of_an_upload_is_told_once_and_by_its_project_only(
+    office: Office, web: Person, shop: Person, cloud: StillCloud
+) -> None:
+    cloud.me = next(iter(cloud.views.values())).uuid
+    uuid = web("image.upload", name="debian", source=MIB)["uuid"]
+    with pytest.raises(NotFound):
+        office.services.duty(lambda call: finish(call, uuid, "0" * 64), shop.actor)
+    with pytest.raises(InvalidInput):
+        office.services.duty(lambda call: finish(call, uuid, "x"), web.actor)
+    task = office.services.duty(lambda call: finish(call, uuid, "0" * 64), web.actor)["task"]
+    assert office.services.duty(lambda call: finish(call, uuid, "0" * 64), web.actor)["task"] == task
+    found = last_task(office)
+    assert (found.kind, found.account, json.loads(found.payload)) == (
+        "image.receive",
+        "web-admin",
+        {"digest": "0" * 64},
+    )
+    with pytest.raises(Refused, match="Wait for its task"):
+        web("image.delete", image="debian")

@@ -1,0 +1,303 @@
+"""Files on their way into a group's directory: hidden until they are whole, gone on with after a cut, or removed.
+
+The parts go to a hidden file beside where the image will be; that it is there is written down first, so that whoever
+comes after this hostd finds and removes what was left. What of it has arrived is its length.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.coordination import storage
+from core.coordination.storage import ImageOrder
+from core.database import Database
+from core.errors import AlreadyExists, DosvmError, EngineError, InUse, InvalidInput, NotFound
+from core.i18n import N_
+from hostd import beneath
+from hostd.executor import done
+from hostd.faults import point
+from hostd.log import fields
+
+logger = logging.getLogger("hostd.uploads")
+
+#: Seconds of silence after which another sender may go on with an upload.
+_SILENCE = 10.0
+#: Seconds after which an upload that nobody goes on with is given up.
+ABANDONED = 24 * 3600.0
+_ZEROS = bytes(1024 * 1024)
+
+
+@dataclass
+class _Live:
+    """An upload that this run of hostd has parts of. ``digest`` is of the first ``received`` bytes, if it is known."""
+
+    partial: Path
+    descriptor: int
+    received: int
+    digest: Any
+    sender: str = ""
+    heard: float = 0.0
+    guard: Any = field(default_factory=threading.RLock)
+
+
+class Uploads:
+    """Takes parts of files, and keeps what is not whole out of sight."""
+
+    def __init__(self, database: Database, state: Path, changed: Callable[[], None] = lambda: None) -> None:
+        """``state`` is hostd's own directory; ``changed`` is called when an upload was given up."""
+        self._database = database
+        self._records = state / "uploads"
+        self._changed = changed
+        self._guard = threading.Lock()
+        self._live: dict[str, _Live] = {}
+
+    # -- parts
+
+    def receive(self, uuid: str, project_id: int | None, sender: str, offset: int, part: memoryview) -> int:
+        """Take a part of a file that begins at ``offset``; answers how many bytes are there, from which to go on.
+
+        A part that does not begin there changes nothing: an empty one asks.
+
+        Raises:
+            NotFound: nothing of that name is being uploaded by the project.
+            InUse: somebody else is sending it.
+            InvalidInput: more came than was announced.
+            DosvmError: it cannot be put there; then the upload is over, and nothing of it is left.
+        """
+        order = self._order(uuid, project_id)
+        with self._guard:
+            live = self._live.get(uuid) or self._begin(order)
+        if not live.guard.acquire(blocking=False):
+            raise self._busy(order)
+        try:
+            if live.sender not in ("", sender) and time.monotonic() - live.heard < _SILENCE:
+                raise self._busy(order)
+            live.sender, live.heard = sender, time.monotonic()
+            if offset != live.received or not part:
+                return live.received
+            if live.received + len(part) > order.size:
+                raise InvalidInput(N_("More of {file} came than was announced."), field="source", file=order.file)
+            point("upload_part")
+            self._write(order, live, part)
+            return live.received
+        finally:
+            live.guard.release()
+
+    def _load(self, uuid: str) -> ImageOrder | None:
+        return self._database.read(lambda session: storage.load_image(session, uuid))
+
+    def _order(self, uuid: str, project_id: int | None) -> ImageOrder:
+        order = self._load(uuid)
+        if order is None or order.project_id != project_id or order.state != "uploading":
+            if order is None:
+                self.discard(uuid)
+            raise NotFound(N_("Nothing is being uploaded there."), remedy=N_("Begin the upload again."), field="image")
+        return order
+
+    @staticmethod
+    def _busy(order: ImageOrder) -> InUse:
+        return InUse(
+            N_("Somebody else is uploading {name} just now."),
+            remedy=N_("Wait until that has ended, or use another name."),
+            field="name",
+            name=order.name,
+        )
+
+    def _begin(self, order: ImageOrder) -> _Live:
+        try:
+            target = beneath.place(Path(order.root), order.file)
+            if os.path.lexists(target):
+                raise AlreadyExists(
+                    N_("There is a file {path} already."),
+                    remedy=N_("Remove the file first, or register it as it is."),
+                    field="file",
+                    path=str(target),
+                )
+            partial = target.with_name(f".{order.uuid}.part")
+            fresh = not self._known(order.uuid)
+            self._remember(order.uuid, partial)
+            point("upload_begun")
+            descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            self._give_up(order.uuid)
+            raise self._trouble(order, error) from error
+        except DosvmError:
+            self._give_up(order.uuid)
+            raise
+        received = os.fstat(descriptor).st_size
+        if fresh or received > order.size:
+            os.ftruncate(descriptor, 0)
+            received = 0
+        live = _Live(partial, descriptor, received, hashlib.sha256() if not received else None)
+        self._live[order.uuid] = live
+        return live
+
+    def _write(self, order: ImageOrder, live: _Live, part: memoryview) -> None:
+        try:
+            if _is_zeros(part):
+                # A hole: it reads as zeros and takes no room.
+                os.ftruncate(live.descriptor, live.received + len(part))
+            else:
+                at = 0
+                while at < len(part):
+                    at += os.pwrite(live.descriptor, part[at:], live.received + at)
+        except OSError as error:
+            self._give_up(order.uuid)
+            raise self._trouble(order, error) from error
+        if live.digest is not None:
+            live.digest.update(part)
+        live.received += len(part)
+
+    @staticmethod
+    def _trouble(order: ImageOrder, error: OSError) -> DosvmError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = _free(Path(order.root))
+            return EngineError(
+                N_("The disk with {directory} is full: {file} was removed again."),
+                remedy=N_("Make room there: {free} MiB are free, and the file has {size} MiB."),
+                field="source",
+                directory=order.root,
+                file=order.file,
+                free=free >> 20,
+                size=-(-order.size >> 20),
+            )
+        return EngineError(
+            N_("{file} cannot be put into {directory}: {reason}."),
+            field="file",
+            file=order.file,
+            directory=order.root,
+            reason=error.strerror or str(error),
+        )
+
+    # -- the end
+
+    def whole(self, uuid: str, project_id: int | None) -> None:
+        """Refuse to end an upload of which something is missing.
+
+        Raises:
+            NotFound, InvalidInput: it is not under way, or not whole.
+        """
+        order = self._order(uuid, project_id)
+        with self._guard:
+            live = self._live.get(uuid) or self._begin(order)
+        if live.received != order.size:
+            raise InvalidInput(
+                N_("Of {file} something is missing: it was announced longer."), field="source", file=order.file
+            )
+
+    def arrived(self, order: ImageOrder, progress: Callable[[int], None]) -> tuple[Path, str] | None:
+        """The hidden file of an upload that is whole, on the disk for good, and its SHA-256; None: it is in its place.
+
+        Raises:
+            EngineError: it cannot be read or written.
+        """
+        partial = self.partial(order)
+        if not partial.exists():
+            return None
+        live = self._live.get(order.uuid)
+        try:
+            with partial.open("rb") as file:
+                if live is not None and live.digest is not None and live.received == order.size:
+                    digest = live.digest.hexdigest()
+                else:
+                    digest = digest_of(file.fileno(), order.size, progress)
+                os.fchmod(file.fileno(), 0o640)
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._trouble(order, error) from error
+        return partial, digest
+
+    def partial(self, order: ImageOrder) -> Path:
+        """Where the parts of an upload go."""
+        return Path(os.path.realpath(order.root), order.file).with_name(f".{order.uuid}.part")
+
+    def discard(self, uuid: str) -> None:
+        """Forget an upload and remove its hidden file."""
+        live = self._live.pop(uuid, None)
+        if live is not None:
+            with live.guard:
+                descriptor, live.descriptor = live.descriptor, -1
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+        record = self._records / uuid
+        with contextlib.suppress(OSError, ValueError):
+            Path(json.loads(record.read_text(encoding="utf-8"))["partial"]).unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
+
+    def _give_up(self, uuid: str) -> None:
+        self._database.write(lambda session: done(storage.remove_upload(session, uuid)))
+        self.discard(uuid)
+        logger.info("upload given up %s", fields(image=uuid))
+        self._changed()
+
+    # -- what is left behind
+
+    def _remember(self, uuid: str, partial: Path) -> None:
+        self._records.mkdir(parents=True, exist_ok=True)
+        fresh = self._records / f"{uuid}.new"
+        fresh.write_text(json.dumps({"partial": str(partial), "boot": _boot()}), encoding="utf-8")
+        fresh.replace(self._records / uuid)
+
+    def _known(self, uuid: str) -> bool:
+        """Whether parts that are there were written since the machine came up: a power cut may have taken some."""
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads((self._records / uuid).read_text(encoding="utf-8"))
+            return bool(found["boot"] == _boot())
+        return False
+
+    def sweep(self) -> None:
+        """Remove what is left of uploads that are over, and give up those that nobody went on with for a day."""
+        for record in self._records.glob("*") if self._records.is_dir() else ():
+            uuid = record.name
+            if uuid.endswith(".new"):
+                continue
+            order = self._load(uuid)
+            if order is None or order.state not in ("uploading", "creating"):
+                self.discard(uuid)
+            elif order.state == "uploading" and self._age(record) > ABANDONED:
+                self._give_up(uuid)
+
+    def _age(self, record: Path) -> float:
+        """Seconds since something arrived."""
+        last = record.stat().st_mtime
+        with contextlib.suppress(OSError, ValueError):
+            last = Path(json.loads(record.read_text(encoding="utf-8"))["partial"]).stat().st_mtime
+        return time.time() - last
+
+
+def digest_of(descriptor: int, size: int, progress: Callable[[int], None]) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest, at = hashlib.sha256(), 0
+    while part := os.pread(descriptor, 4 * 1024 * 1024, at):
+        digest.update(part)
+        at += len(part)
+        progress(at * 99 // max(1, size))
+    return digest.hexdigest()
+
+
+def _is_zeros(part: memoryview) -> bool:
+    step = len(_ZEROS)
+    return all(part[at : at + step] == _ZEROS[: len(part) - at] for at in range(0, len(part), step))
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _free(directory: Path) -> int:
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize
