@@ -159,7 +159,7 @@ def _only_ours(directory: Path) -> None:
             raise Refused(
                 N_("Others than root may write to {directory}: the file could be exchanged after it was looked at."),
                 remedy=N_(
-                    "Run `chown root {directory}` and `chmod go-w {directory}`, and upload files, or copy them there as root."
+                    "Run `chown root {directory}` and `chmod go-w {directory}`, and upload files, or copy them as root."
                 ),
                 field="file",
                 directory=str(place),
