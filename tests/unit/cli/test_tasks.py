@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from core.errors import EngineError
 from core.i18n import N_
 from core.model import Task, TaskState
-from dosvm_tui.commands.waiting import _Progress
+from dosvm_tui.commands.waiting import Progress
 from tests.fakes.office import Office
 from tests.unit.cli.conftest import Dosvm
 
@@ -102,13 +102,13 @@ def test_no_wait_returns_at_once_with_the_task(dosvm: Dosvm, shop: Office) -> No
 def test_progress_is_shown_where_somebody_looks(dosvm: Dosvm, shop: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     looked_at = threading.Event()
-    show = _Progress.show
+    show = Progress.show
 
-    def noted(progress: _Progress, row: Mapping[str, Any]) -> None:
+    def noted(progress: Progress, row: Mapping[str, Any]) -> None:
         show(progress, row)
         looked_at.set()
 
-    monkeypatch.setattr(_Progress, "show", noted)
+    monkeypatch.setattr(Progress, "show", noted)
     with _host_works(shop, TaskState.DONE, after=looked_at):
         done = dosvm(*ADD, who="zhao")
     assert done.code == 0
