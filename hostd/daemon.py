@@ -140,8 +140,7 @@ class Daemon:
         self.services = Services(
             self.database, clock, self.cloud, passwords, self._after_commit, self.sessions, vault=vault
         )
-        self.secrets, self.targets = Secrets(self.connection, vault), Targets()
-        pools = Pools(self.storage)
+        self.secrets, self.targets, pools = Secrets(self.connection, vault), Targets(), Pools(self.storage)
         self.keeper = Keeper(
             self.database, clock, lambda: self.heartbeat.host_id, pools, self.secrets, self.bus, settings.state
         )
