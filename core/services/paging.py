@@ -9,8 +9,8 @@ table from one end to the other:
   for ten rows.
 * *The order is by what a row belongs to* (:class:`Named`): rows are counted by what they belong to, along the foreign
   key's index; the sums say which names the page spans, and rows are read for those names alone.
-* *The order is by a sum over what belongs to a row* (:class:`Summed`): all sums are made in one go, grouped, instead of
-  for each row by itself.
+* *The order is by a sum over what belongs to a row* (:class:`Summed`): in MariaDB all sums are made in one go, grouped,
+  instead of for each row by itself.
 """
 
 from __future__ import annotations
@@ -291,8 +291,12 @@ def _page(call: Call, choice: Choice, order: Order, span: Span, total: Total | N
     if isinstance(leading, Named):
         counted = _counted_by(choice, leading, few)
         return list(_by_name(call, choice, leading, order, span, counted))
-    only, plain = order.joined(choice.only)
-    choice = Choice(only, choice.conditions, choice.branches)
+    if call.session.get_bind().dialect.name == "sqlite":
+        # It makes sums one by one in half the time that it takes to keep them all and find each.
+        plain = order.apiece()
+    else:
+        only, plain = order.joined(choice.only)
+        choice = Choice(only, choice.conditions, choice.branches)
     if few:
         return _few(call, choice, plain, span)
     return _along(call, choice, plain, span)
