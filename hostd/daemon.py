@@ -46,6 +46,7 @@ from hostd.handlers import images as image_tasks
 from hostd.handlers import machines as machine_tasks
 from hostd.handlers import pools as pool_tasks
 from hostd.handlers import purges as purge_tasks
+from hostd.handlers import refresh as refresh_tasks
 from hostd.handlers import volumes as volume_tasks
 from hostd.heartbeat import Heartbeat, describe
 from hostd.hypervisor.connection import Connection
@@ -55,6 +56,7 @@ from hostd.hypervisor.migration import Mover, Reception
 from hostd.hypervisor.pools import Pools
 from hostd.hypervisor.probe import Probe
 from hostd.hypervisor.secrets import Secrets
+from hostd.hypervisor.units import Units
 from hostd.hypervisor.versions import VersionWatch
 from hostd.identity import Identity
 from hostd.leftovers import Leftovers
@@ -179,6 +181,7 @@ class Daemon:
                 **machine_tasks.handlers(self.machines, self.domains, self.migration),
                 **pool_tasks.handlers(self.database, self.keeper),
                 **volume_tasks.handlers(self.database, self.keeper, self.secrets),
+                **refresh_tasks.handlers(self.database, self.keeper, Units(self.storage), clock.now),
                 **image_tasks.handlers(self.database, settings.sample_image, settings.state, uploads),
                 **purge_tasks.handlers(self.database, clock),
             },

@@ -78,6 +78,7 @@ STATE_SIGNS: Mapping[str, tuple[str, str]] = {
     "down": ("✗", "error"),
     "failed": ("✗", "error"),
     "missing": ("✗", "error"),
+    "foreign": ("?", "warning"),
     "restorable": ("○", "muted"),
 }
 
@@ -112,6 +113,7 @@ STATE_WORDS: Mapping[str, str] = {
     "down": N_("down"),
     "failed": N_("failed"),
     "missing": N_("missing"),
+    "foreign": N_("foreign"),
     "restorable": N_("restorable"),
 }
 

@@ -40,6 +40,7 @@ CLEAR = Action(
 ACTIONS = {
     "Activate": N_("Activate"),
     "Add": N_("Add"),
+    "Accept": N_("Accept"),
     "Add project": N_("Add project"),
     "Cancel": N_("Cancel"),
     "Change password": N_("Change password"),
@@ -63,6 +64,7 @@ ACTIONS = {
     "Power on": N_("Power on"),
     "Prepare": N_("Prepare"),
     "Reboot": N_("Reboot"),
+    "Refresh": N_("Refresh"),
     "Remove project": N_("Remove project"),
     "Reset": N_("Reset"),
     "Restore": N_("Restore"),

@@ -193,6 +193,18 @@ SPEC = ResourceSpec(
             ),
             roles=(SYSADM,),
         ),
+        Action(
+            "refresh",
+            N_("Refresh"),
+            "pool.refresh",
+            key="h",
+            danger=Danger.CONFIRM,
+            warning=N_(
+                "What is in the storage of {name} is looked at: new files and units become volumes, those that are gone"
+                " are marked missing."
+            ),
+            task=True,
+        ),
         Action("edit", N_("Edit description"), "pool.edit", key="e", fields=(_DESCRIPTION,), roles=(SYSADM,)),
         Action(
             "delete",

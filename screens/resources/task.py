@@ -17,6 +17,8 @@ KINDS = {
     "machine.resume": N_("Resume"),
     "pool.activate": N_("Make the storage pool ready"),
     "pool.release": N_("Release the storage pool"),
+    "pool.refresh": N_("Refresh the storage pool"),
+    "volume.accept": N_("Accept the volume"),
     "volume.create": N_("Create the volume"),
     "volume.merge": N_("Merge the volume"),
     "volume.grow": N_("Grow the volume"),

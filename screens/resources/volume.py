@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from core.i18n import N_
 from core.rules.secrets import ENCRYPTED_FORMATS
-from screens.spec import Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Row, Target
+from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Row, Target
 
 FORMATS = tuple((name, name) for name in ("qcow2", "raw", "qcow", "qed", "vmdk", "vpc"))
-STATES = ("present", "missing", "creating", "merging", "deleting", "failed")
+STATES = ("present", "missing", "foreign", "creating", "merging", "deleting", "failed")
 _DISPLAY_NAME = Field("display_name", N_("Title"), rule="display_name", hint=N_("For people; any script."))
 _DESCRIPTION = Field("description", N_("Description"), Kind.MULTILINE, rule="prose")
 _NEW_NAME = Field(
@@ -165,6 +165,28 @@ SPEC = ResourceSpec(
             task=True,
         ),
         Action(
+            "accept",
+            N_("Accept"),
+            "volume.accept",
+            key="c",
+            target=Target.ROWS,
+            fields=(
+                Field(
+                    "format",
+                    N_("Format"),
+                    Kind.CHOICE,
+                    required=True,
+                    choices=FORMATS,
+                    hint=N_("What format the file truly has; the list shows what it looks like."),
+                ),
+            ),
+            danger=Danger.CONFIRM,
+            warning=N_("The file of {reference} may be used by every project that has the storage pool."),
+            allowed=lambda row: row["state"] == "foreign",
+            task=True,
+            roles=(SYSADM,),
+        ),
+        Action(
             "delete",
             N_("Delete"),
             "volume.delete",
@@ -181,9 +203,10 @@ SPEC = ResourceSpec(
     empty=N_("No volumes yet. Press a to add a virtual disk."),
     help=N_(
         "A volume is a virtual disk in a storage pool. Instances use it; one that is used cannot be deleted. A volume"
-        " that somebody removed from outside is shown as missing. One that is encrypted opens with the value that its"
-        " secret had when it was made. A snapshot is a volume that rests on another one, which nobody writes to any"
-        " more: t shows the tree, m writes all of a snapshot into a volume of its own. Of the formats qcow2 and raw"
-        " can be encrypted, qcow2, raw and qed can grow; QEMU no longer writes cow."
+        " that somebody removed from outside is shown as missing after a refresh of its pool; a file that was found"
+        " there is foreign until c says what format it has. One that is encrypted opens with the value that its secret"
+        " had when it was made. A snapshot is a volume that rests on another one, which nobody writes to any more: t"
+        " shows the tree, m writes all of a snapshot into a volume of its own. Of the formats qcow2 and raw can be"
+        " encrypted, qcow2, raw and qed can grow; QEMU no longer writes cow."
     ),
 )

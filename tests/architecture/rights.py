@@ -114,6 +114,8 @@ RIGHTS: dict[str, Right] = {
     "pool.add": _s(name="new", type="dir", host="$host", path="/srv/dosvm-test/pool", capacity=MIB),
     "pool.edit": _s(pool="$pool", description="x"),
     "pool.delete": _s(pool="$pool"),
+    "pool.refresh": _sp(pool="$pool"),
+    "volume.accept": _s(volume="$volume", format="qcow2"),
     "volume.list": _sp(),
     "volume.show": _sp(volume="$volume"),
     "volume.add": _sp(name="new", pool="$pool", capacity=MIB, format="qcow2"),

@@ -1,0 +1,50 @@
+"""Refreshing pools, and taking in what was found there (manual 9.4.7)."""
+
+from __future__ import annotations
+
+from core.coordination.charges import charge
+from core.errors import InvalidInput, Refused
+from core.i18n import N_
+from core.model import Pool, Volume
+from core.rules.pools import KINDS
+from core.services.lookup import find
+from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
+from core.services.orders import host_for, idle, order
+from core.services.volume_checks import claim, pool_of, refuse_unready
+from core.services.volume_formats import FORMATS
+
+
+@operation("pool.refresh", roles=EVERYBODY, action=N_("Refresh"), target="pool")
+def refresh(call: Call, *, pool: str) -> Answer:
+    """Compare a pool's volumes with what is there: new ones are entered, those that are gone are marked missing."""
+    found = find(call, Pool, pool, field="pool")
+    host_id = host_for(call, found, field="pool")
+    charge(call.session, Pool, found.id)
+    refuse_unready(call, found)
+    idle(call, found, field="pool")
+    call.note(found.name, object=found.uuid)
+    project_id = None if call.actor.is_sysadm else call.actor.project_id
+    return order(call, "pool.refresh", found, host_id, project_id=project_id)
+
+
+@operation("volume.accept", roles=SYSTEM_ADMIN, action=N_("Accept"), target="volume")
+def accept(call: Call, *, volume: str, format: str) -> Answer:  # noqa: A002 (what people call it)
+    """Say what format a file has that a refresh found, so that instances may use it; its host looks whether it has."""
+    found = find(call, Volume, volume, field="volume")
+    if format not in FORMATS:
+        raise InvalidInput(N_("A volume's format is one of: {formats}."), field="format", formats=", ".join(FORMATS))
+    pool = pool_of(call, found)
+    if found.state != "foreign" or not KINDS[pool.kind].files:
+        raise Refused(
+            N_("Volume {name} was accepted already: its state is {state}."),
+            field="volume",
+            name=found.name,
+            state=found.state,
+        )
+    host_id = host_for(call, pool, field="volume")
+    idle(call, found, field="volume")
+    # It stays foreign, but whoever deletes it at this moment waits, or is waited for.
+    claim(call, found, "foreign")
+    call.note(f"{pool.name}/{found.name}", object=found.uuid, format=format)
+    call.changed("volume")
+    return order(call, "volume.accept", found, host_id, project_id=found.project_id, payload={"format": format})

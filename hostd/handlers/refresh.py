@@ -1,0 +1,258 @@
+"""``pool.refresh``: finds what others put into a pool or took away (manual 9.4.7), in one pass; ``volume.accept``.
+
+The storage is looked at before the database is read: a volume's row is there before its file, so what is a file and no
+row was put there by somebody else, or has just been deleted; that is looked at once more before anything is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy.orm import Session
+
+from core.coordination import discovery, storage
+from core.coordination.discovery import BATCH, THERE, Found, Known
+from core.coordination.tasks import Claimed
+from core.database import Database
+from core.errors import InvalidInput, Refused
+from core.i18n import N_
+from core.rules.names import printable
+from core.specs.pool import PoolOrder
+from hostd import image_headers, intervals, volume_images
+from hostd.executor import Context, Effect, Handler, Interrupted, Obsolete, done
+from hostd.hypervisor.units import Units
+from hostd.log import fields
+from hostd.pools import Keeper
+from hostd.volume_files import explained, file_of
+from hostd.volume_images import Layer
+
+logger = logging.getLogger("hostd.refresh")
+
+T = TypeVar("T")
+N = TypeVar("N")
+
+_TOPICS = frozenset({"volume", "pool"})
+_LONGEST = 64
+
+
+class Seen(NamedTuple):
+    """A file or unit; sizes are bytes. A unit has a path of its own."""
+
+    size: int
+    allocation: int
+    path: str = ""
+
+
+class RefreshTasks:
+    """Compares pools with what the database has of them."""
+
+    def __init__(self, database: Database, keeper: Keeper, units: Units, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._keeper = keeper
+        self._units = units
+        self._now = now
+
+    def refresh(self, task: Claimed, context: Context) -> Effect:
+        """Find new ones, mark those that are gone, and those that are back."""
+        pool = self._database.read(lambda session: storage.load_pool(session, task.target))
+        if pool is None:
+            raise Obsolete(N_("The storage pool has been deleted."))
+        self._keeper.ready(pool)
+        seen, strange = self._look(pool)
+        context.progress(10)
+        known = self._database.read(lambda session: discovery.known(session, pool.id))
+        names = {one.name for one in known}
+        fresh = [name for name in seen if name not in names]
+        gone = [one for one in known if one.state in THERE and one.name not in seen]
+        back = [one for one in known if one.state == "missing" and one.name in seen]
+        total, done_so_far = max(1, len(fresh) + len(gone) + len(back)), 0
+        entered = 0
+        for batch in _batches(fresh):
+            found = self._touch(pool, lambda batch=batch: self._found(pool, batch, seen))  # type: ignore[misc]
+            entered += self._database.write(
+                lambda session, found=found: discovery.enter(session, pool.uuid, found, self._now())  # type: ignore[misc]
+            )
+            done_so_far += len(batch)
+            self._pause(context, 10 + done_so_far * 80 // total)
+        for some in _batches(gone):
+            lost = [one.id for one in self._still_gone(pool, some)]
+            self._database.write(lambda s, lost=lost: discovery.move(s, lost, THERE, "missing"))  # type: ignore[misc]
+            done_so_far += len(some)
+            self._pause(context, 10 + done_so_far * 80 // total)
+        for some in _batches(back):
+            self._come_back(pool, some, seen)
+            self._pause(context, 90)
+        sizes = {
+            one.id: seen[one.name].allocation
+            for one in known
+            if one.name in seen and seen[one.name].allocation != one.allocation
+        }
+        for ids in _batches(list(sizes)):
+            self._database.write(lambda s, ids=ids: discovery.allocate(s, {i: sizes[i] for i in ids}))  # type: ignore[misc]
+            self._pause(context, 95)
+        logger.info(
+            "pool refreshed %s",
+            fields(pool=pool.name, seen=len(seen), new=entered, gone=len(gone), back=len(back), passed_over=strange),
+        )
+        return lambda _session: None
+
+    def _pause(self, context: Context, percent: int) -> None:
+        context.progress(min(99, percent))
+        if context.closing.is_set():
+            raise Interrupted
+
+    def _touch(self, pool: PoolOrder, work: Callable[[], T]) -> T:
+        try:
+            return self._keeper.touch(pool.uuid, work, limit=intervals.LIBVIRT_LONG)
+        except OSError as error:
+            raise explained(error) from error
+
+    def _look(self, pool: PoolOrder) -> tuple[dict[str, Seen], int]:
+        """All that is there, by name, and how many things no volume can be."""
+        if pool.what.files:
+            return self._touch(pool, lambda: _files(Path(pool.path)))
+        return {u.name: Seen(u.capacity, u.allocation, u.path) for u in self._units.found(pool.uuid)}, 0
+
+    def _found(self, pool: PoolOrder, names: Sequence[str], seen: dict[str, Seen]) -> list[Found]:
+        """What new ones are; those that are gone again are left out."""
+        if not pool.what.files:
+            # A block device is plain bytes, whatever is written at its beginning.
+            return [
+                Found(name, "raw", seen[name].size, seen[name].allocation, "present", seen[name].path) for name in names
+            ]
+        found = []
+        for name in names:
+            head = _head(Path(pool.path) / name)
+            if head is not None:
+                told = image_headers.tell(*head)
+                found.append(Found(name, told.format, told.capacity, seen[name].allocation, "foreign"))
+        return found
+
+    def _still_gone(self, pool: PoolOrder, some: Sequence[Known]) -> list[Known]:
+        if not pool.what.files:
+            return list(some)
+        directory = Path(pool.path)
+        return self._touch(pool, lambda: [one for one in some if not os.path.lexists(directory / one.name)])
+
+    def _come_back(self, pool: PoolOrder, some: Sequence[Known], seen: dict[str, Seen]) -> None:
+        """What is back is as it was, if it still is of its format; otherwise somebody must say what it is."""
+
+        def fits(one: Known) -> bool:
+            if not pool.what.files:
+                return True
+            head = _head(Path(pool.path) / one.name)
+            if head is None:
+                return False
+            told = image_headers.tell(*head)
+            return told.format == one.format and (told.alone or one.backing_id is not None)
+
+        right = self._touch(pool, lambda: {one.id for one in some if fits(one)})
+        wrong = [one.id for one in some if one.id not in right]
+
+        def write(session: Session) -> None:
+            discovery.move(session, sorted(right), ("missing",), "present")
+            discovery.move(session, wrong, ("missing",), "foreign")
+
+        self._database.write(write)
+
+    def accept(self, task: Claimed, _context: Context) -> Effect:
+        """``volume.accept``: look whether a file is what somebody says, and may be used as that."""
+        order = self._database.read(lambda session: storage.load_volume(session, task.target))
+        if order is None:
+            raise Obsolete(N_("The volume has been deleted."))
+        said = str(task.payload["format"])
+        self._keeper.ready(order.pool)
+
+        def look() -> volume_images.Size:
+            path = file_of(Path(order.pool.path), order.name)
+            head = _head(path) if path is not None else None
+            if head is None:
+                raise Refused(
+                    N_("The file of volume {name} is missing in {path}."), name=order.name, path=order.pool.path
+                )
+            _refuse_unfit(order.name, said, image_headers.tell(*head))
+            return volume_images.look(Layer(order.path, said))
+
+        size = self._touch(order.pool, look)
+        values = {"state": "present", "format": said, "capacity": size.capacity, "allocation": size.allocation}
+        return lambda session: done(storage.record_volume(session, order.uuid, **values))
+
+
+def _refuse_unfit(name: str, said: str, told: image_headers.Told) -> None:
+    if told.format != said:
+        raise InvalidInput(
+            N_("{file} is not a {format} image: it begins like {found}."),
+            field="format",
+            remedy=N_("Say its true format, or convert it with `qemu-img convert`."),
+            file=name,
+            format=said,
+            found=told.format,
+        )
+    if not told.alone:
+        raise InvalidInput(
+            N_("{file} is only the difference to another file, or keeps its data there."),
+            field="volume",
+            remedy=N_("Flatten it with `qemu-img convert` first."),
+            file=name,
+        )
+    if told.encrypted:
+        raise InvalidInput(N_("{file} is encrypted."), field="volume", file=name)
+    if not told.capacity:
+        raise InvalidInput(N_("{file} claims a disk of an absurd size."), field="volume", file=name)
+
+
+def _files(directory: Path) -> tuple[dict[str, Seen], int]:
+    found, strange = {}, 0
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if not entry.is_file(follow_symlinks=False) or not _nameable(entry.name):
+                strange += 1
+                continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            found[entry.name] = Seen(status.st_size, status.st_blocks * 512)
+    return found, strange
+
+
+def _nameable(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return len(name) <= _LONGEST and printable(name) and name == name.strip()
+
+
+def _head(path: Path) -> tuple[bytes, int] | None:
+    """The beginning of a plain file and its size; None when there is none, also behind a link."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return os.pread(descriptor, image_headers.HEAD, 0), status.st_size
+    finally:
+        os.close(descriptor)
+
+
+def _batches(all_: Sequence[N]) -> Iterator[Sequence[N]]:
+    for start in range(0, len(all_), BATCH):
+        yield all_[start : start + BATCH]
+
+
+def handlers(database: Database, keeper: Keeper, units: Units, now: Callable[[], datetime]) -> dict[str, Handler]:
+    """Task kind -> handler."""
+    work = RefreshTasks(database, keeper, units, now)
+    return {"pool.refresh": Handler(work.refresh, _TOPICS), "volume.accept": Handler(work.accept, _TOPICS)}

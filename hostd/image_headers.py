@@ -1,0 +1,72 @@
+"""What the first bytes of a disk image say, read by a strict parser of our own; for files that nobody told us of.
+
+What it says is a hint for people and a check of what they say, never the format that a file is used with: a guest
+writes what it likes to the beginning of a raw disk, also a header that names any file of the host.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+#: So much of a file is looked at.
+HEAD = 512
+_SECTOR = 512
+#: No disk is larger: 64 TiB.
+_MOST = 64 * 1024**4
+#: Features of qcow2 that keep data in another file, and that only a newer QEMU knows.
+_DATA_FILE, _KNOWN = 1 << 2, 0b11111
+_DIFFERENCING = 4
+
+
+class Told(NamedTuple):
+    """What a header says: a format, how large a disk the guest would see (bytes), and whether it refers elsewhere."""
+
+    format: str
+    capacity: int
+    alone: bool = True
+    """Whether all of it is in this file, as far as the header says."""
+    encrypted: bool = False
+
+
+def tell(head: bytes, size: int) -> Told:
+    """Read the first :data:`HEAD` bytes of a file of ``size`` bytes; what no known format begins with is raw."""
+    told = _tell(head.ljust(HEAD, b"\0"), size)
+    # An absurd size is nobody's disk: nothing is booked for it, and it is not accepted later.
+    return told if 0 < told.capacity <= _MOST else told._replace(capacity=0)
+
+
+def _tell(head: bytes, size: int) -> Told:
+    if head.startswith(b"QFI\xfb"):
+        return _qcow(head, size)
+    if head.startswith(b"QED\0"):
+        features, image = struct.unpack_from("<Q", head, 16)[0], struct.unpack_from("<Q", head, 48)[0]
+        return Told("qed", image, alone=not features & 1)
+    if head.startswith(b"KDMV"):
+        return Told("vmdk", struct.unpack_from("<Q", head, 12)[0] * _SECTOR)
+    if head.startswith(b"conectix"):
+        kind = struct.unpack_from(">I", head, 60)[0]
+        return Told("vpc", struct.unpack_from(">Q", head, 48)[0], alone=kind != _DIFFERENCING)
+    if head.startswith(b"LUKS\xba\xbe"):
+        return Told("raw", _sectors(size), encrypted=True)
+    return Told("raw", _sectors(size))
+
+
+def _qcow(head: bytes, size: int) -> Told:
+    version, backing = struct.unpack_from(">IQ", head, 4)
+    if version == 1:
+        return Told("qcow", struct.unpack_from(">Q", head, 24)[0], not backing, bool(_word(head, 36)))
+    if version not in (2, 3):
+        return Told("raw", _sectors(size))
+    capacity, cipher = struct.unpack_from(">QI", head, 24)
+    features = struct.unpack_from(">Q", head, 72)[0] if version == 3 else 0
+    return Told("qcow2", capacity, not backing and not features & (_DATA_FILE | ~_KNOWN), bool(cipher))
+
+
+def _word(head: bytes, at: int) -> int:
+    found: int = struct.unpack_from(">I", head, at)[0]
+    return found
+
+
+def _sectors(size: int) -> int:
+    return -(-size // _SECTOR) * _SECTOR

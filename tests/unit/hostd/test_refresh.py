@@ -1,0 +1,157 @@
+"""Refreshing a pool: what is asked for, who may, and what becomes of what was found."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select, update
+
+from core.clock import SystemClock
+from core.coordination import discovery, tasks
+from core.errors import Refused
+from core.model import Pool, TaskState, Volume
+from hostd import image_headers
+from hostd.bus import Bus
+from hostd.executor import Executor
+from hostd.handlers import refresh
+from hostd.runtime import Runtime
+from hostd.targets import Targets
+from tests.fakes import rack
+from tests.fakes.office import GIB, Office, Person
+
+MIB = 1024**2
+
+
+@pytest.fixture
+def web(office: Office, tmp_path: Path) -> Person:
+    """The admin of a project whose pool is a directory here."""
+    admin = rack.web(office)
+    place = tmp_path / "pool"
+    place.mkdir()
+    office.services.database.write(lambda s: s.execute(update(Pool).values(path=str(place))))
+    return admin
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """That directory."""
+    return tmp_path / "pool"
+
+
+def run(office: Office) -> str:
+    """What the executor does with the tasks of h1, once; how the last one ended."""
+    database, host = office.services.database, rack.host_id(office, "h1")
+    keeper: Any = SimpleNamespace(ready=lambda _pool: None, touch=lambda _pool, work, limit: work())
+    units: Any = SimpleNamespace(found=lambda _pool: [])
+    executor = Executor(
+        database, SystemClock(), "boot", lambda: host,
+        refresh.handlers(database, keeper, units, SystemClock().now), Targets(), Bus(), Runtime(),
+        threads=1, libvirt_back=lambda _seconds: False, ended=lambda _origin: None,
+    )  # fmt: skip
+    state = ""
+    for task in database.write(lambda s: tasks.take(s, host, "boot", SystemClock().now())):
+        executor._do(task)
+        state = office.sysadm("task.show", task=task.uuid)["state"]
+    return state
+
+
+def refreshed(office: Office, person: Person) -> dict[str, str]:
+    """Refresh the pool; the state of each volume."""
+    person("pool.refresh", pool="local")
+    assert run(office) == TaskState.DONE.value
+    return {row["name"]: row["state"] for row in person("volume.list", limit=1000)["rows"]}
+
+
+def qcow2(path: Path, capacity: int = GIB, backing: int = 0, features: int = 0) -> None:
+    """A header that looks like a qcow2."""
+    head = b"QFI\xfb" + struct.pack(">IQIIQI", 3, backing, 8 if backing else 0, 16, capacity, 0)
+    path.write_bytes(head.ljust(72, b"\0") + struct.pack(">Q", features).ljust(440, b"\0"))
+
+
+def test_what_others_put_there_is_found_and_nobodys_to_use_before_its_format_is_said(
+    office: Office, web: Person, place: Path
+) -> None:
+    (place / "plain").write_bytes(b"\0" * MIB)
+    qcow2(place / "DOS")
+    (place / "link").symlink_to("/etc/shadow")
+    (place / "below").mkdir()
+    (place / ".hidden").touch()
+    assert refreshed(office, web) == {"DOS": "foreign", "plain": "foreign"}
+    uuid = office.sysadm("pool.show", pool="local")["uuid"]
+    row = web("volume.show", volume="local/DOS")
+    assert (row["display_name"], row["format"], row["capacity"]) == (f"DOS-{uuid}", "qcow2", GIB)
+    assert web("volume.show", volume="local/plain")["capacity"] == MIB
+    with pytest.raises(Refused):
+        rack.instance(web, "shop", disks=[{"volume": "local/DOS"}])
+    assert refreshed(office, web) == {"DOS": "foreign", "plain": "foreign"}, "nothing is entered twice"
+
+
+def test_what_is_gone_is_missing_and_present_again_when_it_is_back(office: Office, web: Person, place: Path) -> None:
+    rack.disk(office, web, "disk")
+    qcow2(place / "disk")
+    assert refreshed(office, web) == {"disk": "present"}
+    (place / "disk").rename(place / ".aside")
+    assert refreshed(office, web) == {"disk": "missing"}
+    (place / ".aside").rename(place / "disk")
+    assert refreshed(office, web) == {"disk": "present"}
+    (place / "disk").unlink()
+    refreshed(office, web)
+    # A guest can write any header to a raw disk; and what is back may be another one, that names files of the host.
+    qcow2(place / "disk", backing=512)
+    assert refreshed(office, web) == {"disk": "foreign"}
+
+
+def test_what_is_being_made_and_what_was_deleted_is_left_alone(office: Office, web: Person, place: Path) -> None:
+    web("volume.add", name="soon", pool="local", capacity=MIB)
+    office.services.database.write(lambda s: s.execute(update(Volume).values(state="creating")))
+    rack.settle(office)
+    office.services.database.write(lambda s: s.execute(update(Volume).values(state="creating")))
+    assert refreshed(office, web) == {"soon": "creating"}
+
+
+def test_a_format_that_was_said_is_held_against_the_file(office: Office, web: Person, place: Path) -> None:
+    qcow2(place / "liar", backing=512)
+    qcow2(place / "elsewhere", features=1 << 2)
+    (place / "plain").write_bytes(b"\0" * MIB)
+    refreshed(office, web)
+    for name, said in (("liar", "qcow2"), ("liar", "raw"), ("elsewhere", "qcow2"), ("plain", "qcow2")):
+        office.sysadm("volume.accept", volume=f"local/{name}", format=said)
+        assert run(office) == TaskState.FAILED.value, (name, said)
+        assert web("volume.show", volume=f"local/{name}")["state"] == "foreign"
+    office.sysadm("volume.accept", volume="local/plain", format="raw")
+    assert run(office) == TaskState.DONE.value
+    row = web("volume.show", volume="local/plain")
+    assert (row["state"], row["format"], row["capacity"]) == ("present", "raw", MIB)
+    with pytest.raises(Refused):
+        office.sysadm("volume.accept", volume="local/plain", format="raw")
+
+
+def test_many_volumes_take_few_statements(office: Office, web: Person, place: Path) -> None:
+    for number in range(1200):
+        (place / f"v{number}").touch()
+    web("pool.refresh", pool="local")
+    statements: list[str] = []
+    engine = office.services.database.engine
+    listen = lambda *given: statements.append(given[2])  # noqa: E731
+    event.listen(engine, "before_cursor_execute", listen)
+    try:
+        assert run(office) == TaskState.DONE.value
+    finally:
+        event.remove(engine, "before_cursor_execute", listen)
+    batches = -(-1200 // discovery.BATCH)
+    assert sum("INSERT INTO volume" in one for one in statements) == batches
+    assert len(statements) <= 25 + 6 * batches, len(statements)
+    count = office.services.database.read(lambda s: len(s.scalars(select(Volume.id)).all()))
+    assert count == 1200
+
+
+@pytest.mark.parametrize(
+    "junk", [b"", b"QFI\xfb", b"QED\0", b"KDMV", b"conectix", b"\xff" * 512, b"QFI\xfb" + b"\xff" * 508]
+)
+def test_a_broken_header_is_told_without_harm(junk: bytes) -> None:
+    told = image_headers.tell(junk, len(junk))
+    assert 0 <= told.capacity <= 64 * 1024**4
