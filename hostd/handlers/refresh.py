@@ -86,7 +86,7 @@ class RefreshTasks:
             done_so_far += len(some)
             self._pause(context, 10 + done_so_far * 80 // total)
         for some in _batches(back):
-            self._come_back(pool, some, seen)
+            self._come_back(pool, some)
             self._pause(context, 90)
         sizes = {
             one.id: seen[one.name].allocation
@@ -140,7 +140,7 @@ class RefreshTasks:
         directory = Path(pool.path)
         return self._touch(pool, lambda: [one for one in some if not os.path.lexists(directory / one.name)])
 
-    def _come_back(self, pool: PoolOrder, some: Sequence[Known], seen: dict[str, Seen]) -> None:
+    def _come_back(self, pool: PoolOrder, some: Sequence[Known]) -> None:
         """What is back is as it was, if it still is of its format; otherwise somebody must say what it is."""
 
         def fits(one: Known) -> bool:

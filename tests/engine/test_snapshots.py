@@ -107,6 +107,42 @@ def test_a_merge_that_is_cancelled_leaves_nothing(hostd: Hostd) -> None:
     remove(hostd, "one", "base")
 
 
+def test_a_refresh_finds_what_somebody_copied_there_and_a_vm_runs_from_it(hostd: Hostd) -> None:
+    pool = hostd.home / "pool"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(pool / "copied"), "16M"], check=True)
+    thief = [
+        "qemu-img",
+        "create",
+        "-q",
+        "-u",
+        "-f",
+        "qcow2",
+        "-F",
+        "raw",
+        "-b",
+        "/etc/shadow",
+        str(pool / "thief"),
+        "1M",
+    ]
+    subprocess.run(thief, check=True)
+    hostd.done("pool.refresh", pool="local")
+    rows = {row["name"]: row for row in hostd.zhao("volume.list")["rows"]}
+    assert {name: row["state"] for name, row in rows.items()} == {"copied": "foreign", "thief": "foreign"}
+    row = hostd.task(hostd.admin("volume.accept", volume="local/thief", format="qcow2"), "sysadm")
+    assert row["state"] == "failed"
+    hostd.done("volume.accept", "sysadm", volume="local/copied", format="qcow2")
+    hostd.machine("vm", disks=[{"volume": "local/copied"}])
+    hostd.done("vm.start", vm="vm")
+    hostd.wait_for("vm", "running")
+    hostd.done("vm.stop", vm="vm", force=True)
+    hostd.clean()
+    (pool / "thief").unlink()
+    hostd.done("pool.refresh", pool="local")
+    assert hostd.zhao("volume.show", volume="local/thief")["state"] == "missing"
+    for name in ("copied", "thief"):
+        hostd.done("volume.delete", "sysadm", volume=f"local/{name}")
+
+
 def _stand_still(volume: str) -> bool:
     """Stop the qemu-img that makes a volume, so that it cannot be done before it is told to end."""
     for entry in Path("/proc").iterdir():
