@@ -67,8 +67,9 @@ def test_pools_of_a_host_and_their_errors(office: Office, web: Person) -> None:
     database, uuid = office.services.database, uuid_of(office, Pool)
     (pool,) = database.read(lambda s: storage.pools_of_host(s, rack.host_id(office, "h1")))
     assert (pool.uuid, pool.name, pool.path) == (uuid, "local", "/srv/dosvm-test/pool")
-    assert database.write(lambda s: storage.record_pool(s, uuid, error="gone"))
-    assert not database.write(lambda s: storage.record_pool(s, uuid, error="gone")), "no news"
+    host, now, gone = rack.host_id(office, "h1"), office.services.clock.now(), storage.PoolState(error="gone")
+    assert database.write(lambda s: storage.record_pool(s, pool.id, host, gone, now))
+    assert not database.write(lambda s: storage.record_pool(s, pool.id, host, gone, now)), "no news"
     assert database.write(lambda s: storage.remove_pool(s, uuid))
     assert database.read(lambda s: storage.load_pool(s, uuid)) is None
 
