@@ -10,6 +10,7 @@ from typing import Any
 from core.errors import DatabaseUnavailable, InvalidInput, NotFound
 from core.i18n import N_
 from core.model import TaskState
+from core.rules.names import is_uuid
 from core.services.actor import Actor
 from core.services.dispatch import Services, check_permission
 from core.services.image_uploads import finish
@@ -97,7 +98,7 @@ class Api:
         """Take a part of a file, or the word that all of it was sent."""
         actor = self._actor(body, log=False)
         check_permission(OPERATIONS["image.upload"], actor)
-        image, digest = _text(body, "image"), body.get("finish")
+        image, digest = _identity(body, "image"), body.get("finish")
         if digest is None:
             offset = body.get("offset", 0)
             if not isinstance(offset, int) or isinstance(offset, bool):
@@ -166,6 +167,14 @@ def _text(body: Body, key: str) -> str:
     if not isinstance(value, str):
         raise InvalidInput(N_("{field} is missing."), field=key)
     return value
+
+
+def _identity(body: Body, key: str) -> str:
+    """A UUID as it is kept; names of files are made of it, so nothing else will do."""
+    value = _text(body, key)
+    if not is_uuid(value):
+        raise InvalidInput(N_("{field} has the wrong type."), field=key)
+    return value.lower()
 
 
 def _number(body: Body, key: str) -> float:

@@ -1,7 +1,8 @@
 """Files on their way into a group's directory: hidden until they are whole, gone on with after a cut, or removed.
 
 The parts go to a hidden file beside where the image will be; that it is there is written down first, so that whoever
-comes after this hostd finds and removes what was left. What of it has arrived is its length.
+comes after this hostd finds and removes what was left. What of it has arrived is its length. Another host that shares
+the directory may write there too: what counts in the end is the file as it can be read, not what was heard here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from core.coordination.storage import ImageOrder
 from core.database import Database
 from core.errors import AlreadyExists, DosvmError, EngineError, InUse, InvalidInput, NotFound
 from core.i18n import N_
+from core.rules.names import is_uuid
 from hostd import beneath
 from hostd.executor import done
 from hostd.faults import point
@@ -35,20 +37,38 @@ logger = logging.getLogger("hostd.uploads")
 _SILENCE = 10.0
 #: Seconds after which an upload that nobody goes on with is given up.
 ABANDONED = 24 * 3600.0
-_ZEROS = bytes(1024 * 1024)
+#: Bytes of a file that are looked at together.
+_BLOCK = 1024 * 1024
+_ZEROS = bytes(_BLOCK)
 
 
 @dataclass
 class _Live:
-    """An upload that this run of hostd has parts of. ``digest`` is of the first ``received`` bytes, if it is known."""
+    """An upload that this run of hostd has parts of; whoever works on its file holds ``guard``."""
 
-    partial: Path
-    descriptor: int
-    received: int
-    digest: Any
+    partial: Path = Path()
+    descriptor: int = -1
+    received: int = 0
     sender: str = ""
     heard: float = 0.0
     guard: Any = field(default_factory=threading.RLock)
+
+    def is_true(self) -> bool:
+        """Whether the file is still the one that was written to here, and nobody else changed its length."""
+        if self.descriptor < 0:
+            return False
+        status = os.fstat(self.descriptor)
+        try:
+            return status.st_size == self.received and os.path.samestat(status, os.lstat(self.partial))
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the file."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
 
 class Uploads:
@@ -76,14 +96,11 @@ class Uploads:
             DosvmError: it cannot be put there; then the upload is over, and nothing of it is left.
         """
         order = self._order(uuid, project_id)
-        with self._guard:
-            live = self._live.get(uuid) or self._begin(order)
-        if not live.guard.acquire(blocking=False):
-            raise self._busy(order)
-        try:
+        with self._held(order) as live:
             if live.sender not in ("", sender) and time.monotonic() - live.heard < _SILENCE:
                 raise self._busy(order)
             live.sender, live.heard = sender, time.monotonic()
+            self._open(order, live)
             if offset != live.received or not part:
                 return live.received
             if live.received + len(part) > order.size:
@@ -91,6 +108,20 @@ class Uploads:
             point("upload_part")
             self._write(order, live, part)
             return live.received
+
+    @contextlib.contextmanager
+    def _held(self, order: ImageOrder) -> Iterator[_Live]:
+        """What is known of an upload, for one at a time; a directory that hangs holds up this upload alone."""
+        with self._guard:
+            live = self._live.setdefault(order.uuid, _Live())
+        if not live.guard.acquire(blocking=False):
+            raise self._busy(order)
+        try:
+            with self._guard:
+                over = self._live.get(order.uuid) is not live
+            if over:
+                raise self._busy(order)
+            yield live
         finally:
             live.guard.release()
 
@@ -114,7 +145,13 @@ class Uploads:
             name=order.name,
         )
 
-    def _begin(self, order: ImageOrder) -> _Live:
+    def _open(self, order: ImageOrder, live: _Live) -> None:
+        """Have the hidden file open, and know how much of it is there; anew when somebody else was at it."""
+        if live.is_true():
+            return
+        if live.descriptor >= 0:
+            logger.warning("somebody else was at an upload %s", fields(image=order.uuid, path=live.partial))
+        live.close()
         try:
             target = beneath.place(Path(order.root), order.file)
             if os.path.lexists(target):
@@ -124,24 +161,22 @@ class Uploads:
                     field="file",
                     path=str(target),
                 )
-            partial = target.with_name(f".{order.uuid}.part")
+            partial = target.with_name(_hidden(order.uuid))
             fresh = not self._known(order.uuid)
             self._remember(order.uuid, partial)
             point("upload_begun")
             descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            live.partial, live.descriptor = partial, descriptor
+            live.received = os.fstat(descriptor).st_size
+            if fresh or live.received > order.size:
+                os.ftruncate(descriptor, 0)
+                live.received = 0
         except OSError as error:
             self._give_up(order.uuid)
             raise self._trouble(order, error) from error
         except DosvmError:
             self._give_up(order.uuid)
             raise
-        received = os.fstat(descriptor).st_size
-        if fresh or received > order.size:
-            os.ftruncate(descriptor, 0)
-            received = 0
-        live = _Live(partial, descriptor, received, hashlib.sha256() if not received else None)
-        self._live[order.uuid] = live
-        return live
 
     def _write(self, order: ImageOrder, live: _Live, part: memoryview) -> None:
         try:
@@ -155,8 +190,6 @@ class Uploads:
         except OSError as error:
             self._give_up(order.uuid)
             raise self._trouble(order, error) from error
-        if live.digest is not None:
-            live.digest.update(part)
         live.received += len(part)
 
     @staticmethod
@@ -189,9 +222,10 @@ class Uploads:
             NotFound, InvalidInput: it is not under way, or not whole.
         """
         order = self._order(uuid, project_id)
-        with self._guard:
-            live = self._live.get(uuid) or self._begin(order)
-        if live.received != order.size:
+        with self._held(order) as live:
+            self._open(order, live)
+            received = live.received
+        if received != order.size:
             raise InvalidInput(
                 N_("Of {file} something is missing: it was announced longer."), field="source", file=order.file
             )
@@ -205,13 +239,9 @@ class Uploads:
         partial = self.partial(order)
         if not partial.exists():
             return None
-        live = self._live.get(order.uuid)
         try:
             with partial.open("rb") as file:
-                if live is not None and live.digest is not None and live.received == order.size:
-                    digest = live.digest.hexdigest()
-                else:
-                    digest = digest_of(file.fileno(), order.size, progress)
+                digest = digest_of(file.fileno(), order.size, progress)
                 os.fchmod(file.fileno(), 0o640)
                 os.fsync(file.fileno())
         except OSError as error:
@@ -220,19 +250,23 @@ class Uploads:
 
     def partial(self, order: ImageOrder) -> Path:
         """Where the parts of an upload go."""
-        return Path(os.path.realpath(order.root), order.file).with_name(f".{order.uuid}.part")
+        return Path(os.path.realpath(order.root), order.file).with_name(_hidden(order.uuid))
 
     def discard(self, uuid: str) -> None:
-        """Forget an upload and remove its hidden file."""
-        live = self._live.pop(uuid, None)
+        """Forget an upload and remove its hidden file; what is no identity was never begun."""
+        if not is_uuid(uuid):
+            return
+        with self._guard:
+            live = self._live.pop(uuid, None)
         if live is not None:
             with live.guard:
-                descriptor, live.descriptor = live.descriptor, -1
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
+                live.close()
         record = self._records / uuid
-        with contextlib.suppress(OSError, ValueError):
-            Path(json.loads(record.read_text(encoding="utf-8"))["partial"]).unlink(missing_ok=True)
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            partial = Path(json.loads(record.read_text(encoding="utf-8"))["partial"])
+            # No more than what is named so is ever removed, whatever stands there.
+            if partial.is_absolute() and ".." not in partial.parts and partial.name == _hidden(uuid):
+                partial.unlink(missing_ok=True)
         record.unlink(missing_ok=True)
 
     def _give_up(self, uuid: str) -> None:
@@ -246,7 +280,10 @@ class Uploads:
     def _remember(self, uuid: str, partial: Path) -> None:
         self._records.mkdir(parents=True, exist_ok=True)
         fresh = self._records / f"{uuid}.new"
-        fresh.write_text(json.dumps({"partial": str(partial), "boot": _boot()}), encoding="utf-8")
+        with fresh.open("w", encoding="utf-8") as file:
+            json.dump({"partial": str(partial), "boot": _boot()}, file)
+            file.flush()
+            os.fsync(file.fileno())
         fresh.replace(self._records / uuid)
 
     def _known(self, uuid: str) -> bool:
@@ -260,8 +297,8 @@ class Uploads:
         """Remove what is left of uploads that are over, and give up those that nobody went on with for a day."""
         for record in self._records.glob("*") if self._records.is_dir() else ():
             uuid = record.name
-            if uuid.endswith(".new"):
-                continue
+            if not is_uuid(uuid):
+                continue  # being written
             order = self._load(uuid)
             if order is None or order.state not in ("uploading", "creating"):
                 self.discard(uuid)
@@ -276,10 +313,15 @@ class Uploads:
         return time.time() - last
 
 
+def _hidden(uuid: str) -> str:
+    """The name of the file that the parts of an upload go to, in the directory where the whole will be."""
+    return f".{uuid}.part"
+
+
 def digest_of(descriptor: int, size: int, progress: Callable[[int], None]) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     digest, at = hashlib.sha256(), 0
-    while part := os.pread(descriptor, 4 * 1024 * 1024, at):
+    while part := os.pread(descriptor, _BLOCK, at):
         digest.update(part)
         at += len(part)
         progress(at * 99 // max(1, size))

@@ -1,0 +1,143 @@
+"""Parts of files: taken from whoever may send them, and nothing else of the host is ever touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select
+
+from core.errors import InUse, InvalidInput, NotFound
+from core.model import Image
+from hostd.api import Api
+from hostd.uploads import Uploads
+from tests.fakes.cloud import StillCloud
+from tests.fakes.office import GIB, Office, Person
+
+SIZE = 3000
+
+
+@pytest.fixture
+def web(office: Office, cloud: StillCloud, tmp_path: Path) -> Person:
+    """The admin of a project whose group has a directory of its own."""
+    admin = office.project("web", max_images=9, max_image_bytes=GIB)
+    office.host("h1")
+    cloud.me = next(iter(cloud.views.values())).uuid
+    office.sysadm("project-group.add", name="here", directory=str(tmp_path / "group"))
+    office.sysadm("project-group.add-project", project_group="here", project="web")
+    return admin
+
+
+@pytest.fixture
+def uploads(office: Office, tmp_path: Path) -> Uploads:
+    return make(office, tmp_path / "state")
+
+
+def make(office: Office, state: Path) -> Uploads:
+    return Uploads(office.services.database, state)
+
+
+def announce(web: Person, name: str = "disk") -> str:
+    uuid: str = web("image.upload", name=name, file=f"{name}.raw", group="here", source=SIZE)["uuid"]
+    return uuid
+
+
+def send(uploads: Uploads, web: Person, uuid: str, offset: int, part: bytes, sender: str = "me") -> int:
+    return uploads.receive(uuid, web.actor.project_id, sender, offset, memoryview(part))
+
+
+def rows(office: Office) -> list[str]:
+    return office.services.database.read(lambda s: list(s.scalars(select(Image.name).order_by(Image.name))))
+
+
+def test_no_text_of_a_caller_names_a_file_of_the_host(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path
+) -> None:
+    victim = tmp_path / "shadow"
+    victim.write_text("precious")
+    (tmp_path / "state" / "uploads").mkdir(parents=True)
+    nothing: Any = None
+    api = Api(office.services, nothing, nothing, nothing, nothing, uploads)
+    api._actor = lambda body, *, log: web.actor  # type: ignore[method-assign, misc]
+    for image in (str(victim), "../../shadow", "", ".", "..", "x" * 36):
+        body = {"image": image, "sender": "me", "offset": 0, "payload": memoryview(b"")}
+        for more in ({}, {"finish": "0" * 64}):
+            with pytest.raises(InvalidInput) as refused:
+                api.upload({**body, **more})
+            assert refused.value.field == "image"
+        with pytest.raises(NotFound):
+            send(uploads, web, image, 0, b"")
+        uploads.discard(image)
+    assert victim.read_text() == "precious"
+    uuid = announce(web)
+    body = {"image": uuid.upper(), "sender": "me", "offset": 0, "payload": memoryview(b"part")}
+    assert api.upload(body) == {"received": 4}
+    assert (tmp_path / "group" / f".{uuid}.part").read_bytes() == b"part"
+
+
+def test_a_record_removes_nothing_but_the_hidden_file_of_its_upload(uploads: Uploads, tmp_path: Path) -> None:
+    records = tmp_path / "state" / "uploads"
+    records.mkdir(parents=True)
+    uuid = str(uuid4())
+    for name, goes in (("disk.raw", False), (f".{uuid4()}.part", False), (f".{uuid}.part", True)):
+        there = tmp_path / name
+        there.write_text("x")
+        (records / uuid).write_text(json.dumps({"partial": str(there), "boot": ""}))
+        uploads.discard(uuid)
+        assert there.exists() is not goes
+        assert not (records / uuid).exists()
+
+
+def test_what_counts_is_the_file_and_not_what_was_heard(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path
+) -> None:
+    uuid = announce(web)
+    hidden = tmp_path / "group" / f".{uuid}.part"
+    assert send(uploads, web, uuid, 0, b"a" * 1000) == 1000
+    os.truncate(hidden, 10)
+    assert send(uploads, web, uuid, 1000, b"b" * 1000) == 10, "another host began anew: it is gone on with from there"
+    assert send(uploads, web, uuid, 10, b"a" * 990) == 1000
+    hidden.rename(hidden.with_name("away"))
+    assert send(uploads, web, uuid, 1000, b"b") == 0, "another file has the name"
+    for at in range(0, SIZE, 1000):
+        assert send(uploads, web, uuid, at, b"c" * 1000) == at + 1000
+    with hidden.open("r+b") as file:
+        file.write(b"x")
+    order = uploads._load(uuid)
+    assert order is not None
+    arrived = uploads.arrived(order, lambda _percent: None)
+    assert arrived is not None
+    assert arrived[1] == hashlib.sha256(b"x" + b"c" * (SIZE - 1)).hexdigest(), "of what is there"
+
+
+def test_an_upload_whose_directory_hangs_holds_up_no_other(
+    web: Person, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = announce(web), announce(web, "other")
+    begun, go_on = threading.Event(), threading.Event()
+    known = Uploads._known
+
+    def hangs(self: Uploads, uuid: str) -> bool:
+        if uuid == first:
+            begun.set()
+            assert go_on.wait(20)
+        return known(self, uuid)
+
+    monkeypatch.setattr(Uploads, "_known", hangs)
+    thread = threading.Thread(target=lambda: send(uploads, web, first, 0, b"1"))
+    thread.start()
+    try:
+        assert begun.wait(20)
+        assert send(uploads, web, second, 0, b"12") == 2
+        with pytest.raises(InUse):
+            send(uploads, web, first, 0, b"1")
+    finally:
+        go_on.set()
+        thread.join(20)
+    assert send(uploads, web, first, 0, b"") == 1
