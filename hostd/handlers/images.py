@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import filecmp
 import os
 from pathlib import Path
@@ -33,6 +35,8 @@ class ImageTasks:
         self._database = database
         self._sample = sample
         self._record = state / "access.log"
+        #: By UUID what this run gave a name of an image: that alone is taken away when the end cannot be written.
+        self._linked: dict[str, os.stat_result] = {}
 
     def _load(self, task: Claimed) -> ImageOrder:
         order = self._database.read(lambda session: storage.load_image(session, task.target))
@@ -118,6 +122,7 @@ class ImageTasks:
                 os.fchmod(copy.fileno(), 0o640)
             # A link never overwrites what somebody put there meanwhile.
             os.link(temporary, target)
+            _settle(directory)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -137,13 +142,19 @@ class ImageTasks:
                 file=order.file,
             )
         info = qemu_img.inspect(arrived[0] if arrived is not None else target, order.format, name=order.file)
+        # What may still fail comes before the file has its name.
+        let_pass(target.parent, self._record)
+        self._linked[order.uuid] = os.lstat(arrived[0] if arrived is not None else target)
         if arrived is not None:
             _link(arrived[0], target)
         point("upload_linked")
         self._uploads.discard(order.uuid)
-        let_pass(target.parent, self._record)
         values = {"size": info.size, "virtual_size": info.virtual_size, "digest": digest}
         return lambda session: done(storage.record_image(session, order.uuid, state="present", **values))
+
+    def received(self, task: Claimed) -> None:
+        """It is an image now, which only ``image.delete`` removes."""
+        self._linked.pop(task.target, None)
 
     @staticmethod
     def _digest(order: ImageOrder, context: Context) -> str:
@@ -152,7 +163,11 @@ class ImageTasks:
             return digest_of(file.fileno(), order.size, context.progress)
 
     def not_received(self, task: Claimed, _error: DosvmError) -> Effect:
-        """Nothing of it stays."""
+        """Nothing of it stays; a file of somebody else's under its name does."""
+        order = self._database.read(lambda session: storage.load_image(session, task.target))
+        linked = self._linked.pop(task.target, None)
+        if order is not None:
+            _unlink(Path(os.path.realpath(order.root), order.file), self._uploads.partial(order), linked)
         self._uploads.discard(task.target)
         return lambda session: done(storage.remove_image(session, task.target))
 
@@ -177,12 +192,14 @@ class ImageTasks:
 def _link(partial: Path, target: Path) -> None:
     """Give a whole file its name; a link never overwrites what somebody put there meanwhile."""
     try:
-        os.link(partial, target, follow_symlinks=False)
-    except FileExistsError as error:
-        if not target.samefile(partial):
-            raise AlreadyExists(
-                N_("There is a file {path} already."), remedy=N_("Remove the file first."), path=str(target)
-            ) from error
+        try:
+            os.link(partial, target, follow_symlinks=False)
+        except FileExistsError as error:
+            if not _is_same(os.lstat(partial), target):
+                raise AlreadyExists(
+                    N_("There is a file {path} already."), remedy=N_("Remove the file first."), path=str(target)
+                ) from error
+        _settle(target.parent)
     except OSError as error:
         raise EngineError(
             N_("{file} cannot be put into {directory}: {reason}."),
@@ -192,12 +209,40 @@ def _link(partial: Path, target: Path) -> None:
         ) from error
 
 
+def _settle(directory: Path) -> None:
+    """Have the names in a directory on the disk for good."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF):
+            raise  # what cannot sync a directory needs not
+    finally:
+        os.close(descriptor)
+
+
+def _is_same(status: os.stat_result, path: Path) -> bool:
+    try:
+        return os.path.samestat(status, os.lstat(path))
+    except OSError:
+        return False
+
+
+def _unlink(target: Path, partial: Path, linked: os.stat_result | None) -> None:
+    """Take the name away from what was linked there by this run, or from what still has its hidden name too."""
+    with contextlib.suppress(OSError):
+        if linked is None or partial.exists():
+            linked = os.lstat(partial)
+        if _is_same(linked, target):
+            target.unlink()
+
+
 def handlers(database: Database, sample: Path, state: Path, uploads: Uploads) -> dict[str, Handler]:
     """Task kind -> handler."""
     work = ImageTasks(database, sample, state, uploads)
     return {
         "image.check": Handler(work.check, _TOPICS, work.not_fit),
         "image.install": Handler(work.install, _TOPICS, work.not_fit),
-        "image.receive": Handler(work.receive, _TOPICS, work.not_received),
+        "image.receive": Handler(work.receive, _TOPICS, work.not_received, work.received),
         "image.delete": Handler(work.delete, _TOPICS, work.delete_failed),
     }

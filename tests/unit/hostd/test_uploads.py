@@ -7,15 +7,20 @@ import json
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from core.errors import InUse, InvalidInput, NotFound
+from core.coordination.tasks import Claimed
+from core.errors import AlreadyExists, EngineError, InUse, InvalidInput, NotFound
 from core.model import Image
 from hostd.api import Api
+from hostd.executor import Context
+from hostd.handlers import images
+from hostd.handlers.images import ImageTasks
 from hostd.uploads import Uploads
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office, Person
@@ -141,3 +146,49 @@ def test_an_upload_whose_directory_hangs_holds_up_no_other(
         go_on.set()
         thread.join(20)
     assert send(uploads, web, first, 0, b"") == 1
+
+
+def claimed(uuid: str, content: bytes) -> Claimed:
+    """The task that looks at what has arrived."""
+    about: Any = SimpleNamespace(target=uuid, payload={"digest": hashlib.sha256(content).hexdigest()})
+    task: Claimed = about
+    return task
+
+
+def test_what_cannot_be_ended_leaves_no_name_and_takes_none_away(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, content = office.services.database, b"c" * SIZE
+    work = ImageTasks(database, tmp_path / "none", tmp_path / "state", uploads)
+    context = Context(lambda _percent: None, threading.Event())
+    error = EngineError("The directory cannot be passed.")
+
+    def refuse(*_arguments: object) -> None:
+        raise error
+
+    for name in ("refused", "ended", "foreign", "kept"):
+        uuid = announce(web, name)
+        send(uploads, web, uuid, 0, content)
+        database.write(lambda s, u=uuid: s.execute(update(Image).where(Image.uuid == u).values(state="creating")))  # type: ignore[misc]
+        task, target = claimed(uuid, content), tmp_path / "group" / f"{name}.raw"
+        if name == "refused":
+            with monkeypatch.context() as patch:
+                patch.setattr(images, "let_pass", refuse)
+                with pytest.raises(EngineError):
+                    work.receive(task, context)
+            assert not target.exists()
+        elif name == "foreign":
+            target.write_bytes(b"of somebody")
+            with pytest.raises(AlreadyExists):
+                work.receive(task, context)
+        else:
+            effect = work.receive(task, context)
+            assert target.read_bytes() == content
+            if name == "kept":
+                database.write(effect)
+                work.received(task)
+        if name != "kept":
+            database.write(work.not_received(task, error))
+    assert sorted(path.name for path in (tmp_path / "group").iterdir()) == ["foreign.raw", "kept.raw"]
+    assert (tmp_path / "group" / "foreign.raw").read_bytes() == b"of somebody"
+    assert rows(office) == ["kept"]
