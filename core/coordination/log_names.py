@@ -14,7 +14,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, select
+from sqlalchemy import ColumnElement, delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from core.database import Database, insert_new
@@ -46,9 +46,17 @@ def _key(log: Any) -> str:
 
 
 def gathered(session: Session, log: Any) -> int:
-    """The id of the newest row whose names are gathered; 0 when there is none."""
+    """The id of the newest row whose names are gathered; 0 when there is none.
+
+    When it is cleared away and SQLite begins anew with its numbers, nothing that comes is gathered yet.
+    """
     stored = session.scalar(select(Setting.value).where(Setting.key == _key(log)))
-    return int(json.loads(stored)) if stored else 0
+    return _as_far_as_there_are(session, log, int(json.loads(stored))) if stored else 0
+
+
+def _as_far_as_there_are(session: Session, log: Any, stored: int) -> int:
+    newest = session.scalar(select(func.max(log.id))) if stored else None
+    return stored if newest is not None and newest >= stored else 0
 
 
 def gather(database: Database, now: datetime) -> int:
@@ -88,7 +96,7 @@ def _enter(session: Session, log: Any, after: int, upto: int) -> None:
         left = sorted(new)
         while left:
             left = left[_on_a_sheet(session, mine, left) :]
-    setting.value = json.dumps(max(upto, int(json.loads(setting.value))))
+    setting.value = json.dumps(max(upto, _as_far_as_there_are(session, log, int(json.loads(setting.value)))))
     session.flush()
 
 

@@ -187,6 +187,33 @@ def test_names_stand_on_as_many_sheets_as_they_need(
     assert "sun" in sheets()[-1]
 
 
+def test_new_rows_are_found_after_all_were_cleared(office: Office, clock: StillClock) -> None:
+    """SQLite gives the numbers of what was cleared to what comes."""
+    database = office.services.database
+
+    def enter(*accounts: str) -> None:
+        office.fill(*(LoginLog(at=clock.now(), account=name, address="", outcome="right") for name in accounts))
+
+    def found(*accounts: str) -> list[int]:
+        return [office.sysadm("login-log.list", search=name)["total"] for name in accounts]
+
+    enter(*(f"old{number}" for number in range(5)))
+    clock.advance(600)
+    log_names.gather(database, clock.now())
+    assert found("old") == [5]
+    database.write(lambda session: session.execute(delete(LoginLog)))
+    enter("zhao", "qian")
+    assert found("old", "zhao", "qian") == [0, 1, 1], "before they are gathered"
+    clock.advance(600)
+    log_names.gather(database, clock.now())
+    assert found("old", "zhao", "qian") == [0, 1, 1]
+    enter("sun")
+    assert found("zhao", "sun") == [1, 1]
+    assert log_names.gather(database, clock.now() + timedelta(seconds=600)) > 0
+    assert log_names.gather(database, clock.now() + timedelta(seconds=600)) == 0
+    assert found("sun") == [1]
+
+
 def test_a_search_finds_what_is_gathered_and_what_is_not(old: Office, clock: StillClock) -> None:
     database = old.services.database
     zhao = old.person("zhao")
