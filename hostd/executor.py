@@ -39,6 +39,8 @@ Effect = Callable[[Session], object]
 _LIBVIRT_PATIENCE = 10.0
 #: Progress is written at most this often, in seconds.
 _PROGRESS_EVERY = 1.0
+#: Seconds for which a commit that nobody heard of may still come to light, when the network or the engine hung.
+_DOUBT = 300.0
 
 
 class Interrupted(Exception):
@@ -163,6 +165,7 @@ class Executor:
         self._mine: set[int] = set()
         self._offered: list[Claimed] = []
         self._uncertain = False
+        self._doubt_until = 0.0
         self._promised = 0
         self._left_waiting = True
         self._rings = 2
@@ -213,10 +216,14 @@ class Executor:
         with self._guard:
             self._promised -= promises
             if unsure:
-                self._uncertain = True
+                self._doubt()
             look = self._uncertain or self._left_waiting
         if look:
             self.ring()
+
+    def _doubt(self) -> None:
+        """What was to be claimed may have been, or may be yet: what is claimed is looked at, for a while."""
+        self._uncertain, self._doubt_until = True, time.monotonic() + _DOUBT
 
     def _freed(self) -> None:
         """A thread or a target is free again: look whether a task was waiting for it."""
@@ -242,6 +249,7 @@ class Executor:
             if not rung:
                 # Whoever entered a task could not tell: nobody knows how many there are.
                 self._rings = 2
+                self._uncertain |= time.monotonic() < self._doubt_until
             if self._closing.is_set():
                 return
             trouble = True
@@ -305,7 +313,8 @@ class Executor:
         self._left_waiting = True
         busy = self._targets.busy()
         with self._guard:
-            quiet = not (busy or self._mine)
+            # What is promised is begun with before long, and its target is not free then.
+            quiet = not (busy or self._mine or self._promised)
             self._left_waiting = not quiet or self._rings > 1
             self._rings = 0
             self._offered.clear()
@@ -316,7 +325,7 @@ class Executor:
             )
         except DatabaseUnavailable:
             # The connection may have broken after the commit: then they are claimed, and nobody knows.
-            self._uncertain = True
+            self._doubt()
             raise
         if len(claimed) == free:
             # There may be more than there are threads, whoever rang how often.
@@ -338,7 +347,7 @@ class Executor:
         try:
             claimed = self._database.write(lambda session: tasks.claim(session, offered, self._boot, now))
         except DatabaseUnavailable:
-            self._uncertain = True
+            self._doubt()
             self._rings = 2
             raise
         if len(claimed) < len(offered):

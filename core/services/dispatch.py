@@ -185,6 +185,7 @@ class Services:
 
         def work(session: Session) -> Answer:
             promises.anew()
+            calls.clear()  # tasks of an attempt that was rolled back must never be begun
             call = self._call(session, actor)
             call.promise = promises.give
             done = operation.function(call, **arguments)

@@ -409,3 +409,36 @@ def test_a_begun_task_whose_commit_was_not_heard_of_is_done_once(bench: Bench) -
     assert sorted(done) == sorted([lost.uuid, other.uuid])
     assert bench.executor.promise(bench.host_id, "t3")
     bench.executor.release(1, unsure=False)
+
+
+def test_a_commit_that_comes_to_light_late_is_still_found(bench: Bench) -> None:
+    """The engine hung: after the first look what nobody had heard of was committed after all."""
+    done: list[str] = []
+    bench.handle("k", lambda task, context: done.append(task.uuid))
+    bench.runtime.take(Parameters(scheduling_interval=1))
+    bench.ready()
+    assert bench.executor.promise(bench.host_id, "t1")
+    bench.executor.release(1, unsure=True)
+    give_up = time.monotonic() + 10
+    while bench.executor._uncertain:
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    order, now = Order("k", "t1", "t1", None, bench.host_id, {}), bench.executor._clock.now()
+    late = bench.database.write(lambda s: tasks.enter_begun(s, order, "boot-1", account="a", origin="o", now=now))
+    assert late is not None
+    bench.wait(late.uuid, seconds=20)
+    assert done == [late.uuid]
+
+
+def test_who_rings_while_something_is_promised_is_not_forgotten(bench: Bench) -> None:
+    """A task for a target that is promised is left waiting; the end of the promise lets it be looked for."""
+    bench.handle("k", lambda task, context: None)
+    bench.ready()
+    give_up = time.monotonic() + 10
+    while bench.executor._left_waiting:
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    assert bench.executor.promise(bench.host_id, "t1")
+    bench.executor._claim(bench.host_id, 1)
+    assert bench.executor._left_waiting
+    bench.executor.release(1, unsure=False)
