@@ -25,6 +25,8 @@ logger = logging.getLogger("hostd.metrics")
 
 #: Seconds QEMU's monitor has for an answer.
 _MONITOR_LIMIT = 5.0
+#: How often a VM is asked soon again that has not told everything yet.
+_TRIES = 6
 _HOST = "host"
 _HOST_COLUMNS = ("cpu_percent", "memory_percent", "disk_percent", "network_rate")
 
@@ -210,6 +212,7 @@ class Collector:
     def _slow(self) -> None:
         first = min(self._monitor, intervals.SAMPLE_MONITOR_FIRST)
         due: dict[str, float] = {}
+        asked: dict[str, int] = {}
         while not self._closing.is_set():
             now = time.monotonic()
             with self._guard:
@@ -221,24 +224,29 @@ class Collector:
             if self._closing.wait(max(0.0, min(due.get(uuid, now + first), now + first / 4) - now)):
                 return
             if uuid and due[uuid] <= time.monotonic():
-                due[uuid] = time.monotonic() + self._monitor
-                if uuid not in self._silent:
-                    self._ask_monitor(uuid)
+                known = uuid not in self._silent and self._ask_monitor(uuid)
+                asked = {one: count for one, count in asked.items() if one in due}
+                asked[uuid] = asked.get(uuid, 0) + 1
+                # A VM that is being started has no more to tell at first; one without a balloon never has.
+                soon = not known and asked[uuid] < _TRIES
+                due[uuid] = time.monotonic() + (first if soon else self._monitor)
 
-    def _ask_monitor(self, uuid: str) -> None:
+    def _ask_monitor(self, uuid: str) -> bool:
+        """Ask QEMU's monitor; whether it told everything."""
         try:
             stats = self._domains.monitor_stats(uuid, limit=_MONITOR_LIMIT)
         except Stuck:
-            return
+            return False
         except TooSlow:
             self._throttled.warning(uuid, "QEMU does not answer libvirt", vm=uuid)
-            return
+            return False
         except DosvmError:
-            return
+            return False
         extra = {"guest_memory": stats.guest_memory, "disk_allocation": stats.disk_allocation}
         with self._guard:
             if uuid in self._runs:
                 self._extra[uuid] = {key: value for key, value in extra.items() if value is not None}
+        return None not in extra.values()
 
 
 def _run(domain: Domain, description: Description) -> Run:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from hostd import intervals
+from hostd.hypervisor.errors import TooSlow
+from hostd.metrics.collector import Collector
 from hostd.metrics.host import HostSampler
 from hostd.metrics.store import MOST, Ring, Store
 from hostd.metrics.vm import Run, VmSampler
+from hostd.runtime import Runtime
 
 
 def test_a_ring_keeps_an_hour_in_its_order() -> None:
@@ -128,3 +135,34 @@ def test_a_foreign_process_under_the_same_number_is_not_taken_for_the_vm(tmp_pat
     (tmp_path / "vm.pid").write_text(str(os.getpid()))
     sampler = VmSampler(run_directory=tmp_path)
     assert sampler.sweep([Run("0" * 36, "vm", 1, 1, ())], lambda *_: None) == {"0" * 36}
+
+
+def test_a_new_vm_is_asked_soon_again_until_it_has_told_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intervals, "SAMPLE_MONITOR_FIRST", 0.05)
+    asked: dict[str, int] = {"new": 0, "mute": 0}
+
+    def stats(uuid: str, *, limit: float) -> Any:
+        asked[uuid] += 1
+        if uuid == "new" and asked[uuid] == 1:
+            raise TooSlow("QEMU does not answer.")
+        known = uuid == "new" and asked[uuid] > 2
+        return SimpleNamespace(guest_memory=7 if known else None, disk_allocation=9)
+
+    domains: Any = SimpleNamespace(monitor_stats=stats)
+    collector = Collector(tmp_path, domains, Runtime(), tmp_path / "journal")
+    collector._runs = {uuid: Run(uuid, uuid, 1, 1, ()) for uuid in asked}
+    thread = threading.Thread(target=collector._slow)
+    thread.start()
+    try:
+        give_up = time.monotonic() + 20
+        while asked["mute"] < 6 or asked["new"] < 3:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        time.sleep(0.3)
+    finally:
+        collector._closing.set()
+        thread.join(5)
+    assert asked == {"new": 3, "mute": 6}, "then every five minutes, told or not"
+    assert collector._extra["new"] == {"guest_memory": 7, "disk_allocation": 9}
