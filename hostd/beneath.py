@@ -22,6 +22,7 @@ from core.errors import EngineError, InvalidInput, Refused
 from core.i18n import N_
 from hostd.access import qemu_user
 from hostd.log import fields
+from hostd.shared import mounted
 
 logger = logging.getLogger("hostd.beneath")
 
@@ -61,7 +62,7 @@ def look(root: Path, file: str, *, new: bool = False) -> Path:
                     file=file,
                 )
             _take(descriptor, status, path)
-            if new and _is_written(descriptor):
+            if new and _is_written(descriptor, path):
                 raise Refused(
                     N_("Somebody is still writing to {file}."),
                     remedy=N_("Wait until it is copied, and register it then."),
@@ -202,8 +203,11 @@ def _take(descriptor: int, status: os.stat_result, path: Path) -> None:
     logger.info("taken over %s", fields(path=path, owner=status.st_uid, mode=oct(status.st_mode & 0o7777)))
 
 
-def _is_written(descriptor: int) -> bool:
+def _is_written(descriptor: int, path: Path) -> bool:
     """Whether somebody has it open for writing; where the file system cannot tell, nobody has."""
+    if mounted(str(path))[1].startswith("nfs"):
+        # NFSv4 refuses a lease with the same error, whenever the server has not delegated the file.
+        return False
     try:
         # Whoever opens it in this moment is told by a signal that is ignored, instead of one that ends hostd.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import DosvmError, InvalidInput, Refused
+from hostd import beneath
 from hostd.beneath import look, remove
 
 #: Somebody who is neither root nor QEMU.
@@ -122,6 +123,13 @@ def test_a_file_that_is_still_being_copied_is_refused_until_it_is_whole(group: P
             look(group, "disk.raw", new=True)
         look(group, "disk.raw")  # in use: a VM writes to it
     look(group, "disk.raw", new=True)
+
+
+def test_a_lease_that_nfs_refuses_says_nothing(group: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFSv4 answers the same whether somebody writes or the server has not delegated the file."""
+    monkeypatch.setattr(beneath, "mounted", lambda path: (path, "nfs4", "server:/images"))
+    with (group / "disk.raw").open("ab"):
+        look(group, "disk.raw", new=True)
 
 
 def test_who_opens_a_file_to_write_while_it_is_looked_at_hurts_nobody(group: Path) -> None:
