@@ -17,9 +17,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from core.clock import Clock
 from core.coordination import storage
 from core.coordination.storage import ImageOrder
 from core.database import Database
@@ -37,6 +39,8 @@ logger = logging.getLogger("hostd.uploads")
 _SILENCE = 10.0
 #: Seconds after which an upload that nobody goes on with is given up.
 ABANDONED = 24 * 3600.0
+#: An upload that goes on is said to go on this often; and so many at most are given up by one sweep.
+_SLACK, _MANY = timedelta(hours=12), 100
 #: Bytes of a file that are looked at together.
 _BLOCK = 1024 * 1024
 _ZEROS = bytes(_BLOCK)
@@ -74,9 +78,12 @@ class _Live:
 class Uploads:
     """Takes parts of files, and keeps what is not whole out of sight."""
 
-    def __init__(self, database: Database, state: Path, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, state: Path, changed: Callable[[], None] = lambda: None
+    ) -> None:
         """``state`` is hostd's own directory; ``changed`` is called when an upload was given up."""
         self._database = database
+        self._clock = clock
         self._records = state / "uploads"
         self._changed = changed
         self._guard = threading.Lock()
@@ -294,7 +301,7 @@ class Uploads:
         return False
 
     def sweep(self) -> None:
-        """Remove what is left of uploads that are over, and give up those that nobody went on with for a day."""
+        """Remove what is left of uploads that are over, and give up those that nobody goes on with."""
         for record in self._records.glob("*") if self._records.is_dir() else ():
             uuid = record.name
             if not is_uuid(uuid):
@@ -302,8 +309,28 @@ class Uploads:
             order = self._load(uuid)
             if order is None or order.state not in ("uploading", "creating"):
                 self.discard(uuid)
-            elif order.state == "uploading" and self._age(record) > ABANDONED:
-                self._give_up(uuid)
+            elif order.state == "uploading":
+                age = self._age(record)
+                if age > ABANDONED:
+                    self._give_up(uuid)
+                    continue
+                # Others do not see it come: what takes days is said to go on.
+                last = self._clock.now() - timedelta(seconds=age)
+                self._database.write(lambda s, u=uuid, at=last: done(storage.still_uploaded(s, u, at, _SLACK)))  # type: ignore[misc]
+        self._give_up_others()
+
+    def _give_up_others(self) -> None:
+        """Give up what was announced and never came, or came to a host that is gone: it would be booked for ever."""
+        known = [record.name for record in self._records.glob("*")]
+        before = self._clock.now() - timedelta(seconds=ABANDONED) - _SLACK
+        for uuid in self._database.read(lambda session: storage.silent_uploads(session, before, known, _MANY)):
+            order = self._load(uuid)
+            if order is None or not self._database.write(lambda s, u=uuid: storage.remove_upload(s, u, before)):  # type: ignore[misc]
+                continue
+            with contextlib.suppress(OSError):
+                self.partial(order).unlink(missing_ok=True)
+            logger.info("upload of nobody given up %s", fields(image=uuid))
+            self._changed()
 
     def _age(self, record: Path) -> float:
         """Seconds since something arrived."""

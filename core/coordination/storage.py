@@ -9,7 +9,7 @@ import json
 import posixpath
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, exists, insert, literal, or_, select, update
@@ -325,9 +325,24 @@ def remove_image(session: Session, uuid: str) -> bool:
     return _removed(session, Image, uuid, used)
 
 
-def remove_upload(session: Session, uuid: str) -> bool:
-    """Remove the row of an upload that is not whole."""
-    return _changed(session, delete(Image).where(Image.uuid == uuid, Image.state == "uploading"))
+def remove_upload(session: Session, uuid: str, before: datetime | None = None) -> bool:
+    """Remove the row of an upload that is not whole; if need be only if nothing was said of it since ``before``."""
+    mine = [Image.uuid == uuid, Image.state == "uploading"]
+    if before is not None:
+        mine.append(Image.created < before)
+    return _changed(session, delete(Image).where(*mine))
+
+
+def still_uploaded(session: Session, uuid: str, last: datetime, slack: timedelta) -> bool:
+    """Say that parts of an upload come, the last at ``last``; written when nothing was said for ``slack``."""
+    mine = (Image.uuid == uuid, Image.state == "uploading", Image.created < last - slack)
+    return _changed(session, update(Image).where(*mine).values(created=last))
+
+
+def silent_uploads(session: Session, before: datetime, known: Collection[str], limit: int) -> list[str]:
+    """Uploads of which nothing was said since ``before``, but those that are known; the oldest ``limit``."""
+    silent = (Image.state == "uploading", Image.created < before, Image.uuid.not_in(known))
+    return list(session.scalars(select(Image.uuid).where(*silent).order_by(Image.id).limit(limit)))
 
 
 def _removed(session: Session, model: type[Volume] | type[Image], uuid: str, used: Any) -> bool:

@@ -113,6 +113,7 @@ def strike(call: Call, host: Host) -> None:
         )
     runs.close_all(call.session, host.uuid, call.clock.now())
     unfinished = select(Task.target).where(Task.host_id == host.id, Task.state.in_(OPEN))
+    # What was being uploaded there is given up by any host, as all that nobody goes on with.
     # An image whose task goes with the host would wait for it for ever, and could not be deleted either.
     call.session.execute(
         update(Image)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import threading
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select, update
 
+from core.clock import SystemClock
 from core.coordination.tasks import Claimed
 from core.errors import AlreadyExists, EngineError, InUse, InvalidInput, NotFound
 from core.model import Image
@@ -21,7 +23,7 @@ from hostd.api import Api
 from hostd.executor import Context
 from hostd.handlers import images
 from hostd.handlers.images import ImageTasks
-from hostd.uploads import Uploads
+from hostd.uploads import ABANDONED, Uploads
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office, Person
 
@@ -45,7 +47,7 @@ def uploads(office: Office, tmp_path: Path) -> Uploads:
 
 
 def make(office: Office, state: Path) -> Uploads:
-    return Uploads(office.services.database, state)
+    return Uploads(office.services.database, SystemClock(), state)
 
 
 def announce(web: Person, name: str = "disk") -> str:
@@ -192,3 +194,36 @@ def test_what_cannot_be_ended_leaves_no_name_and_takes_none_away(
     assert sorted(path.name for path in (tmp_path / "group").iterdir()) == ["foreign.raw", "kept.raw"]
     assert (tmp_path / "group" / "foreign.raw").read_bytes() == b"of somebody"
     assert rows(office) == ["kept"]
+
+
+def test_what_never_came_is_given_up_but_not_what_comes_for_days(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path
+) -> None:
+    """Another host, which knows nothing of an upload, sees only its row."""
+    database, day = office.services.database, timedelta(seconds=ABANDONED)
+    other = make(office, tmp_path / "other")
+
+    def older(by: timedelta) -> None:
+        then = SystemClock().now() - by
+        database.write(lambda s: s.execute(update(Image).values(created=then)))
+
+    announce(web, "never-came")
+    slow = announce(web, "slow")
+    assert send(uploads, web, slow, 0, b"x" * 1000) == 1000
+    gone = announce(web, "of-a-dead-host")
+    (tmp_path / "group" / f".{gone}.part").write_bytes(b"left")
+    older(day)
+    other.sweep()
+    assert rows(office) == ["never-came", "of-a-dead-host", "slow"], "their hosts have a day, and some time more"
+    older(2 * day)
+    uploads.sweep()
+    other.sweep()
+    assert rows(office) == ["slow"]
+    assert [path.name for path in (tmp_path / "group").iterdir()] == [f".{slow}.part"]
+    assert send(uploads, web, slow, 1000, b"x") == 1001
+    announce(web, "whole")
+    database.write(lambda s: s.execute(update(Image).where(Image.name == "whole").values(state="present")))
+    older(9 * day)
+    os.utime(tmp_path / "group" / f".{slow}.part", (0, 0))
+    uploads.sweep()
+    assert rows(office) == ["whole"]
