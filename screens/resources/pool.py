@@ -38,8 +38,121 @@ def _of_server(values: Mapping[str, Any]) -> bool:
     )
 
 
+#: Fields that none of the kinds that are offered has a use for: nobody is asked for them.
+_IDLE = {
+    key
+    for key in ("server", "port", "format", "source", "devices", "path")
+    if not any(_asks(key)({"type": kind}) for kind in pools.OFFERED)
+}
+if not any(_of_server({"type": kind, "format": form}) for kind in pools.OFFERED for form in pools.KINDS[kind].formats):
+    _IDLE |= {"account", "secret"}
 _FORMATS = tuple((value, value) for value in pools.KINDS[pools.NETFS].formats)
 _DESCRIPTION = Field("description", N_("Description"), Kind.MULTILINE, rule="prose")
+
+_ADD = tuple(
+    field._replace(console=False, command_line=False) if field.key in _IDLE else field
+    for field in (
+        Field(
+            "name",
+            N_("Name"),
+            required=True,
+            rule="identifier",
+            positional=True,
+            hint=N_("1 to 64 letters, digits, dots, dashes or underscores."),
+        ),
+        Field("type", N_("Type"), Kind.CHOICE, required=True, default=pools.DIR, choices=_OFFERED),
+        Field("host", N_("Host"), Kind.REFERENCE, required=True, resource="host", when=_asks("host")),
+        Field(
+            "server",
+            N_("Server"),
+            required=True,
+            rule="server",
+            when=_asks("server"),
+            hint=N_("The host name or IP address of the server of the storage."),
+        ),
+        Field(
+            "port",
+            N_("Port"),
+            Kind.INTEGER,
+            minimum=1,
+            maximum=65535,
+            when=_asks("port"),
+            hint=N_("Empty: the usual one."),
+        ),
+        Field(
+            "format",
+            N_("Format"),
+            Kind.CHOICE,
+            required=True,
+            default=_FORMATS[0][0],
+            choices=_FORMATS,
+            when=lambda values: values.get("type") == pools.NETFS,
+            hint=N_("What the server speaks."),
+        ),
+        Field(
+            "source",
+            N_("Source path"),
+            required=True,
+            rule="line",
+            when=_asks("source"),
+            hint=N_("What the server offers: the name of the volume, and a directory in it if you like."),
+        ),
+        Field(
+            "devices",
+            N_("Devices"),
+            Kind.LIST,
+            option="device",
+            when=_asks("devices"),
+            hint=N_("The disks or partitions of the volume group, with commas between them."),
+        ),
+        Field(
+            "account",
+            N_("Account"),
+            rule="line",
+            when=_of_server,
+            hint=N_("Who logs in at the server; empty when it asks nobody."),
+        ),
+        Field(
+            "secret",
+            N_("Secret"),
+            Kind.REFERENCE,
+            resource="secret",
+            when=_of_server,
+            hint=N_("Holds the password of that account."),
+        ),
+        Field(
+            "path",
+            N_("Path"),
+            required=True,
+            rule="line",
+            when=_asks("path"),
+            hint=N_(
+                "An absolute path; it is made when it does not exist. A DOS directory is on a file system that"
+                " all hosts have mounted there; a network file system is mounted there by DOSVM."
+            ),
+        ),
+        Field(
+            "capacity",
+            N_("Capacity"),
+            Kind.SIZE,
+            required=True,
+            minimum=1,
+            rule="size",
+            hint=N_("The most that its volumes may sum to, such as 200GiB."),
+        ),
+        _DESCRIPTION,
+        Field(
+            "projects",
+            N_("Projects"),
+            Kind.REFERENCES,
+            resource="project",
+            option="project",
+            hint=N_("Who may make volumes in it."),
+        ),
+        Field("vendor", N_("Vendor"), rule="line", hint=N_("Of the storage; only shown.")),
+        Field("product", N_("Product"), rule="line", hint=N_("Of the storage; only shown.")),
+    )
+)
 
 SPEC = ResourceSpec(
     name="pool",
@@ -90,107 +203,7 @@ SPEC = ResourceSpec(
             key="a",
             target=Target.NOTHING,
             task=True,
-            fields=(
-                Field(
-                    "name",
-                    N_("Name"),
-                    required=True,
-                    rule="identifier",
-                    positional=True,
-                    hint=N_("1 to 64 letters, digits, dots, dashes or underscores."),
-                ),
-                Field("type", N_("Type"), Kind.CHOICE, required=True, default=pools.DIR, choices=_OFFERED),
-                Field("host", N_("Host"), Kind.REFERENCE, required=True, resource="host", when=_asks("host")),
-                Field(
-                    "server",
-                    N_("Server"),
-                    required=True,
-                    rule="server",
-                    when=_asks("server"),
-                    hint=N_("The host name or IP address of the server of the storage."),
-                ),
-                Field(
-                    "port",
-                    N_("Port"),
-                    Kind.INTEGER,
-                    minimum=1,
-                    maximum=65535,
-                    when=_asks("port"),
-                    hint=N_("Empty: the usual one."),
-                ),
-                Field(
-                    "format",
-                    N_("Format"),
-                    Kind.CHOICE,
-                    required=True,
-                    default=_FORMATS[0][0],
-                    choices=_FORMATS,
-                    when=lambda values: values.get("type") == pools.NETFS,
-                    hint=N_("What the server speaks."),
-                ),
-                Field(
-                    "source",
-                    N_("Source path"),
-                    required=True,
-                    rule="line",
-                    when=_asks("source"),
-                    hint=N_("What the server offers: the name of the volume, and a directory in it if you like."),
-                ),
-                Field(
-                    "devices",
-                    N_("Devices"),
-                    Kind.LIST,
-                    option="device",
-                    when=_asks("devices"),
-                    hint=N_("The disks or partitions of the volume group, with commas between them."),
-                ),
-                Field(
-                    "account",
-                    N_("Account"),
-                    rule="line",
-                    when=_of_server,
-                    hint=N_("Who logs in at the server; empty when it asks nobody."),
-                ),
-                Field(
-                    "secret",
-                    N_("Secret"),
-                    Kind.REFERENCE,
-                    resource="secret",
-                    when=_of_server,
-                    hint=N_("Holds the password of that account."),
-                ),
-                Field(
-                    "path",
-                    N_("Path"),
-                    required=True,
-                    rule="line",
-                    when=_asks("path"),
-                    hint=N_(
-                        "An absolute path; it is made when it does not exist. A DOS directory is on a file system that"
-                        " all hosts have mounted there; a network file system is mounted there by DOSVM."
-                    ),
-                ),
-                Field(
-                    "capacity",
-                    N_("Capacity"),
-                    Kind.SIZE,
-                    required=True,
-                    minimum=1,
-                    rule="size",
-                    hint=N_("The most that its volumes may sum to, such as 200GiB."),
-                ),
-                _DESCRIPTION,
-                Field(
-                    "projects",
-                    N_("Projects"),
-                    Kind.REFERENCES,
-                    resource="project",
-                    option="project",
-                    hint=N_("Who may make volumes in it."),
-                ),
-                Field("vendor", N_("Vendor"), rule="line", hint=N_("Of the storage; only shown.")),
-                Field("product", N_("Product"), rule="line", hint=N_("Of the storage; only shown.")),
-            ),
+            fields=_ADD,
             roles=(SYSADM,),
         ),
         Action(
