@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,8 @@ class Hostd:
 
     def rows(self, statement: str, *values: Any) -> list[Any]:
         """Look into its database."""
-        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as connection:
+        # Closed at once: a connection that lingers here has locks, which are lost when a test reads the file as bytes.
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
             return connection.execute(statement, values).fetchall()
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import closing
 
 import libvirt
 import pytest
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(90)]
 
 def write(hostd: Hostd, statement: str, *values: object) -> None:
     """Change the database past hostd, as another host's hostd would."""
-    with sqlite3.connect(hostd.database, timeout=10) as connection:
+    with closing(sqlite3.connect(hostd.database, timeout=10)) as connection, connection:
         connection.execute(statement, values)
 
 

@@ -216,8 +216,10 @@ def test_without_libvirtd_a_start_says_so_and_nothing_is_half_made(without_libvi
     wait_until(lambda: cloud.sysadm("host", "show", "a", "-o", "json").data["hypervisor_error"], "the host's error", 10)
     _refused(cloud.zhao("vm", "start", "one", "--wait", check=False), "libvirtd")
     assert cloud.vm("one")["power"] == "off"
-    add = ("volume", "add", "other", "--pool", "pool-a", "--capacity", "16MiB", "--wait")
-    _refused(cloud.zhao(*add, check=False), "libvirtd")
+    assert _everything(cloud) == before
+    # The volumes of a directory are files: they need no libvirtd.
+    cloud.zhao("volume", "add", "other", "--pool", "pool-a", "--capacity", "16MiB", "--wait")
+    cloud.zhao("volume", "delete", "pool-a/other", "--yes", "--wait")
     assert _everything(cloud) == before
     host.start_libvirtd()
     wait_until(lambda: not cloud.sysadm("host", "show", "a", "-o", "json").data["hypervisor_error"], "libvirtd", 10)

@@ -70,6 +70,8 @@ def test_every_point_that_the_code_passes_is_tested_and_the_other_way_round() ->
     clearing = (REPOSITORY / "tests/engine/test_clearing.py").read_text()
     tested.update(re.findall(r'"HOSTD_CRASH_AT": f?"(\w+)', clearing))
     tested.update(point.partition(":")[0] for _, point in DEATHS)
+    uploads = (REPOSITORY / "tests/engine/test_uploads.py").read_text()
+    tested.update(re.findall(r'"(upload_\w+)(?::\d+)?"', uploads))
     assert set(POINTS) == passed == tested
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from typing import Any
 
 import libvirt
 import pytest
@@ -223,6 +224,12 @@ def test_a_stop_and_a_start_that_wait_for_hostd_end_the_guest_gently(cloud: Clou
     b.start_hostd()
     wait_until(lambda: not b.qemu_pids(uuid), "the end", 40, b.logs)
     cloud.wait_for_state("guest", "off", 20)
+
+    def still_open() -> list[Any]:
+        listed = cloud.zhao("task", "list", "--filter", f"target={uuid}", "-o", "json")
+        return [task for task in listed.data if task["state"] in ("queued", "running")]
+
+    wait_until(lambda: not still_open(), "the end of all its tasks", 30, lambda: f"{still_open()}\n{b.logs()}")
 
 
 @pytest.mark.parametrize("copied", ["settings", "settings and state"])
