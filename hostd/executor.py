@@ -98,6 +98,8 @@ class Context:
     closing: threading.Event
     cancelled: Callable[[], bool] = lambda: False
     """Whether somebody wants the task to end; the database is asked once a second at most."""
+    held: Callable[[], bool] = lambda: True
+    """Whether the task is still this host's; the database is asked each time."""
 
 
 @dataclass(frozen=True)
@@ -412,8 +414,10 @@ class Executor:
         if state is TaskState.FAILED or isinstance(error, Cancelled):
             effect = self._failure(handler, task, error)
         point("before_finish")
-        state, error = self._end(handler, task, state, effect, error)
+        ours, state, error = self._end(handler, task, state, effect, error)
         point("finished")
+        if not ours:
+            return  # what is there now is another host's, also to tidy up
         logger.info(
             "task ended %s",
             fields(
@@ -433,9 +437,12 @@ class Executor:
 
     def _attempt(self, handler: Handler, task: Claimed) -> Effect | None:
         """Run the handler; again when the database was away, and once more when libvirtd was restarted."""
-        patient, pause = True, 0.2
+        patient, pause, again = True, 0.2, False
         while True:
             try:
+                if again and not self._held(task):
+                    raise Interrupted  # while it waited it was given to another host
+                again = True
                 return handler.run(task, self._context(task))
             except DatabaseUnavailable:
                 if self._closing.wait(pause):
@@ -453,7 +460,7 @@ class Executor:
         pause = 0.2
         while True:
             try:
-                if not self._database.read(lambda session: tasks.is_held(session, task.id, self._boot)):
+                if not self._held(task):
                     return None  # another host has taken it over: what is left of it is that one's
                 return handler.failed(task, error)
             except DatabaseUnavailable:
@@ -466,11 +473,14 @@ class Executor:
 
     def _end(
         self, handler: Handler | None, task: Claimed, state: TaskState, effect: Effect | None, error: DosvmError | None
-    ) -> tuple[TaskState, DosvmError | None]:
-        """End a task, if need be without what it wanted to write: one that never ends blocks its object for ever."""
+    ) -> tuple[bool, TaskState, DosvmError | None]:
+        """End a task, if need be without what it wanted to write: one that never ends blocks its object for ever.
+
+        Returns:
+            Whether it still was this host's to end, and how it ended.
+        """
         try:
-            self._finish(task, state, effect, error)
-            return state, error
+            return self._finish(task, state, effect, error), state, error
         except Interrupted:
             raise
         except DosvmError as reason:
@@ -482,15 +492,13 @@ class Executor:
         if state is TaskState.DONE:
             state, error = TaskState.FAILED, refused
             try:
-                self._finish(task, state, self._failure(handler, task, error), error)
-                return state, error
+                return self._finish(task, state, self._failure(handler, task, error), error), state, error
             except Interrupted:
                 raise
             except Exception:
                 logger.exception("what failed cannot be written %s", fields(task=task.uuid, kind=task.kind))
         # Of its own failure nothing could be written but that it failed: the log has the rest.
-        self._finish(task, state, None, error or refused)
-        return state, error
+        return self._finish(task, state, None, error or refused), state, error
 
     def _context(self, task: Claimed) -> Context:
         last = [0.0]
@@ -518,9 +526,13 @@ class Executor:
                     return False
             return bool(asked[1])
 
-        return Context(progress, self._closing, cancelled)
+        return Context(progress, self._closing, cancelled, lambda: self._held(task))
 
-    def _finish(self, task: Claimed, state: TaskState, effect: Effect | None, error: DosvmError | None) -> None:
+    def _held(self, task: Claimed) -> bool:
+        return self._database.read(lambda session: tasks.is_held(session, task.id, self._boot))
+
+    def _finish(self, task: Claimed, state: TaskState, effect: Effect | None, error: DosvmError | None) -> bool:
+        """Write the end of a task; whether it still was this host's to end."""
         wire = error.to_wire() if error else None
 
         record = effect if state is TaskState.DONE and isinstance(effect, Record) else None
@@ -541,10 +553,10 @@ class Executor:
                 if written and record is not None:
                     for hook in self._on_record:
                         hook(record)
-                return
+                return True
             except _NotMine:
                 logger.warning("task was ended by somebody else %s", fields(task=task.uuid, kind=task.kind))
-                return
+                return False
             except DatabaseUnavailable as reason:
                 # What was done is done: its end is written as soon as it can be.
                 self._throttled.warning("finish", "cannot write the end of a task", reason=reason.text())

@@ -92,42 +92,71 @@ def is_ours(directory: Path, name: str, uuid: str) -> bool:
         return False
 
 
-def make(directory: Path, name: str, uuid: str, work: Callable[[Path], None], options: Mapping[str, Any]) -> None:
+def _nothing() -> None:
+    return
+
+
+def make(
+    directory: Path,
+    name: str,
+    uuid: str,
+    work: Callable[[Path], None],
+    options: Mapping[str, Any],
+    sure: Callable[[], None] = _nothing,
+) -> None:
     """Make a volume's file; one that its own task has made already stays.
 
     Args:
         directory: the pool's.
         name: the file's.
         uuid: the volume's.
-        work: makes the file at the path that it is told.
+        work: fills the empty file at the path that it is told.
         options: ``mode``, ``owner`` and ``group`` of the file.
+        sure: called right before the file gets its name; raises when that may not happen any more.
 
     Raises:
         AlreadyExists: there is a file of that name.
+        EngineError: somebody put another file into the working directory.
         OSError: the storage refuses it.
     """
-    if is_ours(directory, name, uuid) and (directory / name).stat().st_size:
-        return
+    if is_ours(directory, name, uuid):
+        if (directory / name).stat().st_size:
+            return
+        # An empty file that held the name; nothing would tell that it is ours once the working directory is gone.
+        (directory / name).unlink()
     _refuse_taken(directory, name, uuid)
     part = directory / f".{uuid}{PART}"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(mode=0o700)
     fresh = part / name
-    point("before_volume")
-    try:
-        work(fresh)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    point("volume_made")
-    with fresh.open("rb+") as file:
-        os.fchmod(file.fileno(), int(str(options.get("mode") or "0600"), 8))
-        if options.get("owner") or options.get("group"):
-            os.fchown(file.fileno(), int(options.get("owner") or -1), int(options.get("group") or -1))
-        os.fsync(file.fileno())
-    _place(fresh, directory / name, part)
+    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600), "rb+") as file:
+        try:
+            point("before_volume")
+            work(fresh)
+            point("volume_made")
+            os.fchmod(file.fileno(), int(str(options.get("mode") or "0600"), 8))
+            if options.get("owner") or options.get("group"):
+                os.fchown(file.fileno(), int(options.get("owner") or -1), int(options.get("group") or -1))
+            os.fsync(file.fileno())
+            sure()
+        except BaseException:
+            if _is_still(file.fileno(), fresh):
+                shutil.rmtree(part, ignore_errors=True)
+            raise
+        # Another host that was given the task begins anew, in the same place: its file is half of one.
+        if not _is_still(file.fileno(), fresh):
+            raise EngineError(N_("{path} was replaced while it was written."), path=str(fresh))
+        _place(fresh, directory / name, part)
     _sync(directory)
     point("after_volume")
+
+
+def _is_still(descriptor: int, path: Path) -> bool:
+    """Whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except OSError:
+        return False
 
 
 def _place(fresh: Path, path: Path, part: Path) -> None:
@@ -155,21 +184,29 @@ def forget(directory: Path, uuid: str) -> None:
     shutil.rmtree(directory / f".{uuid}{PART}", ignore_errors=True)
 
 
-def discard(directory: Path, name: str, uuid: str) -> None:
-    """Remove what a task that failed has made; a file of that name that is somebody's stays."""
+def discard(directory: Path, name: str, uuid: str, sure: Callable[[], None] = _nothing) -> None:
+    """Remove what a task that failed has made; a file of that name that is somebody's stays. ``sure``: as of remove."""
     if is_ours(directory, name, uuid):
+        sure()
         (directory / name).unlink(missing_ok=True)
     forget(directory, uuid)
 
 
-def remove(directory: Path, name: str, uuid: str) -> None:
+def remove(directory: Path, name: str, uuid: str, sure: Callable[[], None] = _nothing) -> None:
     """Remove a volume's file and all that its making left; one that is gone is removed already.
+
+    Args:
+        directory: the pool's.
+        name: the file's.
+        uuid: the volume's.
+        sure: called right before the file goes; raises when that may not happen any more.
 
     Raises:
         Refused: what is there is no plain file.
     """
     path = file_of(directory, name)
     if path is not None:
+        sure()
         path.unlink(missing_ok=True)
     forget(directory, uuid)
     if directory.exists():

@@ -15,7 +15,18 @@ from typing import Any
 from sqlalchemy import delete, exists, insert, literal, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from core.model import Image, Instance, Pool, PoolOnHost, ProjectGroup, Secret, Volume, instance_image, instance_volume
+from core.model import (
+    Image,
+    Instance,
+    Pool,
+    PoolOnHost,
+    ProjectGroup,
+    Secret,
+    Task,
+    Volume,
+    instance_image,
+    instance_volume,
+)
 from core.security.sealed import SealedSecret
 from core.specs.order import BackingFile
 from core.specs.pool import PoolOrder
@@ -265,20 +276,39 @@ def remove_volume(session: Session, uuid: str) -> bool:
 
 
 def being_made(session: Session, uuids: Collection[str]) -> set[str]:
-    """Which of these volumes a host is to make, or makes."""
-    return set(session.scalars(select(Volume.uuid).where(Volume.uuid.in_(uuids), Volume.state == "creating")))
+    """Which of these volumes a host is to make, or makes, or could not: only there it is seen whose a file is."""
+    unmade = Volume.state.in_(("creating", "failed", "deleting"))
+    return set(session.scalars(select(Volume.uuid).where(Volume.uuid.in_(uuids), unmade)))
 
 
-def undo_volume(session: Session, uuid: str) -> bool:
-    """Remove the row of a volume that could not be made; whoever was to go on with it goes on with what was before."""
-    hand_disk_back(session, uuid)
+def undo_volume(session: Session, uuid: str, switched: Collection[str] = ()) -> bool:
+    """Remove the row of a volume that could not be made, or let it be *failed* while instances use it.
+
+    ``switched`` are the instances (UUIDs) that were to go on with it: see :func:`hand_disk_back`.
+    """
+    hand_disk_back(session, uuid, switched)
     return remove_volume(session, uuid)
 
 
-def fail_volume(session: Session, uuid: str) -> bool:
-    """Keep the row of a volume that could not be made, because there may be a file of it."""
-    hand_disk_back(session, uuid)
+def fail_volume(session: Session, uuid: str, switched: Collection[str] = ()) -> bool:
+    """Keep the row of a volume that could not be made, because there may be a file of it; as :func:`undo_volume`."""
+    hand_disk_back(session, uuid, switched)
     return record_volume(session, uuid, state="failed")
+
+
+def deletion(session: Session, uuid: str, before: str) -> dict[str, Any]:
+    """What the host that deletes a volume must know of it; ``before`` is its state until now.
+
+    ``before`` is what it is again when it cannot be deleted. ``own``: the file of its name is its own. Of a volume that
+    could not be made nobody knows that; of one whose deletion did not end the deletion knew it.
+    """
+    own = before not in ("creating", "failed", "deleting")
+    if before in ("failed", "deleting"):
+        deleted = select(Task.payload).where(Task.target == uuid, Task.kind == "volume.delete")
+        payload = session.scalar(deleted.order_by(Task.id.desc()).limit(1))
+        own = bool(json.loads(payload).get("own")) if payload else False
+    settled = ("present", "missing", "foreign")
+    return {"before": before if before in settled else "present" if before == "merging" else "failed", "own": own}
 
 
 def record_merged(session: Session, uuid: str, source: str, *, allocation: int) -> None:
@@ -292,20 +322,31 @@ def end_merge(session: Session, source: str) -> None:
     _changed(session, update(Volume).where(Volume.uuid == source, Volume.state == "merging").values(state="present"))
 
 
-def hand_disk_back(session: Session, uuid: str) -> None:
-    """Give instances the volume again that a snapshot could not be made of, in the snapshot's place."""
+def hand_disk_back(session: Session, uuid: str, switched: Collection[str]) -> None:
+    """Give instances the volume again that a snapshot could not be made of, in the snapshot's place.
+
+    Only those that it was taken from (UUIDs), and only while nothing else rests on it and nobody else uses it: what
+    others read must not be written to. Otherwise they stay with the snapshot, which there is not.
+    """
     row = session.execute(select(Volume.id, Volume.backing_id).where(Volume.uuid == uuid)).first()
-    if row is not None and row.backing_id is not None:
-        exchange_disk(session, row.id, row.backing_id)
+    if row is None or row.backing_id is None or not switched:
+        return
+    below = row.backing_id
+    # Whoever ties it to an instance or makes a snapshot of it just now waits for this, or this for them.
+    _changed(session, update(Volume).where(Volume.id == below).values(version=Volume.version + 1))
+    rests = session.scalar(select(exists().where(Volume.backing_id == below, Volume.id != row.id)))
+    used = session.scalar(select(exists().where(instance_volume.c.volume_id == below)))
+    if not rests and not used:
+        exchange_disk(session, row.id, below, only=switched)
 
 
-def exchange_disk(session: Session, old: int, new: int) -> list[str]:
-    """Let instances use one volume in the place of another; their names."""
+def exchange_disk(session: Session, old: int, new: int, *, only: Collection[str] | None = None) -> dict[str, str]:
+    """Let instances use one volume in the place of another, all or ``only`` some (UUIDs); their names by UUID."""
     uuids = dict(session.execute(select(Volume.id, Volume.uuid).where(Volume.id.in_((old, new)))).all())
     users = session.scalars(
         select(Instance)
         .join(instance_volume, instance_volume.c.instance_id == Instance.id)
-        .where(instance_volume.c.volume_id == old)
+        .where(instance_volume.c.volume_id == old, *([Instance.uuid.in_(only)] if only is not None else []))
         .order_by(Instance.name)
     ).all()
     for instance in users:
@@ -315,8 +356,10 @@ def exchange_disk(session: Session, old: int, new: int) -> list[str]:
             session,
             update(Instance).where(Instance.id == instance.id).values(spec=spec, version=Instance.version + 1),
         )
-    _changed(session, update(instance_volume).where(instance_volume.c.volume_id == old).values(volume_id=new))
-    return [instance.name for instance in users]
+    ids = [instance.id for instance in users]
+    ties = (instance_volume.c.volume_id == old, instance_volume.c.instance_id.in_(ids))
+    _changed(session, update(instance_volume).where(*ties).values(volume_id=new))
+    return {instance.uuid: instance.name for instance in users}
 
 
 def remove_image(session: Session, uuid: str) -> bool:

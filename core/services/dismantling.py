@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased
 
 from core.coordination.charges import charge
 from core.coordination.states import NOWHERE
+from core.coordination.storage import deletion
 from core.coordination.tasks import targets_with_tasks, worked_on
 from core.errors import Unavailable
 from core.model import Image, Instance, Machine, Pool, Project, Secret, Task, User, Volume, instance_image
@@ -128,8 +129,10 @@ def _delete_volumes(call: Call, project_id: int) -> list[str]:
         host_id = hosts[volume.pool_id] or most_able(call, volume.pool_id)
         if host_id is None:
             continue  # no host is up
+        payload = deletion(call.session, volume.uuid, volume.state)
         _mark(call, Volume, volume)
-        tasks.append(str(order(call, "volume.delete", volume, host_id, project_id=project_id)["task"]))
+        answer = order(call, "volume.delete", volume, host_id, project_id=project_id, payload=payload)
+        tasks.append(str(answer["task"]))
     return tasks
 
 

@@ -44,7 +44,13 @@ def accept(call: Call, *, volume: str, format: str) -> Answer:  # noqa: A002 (wh
     host_id = host_for(call, pool, field="volume")
     idle(call, found, field="volume")
     # It stays foreign, but whoever deletes it at this moment waits, or is waited for.
-    claim(call, found, "foreign")
+    if claim(call, found, "foreign") != "foreign":
+        raise Refused(
+            N_("Something else is being done with {name}."),
+            remedy=N_("Wait for its task to end."),
+            field="volume",
+            name=found.name,
+        )
     call.note(f"{pool.name}/{found.name}", object=found.uuid, format=format)
     call.changed("volume")
     return order(call, "volume.accept", found, host_id, project_id=found.project_id, payload={"format": format})

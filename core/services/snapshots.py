@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, or_, select, update
 
-from core.coordination.charges import fit_snapshots
+from core.coordination.charges import charge, fit_snapshots
 from core.coordination.storage import exchange_disk
 from core.errors import InUse, NotFound, Refused
 from core.i18n import N_
@@ -122,11 +122,13 @@ def snapshot(
     pool = _of_files(call, parent)
     host_id = host_for(call, pool, field="volume")
     project_id = _owner(call, parent)
-    book(call, pool.id, project_id, parent.capacity)
+    charge(call.session, Pool, pool.id)
     find(call, Pool, pool.uuid, field="volume")
     refuse_unready(call, pool)
     _hold(call, parent)
     refuse_absent(parent)
+    # It may have grown until it was held.
+    book(call, pool.id, project_id, parent.capacity)
     _refuse_deep(call, parent)
     if project_id is not None:
         fit_snapshots(call.session, project_id)
@@ -136,13 +138,16 @@ def snapshot(
         _refuse_written(call, parent, writers, switch=switch)
         refuse_running(call, parent)
     made = _entered(call, parent, pool, name, display_name, description)
+    switched: dict[str, str] = {}
     if writers:
-        made_for = exchange_disk(call.session, parent.id, made.id)
-        call.detail["instances"] = made_for
+        switched = exchange_disk(call.session, parent.id, made.id)
+        call.detail["instances"] = list(switched.values())
         call.changed("instance", "vm")
     call.note(f"{pool.name}/{name}", object=made.uuid, volume=f"{pool.name}/{parent.name}")
     call.changed("volume", "pool", "usage")
-    return order(call, "volume.create", made, host_id, project_id=project_id)
+    # If it cannot be made, these and no others have their volume again.
+    payload = {"switched": list(switched)} if switched else None
+    return order(call, "volume.create", made, host_id, project_id=project_id, payload=payload)
 
 
 def _owner(call: Call, volume: Volume) -> int | None:
@@ -247,7 +252,7 @@ def merge(call: Call, *, volume: str, name: str, display_name: str = "", descrip
     if source.backing_id is None:
         raise Refused(N_("Volume {name} is no snapshot: it rests on nothing."), field="volume", name=source.name)
     host_id = host_for(call, pool, field="volume")
-    book(call, pool.id, _owner(call, source), source.capacity)
+    charge(call.session, Pool, pool.id)
     find(call, Pool, pool.uuid, field="volume")
     refuse_unready(call, pool)
     idle(call, source, field="volume")
@@ -255,6 +260,7 @@ def merge(call: Call, *, volume: str, name: str, display_name: str = "", descrip
     refuse_absent(source)
     # While it is merged no VM starts with it, and nothing of its chain changes: the new volume rests on it till then.
     claim(call, source, "merging")
+    book(call, pool.id, _owner(call, source), source.capacity)
     refuse_running(call, source)
     unused(call, (Volume.pool_id == pool.id) & (Volume.name == name), name)
     made = _entered(call, source, pool, name, display_name, description)

@@ -94,47 +94,66 @@ def refuse_absent(volume: Volume) -> None:
         )
 
 
-def claim(call: Call, volume: Volume, state: str) -> None:
+def claim(call: Call, volume: Volume, state: str) -> str:
     """Give a volume another state, unless somebody was faster; who ties it to an instance just now waits for this.
+
+    Returns:
+        The state before. One of :data:`BUSY` is what a task left whose end could not be written.
 
     Raises:
         Refused: something else is being done with it.
     """
-    done = call.session.execute(
-        update(Volume)
-        .where(Volume.id == volume.id, Volume.state.not_in(BUSY))
-        .values(state=state, version=Volume.version + 1)
-        .execution_options(synchronize_session=False)
-    )
-    if done.rowcount != 1:  # type: ignore[attr-defined]
+    mine = update(Volume).where(Volume.id == volume.id).execution_options(synchronize_session=False)
+    call.session.execute(mine.values(version=Volume.version + 1))
+    call.session.refresh(volume)
+    before = volume.state
+    if before in BUSY and _worked_on(call, volume):
         raise Refused(
             N_("Something else is being done with {name}."),
             remedy=N_("Wait for its task to end."),
             field="volume",
             name=volume.name,
         )
+    call.session.execute(mine.values(state=state))
+    return before
+
+
+def _worked_on(call: Call, volume: Volume) -> bool:
+    """Whether a task for a volume has not ended; the merge of one is a task for what is made of it."""
+    made = select(Volume.uuid).where(Volume.backing_id == volume.id)
+    merge = (Task.kind == "volume.merge") & Task.target.in_(made)
+    found = select(Task.id).where(Task.state.in_(OPEN), (Task.target == volume.uuid) | merge)
+    return call.session.scalar(found.limit(1)) is not None
+
+
+def let_go(call: Call, volume: Volume) -> None:
+    """Let a snapshot be used again that is *merging* for a volume of which no task is left."""
+    source = call.session.get(Volume, volume.backing_id) if volume.backing_id is not None else None
+    if source is not None and source.state == "merging" and not _worked_on(call, source):
+        claim(call, source, "present")
 
 
 def refuse_running(call: Call, volume: Volume) -> None:
     """Refuse to touch the file of a volume under a VM that has power, or has not lost it for certain."""
-    running = call.session.scalars(
+    running = (
         select(Machine.name)
         .join(instance_volume, instance_volume.c.instance_id == Machine.instance_id)
         .where(
             instance_volume.c.volume_id == volume.id,
             or_(Machine.power == Power.ON.value, Machine.state.not_in((State.OFF.value, State.FAILED.value))),
-            *visible(call, Machine),
         )
         .order_by(Machine.name)
         .limit(6)
-    ).all()
-    if running:
+    )
+    # Those of other projects, and of projects in the trash, write as well; but their names are nobody's business.
+    if call.session.scalars(running.limit(1)).first() is not None:
+        named = call.session.scalars(running.where(*visible(call, Machine))).all()
         raise InUse(
             N_("Volume {name} is used by VMs that are on: {vms}."),
             remedy=N_("Stop them first."),
             field="volume",
             name=volume.name,
-            vms=some(running),
+            vms=some(named) or "-",
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, func, select
 
 from core.coordination.charges import charge, fit_disk, fit_pool
-from core.coordination.storage import volume_path
+from core.coordination.storage import deletion, volume_path
 from core.errors import InvalidInput, Refused
 from core.i18n import N_
 from core.model import (
@@ -35,6 +35,7 @@ from core.services.secrets import usable
 from core.services.volume_checks import (
     book,
     claim,
+    let_go,
     owned,
     pool_of,
     refuse_absent,
@@ -351,10 +352,13 @@ def delete_(call: Call, *, volume: str) -> Answer:
     pool = pool_of(call, found)
     host_id = host_for(call, pool, field="pool")
     # The state is written before the instances are read: one that takes the volume up just now waits for this.
-    claim(call, found, "deleting")
+    before = claim(call, found, "deleting")
+    if before == "creating":
+        let_go(call, found)
     idle(call, found, field="volume")
     refuse_used(call, found)
     refuse_rested_on(call, found)
     call.note(f"{pool.name}/{found.name}", object=found.uuid)
     call.changed("volume", "pool")
-    return order(call, "volume.delete", found, host_id, project_id=found.project_id)
+    payload = deletion(call.session, found.uuid, before)
+    return order(call, "volume.delete", found, host_id, project_id=found.project_id, payload=payload)

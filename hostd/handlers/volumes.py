@@ -5,6 +5,7 @@ A file that is there already is never overwritten and never taken for ours; see 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -15,13 +16,14 @@ from core.coordination import storage
 from core.coordination.storage import VolumeOrder
 from core.coordination.tasks import Claimed
 from core.database import Database
-from core.errors import DosvmError, EngineError, Refused
+from core.errors import DatabaseUnavailable, DosvmError, EngineError, Refused
 from core.i18n import N_
 from core.rules.pools import DIR
 from core.security.sealed import SealedSecret
 from hostd import intervals, volume_files, volume_images
 from hostd.executor import Cancelled, Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.faults import point
+from hostd.hypervisor.errors import Stuck, TooSlow
 from hostd.hypervisor.secrets import Secrets, explain
 from hostd.pools import Keeper
 from hostd.volume_files import Room, explained
@@ -52,8 +54,11 @@ class VolumeTasks:
         directory = Path(order.pool.path)
         # Of a directory of this host its own task may not have come round yet; other storage may be away, or was
         # never needed here.
-        if order.pool.kind != DIR or not directory.is_dir():
-            self._keeper.ready(order.pool)
+        try:
+            if order.pool.kind != DIR or not directory.is_dir():
+                self._keeper.ready(order.pool)
+        except OSError as error:
+            raise explained(error) from error
         return directory
 
     def _touch(self, order: VolumeOrder, work: Callable[[], T]) -> T:
@@ -62,6 +67,25 @@ class VolumeTasks:
             return self._keeper.touch(order.pool.uuid, work, limit=intervals.LIBVIRT_LONG)
         except OSError as error:
             raise explained(error) from error
+
+    def _touch_or_never(
+        self, order: VolumeOrder, work: Callable[[Callable[[], None]], T], context: Context | None = None
+    ) -> T:
+        """As :meth:`_touch`; what is handed to ``work`` is to be called right before what cannot be undone.
+
+        It raises when that may not happen any more: nobody waited so long, or the task is another host's by now.
+        """
+        given_up = threading.Event()
+
+        def sure() -> None:
+            if given_up.is_set() or (context is not None and not context.held()):
+                raise Interrupted
+
+        try:
+            return self._touch(order, lambda: work(sure))
+        except (Stuck, TooSlow):
+            given_up.set()
+            raise
 
     def _open(self, secret: SealedSecret | None) -> str:
         return self._secrets.open(secret) if secret is not None else ""
@@ -82,14 +106,16 @@ class VolumeTasks:
             explain(error, [(name, secret) for name, secret in named if secret is not None])
             raise
 
-    def _made(self, order: VolumeOrder, directory: Path, work: Callable[[Path], None]) -> Effect:
+    def _made(
+        self, order: VolumeOrder, directory: Path, work: Callable[[Path], None], context: Context
+    ) -> Effect:
         """Make a volume's file by ``work``; what is written then."""
 
-        def make() -> Size:
-            volume_files.make(directory, order.name, order.uuid, work, order.options)
+        def make(sure: Callable[[], None]) -> Size:
+            volume_files.make(directory, order.name, order.uuid, work, order.options, sure)
             return volume_images.look(Layer(order.path, order.format, self._open(order.secret)))
 
-        size = self._touch(order, make)
+        size = self._touch_or_never(order, make, context)
         return self._present(order, size)
 
     def _present(self, order: VolumeOrder, size: Size) -> Effect:
@@ -97,7 +123,7 @@ class VolumeTasks:
             storage.record_volume(session, order.uuid, state="present", allocation=size.allocation)
         )
 
-    def create(self, task: Claimed, _context: Context) -> Effect:
+    def create(self, task: Claimed, context: Context) -> Effect:
         """``volume.create``, also of a snapshot."""
         order = self._load(task)
         directory = self._directory(order)
@@ -108,7 +134,7 @@ class VolumeTasks:
         def work(path: Path) -> None:
             volume_images.create(path, layer, order.capacity, order.options)
 
-        return self._made(order, directory, work)
+        return self._made(order, directory, work, context)
 
     def _look_below(self, order: VolumeOrder) -> None:
         """Refuse a snapshot of what is not there, or is not what the database says."""
@@ -123,15 +149,18 @@ class VolumeTasks:
     def create_failed(self, task: Claimed, _error: DosvmError) -> Effect:
         """Leave nothing behind, neither a file of ours nor the row; a file that cannot be removed now keeps its row."""
         order = self._database.read(lambda session: storage.load_volume(session, task.target))
+        switched = [str(uuid) for uuid in task.payload.get("switched", ())]
         if order is not None:
             volume = order
             try:
                 directory = self._directory(volume)
-                self._touch(volume, lambda: volume_files.discard(directory, volume.name, volume.uuid))
-            except DosvmError:
+                self._touch_or_never(
+                    volume, lambda sure: volume_files.discard(directory, volume.name, volume.uuid, sure)
+                )
+            except (DosvmError, OSError):
                 # Only by its row the file is found again, when somebody deletes the volume.
-                return lambda session: done(storage.fail_volume(session, task.target))
-        return lambda session: done(storage.undo_volume(session, task.target))
+                return lambda session: done(storage.fail_volume(session, task.target, switched))
+        return lambda session: done(storage.undo_volume(session, task.target, switched))
 
     def settled(self, task: Claimed) -> None:
         """The database knows the file now."""
@@ -161,8 +190,19 @@ class VolumeTasks:
         def wanted() -> bool:
             return not (context.closing.is_set() or context.cancelled())
 
+        def sure() -> None:
+            while True:
+                try:
+                    if not context.held():
+                        raise Interrupted
+                    return
+                except DatabaseUnavailable:
+                    # What took an hour is not thrown away for that.
+                    if context.closing.wait(1.0):
+                        raise Interrupted from None
+
         def make() -> None:
-            volume_files.make(directory, order.name, order.uuid, work, order.options)
+            volume_files.make(directory, order.name, order.uuid, work, order.options, sure)
 
         try:
             # What may hang in it is qemu-img, and that is watched.
@@ -211,18 +251,21 @@ class VolumeTasks:
         grown, before = int(task.payload.get("capacity", 0)), int(task.payload.get("before", 0))
         return lambda session: done(storage.restore_capacity(session, task.target, grown, before))
 
-    def delete(self, task: Claimed, _context: Context) -> Effect:
+    def delete(self, task: Claimed, context: Context) -> Effect:
         """``volume.delete``."""
         order = self._load(task)
         directory = self._directory(order)
+        # Of a volume that could not be made the file of its name may be somebody's.
+        remove = volume_files.remove if task.payload.get("own", True) else volume_files.discard
         point("before_volume")
-        self._touch(order, lambda: volume_files.remove(directory, order.name, order.uuid))
+        self._touch_or_never(order, lambda sure: remove(directory, order.name, order.uuid, sure), context)
         point("after_volume")
         return lambda session: done(storage.remove_volume(session, order.uuid))
 
-    def delete_failed(self, task: Claimed, _error: DosvmError) -> Effect:
-        """It stays, and can be deleted again."""
-        return lambda session: done(storage.record_volume(session, task.target, state="present"))
+    def delete_failed(self, task: Claimed, error: DosvmError) -> Effect:
+        """It is what it was, and can be deleted again; where its file may still go, nobody uses it any more."""
+        state = "failed" if isinstance(error, Stuck | TooSlow) else str(task.payload.get("before", "failed"))
+        return lambda session: done(storage.record_volume(session, task.target, state=state))
 
 
 def handlers(database: Database, keeper: Keeper, secrets: Secrets) -> dict[str, Handler]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from core.coordination import storage
 from core.errors import InUse, NotFound, QuotaExceeded, Refused
@@ -88,11 +90,52 @@ def test_an_instance_that_writes_goes_on_with_the_snapshot_when_told_so(office: 
 def test_if_the_snapshot_cannot_be_made_the_instance_has_its_volume_again(office: Office, web: Person) -> None:
     rack.instance(web, "shop", disks=[{"volume": "local/base"}])
     before = spec(office, "shop")
-    uuid = web("volume.snapshot", volume="local/base", name="one", switch=True)["uuid"]
-    office.services.database.write(lambda s: storage.undo_volume(s, uuid))
+    cannot_make(office, web("volume.snapshot", volume="local/base", name="one", switch=True))
     assert spec(office, "shop") == before
     assert web("volume.show", volume="local/base")["instances"] == ["shop"]
     assert "one" not in web.names("volume.list")
+
+
+def cannot_make(office: Office, answer: dict[str, Any]) -> None:
+    """What its host writes when a snapshot could not be made."""
+
+    def work(session: Session) -> None:
+        payload = session.scalars(select(Task.payload).where(Task.uuid == answer["task"])).one()
+        storage.undo_volume(session, answer["uuid"], json.loads(payload or "{}").get("switched", ()))
+
+    office.services.database.write(work)
+
+
+def test_who_took_the_snapshot_up_meanwhile_does_not_get_what_others_rest_on(office: Office, web: Person) -> None:
+    snap(office, web, "local/base", "other")
+    answer = web("volume.snapshot", volume="local/base", name="one")
+    rack.instance(web, "shop", disks=[{"volume": "local/one"}])
+    before = spec(office, "shop")
+    cannot_make(office, answer)
+    assert spec(office, "shop") == before
+    assert web("volume.show", volume="local/base")["instances"] == []
+    assert web("volume.show", volume="local/one")["state"] == "failed"
+
+
+def test_only_who_was_switched_is_switched_back(office: Office, web: Person) -> None:
+    rack.instance(web, "shop", disks=[{"volume": "local/base"}])
+    answer = web("volume.snapshot", volume="local/base", name="one", switch=True)
+    web("instance.edit", instance="shop", disks=[])
+    rack.instance(web, "late", disks=[{"volume": "local/one"}])
+    cannot_make(office, answer)
+    assert web("volume.show", volume="local/base")["instances"] == []
+    one = web("volume.show", volume="local/one")
+    assert (one["state"], one["instances"]) == ("failed", ["late"])
+
+
+def test_a_volume_that_somebody_else_uses_by_now_is_not_handed_back(office: Office, web: Person) -> None:
+    rack.instance(web, "shop", disks=[{"volume": "local/base"}])
+    answer = web("volume.snapshot", volume="local/base", name="one", switch=True)
+    rack.instance(web, "reader", disks=[{"volume": "local/base", "read_only": True, "bus": "virtio"}])
+    cannot_make(office, answer)
+    assert web("volume.show", volume="local/base")["instances"] == ["reader"]
+    one = web("volume.show", volume="local/one")
+    assert (one["state"], one["instances"]) == ("failed", ["shop"])
 
 
 def test_no_snapshot_while_a_vm_writes(office: Office, web: Person) -> None:
