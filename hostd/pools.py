@@ -213,28 +213,42 @@ class Keeper:
         """The UUIDs of the pools that this host may have something of."""
         return {note.name for note in self._notes.iterdir() if is_uuid(note.name)} if self._notes.exists() else set()
 
-    def release(self, uuid: str, *, pool: PoolOrder | None = None) -> None:
+    def release(self, uuid: str, *, pool: PoolOrder | None = None, stays: bool = False) -> None:
         """Let go of a pool here; its volumes stay.
 
         Args:
             uuid: which.
             pool: what it was, when it is being deleted: its storage is given free for others.
+            stays: if that cannot be done now, it is a pool as before, and its storage is its own.
 
         Raises:
             DosvmError: that cannot be done now.
         """
         with self._lock(uuid):
-            if pool is not None and pool.kind in (DOS, NETFS):
-                self._free(pool)
-            self._pools.release(uuid)
+            freed = pool is not None and pool.kind in (DOS, NETFS) and self._free(pool)
+            try:
+                self._pools.release(uuid)
+            except DosvmError:
+                if pool is not None and freed and stays:
+                    self._take_back(pool)
+                raise
             (self._notes / uuid).unlink(missing_ok=True)
 
-    def _free(self, pool: PoolOrder) -> None:
+    def _free(self, pool: PoolOrder) -> bool:
+        """Take the mark away; whether there was one."""
         try:
-            self._on_files(pool, lambda: shared.unmark(pool))
+            return self._on_files(pool, lambda: shared.unmark(pool))
         except DosvmError as error:
             # It cannot be reached: whoever makes a pool there again is told of the mark.
             logger.warning("the mark of a pool stays %s", fields(pool=pool.name, reason=error.text()))
+            return False
+
+    def _take_back(self, pool: PoolOrder) -> None:
+        try:
+            self._on_files(pool, lambda: shared.check_mark(pool, mark=True))
+        except DosvmError as error:
+            # On no host it is used without; deleting it again needs none.
+            logger.warning("the mark of a pool is gone %s", fields(pool=pool.name, reason=error.text()))
 
 
 def _space(path: str) -> PoolState:

@@ -105,11 +105,13 @@ def check_mark(pool: PoolOrder, *, mark: bool) -> None:
         )
 
 
-def unmark(pool: PoolOrder) -> None:
-    """Take the mark away, if it is this pool's."""
+def unmark(pool: PoolOrder) -> bool:
+    """Take the mark away, if it is this pool's; whether it was."""
     file = Path(pool.path) / MARK
-    if _read(file) == pool.uuid:
-        file.unlink(missing_ok=True)
+    if _read(file) != pool.uuid:
+        return False
+    file.unlink(missing_ok=True)
+    return True
 
 
 def _read(file: Path) -> str:

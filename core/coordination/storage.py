@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, literal, or_, select, update
+from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from core.database import insert_new
 from core.model import (
     Image,
     Instance,
@@ -236,12 +237,11 @@ def record_pool(session: Session, pool_id: int, host_id: int, state: PoolState, 
     mine = (PoolOnHost.pool_id == pool_id, PoolOnHost.host_id == host_id)
     before = session.scalar(select(PoolOnHost.error).where(*mine))
     values = {"error": state.error, "size": state.size, "free": state.free, "seen": now}
-    if before is not None:
-        _changed(session, update(PoolOnHost).where(*mine).values(values))
-        return bool(before != state.error)
-    there = select(literal(pool_id), literal(host_id), *(literal(value) for value in values.values()))
-    columns = ["pool_id", "host_id", *values]
-    return _changed(session, insert(PoolOnHost).from_select(columns, there.where(exists().where(Pool.id == pool_id))))
+    if before is None and session.scalar(select(exists().where(Pool.id == pool_id))):
+        # Another task here may say the first word at the same moment.
+        insert_new(session, PoolOnHost, [{"pool_id": pool_id, "host_id": host_id, **values}])
+    written = _changed(session, update(PoolOnHost).where(*mine).values(values))
+    return written and before != state.error
 
 
 def forget_on_host(session: Session, uuid: str, host_id: int) -> bool:

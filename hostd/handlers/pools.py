@@ -55,7 +55,7 @@ def handlers(database: Database, keeper: Keeper) -> dict[str, Handler]:
     def release(task: Claimed, _context: Context) -> Effect:
         pool = load(task)
         point("before_pool")
-        keeper.release(pool.uuid, pool=pool)
+        keeper.release(pool.uuid, pool=pool, stays=True)
         point("after_pool")
         return lambda session: done(storage.remove_pool(session, task.target))
 

@@ -106,9 +106,7 @@ class VolumeTasks:
             explain(error, [(name, secret) for name, secret in named if secret is not None])
             raise
 
-    def _made(
-        self, order: VolumeOrder, directory: Path, work: Callable[[Path], None], context: Context
-    ) -> Effect:
+    def _made(self, order: VolumeOrder, directory: Path, work: Callable[[Path], None], context: Context) -> Effect:
         """Make a volume's file by ``work``; what is written then."""
 
         def make(sure: Callable[[], None]) -> Size:

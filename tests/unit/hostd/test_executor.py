@@ -442,3 +442,27 @@ def test_who_rings_while_something_is_promised_is_not_forgotten(bench: Bench) ->
     bench.executor._claim(bench.host_id, 1)
     assert bench.executor._left_waiting
     bench.executor.release(1, unsure=False)
+
+
+def test_what_was_given_to_another_host_is_neither_tidied_up_nor_tried_again(bench: Bench) -> None:
+    runs: list[str] = []
+    tidied: list[str] = []
+
+    def given_away(task: Claimed, context: Context) -> None:
+        runs.append(task.kind)
+        assert context.held()
+        bench.database.write(lambda s: s.execute(update(Task).where(Task.id == task.id).values(claim="heir")))
+        assert not context.held()
+        if task.kind == "away":
+            raise DatabaseUnavailable("gone")
+
+    for kind in ("done", "away"):
+        bench.handlers[kind] = Handler(given_away, frozenset(), then=lambda task: tidied.append(task.kind))
+    uuids = [bench.put("done", "t1"), bench.put("away", "t2")]
+    bench.ready()
+    give_up = time.monotonic() + 10
+    while len(runs) < 2 or bench.executor._mine:
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    assert (sorted(runs), tidied) == (["away", "done"], [])
+    assert [bench.task(uuid).state for uuid in uuids] == ["running", "running"]

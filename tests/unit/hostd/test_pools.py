@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from core.clock import SystemClock
-from core.coordination.storage import load_pool
+from core.coordination.storage import PoolState, load_pool, record_pool
 from core.errors import EngineError
 from core.specs.pool import PoolOrder
 from hostd import intervals, netfs, shared
@@ -91,6 +91,43 @@ def test_what_hangs_is_held_against_its_pool_only(keeper: Keeper) -> None:
         keeper.touch("silent", lambda: True)
     assert keeper.touch("other", lambda: True)
     never.set()
+
+
+def test_a_pool_that_cannot_be_let_go_of_keeps_its_mark(
+    office: Office, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "shared"
+    place.mkdir()
+    office.sysadm("pool.add", name="shared", type="dos", path=str(place), capacity=GIB)
+    uuid = office.sysadm("pool.show", pool="shared")["uuid"]
+    pool = office.services.database.read(lambda s: load_pool(s, uuid))
+    assert pool is not None
+    shared.check_mark(pool, mark=True)
+
+    def refuses(_uuid: str) -> None:
+        raise EngineError("It is busy.")
+
+    monkeypatch.setattr(keeper._pools, "release", refuses)
+    with pytest.raises(EngineError, match="busy"):
+        keeper.release(uuid, pool=pool, stays=True)
+    shared.check_mark(pool, mark=False)
+    with pytest.raises(EngineError, match="busy"):
+        keeper.release(uuid, pool=pool)
+    assert list(place.iterdir()) == [], "nobody remains whose mark it could be"
+
+
+def test_how_a_pool_is_here_is_said_again_and_again(office: Office) -> None:
+    rack.web(office)
+    host, pool = rack.host_id(office, "h1"), office.sysadm("pool.show", pool="local")
+    order = office.services.database.read(lambda s: load_pool(s, pool["uuid"]))
+    assert order is not None
+    now = SystemClock().now()
+
+    def say(error: str, pool_id: int = order.id) -> bool:
+        return office.services.database.write(lambda s: record_pool(s, pool_id, host, PoolState(error=error), now))
+
+    assert [say("away"), say("away"), say("")] == [True, False, True]
+    assert not say("", 10**6), "it has been deleted"
 
 
 def _server(pool_format: str, port: int) -> PoolOrder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +14,15 @@ from sqlalchemy.orm import Session
 
 from core.clock import SystemClock
 from core.coordination import tasks
-from core.errors import EngineError
-from core.model import Pool, TaskState, pool_of_project
+from core.errors import EngineError, Refused
+from core.model import Pool, Task, TaskState, Volume, pool_of_project
 from core.specs.pool import PoolOrder
+from hostd import volume_files
 from hostd.bus import Bus
-from hostd.executor import Executor
+from hostd.executor import Executor, Interrupted
 from hostd.handlers.pools import Upkeep
 from hostd.handlers.volumes import handlers
+from hostd.hypervisor.errors import TooSlow
 from hostd.runtime import Runtime
 from hostd.targets import Targets
 from tests.fakes import rack
@@ -95,6 +98,127 @@ def test_a_file_that_cannot_be_removed_keeps_its_row_until_it_is(
     perform(office, storage)
     assert list(place.iterdir()) == []
     assert "disk" not in web.names("volume.list")
+
+
+def last_deletion(office: Office) -> Any:
+    """What the host is told of the volume that is to be deleted."""
+    last = select(Task.payload).where(Task.kind == "volume.delete").order_by(Task.id.desc()).limit(1)
+    return json.loads(office.services.database.read(lambda s: s.scalars(last).one()))
+
+
+def stand(office: Office, state: str) -> None:
+    """Let the volume ``other`` be in a state."""
+    office.services.database.write(lambda s: s.execute(update(Volume).values(state=state)))
+
+
+@pytest.fixture
+def place(office: Office, web: Person, tmp_path: Path) -> Path:
+    """The pool's directory, with a file that has the name of volume ``other``."""
+    directory = tmp_path / "pool"
+    directory.mkdir()
+    office.services.database.write(lambda s: s.execute(update(Pool).values(path=str(directory))))
+    (directory / "other").write_text("precious")
+    return directory
+
+
+def test_a_volume_that_never_was_takes_nobodys_file_along(office: Office, web: Person, place: Path) -> None:
+    stand(office, "failed")
+    web("volume.delete", volume="local/other")
+    perform(office, Storage())
+    assert web.names("volume.list") == []
+    assert (place / "other").read_text() == "precious"
+
+
+@pytest.mark.parametrize("state", ["present", "missing", "foreign", "failed"])
+def test_what_could_not_be_deleted_is_what_it_was(office: Office, web: Person, place: Path, state: str) -> None:
+    stand(office, state)
+    storage = Storage()
+    storage.left = 0
+    web("volume.delete", volume="local/other")
+    perform(office, storage)
+    assert web("volume.show", volume="local/other")["state"] == state
+    assert (place / "other").exists()
+
+
+def test_a_file_that_may_still_go_is_used_by_nobody_and_goes_the_next_time(
+    office: Office, web: Person, place: Path
+) -> None:
+    class Slow(Storage):
+        late: Callable[[], Any]
+
+        def touch(self, _pool: str, work: Callable[[], Any], *, limit: float) -> Any:
+            self.late = work
+            raise TooSlow("The storage did not answer.")
+
+    slow = Slow()
+    web("volume.delete", volume="local/other")
+    perform(office, slow)
+    assert web("volume.show", volume="local/other")["state"] == "failed"
+    with pytest.raises(Interrupted):
+        slow.late()
+    assert (place / "other").exists(), "nobody waits for it any more"
+    web("volume.delete", volume="local/other")
+    assert last_deletion(office) == {"before": "failed", "own": True}
+    perform(office, Storage())
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("state", ["creating", "deleting", "merging"])
+def test_what_no_task_works_on_can_be_deleted(office: Office, web: Person, place: Path, state: str) -> None:
+    stand(office, state)
+    web("volume.delete", volume="local/other")
+    with pytest.raises(Refused):
+        web("volume.delete", volume="local/other")
+    perform(office, Storage())
+    assert web.names("volume.list") == []
+    assert (place / "other").exists() == (state != "merging")
+
+
+def test_a_task_that_is_another_hosts_by_now_gives_no_file_its_name(
+    office: Office, web: Person, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = office.services.database
+
+    def create(path: Path, *_arguments: object) -> None:
+        path.write_text("half")
+        database.write(lambda s: s.execute(update(Task).where(Task.state == "running").values(claim="heir")))
+
+    monkeypatch.setattr("hostd.volume_images.create", create)
+    task = web("volume.add", name="disk", pool="local", capacity=GIB)["task"]
+    with pytest.raises(Interrupted):
+        perform(office, Storage())
+    assert not (place / "disk").exists()
+    assert web("task.show", task=task)["state"] == "running"
+    assert web("volume.show", volume="local/disk")["state"] == "creating"
+
+
+def test_what_another_host_began_in_the_same_place_is_not_taken_for_ours(place: Path) -> None:
+    uuid = "0b6ff1f0-6a54-4fd5-9c39-4ee9a3f3a111"
+
+    def work(path: Path) -> None:
+        path.write_text("whole")
+        path.unlink()
+        path.write_text("half of theirs")
+
+    with pytest.raises(EngineError, match="replaced"):
+        volume_files.make(place, "disk", uuid, work, {})
+    assert not (place / "disk").exists()
+    assert (place / f".{uuid}.part" / "disk").exists(), "it is theirs to go on with"
+
+
+def test_a_name_that_was_held_by_an_empty_file_is_free_when_making_it_fails(place: Path) -> None:
+    uuid = "0b6ff1f0-6a54-4fd5-9c39-4ee9a3f3a111"
+    part = place / f".{uuid}.part"
+    part.mkdir()
+    for file in (part / "disk", part / "placing", place / "disk"):
+        file.touch()
+
+    def dies(_path: Path) -> None:
+        raise EngineError("no room")
+
+    with pytest.raises(EngineError):
+        volume_files.make(place, "disk", uuid, dies, {})
+    assert [file.name for file in place.iterdir()] == ["other"]
 
 
 def test_a_pool_that_is_released_while_it_is_looked_after_does_not_come_back(office: Office, web: Person) -> None:
