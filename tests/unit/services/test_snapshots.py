@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core.coordination import storage
 from core.errors import InUse, NotFound, QuotaExceeded, Refused
-from core.model import Instance, Machine, Task, TaskState, Volume
+from core.model import Instance, Machine, Project, Task, TaskState, Volume
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
 
@@ -205,6 +205,33 @@ def test_a_merge_is_broken_off_by_cancelling_its_task(office: Office, web: Perso
     wanted = office.services.database.read(lambda s: s.scalars(select(Task).where(Task.uuid == task)).one())
     assert wanted.cancelled
     assert wanted.state == TaskState.QUEUED.value, "its host undoes what there is and ends it"
+
+
+def test_a_merge_of_which_no_task_is_left_holds_nothing_once_what_it_made_is_deleted(
+    office: Office, web: Person
+) -> None:
+    snap(office, web, "local/base", "one")
+    web("volume.merge", volume="local/one", name="whole")
+    with pytest.raises(Refused):
+        web("volume.delete", volume="local/whole")
+    office.services.database.write(lambda s: s.execute(update(Task).values(state=TaskState.FAILED.value)))
+    web("volume.delete", volume="local/whole")
+    assert web("volume.show", volume="local/one")["state"] == "present"
+
+
+def test_a_vm_whose_name_one_may_not_see_writes_all_the_same(office: Office, web: Person) -> None:
+    office.sysadm("volume.add", name="golden", pool="local", capacity=GIB)
+    rack.settle(office)
+    mail = office.project("mail", max_disk=8 * GIB)
+    rack.instance(web, "shop", disks=[{"volume": "local/base"}])
+    web("vm.add", name="shop-1", instance="shop")
+    office.services.database.write(lambda s: s.execute(update(Machine).values(power="on", state="running")))
+    theirs = select(Project.id).where(Project.name == "mail").scalar_subquery()
+    office.services.database.write(lambda s: s.execute(update(Machine).values(project_id=theirs)))
+    with pytest.raises(InUse) as refused:
+        web("volume.grow", volume="local/base", capacity=2 * GIB)
+    assert "shop-1" not in refused.value.text()
+    assert mail.names("vm.list") == ["shop-1"]
 
 
 def test_chains_do_not_grow_without_end(office: Office, web: Person) -> None:
