@@ -71,7 +71,7 @@ def test_no_text_of_a_caller_names_a_file_of_the_host(
     (tmp_path / "state" / "uploads").mkdir(parents=True)
     nothing: Any = None
     api = Api(office.services, nothing, nothing, nothing, nothing, uploads)
-    api._actor = lambda body, *, log: web.actor  # type: ignore[method-assign, misc]
+    api._actor = lambda body, *, log: web.actor  # type: ignore[method-assign]
     for image in (str(victim), "../../shadow", "", ".", "..", "x" * 36):
         body = {"image": image, "sender": "me", "offset": 0, "payload": memoryview(b"")}
         for more in ({}, {"finish": "0" * 64}):
