@@ -138,11 +138,12 @@ def test_a_project_that_is_not_empty_says_all_that_hangs_on_it(furnished: Office
     with pytest.raises(InUse) as refused:
         furnished.sysadm("project.delete", project="web")
     text = refused.value.text()
-    for word in ("web-vm", "web-instance", "web-pool/web-disk", "1 MiB", "web-image", "web-admin", "frozen"):
+    for word in ("web-vm", "web-instance", "web-pool/web-disk", "3 MiB", "web-image", "web-admin", "frozen"):
         assert word in text
     contents = furnished.sysadm("project.contents", project="web")
     assert contents["vms"] == [{"name": "web-vm", "on": False}]
-    assert contents["volumes"] == [{"reference": "web-pool/web-disk", "capacity": 2**20}]
+    volumes = ("web-base", "web-disk", "web-snapshot")
+    assert contents["volumes"] == [{"reference": f"web-pool/{name}", "capacity": 2**20} for name in volumes]
     assert len(contents["lines"]) == 5
     assert furnished.sysadm("project.show", project="web")["name"] == "web"
 
@@ -213,7 +214,10 @@ def test_deleted_for_good_a_project_takes_its_files_along(furnished: Office, clo
     assert end_tasks(furnished) == ["machine.stop"]
     go_on(furnished)
     go_on(furnished)  # asked twice, ordered once
-    assert sorted(end_tasks(furnished)) == ["image.delete", "volume.delete"]
+    # What a snapshot rests on waits for the snapshot.
+    assert sorted(end_tasks(furnished)) == ["image.delete", "volume.delete", "volume.delete"]
+    go_on(furnished)
+    assert end_tasks(furnished) == ["volume.delete"]
     go_on(furnished)
     assert read(furnished, select(Project.trash_name).where(Project.deleted.is_not(None))) == []
     for table in (Volume, Image, Instance, Machine):
