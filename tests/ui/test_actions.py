@@ -174,7 +174,7 @@ async def test_the_cursor_goes_to_what_was_added_unless_it_was_moved(cloud: Fake
             return str(pilot.app.screen.table.cursor_row["name"])
 
         await add("new")
-        await until(pilot, lambda: rows_are_there(pilot.app) and under_cursor() == "new")
+        await until(pilot, lambda: pilot.app.screen.query("#pane") and under_cursor() == "new")
         await pilot.press("home")
         assert under_cursor() == "disk1"
 

@@ -182,7 +182,7 @@ async def test_neighbours_of_the_menu_by_brackets_and_sections_by_numbers(cloud:
         await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
         await pilot.press("2")
         await until(pilot, lambda: "local" in screen_text(pilot.app))
-        assert "[2 Volumes 1/2]" in screen_text(pilot.app)
+        assert "[2 Volumes 1/3]" in screen_text(pilot.app)
 
 
 async def test_every_list_of_every_role_opens_at_80_columns(cloud: FakeBackend) -> None:

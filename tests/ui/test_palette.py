@@ -53,7 +53,7 @@ async def test_arrows_choose_while_one_types(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         await pilot.press(":")
         await typed(pilot, "disk")
-        await until(pilot, lambda: table(pilot).total == 6)
+        await until(pilot, lambda: table(pilot).total == 10)  # four of them also as snapshots
         await pilot.press("down", "down")
         await pilot.pause(0.3)
         assert table(pilot).cursor == 2, "what is found later does not move the cursor"

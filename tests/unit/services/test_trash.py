@@ -150,11 +150,14 @@ def test_a_project_that_is_not_empty_says_all_that_hangs_on_it(furnished: Office
 
 def test_nothing_of_a_project_in_the_trash_is_seen_or_used(furnished: Office) -> None:
     sysadm = furnished.sysadm
-    before = {name: sysadm(name)["total"] for name in ("vm.list", "instance.list", "volume.list", "image.list")}
+    lists = ("vm.list", "instance.list", "volume.list", "image.list")
+    others = {
+        name: [row["name"] for row in sysadm(name)["rows"] if not row["name"].startswith("web")] for name in lists
+    }
     sysadm("project.delete", project="web", everything=True)
-    for name, count in before.items():
-        assert sysadm(name)["total"] == count - 1, name
-        assert not [row for row in sysadm(name)["rows"] if row["name"].startswith("web")]
+    for name in lists:
+        assert sysadm.names(name) == others[name]
+        assert sysadm(name)["total"] == len(others[name]), name
     assert "web" not in sysadm.names("project.list")
     assert "web" not in sysadm.names("usage.list")
     assert sysadm("project-group.show", project_group="web-group")["projects"] == []
@@ -229,13 +232,16 @@ def test_deleted_for_good_a_project_takes_its_files_along(furnished: Office, clo
 def test_a_file_that_cannot_be_deleted_is_tried_again_later(furnished: Office, clock: StillClock) -> None:
     furnished.sysadm("project.delete", project="web", everything=True)
     furnished.sysadm("trash.purge", trash="web")
-    assert len(end_tasks(furnished, "failed")) == 2
+    failed = end_tasks(furnished, "failed")
+    assert failed
     go_on(furnished)
     assert end_tasks(furnished) == []
     clock.advance(AGAIN.total_seconds() + 1)
     go_on(furnished)
-    assert len(end_tasks(furnished)) == 2
-    go_on(furnished)
+    assert end_tasks(furnished) == failed
+    for _ in range(4):  # what rests on others goes before these
+        go_on(furnished)
+        end_tasks(furnished)
     assert "web" not in furnished.sysadm.names("trash.list")
 
 
