@@ -59,6 +59,11 @@ class Size:
     allocation: int
 
 
+def is_hurried(error: EngineError) -> bool:
+    """Whether qemu-img found no quiet moment to try how many rounds a key shall take (QEMU's crypto/pbkdf.c)."""
+    return "accurate CPU usage" in str(error.parameters.get("reason", ""))
+
+
 class Broken(Exception):
     """Somebody wanted a conversion to end."""
 

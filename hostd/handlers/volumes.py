@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 _TOPICS = frozenset({"volume", "pool"})
 
+#: How often an encrypted file is begun on a machine that is too busy to measure how long its key takes.
+_TRIES = 6
+
 
 class VolumeTasks:
     """Works on the files of volumes."""
@@ -110,7 +113,14 @@ class VolumeTasks:
         """Make a volume's file by ``work``; what is written then."""
 
         def make(sure: Callable[[], None]) -> Size:
-            volume_files.make(directory, order.name, order.uuid, work, order.options, sure)
+            for left in reversed(range(_TRIES)):
+                try:
+                    volume_files.make(directory, order.name, order.uuid, work, order.options, sure)
+                    break
+                except EngineError as error:
+                    # qemu-img removes what it could not make, so it is begun anew.
+                    if not left or not volume_images.is_hurried(error):
+                        raise
             return volume_images.look(Layer(order.path, order.format, self._open(order.secret)))
 
         size = self._touch_or_never(order, make, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -190,6 +191,26 @@ def test_a_task_that_is_another_hosts_by_now_gives_no_file_its_name(
     assert not (place / "disk").exists()
     assert web("task.show", task=task)["state"] == "running"
     assert web("volume.show", volume="local/disk")["state"] == "creating"
+
+
+def test_a_busy_machine_tries_an_encrypted_volume_again(
+    office: Office, web: Person, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def create(path: Path, *_arguments: object) -> None:
+        tries.append(path)
+        if len(tries) < 3:
+            path.unlink()  # as qemu-img does
+            raise EngineError("qemu-img: {reason}", reason=f"{path}: Unable to get accurate CPU usage")
+        os.system(f"qemu-img create -q -f qcow2 {path} 1M")
+
+    monkeypatch.setattr("hostd.volume_images.create", create)
+    task = web("volume.add", name="disk", pool="local", capacity=GIB)["task"]
+    perform(office, Storage())
+    assert web("task.show", task=task)["state"] == "done"
+    assert len(tries) == 3
+    assert (place / "disk").exists()
 
 
 def test_what_another_host_began_in_the_same_place_is_not_taken_for_ours(place: Path) -> None:
