@@ -109,16 +109,8 @@ def fit_snapshots(session: Session, project_id: int) -> None:
         .where(Volume.project_id == project_id, Volume.backing_id.is_not(None))
         .scalar_subquery()
     )
-    name, limit, now = _project(session, project_id, Project.max_snapshots, used)
-    if now + 1 > limit:
-        raise QuotaExceeded(
-            N_("Project {name} may have {limit} snapshots and has {used}: this would be {over} too many."),
-            remedy=N_("Delete others, or ask the system administrator for more."),
-            name=name,
-            limit=limit,
-            used=now,
-            over=now + 1 - limit,
-        )
+    many = N_("Project {name} may have {limit} snapshots and has {used}: this would be {over} too many.")
+    _fit_one(session, project_id, Project.max_snapshots, used, many)
 
 
 def fit_images(session: Session, project_id: int) -> None:
@@ -128,16 +120,8 @@ def fit_images(session: Session, project_id: int) -> None:
         QuotaExceeded: it has as many as it may have.
     """
     used = select(func.count()).select_from(Image).where(Image.project_id == project_id).scalar_subquery()
-    name, limit, now = _project(session, project_id, Project.max_images, used)
-    if now + 1 > limit:
-        raise QuotaExceeded(
-            N_("Project {name} may have {limit} images and has {used}: this would be {over} too many."),
-            remedy=N_("Delete others, or ask the system administrator for more."),
-            name=name,
-            limit=limit,
-            used=now,
-            over=now + 1 - limit,
-        )
+    many = N_("Project {name} may have {limit} images and has {used}: this would be {over} too many.")
+    _fit_one(session, project_id, Project.max_images, used, many)
 
 
 def fit_image_bytes(session: Session, image_id: int, size: int, *, field: str = "file") -> None:
@@ -193,4 +177,18 @@ def _fit_bytes(
             limit=format_size(limit),
             used=format_size(used),
             over=format_size(used + more - limit),
+        )
+
+
+def _fit_one(session: Session, project_id: int, most: Any, used: Any, many: str) -> None:
+    """Refuse one more of what is counted; ``many`` is the msgid that says there would be too many."""
+    name, limit, now = _project(session, project_id, most, used)
+    if now + 1 > limit:
+        raise QuotaExceeded(
+            many,
+            remedy=N_("Delete others, or ask the system administrator for more."),
+            name=name,
+            limit=limit,
+            used=now,
+            over=now + 1 - limit,
         )

@@ -244,12 +244,6 @@ def record_pool(session: Session, pool_id: int, host_id: int, state: PoolState, 
     return written and before != state.error
 
 
-def forget_on_host(session: Session, uuid: str, host_id: int) -> bool:
-    """A host has nothing of a pool any more."""
-    pool = select(Pool.id).where(Pool.uuid == uuid).scalar_subquery()
-    return _changed(session, delete(PoolOnHost).where(PoolOnHost.pool_id == pool, PoolOnHost.host_id == host_id))
-
-
 def record_volume(session: Session, uuid: str, **values: Any) -> bool:
     """Write what a volume is now (``state``, ``capacity``, ``allocation``, ``format``); whether it is still there."""
     return _changed(session, update(Volume).where(Volume.uuid == uuid).values(**values))

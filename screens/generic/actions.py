@@ -18,7 +18,7 @@ from screens.generic.form_dialog import FormDialog
 from screens.generic.offers import is_allowed
 from screens.generic.report import BulkReport
 from screens.generic.taken import name_check
-from screens.spec import Action, Danger, Field, Kind, ResourceSpec, Row, Target
+from screens.spec import Action, Danger, Kind, ResourceSpec, Row, Target
 from screens.taskbook import Followed
 from screens.values import filled, previewed
 
@@ -345,8 +345,3 @@ class ActionRun:
 
 def _untold(_done: int, _size: int) -> None:
     """The form says that it is being sent; F3 shows the look at it afterwards."""
-
-
-def has_secret(fields: Sequence[Field]) -> bool:
-    """Whether a form asks for a password."""
-    return any(field.kind is Kind.SECRET for field in fields)
