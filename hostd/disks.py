@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from core.errors import InvalidInput, Refused
 from core.i18n import N_
 from core.rules.pools import DIR
 from core.specs.order import BackingFile, DiskOrder, MachineOrder
-from hostd import beneath, qemu_img
+from core.specs.pool import PoolOrder
+from hostd import beneath, blocks, qemu_img
 from hostd.access import let_pass
 from hostd.pools import Keeper
+from hostd.volume_files import explained
+
+T = TypeVar("T")
 
 
 class Disks:
@@ -32,14 +37,20 @@ class Disks:
         self._record = state / "access.log"
         self._places_file = state / "overlay-directories"
         self._guard = threading.Lock()
+        #: Devices that a VM is about to be given, and by which VM: QEMU does not have them open yet.
+        self._promised: dict[blocks.Number, str] = {}
 
     def prepare(self, order: MachineOrder) -> tuple[MachineOrder, dict[int, str]]:
         """The order with its files' true paths, and the overlays made for it by the index of their disk."""
         # A directory of this host is there or not; other pools are made active when they are needed.
-        self._keeper.ready_all({disk.pool for disk in order.disks if disk.pool and disk.pool_kind != DIR})
+        pools = self._keeper.ready_all({disk.pool for disk in order.disks if disk.pool and disk.pool_kind != DIR})
         ready, overlays = [], {}
         filled = [(index, disk) for index, disk in enumerate(order.spec.disks) if disk.volume or disk.image]
         for (index, spec), disk in zip(filled, order.disks, strict=True):
+            if disk.is_block:
+                self._unit(order.uuid, pools, disk, writes=not spec.read_only)
+                ready.append(disk)
+                continue
             path = self._look(disk, optional=spec.startup_policy == "optional" and spec.device == "cdrom")
             # A file that is not there has no path: what is put in its place later was looked at by nobody.
             ready.append(
@@ -48,6 +59,45 @@ class Disks:
             if disk.overlay and path is not None:
                 overlays[index] = str(self._make_overlay(order.uuid, index, path, disk.format))
         return dataclasses.replace(order, disks=tuple(ready)), overlays
+
+    def _unit(self, machine: str, pools: Mapping[str, PoolOrder], disk: DiskOrder, *, writes: bool) -> None:
+        """Look at a block device, and promise it to a VM until :meth:`started`."""
+        pool = pools.get(disk.pool)
+        if pool is None:
+            raise Refused(N_("The storage pool has been deleted."))
+
+        def find() -> blocks.Number | None:
+            return self._touch(pool, lambda: blocks.KERNEL.number(disk.path))
+
+        number = find()
+        if number is None:
+            # It may have been made since the pool was made active here.
+            self._keeper.look_again(pool)
+            number = find()
+        if number is None:
+            raise Refused(
+                N_("Volume {name} is not there: {path}."),
+                remedy=N_("Look at the storage system, then refresh the storage pool."),
+                name=disk.name,
+                path=disk.path,
+            )
+        device = number
+        # Promised before it is looked at: whoever began earlier is seen by the promise, or by what QEMU has open.
+        with self._guard:
+            if self._promised.setdefault(device, machine) != machine:
+                raise Refused(N_("Another VM is being started with volume {name}."), name=disk.name)
+        self._touch(pool, lambda: blocks.look(pool, disk.name, disk.path, device, writes=writes))
+
+    def _touch(self, pool: PoolOrder, work: Callable[[], T]) -> T:
+        try:
+            return self._keeper.touch(pool.uuid, work)
+        except OSError as error:
+            raise explained(error) from error
+
+    def started(self, machine: str) -> None:
+        """A VM's start has ended, well or not: what it uses is seen by the kernel from here on."""
+        with self._guard:
+            self._promised = {number: other for number, other in self._promised.items() if other != machine}
 
     def _look(self, disk: DiskOrder, *, optional: bool) -> Path | None:
         """As :meth:`_file`; storage behind a network is not waited for without end."""

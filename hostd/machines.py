@@ -171,8 +171,9 @@ class Machines:
 
     def _create(self, order: MachineOrder, loaded: float) -> Domain:
         accelerator = self._accelerator(order)
-        with contextlib.ExitStack() as undo:
+        with contextlib.ExitStack() as always, contextlib.ExitStack() as undo:
             undo.callback(self._disks.remove, order.uuid)
+            always.callback(self._disks.started, order.uuid)
             ready, overlays = self._disks.prepare(order)
             point("prepared")
             xml = domain_xml(ready, accelerator=accelerator, overlays=overlays)

@@ -90,7 +90,10 @@ class Migration:
         order = self._database.read(lambda session: orders.load(session, task.target, self._vault))
         if order is None:
             raise Obsolete(N_("The VM has been deleted."))
-        self._disks.prepare(order)
+        try:
+            self._disks.prepare(order)
+        finally:
+            self._disks.started(order.uuid)
 
         def write(session: Session) -> None:
             tasks.follow(session, task, "machine.migrate", source, {"epoch": epoch, "target": me})

@@ -22,9 +22,9 @@ from core.errors import DosvmError, EngineError, HypervisorUnavailable, Refused
 from core.i18n import N_
 from core.libvirt_xml.storage import pool_xml
 from core.rules.names import is_uuid
-from core.rules.pools import DIR, DOS, ISCSI, NETFS
+from core.rules.pools import DIR, DISK, DOS, ISCSI, NETFS
 from core.specs.pool import PoolOrder
-from hostd import intervals, netfs, shared
+from hostd import blocks, intervals, netfs, shared
 from hostd.access import let_pass
 from hostd.bus import Bus
 from hostd.hypervisor.bounded import Bounded, Words
@@ -103,15 +103,24 @@ class Keeper:
             raise
         self.say(pool, state)
 
-    def ready_all(self, uuids: Collection[str]) -> None:
-        """As :meth:`ready`, of several pools by UUID.
+    def ready_all(self, uuids: Collection[str]) -> dict[str, PoolOrder]:
+        """As :meth:`ready`, of several pools by UUID; what they are.
 
         Raises:
             DosvmError: one cannot be used.
         """
-        if uuids:
-            for pool in self._database.read(lambda session: storage.load_pools(session, uuids)):
-                self.ready(pool)
+        found = self._database.read(lambda session: storage.load_pools(session, uuids)) if uuids else []
+        for pool in found:
+            self.ready(pool)
+        return {pool.uuid: pool for pool in found}
+
+    def look_again(self, pool: PoolOrder) -> None:
+        """Let libvirt look which units a pool has by now: storage was changed since it was made active here.
+
+        Raises:
+            DosvmError: it does not answer.
+        """
+        self._pools.refresh(pool.uuid)
 
     def _lock(self, uuid: str) -> threading.Lock:
         with self._guard:
@@ -126,6 +135,9 @@ class Keeper:
         else:
             if pool.kind == DOS:
                 self._on_files(pool, lambda: shared.check(pool, mark=first))
+            elif pool.kind == DISK and first:
+                # Later on guests have written there whatever they like.
+                self._on_files(pool, lambda: blocks.check_disk(pool))
             self._pools.ensure(pool.uuid, pool_xml(pool), build=pool.kind == DIR)
         if pool.kind == NETFS:
             self._proven(pool, first)

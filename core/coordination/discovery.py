@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import case, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, case, insert, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from core.model import Pool, Volume, new_uuid
 
@@ -18,7 +19,11 @@ THERE = ("present", "foreign")
 
 
 class Found(NamedTuple):
-    """A file or unit that is there. Sizes are bytes; ``path`` is empty for the file of that name in the directory."""
+    """A file or unit that is there. Sizes are bytes.
+
+    ``path`` is empty for the file of that name in the directory; ``key`` is what tells a unit from another one that has
+    its name later.
+    """
 
     name: str
     format: str
@@ -26,6 +31,15 @@ class Found(NamedTuple):
     allocation: int
     state: str
     path: str = ""
+    key: str = ""
+
+
+class Measured(NamedTuple):
+    """What a unit that is known is by now: its makers may make it larger, or reach it in another way."""
+
+    capacity: int
+    allocation: int
+    path: str
 
 
 class Known(NamedTuple):
@@ -37,12 +51,19 @@ class Known(NamedTuple):
     format: str
     allocation: int
     backing_id: int | None
+    capacity: int
+    path: str
+    key: str
 
 
 def known(session: Session, pool_id: int) -> list[Known]:
     """All volumes of a pool; one statement."""
     columns = (Volume.id, Volume.name, Volume.state, Volume.format, Volume.allocation, Volume.backing_id)
-    return [Known(*row) for row in session.execute(select(*columns).where(Volume.pool_id == pool_id))]
+    more = (Volume.capacity, Volume.path, Volume.options)
+    return [
+        Known(*row[:-1], key=str(json.loads(row.options).get("key", "")) if row.options else "")
+        for row in session.execute(select(*columns, *more).where(Volume.pool_id == pool_id))
+    ]
 
 
 def enter(session: Session, pool: str, found: Sequence[Found], now: datetime) -> int:
@@ -55,6 +76,7 @@ def enter(session: Session, pool: str, found: Sequence[Found], now: datetime) ->
         return 0
     names = [one.name for one in found]
     taken = set(session.scalars(select(Volume.name).where(Volume.pool_id == pool_id, Volume.name.in_(names))))
+    elsewhere = _elsewhere(session, pool_id, [one.path for one in found if one.path])
     rows = [
         {
             "uuid": new_uuid(),
@@ -66,14 +88,37 @@ def enter(session: Session, pool: str, found: Sequence[Found], now: datetime) ->
             "allocation": one.allocation,
             "state": one.state,
             "path": one.path,
+            "options": json.dumps({"key": one.key}) if one.key else "",
             "created": now,
         }
         for one in found
-        if one.name not in taken
+        if one.name not in taken and one.path not in elsewhere
     ]
     if rows:
         session.execute(insert(Volume), rows)
     return len(rows)
+
+
+def _elsewhere(session: Session, pool_id: int, paths: Sequence[str]) -> set[str]:
+    """Which of these devices are volumes of another pool already: one unit with two names would have two users.
+
+    A device is another one on each host, but for those that all hosts reach.
+    """
+    if not paths:
+        return set()
+    own = aliased(Pool)
+    return set(
+        session.scalars(
+            select(Volume.path)
+            .join(Pool, Pool.id == Volume.pool_id)
+            .join(own, own.id == pool_id)
+            .where(
+                Volume.path.in_(paths),
+                Pool.id != pool_id,
+                or_(Pool.host_id == own.host_id, and_(Pool.host_id.is_(None), own.host_id.is_(None))),
+            )
+        )
+    )
 
 
 def move(session: Session, ids: Sequence[int], before: Sequence[str], after: str) -> int:
@@ -97,5 +142,20 @@ def allocate(session: Session, sizes: Mapping[int, int]) -> None:
             update(Volume)
             .where(Volume.id.in_(sizes))
             .values(allocation=chosen)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def measure(session: Session, units: Mapping[int, Measured]) -> None:
+    """Write what units are by now, by the ids of their volumes; one statement."""
+    if units:
+        values: dict[str, Any] = {
+            name: case({i: getattr(unit, name) for i, unit in units.items()}, value=Volume.id)
+            for name in ("capacity", "allocation", "path")
+        }
+        session.execute(
+            update(Volume)
+            .where(Volume.id.in_(units))
+            .values(**values, version=Volume.version + 1)
             .execution_options(synchronize_session=False)
         )

@@ -6,7 +6,7 @@ from core.libvirt_xml.builder import Children, Flag, Node, integer, on_off, text
 
 
 class Disk(Node):
-    """A disk or CD drive over a file."""
+    """A disk or CD drive over a file or a block device."""
 
     TAG = "disk"
     ORDER = ("driver", "source", "backingStore", "target", "readonly", "shareable")
@@ -19,6 +19,7 @@ class Disk(Node):
     copy_on_read = on_off("driver/@copy_on_read")
     discard = text("driver/@discard")
     file = text("source/@file")
+    dev = text("source/@dev")
     encryption = text("source/encryption/@format")
     secret_type = text("source/encryption/secret/@type")
     secret = text("source/encryption/secret/@uuid")

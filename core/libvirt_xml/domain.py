@@ -188,6 +188,12 @@ def _disk(spec: DiskSpec, bus: str, target: str, file: DiskOrder | None, overlay
         disk.removable = True
     if file is None:
         return disk
+    if file.is_block:
+        disk.type, disk.dev = "block", file.path
+        # What other hosts see as well must not be kept in this one's memory: VMs could not be migrated.
+        disk.cache = spec.cache if spec.cache != "default" else "none"
+        disk.ends_here = True
+        return disk
     disk.file = overlay or file.path
     if spec.device == "cdrom" and spec.startup_policy != "mandatory":
         disk.startup_policy = spec.startup_policy

@@ -29,7 +29,7 @@ from core.rules import names, pools
 from core.rules.secrets import CIFS, ISCSI
 from core.services.editing import edit, unused
 from core.services.fields import SIZE_MAX, in_range, ruled
-from core.services.listing import Query, answer, called, iso, listing, moment
+from core.services.listing import Query, answer, called, flag, iso, listing, moment
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.orders import host_for, idle, order
@@ -197,6 +197,9 @@ def list_(call: Call, *, query: Query) -> Answer:
         search=[Pool.name, Pool.description],
         filters={
             "kind": lambda value: Pool.kind == value,
+            "files": lambda value: Pool.kind.in_(
+                [kind for kind, one in pools.KINDS.items() if one.files is flag(value)]
+            ),
             "bound": lambda value: Pool.host_id.is_not(None) if value else Pool.host_id.is_(None),
             "capacity_from": lambda value: Pool.capacity >= value,
             "capacity_to": lambda value: Pool.capacity <= value,

@@ -12,6 +12,7 @@ from core.coordination.tasks import OPEN
 from core.errors import InUse, PermissionDenied, Refused
 from core.i18n import N_
 from core.model import Instance, Machine, Pool, Power, Project, State, Task, Volume, instance_volume
+from core.rules.pools import KINDS
 from core.services.lookup import find, visible
 from core.services.operation import Call
 from core.services.relations import some
@@ -41,6 +42,21 @@ def owned(call: Call, reference: str) -> Volume:
 def pool_of(call: Call, volume: Volume) -> Pool:
     """The pool that a volume is in."""
     return call.session.scalars(select(Pool).where(Pool.id == volume.pool_id)).one()
+
+
+def refuse_units(pool: Pool) -> None:
+    """Refuse to make or change what others make: units of a storage system are only found (manual 9.4.3).
+
+    Raises:
+        Refused: the pool's volumes are no files.
+    """
+    if not KINDS[pool.kind].files:
+        raise Refused(
+            N_("The volumes of storage pool {name} are made and changed by its storage system; here they are found."),
+            remedy=N_("Do it there, then refresh the storage pool."),
+            field="pool",
+            name=pool.name,
+        )
 
 
 def book(call: Call, pool_id: int, project_id: int | None, more: int) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, delete, func, select
 
 from core.coordination.charges import charge, fit_disk, fit_pool
 from core.coordination.storage import deletion, volume_path
@@ -22,6 +22,7 @@ from core.model import (
     instance_volume,
 )
 from core.rules import names
+from core.rules.pools import KINDS
 from core.rules.secrets import ENCRYPTED_FORMATS, VOLUME
 from core.rules.sizes import format_size
 from core.services.editing import edit, unused
@@ -41,6 +42,7 @@ from core.services.volume_checks import (
     refuse_absent,
     refuse_rested_on,
     refuse_running,
+    refuse_units,
     refuse_unready,
     refuse_used,
 )
@@ -59,6 +61,7 @@ def statement() -> Any:
             Volume,
             Pool.name.label("pool"),
             Pool.path.label("directory"),
+            Pool.kind.label("pool_type"),
             Project.name.label("project"),
             Secret.name.label("secret"),
             Secret.project_id.label("secret_of"),
@@ -116,6 +119,7 @@ def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
             "reference": f"{row.pool}/{row.Volume.name}",
             "display_name": row.Volume.display_name,
             "pool": row.pool,
+            "pool_type": row.pool_type,
             "project": row.project or "",
             "format": row.Volume.format,
             "capacity": row.Volume.capacity,
@@ -223,6 +227,7 @@ def add(
     The system administrator's volumes belong to no project.
     """
     found = find(call, Pool, pool, field="pool")
+    refuse_units(found)
     ruled("name", names.identifier, name)
     ruled("display_name", names.display_name, display_name)
     ruled("description", names.prose, description)
@@ -283,6 +288,8 @@ def grow(call: Call, *, volume: str, capacity: int, version: int | None = None) 
     found = owned(call, volume)
     in_range("capacity", capacity, 1, SIZE_MAX)
     whole = -(-capacity // _SECTOR) * _SECTOR
+    pool = pool_of(call, found)
+    refuse_units(pool)
     if found.format not in GROWING:
         raise Refused(
             N_("QEMU cannot grow volumes of the format {format}."),
@@ -292,7 +299,6 @@ def grow(call: Call, *, volume: str, capacity: int, version: int | None = None) 
             formats=", ".join(GROWING),
         )
     refuse_absent(found)
-    pool = pool_of(call, found)
     host_id = host_for(call, pool, field="pool")
     # From here on nobody else books: what is read below is what holds when it is written.
     charge(call.session, Pool, pool.id)
@@ -347,10 +353,14 @@ def edit_(
 
 @operation("volume.delete", roles=EVERYBODY, action=N_("Delete"), target="volume")
 def delete_(call: Call, *, volume: str) -> Answer:
-    """Delete a volume that no instance uses, and its file."""
-    found = owned(call, volume)
+    """Delete a volume that no instance uses, and its file. Of what others make only the record is deleted, at once."""
+    found = find(call, Volume, volume, field="volume")
     pool = pool_of(call, found)
-    host_id = host_for(call, pool, field="pool")
+    host_id = None
+    if KINDS[pool.kind].files:
+        owned(call, volume)
+        host_id = host_for(call, pool, field="pool")
+    # A record needs no host; every project that has the pool tidies up, for a refresh finds again what is there.
     # The state is written before the instances are read: one that takes the volume up just now waits for this.
     before = claim(call, found, "deleting")
     if before == "creating":
@@ -360,5 +370,8 @@ def delete_(call: Call, *, volume: str) -> Answer:
     refuse_rested_on(call, found)
     call.note(f"{pool.name}/{found.name}", object=found.uuid)
     call.changed("volume", "pool")
+    if host_id is None:
+        call.session.execute(delete(Volume).where(Volume.id == found.id))
+        return {"uuid": found.uuid, "name": found.name}
     payload = deletion(call.session, found.uuid, before)
     return order(call, "volume.delete", found, host_id, project_id=found.project_id, payload=payload)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.rules.pools import KINDS
 from core.security.sealed import SealedSecret
 from core.specs.instance import InstanceSpec
 
@@ -47,6 +48,11 @@ class DiskOrder:
     pool_kind: str = ""
     secret: SealedSecret | None = None
     backing: tuple[BackingFile, ...] = ()
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is a block device rather than a file."""
+        return bool(self.pool_kind) and not KINDS[self.pool_kind].files
 
 
 @dataclass(frozen=True)

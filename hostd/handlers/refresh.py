@@ -17,14 +17,14 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy.orm import Session
 
 from core.coordination import discovery, storage
-from core.coordination.discovery import BATCH, THERE, Found, Known
+from core.coordination.discovery import BATCH, THERE, Found, Known, Measured
 from core.coordination.tasks import Claimed
 from core.database import Database
 from core.errors import InvalidInput, Refused
 from core.i18n import N_
 from core.rules.names import printable
 from core.specs.pool import PoolOrder
-from hostd import image_headers, intervals, volume_images
+from hostd import blocks, image_headers, intervals, volume_images
 from hostd.executor import Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.hypervisor.units import Units
 from hostd.log import fields
@@ -42,11 +42,16 @@ _LONGEST = 64
 
 
 class Seen(NamedTuple):
-    """A file or unit; sizes are bytes. A unit has a path of its own."""
+    """A file or unit; sizes are bytes. A unit has a path of its own, and a key."""
 
     size: int
     allocation: int
     path: str = ""
+    key: str = ""
+
+    def is_still(self, one: Known) -> bool:
+        """Whether it is what a volume was; another unit may have its name by now."""
+        return not (self.key and one.key) or self.key == one.key
 
 
 class RefreshTasks:
@@ -69,12 +74,14 @@ class RefreshTasks:
         known = self._database.read(lambda session: discovery.known(session, pool.id))
         names = {one.name for one in known}
         fresh = [name for name in seen if name not in names]
-        gone = [one for one in known if one.state in THERE and one.name not in seen]
-        back = [one for one in known if one.state == "missing" and one.name in seen]
+        here = {one.id for one in known if one.name in seen and seen[one.name].is_still(one)}
+        gone = [one for one in known if one.state in THERE and one.id not in here]
+        back = [one for one in known if one.state == "missing" and one.id in here]
         total, done_so_far = max(1, len(fresh) + len(gone) + len(back)), 0
         entered = 0
         for batch in _batches(fresh):
             found = self._touch(pool, lambda batch=batch: self._found(pool, batch, seen))  # type: ignore[misc]
+            strange += len(batch) - len(found)
             entered += self._database.write(
                 lambda session, found=found: discovery.enter(session, pool.uuid, found, self._now())  # type: ignore[misc]
             )
@@ -88,19 +95,26 @@ class RefreshTasks:
         for some in _batches(back):
             self._come_back(pool, some)
             self._pause(context, 90)
-        sizes = {
-            one.id: seen[one.name].allocation
-            for one in known
-            if one.name in seen and seen[one.name].allocation != one.allocation
-        }
-        for ids in _batches(list(sizes)):
-            self._database.write(lambda s, ids=ids: discovery.allocate(s, {i: sizes[i] for i in ids}))  # type: ignore[misc]
-            self._pause(context, 95)
+        self._measure(pool, [one for one in known if one.id in here], seen, context)
         logger.info(
             "pool refreshed %s",
             fields(pool=pool.name, seen=len(seen), new=entered, gone=len(gone), back=len(back), passed_over=strange),
         )
         return lambda _session: None
+
+    def _measure(self, pool: PoolOrder, here: Sequence[Known], seen: dict[str, Seen], context: Context) -> None:
+        """Write how large what is known is by now."""
+        if pool.what.files:
+            sizes = {one.id: seen[one.name].allocation for one in here if seen[one.name].allocation != one.allocation}
+            for ids in _batches(list(sizes)):
+                self._database.write(lambda s, ids=ids: discovery.allocate(s, {i: sizes[i] for i in ids}))  # type: ignore[misc]
+                self._pause(context, 95)
+            return
+        units = {one.id: Measured(*seen[one.name][:3]) for one in here}
+        before = {one.id: Measured(one.capacity, one.allocation, one.path) for one in here}
+        for ids in _batches([i for i, unit in units.items() if unit != before[i]]):
+            self._database.write(lambda s, ids=ids: discovery.measure(s, {i: units[i] for i in ids}))  # type: ignore[misc]
+            self._pause(context, 95)
 
     def _pause(self, context: Context, percent: int) -> None:
         context.progress(min(99, percent))
@@ -117,14 +131,24 @@ class RefreshTasks:
         """All that is there, by name, and how many things no volume can be."""
         if pool.what.files:
             return self._touch(pool, lambda: _files(Path(pool.path)))
-        return {u.name: Seen(u.capacity, u.allocation, u.path) for u in self._units.found(pool.uuid)}, 0
+        found, strange = {}, 0
+        for unit in self._units.found(pool.uuid):
+            name, path = self._touch(pool, lambda unit=unit: blocks.named(pool, unit.name, unit.path))  # type: ignore[misc]
+            if _nameable(name) and self._touch(pool, lambda path=path: blocks.is_unit(pool, path)):  # type: ignore[misc]
+                found[name] = Seen(unit.capacity, unit.allocation, path, unit.key)
+            else:
+                strange += 1
+                logger.warning("no volume can be made of a unit %s", fields(pool=pool.name, unit=name, path=path))
+        return found, strange
 
     def _found(self, pool: PoolOrder, names: Sequence[str], seen: dict[str, Seen]) -> list[Found]:
         """What new ones are; those that are gone again are left out."""
         if not pool.what.files:
             # A block device is plain bytes, whatever is written at its beginning.
             return [
-                Found(name, "raw", seen[name].size, seen[name].allocation, "present", seen[name].path) for name in names
+                Found(name, "raw", seen[name].size, seen[name].allocation, "present", seen[name].path, seen[name].key)
+                for name in names
+                if not self._is_hosts(pool, name, seen[name].path)
             ]
         found = []
         for name in names:
@@ -133,6 +157,13 @@ class RefreshTasks:
                 told = image_headers.tell(*head)
                 found.append(Found(name, told.format, told.capacity, seen[name].allocation, "foreign"))
         return found
+
+    def _is_hosts(self, pool: PoolOrder, name: str, path: str) -> bool:
+        """Whether the host itself uses a unit: its own system may be on a partition beside."""
+        if not blocks.KERNEL.claimed(path):
+            return False
+        logger.warning("the host itself uses a unit %s", fields(pool=pool.name, unit=name, path=path))
+        return True
 
     def _still_gone(self, pool: PoolOrder, some: Sequence[Known]) -> list[Known]:
         if not pool.what.files:

@@ -54,6 +54,9 @@ class VolumeTasks:
 
     def _directory(self, order: VolumeOrder) -> Path:
         """The pool's directory, within reach."""
+        if not order.pool.what.files:
+            # No operation orders that; a directory of devices is nothing to make or remove files in.
+            raise Refused(N_("The volumes of storage pool {name} are no files."), name=order.pool.name)
         directory = Path(order.pool.path)
         # Of a directory of this host its own task may not have come round yet; other storage may be away, or was
         # never needed here.

@@ -43,6 +43,14 @@ class Pools:
 
         self._connection.call(work, limit=intervals.LIBVIRT_LONG, key=uuid)
 
+    def refresh(self, uuid: str) -> None:
+        """Let libvirt look what is in an active pool now."""
+        self._connection.call(
+            lambda connection: connection.storagePoolLookupByUUIDString(uuid).refresh(),
+            limit=intervals.LIBVIRT_LONG,
+            key=uuid,
+        )
+
     def space(self, uuid: str) -> PoolSpace:
         """What libvirt saw of the storage last."""
 

@@ -11,12 +11,13 @@ from hostd.hypervisor.connection import Connection
 
 
 class Unit(NamedTuple):
-    """One of them; sizes are bytes."""
+    """One of them; sizes are bytes. ``key`` is the same for as long as it is the same unit."""
 
     name: str
     path: str
     capacity: int
     allocation: int
+    key: str = ""
 
 
 class Units:
@@ -38,7 +39,7 @@ class Units:
             units = []
             for volume in place.listAllVolumes():
                 _kind, capacity, allocation = volume.info()
-                units.append(Unit(volume.name(), volume.path(), capacity, allocation))
+                units.append(Unit(volume.name(), volume.path(), capacity, allocation, volume.key()))
             return units
 
         return self._connection.call(look, limit=intervals.LIBVIRT_LONG, key=pool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +14,12 @@ from core.errors import Refused
 from core.libvirt_xml import domain_xml
 from core.specs.instance import parse_instance
 from core.specs.order import DiskOrder, MachineOrder
+from core.specs.pool import PoolOrder
+from hostd import blocks
 from hostd.disks import Disks
 
 #: Images are in no pool.
-NO_POOLS: Any = SimpleNamespace(ready_all=lambda _uuids: None)
+NO_POOLS: Any = SimpleNamespace(ready_all=lambda _uuids: {})
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +64,80 @@ def test_a_drive_whose_file_may_be_missing_is_empty_then(tmp_path: Path, linked:
 def test_a_drive_whose_file_must_be_there_refuses(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="is missing"):
         Disks(NO_POOLS, lambda: tmp_path / "overlays", tmp_path).prepare(order(tmp_path, "mandatory"))
+
+
+UNIT = "/dev/disk/by-path/ip-192.168.2.189:3260-iscsi-qyj-target-lun-2"
+SAN = PoolOrder(
+    1, "p" * 36, "san", "iscsi", "/dev/disk/by-path", server="192.168.2.189", port=3260, source="qyj-target"
+)
+
+
+class San:
+    """A pool of units, as the keeper has it; what was asked of it is kept."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.there = True
+        self.made_later = False
+        monkeypatch.setattr(blocks.KERNEL, "number", lambda _path: (8, 32) if self.there else None)
+        monkeypatch.setattr(blocks, "look", self._look)
+
+    def _look(self, pool: PoolOrder, _name: str, path: str, _number: blocks.Number, *, writes: bool) -> None:
+        self.asked.append(f"look {pool.name} {path[-5:]} {writes}")
+
+    def ready_all(self, uuids: set[str]) -> dict[str, PoolOrder]:
+        """The pool is made ready first."""
+        self.asked.append("ready")
+        return {SAN.uuid: SAN} if uuids else {}
+
+    def look_again(self, _pool: PoolOrder) -> None:
+        """The storage system is asked what it has by now."""
+        self.asked.append("again")
+        self.there = self.made_later
+
+    def touch(self, _pool: str, look: Any) -> Any:
+        """At once."""
+        return look()
+
+
+def with_unit(number: int = 1) -> MachineOrder:
+    """A VM whose disk is a unit."""
+    base = order(Path("/x"), "mandatory")
+    disk = DiskOrder("volume", "v" * 36, "san/unit:0:0:2", UNIT, "raw", False, SAN.path, SAN.uuid, SAN.kind)
+    return dataclasses.replace(
+        base, uuid=f"vm-{number}", spec=parse_instance({"disks": [{"volume": "san/unit:0:0:2"}]}), disks=(disk,)
+    )
+
+
+def test_a_unit_is_looked_at_when_its_pool_is_ready_and_is_given_by_its_lasting_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    san: Any = San(monkeypatch)
+    ready, overlays = Disks(san, lambda: tmp_path, tmp_path).prepare(with_unit())
+    assert san.asked == ["ready", "look san lun-2 True"]
+    assert (ready.disks[0].path, overlays) == (UNIT, {})
+
+
+def test_a_unit_that_was_made_since_is_looked_for_before_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    san: Any = San(monkeypatch)
+    san.there, san.made_later = False, True
+    disks = Disks(san, lambda: tmp_path, tmp_path)
+    disks.prepare(with_unit())
+    assert san.asked == ["ready", "again", "look san lun-2 True"]
+    san.there = san.made_later = False
+    with pytest.raises(Refused, match="san/unit:0:0:2 is not there"):
+        disks.prepare(with_unit(2))
+
+
+def test_two_vms_that_start_at_once_do_not_get_one_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """QEMU of the first does not have it open yet: nothing else would keep the second away."""
+    san: Any = San(monkeypatch)
+    disks = Disks(san, lambda: tmp_path, tmp_path)
+    disks.prepare(with_unit(1))
+    disks.prepare(with_unit(1))
+    with pytest.raises(Refused, match="Another VM is being started"):
+        disks.prepare(with_unit(2))
+    disks.started("vm-1")
+    disks.prepare(with_unit(2))

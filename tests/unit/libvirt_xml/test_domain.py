@@ -151,6 +151,25 @@ POOLS = (
 )
 
 
+UNIT = "/dev/disk/by-path/ip-192.168.2.189:3260-iscsi-qyj-target-lun-2"
+
+
+def _with_unit(**disk: Any) -> str:
+    plain = order({"disks": [{"volume": "san/unit:0:0:2", **disk}]})
+    unit = dataclasses.replace(plain.disks[0], format="raw", path=UNIT, pool=UUID, pool_kind="iscsi")
+    return domain_xml(dataclasses.replace(plain, disks=(unit,)), accelerator="tcg")
+
+
+def test_a_unit_is_a_block_device_of_plain_bytes() -> None:
+    xml = _with_unit()
+    valid(xml, "domain")
+    (disk,) = Domain.parse(xml).disks
+    assert (disk.type, disk.dev, disk.file, disk.format) == ("block", UNIT, None, "raw")
+    assert disk.ends_here, "nothing is looked for in it"
+    assert disk.cache == "none", "or its VM could not be migrated"
+    assert Domain.parse(_with_unit(cache="writeback")).disks[0].cache == "writeback"
+
+
 def test_what_a_pool_says_to_libvirt_has_no_password_in_it() -> None:
     assert "sealed" not in pool_xml(POOLS[4])
     assert '<dir path="disks" />' in pool_xml(POOLS[3])
@@ -234,7 +253,7 @@ def test_every_declared_property_is_exercised() -> None:
                 for child in value:
                     look(child)
 
-    for node in (rich, small, *pools):
+    for node in (rich, small, Domain.parse(_with_unit()), *pools):
         look(node)
     for module in (domain_module, devices_module, storage_module):
         for cls in vars(module).values():
