@@ -66,7 +66,7 @@ from hostd.maintenance import Maintenance
 from hostd.metrics.collector import Collector
 from hostd.migration import Migration
 from hostd.peers import Peers
-from hostd.pools import SILENT, Keeper
+from hostd.pools import Keeper
 from hostd.reconciler import Reconciler
 from hostd.runs import Runs
 from hostd.runtime import Runtime
@@ -74,6 +74,7 @@ from hostd.server import Server
 from hostd.settings import Settings
 from hostd.settler import Settler
 from hostd.state_lock import hold
+from hostd.storage_calls import SILENT
 from hostd.succession import Succession
 from hostd.targets import Targets
 from hostd.trash import Trash
@@ -110,7 +111,7 @@ class Daemon:
         # What can hang on a VM's monitor has a connection of its own, so that it delays nothing else.
         self.sampling = Connection(settings.libvirt_url, name="libvirt-sampling", size=4)
         # Storage that hangs, hangs for itself.
-        self.storage = Connection(settings.libvirt_url, name="libvirt-storage", size=4, words=SILENT)
+        self.storage = Connection(settings.libvirt_url, name="libvirt-storage", size=8, words=SILENT)
         self.events = Events(self.connection)
         self.domains = Domains(self.connection, namespace=NAMESPACE)
         self.versions = VersionWatch(self.connection)

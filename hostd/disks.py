@@ -13,7 +13,7 @@ from core.i18n import N_
 from core.rules.pools import DIR
 from core.specs.order import BackingFile, DiskOrder, MachineOrder
 from core.specs.pool import PoolOrder
-from hostd import beneath, blocks, qemu_img
+from hostd import beneath, blocks, intervals, qemu_img
 from hostd.access import let_pass
 from hostd.pools import Keeper
 from hostd.volume_files import explained
@@ -100,10 +100,9 @@ class Disks:
             self._promised = {number: other for number, other in self._promised.items() if other != machine}
 
     def _look(self, disk: DiskOrder, *, optional: bool) -> Path | None:
-        """As :meth:`_file`; storage behind a network is not waited for without end."""
-        if disk.pool_kind in ("", DIR):
-            return self._file(disk, optional=optional)
-        return self._keeper.touch(disk.pool, lambda: self._file(disk, optional=optional))
+        """As :meth:`_file`; no storage is waited for without end, be it a directory: anything may be mounted there."""
+        limit = intervals.LIBVIRT_NORMAL if disk.kind == "image" else intervals.STORAGE  # qemu-img looks at those
+        return self._keeper.touch(disk.pool or disk.root, lambda: self._file(disk, optional=optional), limit=limit)
 
     def _file(self, disk: DiskOrder, *, optional: bool) -> Path | None:
         """The true path of a disk's file, safe to be used and within QEMU's reach; None when it may be missing."""
@@ -122,7 +121,7 @@ class Disks:
             paths = [self._true(disk.root, file.path, disk.kind, file.name) for file in disk.backing]
             return tuple(dataclasses.replace(f, path=str(p)) for f, p in zip(disk.backing, paths, strict=True))
 
-        return self._keeper.touch(disk.pool, look) if disk.backing and disk.pool_kind != DIR else look()
+        return self._keeper.touch(disk.pool, look) if disk.backing else ()
 
     def _true(self, root: str, path: str, kind: str, name: str) -> Path:
         try:

@@ -39,6 +39,8 @@ Effect = Callable[[Session], object]
 _LIBVIRT_PATIENCE = 10.0
 #: Progress is written at most this often, in seconds.
 _PROGRESS_EVERY = 1.0
+#: Tasks of slow storage that run beside the others, at most.
+_ASIDE = 32
 #: Seconds for which a commit that nobody heard of may still come to light, when the network or the engine hung.
 _DOUBT = 300.0
 
@@ -110,6 +112,8 @@ class Handler:
     topics: frozenset[str]
     failed: Callable[[Claimed, DosvmError], Effect | None] | None = None
     then: Callable[[Claimed], None] | None = None
+    storage: bool = False
+    """It works on storage, which may be slow or hang: after a while other tasks are begun as if it were not there."""
 
 
 class Executor:
@@ -160,11 +164,14 @@ class Executor:
         self._ended = ended
         self._on_record: list[Callable[[Record], None]] = []
         self._when_resumed = resumed
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="task")
+        self._pool = ThreadPoolExecutor(threads + _ASIDE, thread_name_prefix="task")
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._guard = threading.Lock()
         self._mine: set[int] = set()
+        #: Tasks of storage by when they step aside, and those that did: they keep no others waiting.
+        self._slow: dict[int, float] = {}
+        self._aside: set[int] = set()
         self._offered: list[Claimed] = []
         self._uncertain = False
         self._doubt_until = 0.0
@@ -203,7 +210,7 @@ class Executor:
         with self._guard:
             if self._closing.is_set() or not self._resumed or self._uncertain:
                 return ""
-            if len(self._mine) + self._promised >= self._threads:
+            if self._free() <= 0:
                 return ""
             self._promised += 1
         return self._boot
@@ -245,10 +252,12 @@ class Executor:
     def _run(self) -> None:
         trouble = False
         while not self._closing.is_set():
-            pause = self._runtime.now.scheduling_interval
-            rung = self._wake.wait(min(pause, intervals.TRY_AGAIN) if trouble else pause)
+            pause = float(self._runtime.now.scheduling_interval)
+            pause = min(pause, intervals.TRY_AGAIN) if trouble else pause
+            aside = threading.TIMEOUT_MAX if trouble else self._until_aside()
+            rung = self._wake.wait(min(pause, aside))
             self._wake.clear()
-            if not rung:
+            if not rung and pause <= aside:
                 # Whoever entered a task could not tell: nobody knows how many there are.
                 self._rings = 2
                 self._uncertain |= time.monotonic() < self._doubt_until
@@ -279,12 +288,14 @@ class Executor:
             if count:
                 logger.info("taking up tasks of an earlier run %s", fields(count=count))
         while not self._closing.is_set():
-            free = self._threads - len(self._mine) - self._promised
+            with self._guard:
+                free = self._free()
             if free <= 0:
                 # Whoever rang meanwhile is heard when a thread is free.
                 self._left_waiting = True
-                if len(self._mine) + self._promised >= self._threads:
-                    return
+                with self._guard:
+                    if self._free() <= 0:
+                        return
                 continue
             claimed, more = self._claim(host_id, free)
             if claimed:
@@ -293,6 +304,23 @@ class Executor:
                 self._begin(task)
             if not more:
                 return
+
+    def _free(self) -> int:
+        """How many tasks may be begun with. To be asked under the guard."""
+        now = time.monotonic()
+        for task in [task for task, due in self._slow.items() if due <= now]:
+            if len(self._aside) >= _ASIDE:
+                break
+            del self._slow[task]
+            self._aside.add(task)
+        return self._threads - (len(self._mine) - len(self._aside)) - self._promised
+
+    def _until_aside(self) -> float:
+        """Seconds until a task steps aside, which is looked for when others wait."""
+        with self._guard:
+            if not self._left_waiting or not self._slow or len(self._aside) >= _ASIDE:
+                return threading.TIMEOUT_MAX
+            return max(0.01, min(self._slow.values()) - time.monotonic())
 
     def _claim(self, host_id: int, free: int) -> tuple[list[Claimed], bool]:
         """Claim up to ``free`` tasks; and whether there may be more."""
@@ -358,8 +386,11 @@ class Executor:
         return claimed
 
     def _begin(self, task: Claimed) -> None:
+        handler = self._handlers.get(task.kind)
         with self._guard:
             self._mine.add(task.id)
+            if handler is not None and handler.storage:
+                self._slow[task.id] = time.monotonic() + intervals.STORAGE_ASIDE
         try:
             self._pool.submit(self._work, task)
         except RuntimeError:
@@ -390,6 +421,8 @@ class Executor:
         with self._guard:
             mine = task.id in self._mine
             self._mine.discard(task.id)
+            self._aside.discard(task.id)
+            self._slow.pop(task.id, None)
         return mine
 
     def _do(self, task: Claimed) -> None:

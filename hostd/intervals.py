@@ -18,6 +18,11 @@ WATCH_MOST = 30.0
 POOLS = 60.0
 #: Looking at the files of a pool; what takes longer is said not to answer.
 STORAGE = 10.0
+#: What works on files for long and gives no sign of life for so long is given up: the longest is writing out what the
+#: kernel had collected of a file. And what is cancelled has this long to end by itself.
+STORAGE_SILENT, STORAGE_GRACE = 600.0, 10.0
+#: A task that works on storage for longer than this does not keep tasks of other things waiting.
+STORAGE_ASIDE = 1.0
 #: A server of storage takes up within this time, or is said not to answer.
 STORAGE_SERVER = 5.0
 #: Tasks of hosts that are down, which another host can do as well, are looked for.

@@ -27,22 +27,16 @@ from core.specs.pool import PoolOrder
 from hostd import blocks, intervals, netfs, shared
 from hostd.access import let_pass
 from hostd.bus import Bus
-from hostd.hypervisor.bounded import Bounded, Words
+from hostd.executor import Context
 from hostd.hypervisor.errors import Stuck, TooSlow
 from hostd.hypervisor.pools import Pools
 from hostd.hypervisor.secrets import Secrets
 from hostd.log import fields
+from hostd.storage_calls import StorageCalls
 
 logger = logging.getLogger("hostd.pools")
 
 T = TypeVar("T")
-
-#: What is said of storage that does not answer.
-SILENT = Words(
-    stuck=N_("The storage does not answer; an earlier request still waits for it."),
-    slow=N_("The storage did not answer within {seconds} s."),
-    busy=N_("Too many requests wait for storage: nothing was free for {seconds} s."),
-)
 
 
 class Keeper:
@@ -67,7 +61,7 @@ class Keeper:
         self._bus = bus
         self._access = state / "access.log"
         self._notes = state / "pools"
-        self._files = Bounded("files", size=4, cap=64, words=SILENT)
+        self._files = StorageCalls()
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
 
@@ -81,7 +75,11 @@ class Keeper:
         Raises:
             Stuck, TooSlow: the storage does not answer.
         """
-        return self._files.call(look, limit=limit or intervals.STORAGE, key=pool)
+        return self._files.touch(pool, look, limit=limit)
+
+    def follow(self, pool: str, context: Context, work: Callable[[Context], T]) -> T:
+        """Run what works on files of a pool (its UUID) for long; see :meth:`StorageCalls.follow`."""
+        return self._files.follow(pool, context, work)
 
     def ready(self, pool: PoolOrder, *, first: bool = False) -> None:
         """Make a pool usable here, whatever state it is in, and tell everybody how that went.
@@ -245,6 +243,7 @@ class Keeper:
                     self._take_back(pool)
                 raise
             (self._notes / uuid).unlink(missing_ok=True)
+        self._files.forget(uuid)
 
     def _free(self, pool: PoolOrder) -> bool:
         """Take the mark away; whether there was one."""

@@ -34,6 +34,7 @@ class Room:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
+        self._guards: dict[int, threading.Lock] = {}
         self._promised: Counter[int] = Counter()
 
     @contextmanager
@@ -45,6 +46,9 @@ class Room:
         """
         device = directory.stat().st_dev
         with self._guard:
+            # Each has its own: storage that hangs must not hold up what is written to other storage.
+            guard = self._guards.setdefault(device, threading.Lock())
+        with guard:
             space = os.statvfs(directory)
             free = space.f_bavail * space.f_frsize - self._promised[device]
             if needed > free:
@@ -59,7 +63,7 @@ class Room:
         try:
             yield
         finally:
-            with self._guard:
+            with guard:
                 self._promised[device] -= needed
 
 

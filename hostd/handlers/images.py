@@ -6,6 +6,7 @@ import contextlib
 import errno
 import filecmp
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from core.errors import AlreadyExists, DosvmError, EngineError, InvalidInput, Re
 from core.i18n import N_
 from hostd import beneath, qemu_img
 from hostd.access import let_pass
-from hostd.executor import Context, Effect, Handler, Obsolete, done
+from hostd.executor import Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.faults import point
+from hostd.storage_calls import StorageCalls
 from hostd.uploads import Uploads, digest_of
 
 _TOPICS = frozenset({"image"})
@@ -120,6 +122,7 @@ class ImageTasks:
                 copy.flush()
                 os.fsync(copy.fileno())
                 os.fchmod(copy.fileno(), 0o640)
+            _sure(context)
             # A link never overwrites what somebody put there meanwhile.
             os.link(temporary, target)
             _settle(directory)
@@ -146,6 +149,7 @@ class ImageTasks:
         let_pass(target.parent, self._record)
         self._linked[order.uuid] = os.lstat(arrived[0] if arrived is not None else target)
         if arrived is not None:
+            _sure(context)
             _link(arrived[0], target)
         point("upload_linked")
         self._uploads.discard(order.uuid)
@@ -171,10 +175,11 @@ class ImageTasks:
         self._uploads.discard(task.target)
         return lambda session: done(storage.remove_image(session, task.target))
 
-    def delete(self, task: Claimed, _context: Context) -> Effect:
+    def delete(self, task: Claimed, context: Context) -> Effect:
         """``image.delete``: the file goes with the row (manual 9.5.4)."""
         order = self._load(task)
         point("before_image")
+        _sure(context)
         try:
             beneath.remove(Path(order.root), order.file)
         except OSError as error:
@@ -187,6 +192,12 @@ class ImageTasks:
     def delete_failed(self, task: Claimed, _error: DosvmError) -> Effect:
         """It stays, and can be deleted again."""
         return lambda session: done(storage.record_image(session, task.target, state="present"))
+
+
+def _sure(context: Context) -> None:
+    """Right before what cannot be undone: it may not happen when the task was given up, or is another host's."""
+    if not context.held():
+        raise Interrupted
 
 
 def _link(partial: Path, target: Path) -> None:
@@ -239,10 +250,24 @@ def _unlink(target: Path, partial: Path, linked: os.stat_result | None) -> None:
 
 def handlers(database: Database, sample: Path, state: Path, uploads: Uploads) -> dict[str, Handler]:
     """Task kind -> handler."""
-    work = ImageTasks(database, sample, state, uploads)
+    work, calls = ImageTasks(database, sample, state, uploads), StorageCalls()
+
+    def patient(run: Callable[[Claimed, Context], Effect]) -> Callable[[Claimed, Context], Effect]:
+        """Done in a thread of its own: a group's directory may be on storage that hangs."""
+
+        def followed(task: Claimed, context: Context) -> Effect:
+            order = database.read(lambda session: storage.load_image(session, task.target))
+            return calls.follow(order.root if order is not None else "", context, lambda own: run(task, own))
+
+        return followed
+
+    def not_received(task: Claimed, error: DosvmError) -> Effect:
+        order = database.read(lambda session: storage.load_image(session, task.target))
+        return calls.touch(order.root if order is not None else "", lambda: work.not_received(task, error))
+
     return {
-        "image.check": Handler(work.check, _TOPICS, work.not_fit),
-        "image.install": Handler(work.install, _TOPICS, work.not_fit),
-        "image.receive": Handler(work.receive, _TOPICS, work.not_received, work.received),
-        "image.delete": Handler(work.delete, _TOPICS, work.delete_failed),
+        "image.check": Handler(patient(work.check), _TOPICS, work.not_fit, storage=True),
+        "image.install": Handler(patient(work.install), _TOPICS, work.not_fit, storage=True),
+        "image.receive": Handler(patient(work.receive), _TOPICS, not_received, work.received, storage=True),
+        "image.delete": Handler(patient(work.delete), _TOPICS, work.delete_failed, storage=True),
     }

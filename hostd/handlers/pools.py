@@ -60,8 +60,8 @@ def handlers(database: Database, keeper: Keeper) -> dict[str, Handler]:
         return lambda session: done(storage.remove_pool(session, task.target))
 
     return {
-        "pool.activate": Handler(run_activate, _TOPICS, activate_failed),
-        "pool.release": Handler(release, _TOPICS),
+        "pool.activate": Handler(run_activate, _TOPICS, activate_failed, storage=True),
+        "pool.release": Handler(release, _TOPICS, storage=True),
     }
 
 

@@ -286,4 +286,7 @@ def _batches(all_: Sequence[N]) -> Iterator[Sequence[N]]:
 def handlers(database: Database, keeper: Keeper, units: Units, now: Callable[[], datetime]) -> dict[str, Handler]:
     """Task kind -> handler."""
     work = RefreshTasks(database, keeper, units, now)
-    return {"pool.refresh": Handler(work.refresh, _TOPICS), "volume.accept": Handler(work.accept, _TOPICS)}
+    return {
+        "pool.refresh": Handler(work.refresh, _TOPICS, storage=True),
+        "volume.accept": Handler(work.accept, _TOPICS, storage=True),
+    }

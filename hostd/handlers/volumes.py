@@ -26,6 +26,7 @@ from hostd.faults import point
 from hostd.hypervisor.errors import Stuck, TooSlow
 from hostd.hypervisor.secrets import Secrets, explain
 from hostd.pools import Keeper
+from hostd.storage_calls import LeftBehind
 from hostd.volume_files import Room, explained
 from hostd.volume_images import Broken, Layer, Size
 
@@ -60,22 +61,24 @@ class VolumeTasks:
         directory = Path(order.pool.path)
         # Of a directory of this host its own task may not have come round yet; other storage may be away, or was
         # never needed here.
-        try:
-            if order.pool.kind != DIR or not directory.is_dir():
-                self._keeper.ready(order.pool)
-        except OSError as error:
-            raise explained(error) from error
+        if order.pool.kind != DIR or not self._touch(order, directory.is_dir, limit=intervals.STORAGE):
+            self._keeper.ready(order.pool)
         return directory
 
-    def _touch(self, order: VolumeOrder, work: Callable[[], T]) -> T:
+    def _touch(self, order: VolumeOrder, work: Callable[[], T], *, limit: float = 0.0) -> T:
         """Do something with a pool's files within a time limit; what hangs is held against that pool alone."""
         try:
-            return self._keeper.touch(order.pool.uuid, work, limit=intervals.LIBVIRT_LONG)
+            return self._keeper.touch(order.pool.uuid, work, limit=limit or intervals.LIBVIRT_LONG)
         except OSError as error:
             raise explained(error) from error
 
     def _touch_or_never(
-        self, order: VolumeOrder, work: Callable[[Callable[[], None]], T], context: Context | None = None
+        self,
+        order: VolumeOrder,
+        work: Callable[[Callable[[], None]], T],
+        context: Context | None = None,
+        *,
+        limit: float = 0.0,
     ) -> T:
         """As :meth:`_touch`; what is handed to ``work`` is to be called right before what cannot be undone.
 
@@ -88,7 +91,7 @@ class VolumeTasks:
                 raise Interrupted
 
         try:
-            return self._touch(order, lambda: work(sure))
+            return self._touch(order, lambda: work(sure), limit=limit)
         except (Stuck, TooSlow):
             given_up.set()
             raise
@@ -157,16 +160,20 @@ class VolumeTasks:
                 N_("The file of volume {name} is larger than the volume: refresh its storage pool."), name=nearest.name
             )
 
-    def create_failed(self, task: Claimed, _error: DosvmError) -> Effect:
+    def create_failed(self, task: Claimed, error: DosvmError) -> Effect:
         """Leave nothing behind, neither a file of ours nor the row; a file that cannot be removed now keeps its row."""
         order = self._database.read(lambda session: storage.load_volume(session, task.target))
         switched = [str(uuid) for uuid in task.payload.get("switched", ())]
+        # Storage that hung is not waited for as long once more.
+        hung = isinstance(error, Stuck | TooSlow | LeftBehind)
         if order is not None:
             volume = order
             try:
                 directory = self._directory(volume)
                 self._touch_or_never(
-                    volume, lambda sure: volume_files.discard(directory, volume.name, volume.uuid, sure)
+                    volume,
+                    lambda sure: volume_files.discard(directory, volume.name, volume.uuid, sure),
+                    limit=intervals.STORAGE if hung else 0.0,
                 )
             except (DosvmError, OSError):
                 # Only by its row the file is found again, when somebody deletes the volume.
@@ -189,6 +196,11 @@ class VolumeTasks:
         if context.cancelled():
             raise _broken_off()
         directory = self._directory(order)
+        size = self._keeper.follow(order.pool.uuid, context, lambda own: self._merged(order, source, directory, own))
+        return lambda session: storage.record_merged(session, order.uuid, source.uuid, allocation=size.allocation)
+
+    def _merged(self, order: VolumeOrder, source: VolumeOrder, directory: Path, context: Context) -> Size:
+        """Write the merged file; its size."""
         layer = self._layer(source)
 
         def work(path: Path) -> None:
@@ -216,7 +228,6 @@ class VolumeTasks:
             volume_files.make(directory, order.name, order.uuid, work, order.options, sure)
 
         try:
-            # What may hang in it is qemu-img, and that is watched.
             self._with_keys(source, make)
         except Broken:
             if context.closing.is_set():
@@ -224,8 +235,7 @@ class VolumeTasks:
             raise _broken_off() from None
         except OSError as error:
             raise explained(error) from error
-        size = self._touch(order, lambda: volume_images.look(Layer(order.path, order.format, self._open(order.secret))))
-        return lambda session: storage.record_merged(session, order.uuid, source.uuid, allocation=size.allocation)
+        return volume_images.look(Layer(order.path, order.format, self._open(order.secret)))
 
     def merge_failed(self, task: Claimed, error: DosvmError) -> Effect:
         """As when a volume could not be made; what was to be merged may be used again."""
@@ -283,10 +293,10 @@ def handlers(database: Database, keeper: Keeper, secrets: Secrets) -> dict[str, 
     """Task kind -> handler."""
     work = VolumeTasks(database, keeper, secrets)
     return {
-        "volume.create": Handler(work.create, _TOPICS, work.create_failed, work.settled),
-        "volume.merge": Handler(work.merge, _TOPICS, work.merge_failed, work.settled),
-        "volume.grow": Handler(work.grow, _TOPICS, work.grow_failed),
-        "volume.delete": Handler(work.delete, _TOPICS, work.delete_failed),
+        "volume.create": Handler(work.create, _TOPICS, work.create_failed, work.settled, storage=True),
+        "volume.merge": Handler(work.merge, _TOPICS, work.merge_failed, work.settled, storage=True),
+        "volume.grow": Handler(work.grow, _TOPICS, work.grow_failed, storage=True),
+        "volume.delete": Handler(work.delete, _TOPICS, work.delete_failed, storage=True),
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -19,6 +20,44 @@ from core.i18n import N_
 from hostd.hypervisor.errors import Stuck, TooSlow
 
 T = TypeVar("T")
+
+
+#: How often a call that is followed is looked at, in seconds.
+_LOOK = 0.1
+
+
+class Unwanted(Exception):
+    """Nobody wants a call any more; ``left_behind``: it does not come back, and goes on without anybody."""
+
+    def __init__(self, *, left_behind: bool) -> None:
+        super().__init__()
+        self.left_behind = left_behind
+
+
+class Pulse:
+    """The sign of life of a call that is followed, as long as somebody waits for it."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._given_up = threading.Event()
+
+    def beat(self) -> None:
+        """It goes on."""
+        self._last = time.monotonic()
+
+    @property
+    def silent(self) -> float:
+        """Seconds since the last sign of life."""
+        return time.monotonic() - self._last
+
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits any more: what cannot be undone may not be begun."""
+        return self._given_up.is_set()
+
+    def give_up(self) -> None:
+        """Nobody waits any more."""
+        self._given_up.set()
 
 
 class _Job:
@@ -52,12 +91,15 @@ OF_LIBVIRT = Words(
 class Bounded:
     """A pool of threads for calls that may hang."""
 
-    def __init__(self, name: str, *, size: int, cap: int, words: Words = OF_LIBVIRT) -> None:
-        """``size`` threads that work, and at most ``cap`` when some of them hang."""
+    def __init__(
+        self, name: str, *, size: int, cap: int, words: Words = OF_LIBVIRT, linger: float | None = None
+    ) -> None:
+        """``size`` threads that work, at most ``cap`` when some hang; one idle for ``linger`` seconds ends."""
         self._name = name
         self._words = words
         self._size = size
         self._cap = cap
+        self._linger = linger
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._guard = threading.Lock()
         self._threads = 0
@@ -87,6 +129,65 @@ class Bounded:
             Stuck: an earlier call for the key is overdue.
             TooSlow: this one is, now.
         """
+        job = self._enter(key, function, arguments)
+        try:
+            result: T = job.future.result(limit)
+        except FutureTimeout:
+            self._give_up(job, limit)
+            result = job.future.result()
+        return result
+
+    def follow(
+        self,
+        function: Callable[[Pulse], T],
+        *,
+        patience: float,
+        grace: float,
+        wanted: Callable[[], bool],
+        key: str | None = None,
+    ) -> T:
+        """Run ``function(pulse)``, which may take hours, as long as it gives signs of life and is wanted.
+
+        Args:
+            function: what may hang; it calls ``pulse.beat()``, and ends early by itself when it is not wanted.
+            patience: seconds without a sign of life after which it is given up. Its turn is waited for without end.
+            grace: seconds it has to end by itself when it is not wanted any more.
+            wanted: asked now and then.
+            key: as of :meth:`call`.
+
+        Raises:
+            Stuck: an earlier call for the key is overdue.
+            TooSlow: this one gives no sign of life.
+            Unwanted: it was not wanted any more, and had not begun or did not end by itself.
+        """
+        pulse = Pulse()
+        job = self._enter(key, function, (pulse,))
+        future: Future[T] = job.future
+        unwanted_since = None
+        while True:
+            try:
+                return future.result(_LOOK)
+            except FutureTimeout:
+                if future.done():
+                    return future.result()
+            if unwanted_since is None and not wanted():
+                unwanted_since = time.monotonic()
+            if not future.running():
+                pulse.beat()
+                if unwanted_since is not None and future.cancel():
+                    raise Unwanted(left_behind=False)
+                continue
+            late = unwanted_since is not None and time.monotonic() - unwanted_since > grace
+            if late or pulse.silent > patience:
+                pulse.give_up()
+                try:
+                    self._give_up(job, patience)
+                except TooSlow:
+                    if unwanted_since is not None:
+                        raise Unwanted(left_behind=True) from None
+                    raise
+
+    def _enter(self, key: str | None, function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Job:
         if key is not None and key in self._stuck:
             raise Stuck(self._words.stuck)
         job = _Job(key, function, arguments)
@@ -96,12 +197,7 @@ class Bounded:
                 self._threads += 1
                 threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
             self._jobs.put(job)
-        try:
-            result: T = job.future.result(limit)
-        except FutureTimeout:
-            self._give_up(job, limit)
-            result = job.future.result()
-        return result
+        return job
 
     def _give_up(self, job: _Job, limit: float) -> None:
         """Abandon an overdue call; returns when it ended just now after all."""
@@ -120,7 +216,16 @@ class Bounded:
         while True:
             with self._guard:
                 self._idle += 1
-            job = self._jobs.get()
+            try:
+                job = self._jobs.get(timeout=self._linger)
+            except queue.Empty:
+                with self._guard:
+                    self._idle -= 1
+                    # Who entered a job at this moment counted on this thread.
+                    if not self._jobs.empty():
+                        continue
+                    self._threads -= 1
+                    return
             with self._guard:
                 self._idle -= 1
             if job is None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from hostd.hypervisor.bounded import Bounded
+from hostd.hypervisor.bounded import Bounded, Pulse, Unwanted
 from hostd.hypervisor.errors import Stuck, TooSlow
 
 
@@ -84,3 +84,72 @@ def test_many_callers_at_once(hanging: threading.Event) -> None:
     for thread in threads:
         thread.join(10)
     assert sorted(results) == list(range(200))
+
+
+def follow(calls: Bounded, work: object, wanted: object = lambda: True, patience: float = 5.0) -> object:
+    return calls.follow(work, patience=patience, grace=0.2, wanted=wanted, key="disk")  # type: ignore[arg-type]
+
+
+def test_what_takes_long_is_waited_for_while_it_gives_signs_of_life() -> None:
+    def work(pulse: Pulse) -> str:
+        for _ in range(10):
+            time.sleep(0.1)
+            pulse.beat()
+        return "whole"
+
+    assert follow(Bounded("t", size=1, cap=2), work, patience=0.5) == "whole"
+
+
+def test_what_gives_no_sign_of_life_is_given_up_and_knows_it(hanging: threading.Event) -> None:
+    calls, knew = Bounded("t", size=1, cap=2), threading.Event()
+
+    def work(pulse: Pulse) -> None:
+        hanging.wait(30)
+        if pulse.given_up:
+            knew.set()
+
+    with pytest.raises(TooSlow):
+        follow(calls, work, patience=0.2)
+    with pytest.raises(Stuck):
+        follow(calls, work)
+    hanging.set()
+    assert knew.wait(5)
+
+
+def test_what_hangs_can_be_cancelled(hanging: threading.Event) -> None:
+    calls = Bounded("t", size=1, cap=2)
+    with pytest.raises(Unwanted) as told:
+        follow(calls, lambda _pulse: hanging.wait(30), wanted=lambda: False)
+    assert told.value.left_behind
+    hanging.set()
+
+
+def test_what_waits_for_its_turn_waits_as_long_as_it_takes_or_until_it_is_cancelled(hanging: threading.Event) -> None:
+    calls, ends = Bounded("t", size=1, cap=1), []
+    begun = threading.Event()
+
+    def first(pulse: Pulse) -> None:
+        begun.set()
+        while not hanging.wait(0.05):
+            pulse.beat()
+
+    thread = threading.Thread(target=lambda: ends.append(follow(calls, first)))
+    thread.start()
+    assert begun.wait(5)
+    wait_until = time.monotonic() + 0.6
+    with pytest.raises(Unwanted) as told:
+        follow(calls, lambda _pulse: "never", wanted=lambda: time.monotonic() < wait_until, patience=0.2)
+    assert not told.value.left_behind
+    hanging.set()
+    thread.join(5)
+    assert ends == [None]
+
+
+def test_threads_that_nothing_is_to_be_done_by_end() -> None:
+    calls = Bounded("t", size=2, cap=2, linger=0.1)
+    assert calls.call(lambda: 1, limit=1) == 1
+    give_up = time.monotonic() + 5
+    while calls._threads:
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+    assert calls.call(lambda: 2, limit=1) == 2

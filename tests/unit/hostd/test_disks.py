@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +16,13 @@ from core.libvirt_xml import domain_xml
 from core.specs.instance import parse_instance
 from core.specs.order import DiskOrder, MachineOrder
 from core.specs.pool import PoolOrder
-from hostd import blocks
+from hostd import blocks, intervals
 from hostd.disks import Disks
+from hostd.hypervisor.errors import TooSlow
+from hostd.storage_calls import StorageCalls
 
-#: Images are in no pool.
-NO_POOLS: Any = SimpleNamespace(ready_all=lambda _uuids: {})
+#: Images are in no pool; their directories are looked at in threads of their own.
+NO_POOLS: Any = SimpleNamespace(ready_all=lambda _uuids: {}, touch=StorageCalls().touch)
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +144,17 @@ def test_two_vms_that_start_at_once_do_not_get_one_unit(tmp_path: Path, monkeypa
         disks.prepare(with_unit(2))
     disks.started("vm-1")
     disks.prepare(with_unit(2))
+
+
+def test_an_image_on_storage_that_hangs_does_not_hold_its_vm_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr("hostd.disks.beneath.look", lambda *_a, **_k: answered.wait(30))
+    monkeypatch.setattr(intervals, "LIBVIRT_NORMAL", 0.2)
+    (tmp_path / "cd.iso").touch()
+    try:
+        with pytest.raises(TooSlow, match="storage did not answer"):
+            Disks(NO_POOLS, lambda: tmp_path / "overlays", tmp_path).prepare(order(tmp_path, "mandatory"))
+    finally:
+        answered.set()

@@ -18,6 +18,7 @@ from core.database import Database
 from core.errors import DatabaseUnavailable, DosvmError, HypervisorUnavailable, QuotaExceeded, Refused
 from core.model import Host, Task
 from core.rules.parameters import Parameters
+from hostd import intervals
 from hostd.bus import Bus
 from hostd.executor import Context, Effect, Executor, Handler, Obsolete
 from hostd.runtime import Runtime
@@ -466,3 +467,37 @@ def test_what_was_given_to_another_host_is_neither_tidied_up_nor_tried_again(ben
         time.sleep(0.01)
     assert (sorted(runs), tidied) == (["away", "done"], [])
     assert [bench.task(uuid).state for uuid in uuids] == ["running", "running"]
+
+
+def test_tasks_of_storage_that_hangs_hold_up_no_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "STORAGE_ASIDE", 0.2)
+    answered = threading.Event()
+    bench.handlers["slow"] = Handler(lambda task, context: answered.wait(30) and None, frozenset(), storage=True)
+    bench.handle("k", lambda task, context: None)
+    bench.ready()
+    hanging = [bench.enter("slow", f"disk-{number}") for number in range(6)]
+    try:
+        for task in hanging:
+            bench.wait(task, "running")
+        assert bench.wait(bench.enter("k", "vm")).state == "done"
+    finally:
+        answered.set()
+    assert {bench.wait(task).state for task in hanging} == {"done"}
+
+
+def test_tasks_of_storage_that_are_quick_are_no_more_than_there_are_threads(bench: Bench) -> None:
+    guard, now, most = threading.Lock(), [0], [0]
+
+    def run(task: Claimed, context: Context) -> None:
+        with guard:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.05)
+        with guard:
+            now[0] -= 1
+
+    bench.handlers["quick"] = Handler(run, frozenset(), storage=True)
+    bench.ready()
+    for task in [bench.enter("quick", f"disk-{number}") for number in range(12)]:
+        assert bench.wait(task).state == "done"
+    assert most[0] <= 4

@@ -93,6 +93,24 @@ def test_what_hangs_is_held_against_its_pool_only(keeper: Keeper) -> None:
     never.set()
 
 
+def test_many_requests_that_hang_in_one_pool_hold_up_no_other(keeper: Keeper) -> None:
+    answered, began = threading.Event(), time.monotonic()
+
+    def ask() -> None:
+        with pytest.raises(TooSlow):
+            keeper.touch("silent", lambda: answered.wait(30), limit=5)
+
+    waiting = [threading.Thread(target=ask) for _ in range(12)]
+    for thread in waiting:
+        thread.start()
+    time.sleep(0.2)
+    assert keeper.touch("other", lambda: "here", limit=2) == "here"
+    assert time.monotonic() - began < 4, "it waited for those that hang"
+    for thread in waiting:
+        thread.join(20)
+    answered.set()
+
+
 def test_a_pool_that_cannot_be_let_go_of_keeps_its_mark(
     office: Office, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

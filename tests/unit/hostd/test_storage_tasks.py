@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,13 +20,14 @@ from core.coordination import tasks
 from core.errors import EngineError, Refused
 from core.model import Pool, Task, TaskState, Volume, pool_of_project
 from core.specs.pool import PoolOrder
-from hostd import volume_files
+from hostd import intervals, volume_files
 from hostd.bus import Bus
-from hostd.executor import Executor, Interrupted
+from hostd.executor import Context, Executor, Interrupted
 from hostd.handlers.pools import Upkeep
 from hostd.handlers.volumes import handlers
 from hostd.hypervisor.errors import TooSlow
 from hostd.runtime import Runtime
+from hostd.storage_calls import StorageCalls
 from hostd.targets import Targets
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
@@ -44,6 +47,9 @@ class Storage:
         if self.left == -1:
             raise EngineError("The storage does not answer.")
         return work()
+
+    def follow(self, _pool: str, context: Context, work: Callable[[Context], Any]) -> Any:
+        return work(context)
 
 
 @pytest.fixture
@@ -90,7 +96,7 @@ def test_a_file_that_cannot_be_removed_keeps_its_row_until_it_is(
 
     monkeypatch.setattr("hostd.volume_images.create", dies)
     # It is there when the task begins, and away when its failure is to be cleaned up.
-    storage.left = 1
+    storage.left = 2
     task = web("volume.add", name="disk", pool="local", capacity=GIB)["task"]
     perform(office, storage)
     assert web("task.show", task=task)["state"] == TaskState.FAILED.value
@@ -148,6 +154,8 @@ def test_a_file_that_may_still_go_is_used_by_nobody_and_goes_the_next_time(
         late: Callable[[], Any]
 
         def touch(self, _pool: str, work: Callable[[], Any], *, limit: float) -> Any:
+            if limit == intervals.STORAGE:
+                return work()  # whether the directory is there
             self.late = work
             raise TooSlow("The storage did not answer.")
 
@@ -278,3 +286,64 @@ def test_what_was_deleted_while_the_host_was_away_is_let_go_of(office: Office, w
 
 def _ignore(_hook: Callable[[bool], None]) -> None:
     return
+
+
+@pytest.fixture
+def merging(office: Office, web: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A snapshot whose merge hangs until the event is set: its storage went away under it."""
+    directory = tmp_path / "pool"
+    directory.mkdir()
+    office.services.database.write(lambda s: s.execute(update(Pool).values(path=str(directory))))
+    web("volume.snapshot", volume="local/other", name="shot")
+    rack.settle(office)
+    answered = threading.Event()
+    monkeypatch.setattr("hostd.volume_images.room_for_merge", lambda _layer: answered.wait(30) and 0)
+    monkeypatch.setattr("hostd.volume_images.merge", lambda _layer, path, *_more: path.write_text("late"))
+    monkeypatch.setattr(intervals, "STORAGE_SILENT", 0.4)
+    monkeypatch.setattr(intervals, "STORAGE_GRACE", 0.2)
+    yield answered
+    answered.set()
+
+
+class Real(Storage):
+    """As hostd does it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = StorageCalls()
+        self.touch = self.calls.touch  # type: ignore[method-assign]
+        self.follow = self.calls.follow  # type: ignore[method-assign]
+
+
+def test_a_merge_whose_storage_hangs_ends_and_gives_nothing_its_name_later(
+    office: Office, web: Person, merging: threading.Event, tmp_path: Path
+) -> None:
+    task = web("volume.merge", volume="local/shot", name="whole")["task"]
+    perform(office, Real())
+    shown = web("task.show", task=task)
+    assert shown["state"] == "failed"
+    assert "did not answer" in shown["error"]["message"]
+    assert web("volume.show", volume="local/shot")["state"] == "present"
+    assert "whole" not in web.names("volume.list")
+    merging.set()
+    give_up = time.monotonic() + 5
+    while any(thread.name.startswith("files") for thread in threading.enumerate()) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    assert not (tmp_path / "pool" / "whole").exists()
+
+
+def test_a_merge_whose_storage_hangs_can_be_cancelled(
+    office: Office, web: Person, merging: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intervals, "STORAGE_SILENT", 60.0)
+    task = web("volume.merge", volume="local/shot", name="whole")["task"]
+    work = threading.Thread(target=lambda: perform(office, Real()))
+    work.start()
+    give_up = time.monotonic() + 10
+    while web("task.show", task=task)["state"] != "running":
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    web("task.cancel", task=task)
+    work.join(15)
+    assert web("task.show", task=task)["state"] == "cancelled"
+    assert web("volume.show", volume="local/shot")["state"] == "present"

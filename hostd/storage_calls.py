@@ -1,0 +1,116 @@
+"""What touches files on storage that may hang: in threads of its own, so that no other storage waits for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from core.i18n import N_
+from hostd import intervals
+from hostd.executor import Cancelled, Context, Interrupted
+from hostd.hypervisor.bounded import Bounded, Pulse, Unwanted, Words
+
+T = TypeVar("T")
+
+#: What is said of storage that does not answer.
+SILENT = Words(
+    stuck=N_("The storage does not answer; an earlier request still waits for it."),
+    slow=N_("The storage did not answer within {seconds} s."),
+    busy=N_("Too many requests wait for storage: nothing was free for {seconds} s."),
+)
+#: Of one storage: short calls at the same time, long ones (each reads and writes whole disks), and threads in all.
+_SHORT, _LONG, _CAP = 4, 2, 16
+#: Threads that nothing was to be done by for so many seconds end.
+_LINGER = 30.0
+
+
+class LeftBehind(Cancelled):
+    """A task was cancelled while storage hung: what it waits for may still come back, and changes nothing then."""
+
+    code = "left-behind"
+
+
+class StorageCalls:
+    """Calls by the storage that they touch (a pool's UUID, or a directory): each has its own threads."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._short: dict[str, Bounded] = {}
+        self._long: dict[str, Bounded] = {}
+
+    def touch(self, storage: str, look: Callable[[], T], *, limit: float = 0.0) -> T:
+        """Run what looks at or changes files, for ``limit`` seconds at most, or as is usual.
+
+        Raises:
+            Stuck, TooSlow: the storage does not answer.
+        """
+        calls = self._of(self._short, storage, _SHORT)
+        return calls.call(look, limit=limit or intervals.STORAGE, key=storage)
+
+    def follow(self, storage: str, context: Context, work: Callable[[Context], T]) -> T:
+        """Run what may take hours. Two of one storage run at the same time; others wait for their turn.
+
+        Args:
+            storage: which it touches.
+            context: of the task that it is done for.
+            work: told a context of its own: whatever is asked or told through it is a sign of life.
+
+        Raises:
+            Stuck, TooSlow: the storage does not answer.
+            Cancelled: the task was, while it waited for its turn or for storage that hangs (then `LeftBehind`).
+            Interrupted: hostd ends.
+        """
+        try:
+            return self._of(self._long, storage, _LONG).follow(
+                lambda pulse: work(_watched(context, pulse)),
+                patience=intervals.STORAGE_SILENT,
+                grace=intervals.STORAGE_GRACE,
+                wanted=lambda: not (context.closing.is_set() or context.cancelled()),
+                key=storage,
+            )
+        except Unwanted as unwanted:
+            if context.closing.is_set():
+                raise Interrupted from None
+            if unwanted.left_behind:
+                raise LeftBehind(N_("It was cancelled while its storage did not answer.")) from None
+            raise Cancelled(N_("It was cancelled.")) from None
+
+    def forget(self, storage: str) -> None:
+        """Nothing will touch a storage any more."""
+        with self._guard:
+            gone = [calls for calls in (self._short.pop(storage, None), self._long.pop(storage, None)) if calls]
+        for calls in gone:
+            calls.close()
+
+    def close(self) -> None:
+        """Let the threads that wait for nothing end."""
+        with self._guard:
+            storages = {*self._short, *self._long}
+        for storage in storages:
+            self.forget(storage)
+
+    def _of(self, calls: dict[str, Bounded], storage: str, size: int) -> Bounded:
+        with self._guard:
+            if storage not in calls:
+                calls[storage] = Bounded("files", size=size, cap=_CAP, words=SILENT, linger=_LINGER)
+            return calls[storage]
+
+
+def _watched(context: Context, pulse: Pulse) -> Context:
+    """The context of a task, for work that is given up when it gives no sign of life."""
+
+    def progress(percent: int) -> None:
+        pulse.beat()
+        if not pulse.given_up:
+            context.progress(percent)
+
+    def cancelled() -> bool:
+        pulse.beat()
+        return pulse.given_up or context.cancelled()
+
+    def held() -> bool:
+        pulse.beat()
+        return not pulse.given_up and context.held()
+
+    return Context(progress, context.closing, cancelled, held)
