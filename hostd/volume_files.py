@@ -7,6 +7,7 @@ database knows the volume: so whoever repeats a task, on whatever host, tells it
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -25,6 +26,8 @@ from hostd.faults import point
 
 #: What working directories end in; what begins with a dot is no volume.
 PART = ".part"
+#: What a file that an attempt had made is called once no attempt may give it its name, and one that is being removed.
+_WITHDRAWN, _REMOVED = ".withdrawn", ".removed"
 #: Errors of file systems that know no second name for a file.
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -88,12 +91,19 @@ def is_ours(directory: Path, name: str, uuid: str) -> bool:
     work, path = directory / f".{uuid}{PART}", directory / name
     try:
         status = path.lstat()
-        made = work / name
-        if made.exists():
-            return os.path.samestat(status, made.lstat()) or ((work / "placing").exists() and status.st_size == 0)
+        for made in (work / name, work / _WITHDRAWN):
+            if made.exists():
+                return os.path.samestat(status, made.lstat()) or ((work / "placing").exists() and status.st_size == 0)
         return (work / "placing").exists()
     except FileNotFoundError:
         return False
+
+
+def _withdraw(directory: Path, name: str, uuid: str) -> None:
+    """Let no earlier attempt, which may still be at it on another host, give its file the volume's name any more."""
+    part = directory / f".{uuid}{PART}"
+    with contextlib.suppress(FileNotFoundError):
+        (part / name).rename(part / _WITHDRAWN)
 
 
 def _nothing() -> None:
@@ -123,6 +133,8 @@ def make(
         EngineError: somebody put another file into the working directory.
         OSError: the storage refuses it.
     """
+    if not is_ours(directory, name, uuid):
+        _withdraw(directory, name, uuid)
     if is_ours(directory, name, uuid):
         if (directory / name).stat().st_size:
             return
@@ -132,7 +144,25 @@ def make(
     part = directory / f".{uuid}{PART}"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(mode=0o700)
-    fresh = part / name
+    place = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _make(part / name, directory / name, place, work, options, sure)
+    finally:
+        os.close(place)
+    _sync(directory)
+    point("after_volume")
+
+
+def _make(
+    fresh: Path,
+    path: Path,
+    place: int,
+    work: Callable[[Path], None],
+    options: Mapping[str, Any],
+    sure: Callable[[], None],
+) -> None:
+    """As :func:`make`, in the fresh working directory that is open as ``place``."""
+    part = fresh.parent
     with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600), "rb+") as file:
         try:
             point("before_volume")
@@ -147,12 +177,18 @@ def make(
             if _is_still(file.fileno(), fresh):
                 shutil.rmtree(part, ignore_errors=True)
             raise
-        # Another host that was given the task begins anew, in the same place: its file is half of one.
+        # Another host that was given the task begins anew, in the same place: its file is half of one. Should it come
+        # at this very moment, this working directory is not the one that has that file.
         if not _is_still(file.fileno(), fresh):
-            raise EngineError(N_("{path} was replaced while it was written."), path=str(fresh))
-        _place(fresh, directory / name, part)
-    _sync(directory)
-    point("after_volume")
+            raise _replaced(fresh)
+        try:
+            _place(fresh, path, place)
+        except FileNotFoundError as error:
+            raise _replaced(fresh) from error
+
+
+def _replaced(path: Path) -> EngineError:
+    return EngineError(N_("{path} was replaced while it was written."), path=str(path))
 
 
 def _is_still(descriptor: int, path: Path) -> bool:
@@ -163,9 +199,10 @@ def _is_still(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _place(fresh: Path, path: Path, part: Path) -> None:
+def _place(fresh: Path, path: Path, place: int) -> None:
+    part = fresh.parent
     try:
-        os.link(fresh, path)
+        os.link(fresh.name, path, src_dir_fd=place)
     except FileExistsError:
         shutil.rmtree(part, ignore_errors=True)
         raise _taken(path) from None
@@ -180,7 +217,7 @@ def _place(fresh: Path, path: Path, part: Path) -> None:
             if not is_ours(path.parent, path.name, part.name.removeprefix(".").removesuffix(PART)):
                 shutil.rmtree(part, ignore_errors=True)
                 raise _taken(path) from None
-        fresh.replace(path)
+        os.rename(fresh.name, path, src_dir_fd=place)
 
 
 def forget(directory: Path, uuid: str) -> None:
@@ -190,6 +227,7 @@ def forget(directory: Path, uuid: str) -> None:
 
 def discard(directory: Path, name: str, uuid: str, sure: Callable[[], None] = _nothing) -> None:
     """Remove what a task that failed has made; a file of that name that is somebody's stays. ``sure``: as of remove."""
+    _withdraw(directory, name, uuid)
     if is_ours(directory, name, uuid):
         sure()
         (directory / name).unlink(missing_ok=True)
@@ -210,11 +248,43 @@ def remove(directory: Path, name: str, uuid: str, sure: Callable[[], None] = _no
     """
     path = file_of(directory, name)
     if path is not None:
-        sure()
-        path.unlink(missing_ok=True)
+        _remove(path, directory / f".{uuid}{PART}", sure)
     forget(directory, uuid)
     if directory.exists():
         _sync(directory)
+
+
+def _remove(path: Path, part: Path, sure: Callable[[], None]) -> None:
+    """Remove a file, unless it is another one by now: storage may hold this up until its name was given anew."""
+    try:
+        # While it is open its number is not given to another.
+        seen = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        sure()
+        try:
+            part.mkdir(mode=0o700, exist_ok=True)
+            away = part / _REMOVED
+            path.rename(away)
+        except FileNotFoundError:
+            return
+        except OSError:
+            # A full disk may have no room even for that.
+            if _is_still(seen, path):
+                path.unlink(missing_ok=True)
+            return
+        if _is_still(seen, away):
+            return
+    finally:
+        os.close(seen)
+    try:
+        os.link(away, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS or os.path.lexists(path):
+            raise
+        away.rename(path)
+    raise EngineError(N_("{path} is another file than it was."), path=str(path))
 
 
 def _refuse_taken(directory: Path, name: str, uuid: str) -> None:
