@@ -170,6 +170,7 @@ class Field(NamedTuple):
             service has the last word.
         unit: shown beside it, with the range when it has both a minimum and a maximum.
         choices: (value, msgid) pairs.
+        fits: for CHOICE: whether one of them makes sense beside the values typed so far; the others are not shown.
         resource: for REFERENCE(S): the resource to pick from; its ``reference`` column is the value.
         filters: for REFERENCE(S): fixed filters of that list.
         fields: for ROWS: the columns of the inner table; on the command line ``--option key=value,...``.
@@ -194,6 +195,7 @@ class Field(NamedTuple):
     against: Callable[[Any, Row], Finding | None] | None = None
     unit: str = ""
     choices: tuple[tuple[str, str], ...] = ()
+    fits: Callable[[Any, Mapping[str, Any]], bool] | None = None
     resource: str | None = None
     filters: Mapping[str, Any] = _NOTHING
     fields: tuple[Field, ...] = ()

@@ -472,6 +472,8 @@ class Form(Widget):
         for key, row in self.rows.items():
             own = row.field.panel
             row.display = key in values and (not own or own == panels[self._panel])
+            if row.field.fits is not None and isinstance(row.input, Choice):
+                row.input.narrow(values)
         if panels:
             wrong = {panels.index(row.field.panel) for row in self.rows.values() if row.error and row.field.panel}
             self._tabs.set(panels, self._panel, frozenset(wrong))

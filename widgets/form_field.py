@@ -53,6 +53,7 @@ class FormField:
     Raises:
                 BadValue: it is not right after all.
         choices: (value, text) pairs of CHOICE.
+        fits: which of them are shown beside the values of the other fields; all when there is nothing to ask.
         when: shown only while this holds for all values.
         again: for SECRET typed twice: the label of the second input; empty for once.
         differ: for SECRET typed twice: what is said when the two differ.
@@ -73,6 +74,7 @@ class FormField:
     write: Callable[[Any], str] = _written
     caution: Callable[[Any], str] | None = None
     choices: tuple[tuple[Any, str], ...] = ()
+    fits: Callable[[Any, Mapping[str, Any]], bool] | None = None
     when: Callable[[Mapping[str, Any]], bool] | None = None
     again: str = ""
     differ: str = ""

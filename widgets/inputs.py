@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -231,6 +232,27 @@ class Toggle(_OneLine):
 class Choice(_OneLine):
     """One of a few words; left and right change it, a letter goes to the next word that begins with it."""
 
+    def __init__(self, field: FormField) -> None:
+        """Make the input of a field."""
+        super().__init__(field)
+        self._beside: Mapping[str, Any] | None = None
+
+    @property
+    def _offered(self) -> list[tuple[Any, str]]:
+        """The words that there are to choose from now."""
+        fits, beside = self.field.fits, self._beside
+        if fits is None or beside is None:
+            return list(self.field.choices)
+        return [(value, text) for value, text in self.field.choices if value is None or fits(value, beside)]
+
+    def narrow(self, values: Mapping[str, Any]) -> None:
+        """Offer what makes sense beside other values; what does not any more is given up for the first that does."""
+        self._beside = values
+        offered = [value for value, _text in self._offered]
+        if offered and self._value not in offered:
+            self._value = offered[0]
+        self.refresh()
+
     def render_line(self, y: int) -> Strip:
         """The line: the chosen word between two signs, the others after it as far as there is room."""
         width, base = self.size.width, self.rich_style
@@ -238,18 +260,18 @@ class Choice(_OneLine):
             return Strip.blank(width, base)
         sign = self.get_component_rich_style("input--sign")
         rest = self.get_component_rich_style("input--rest")
-        texts = dict(self.field.choices)
+        texts = dict(self._offered)
         chosen = one_line(texts.get(self._value, "" if self._value is None else str(self._value)))
         chosen_width = min(max((cell_len(one_line(t)) for t in texts.values()), default=0), max(4, width - 5))
         pieces = [(f" {glyphs().previous} ", sign), (fit(chosen, chosen_width), base), (f" {glyphs().next}", sign)]
         room = width - chosen_width - 5
-        others = "  " + " ".join(one_line(t) for v, t in self.field.choices if v != self._value)
+        others = "  " + " ".join(one_line(t) for v, t in self._offered if v != self._value)
         if self.has_focus and 0 < cell_len(others) <= room:
             pieces.append((others, rest))
         return strip_of(pieces, width, base)
 
     def _step(self, by: int) -> None:
-        values = [value for value, _text in self.field.choices]
+        values = [value for value, _text in self._offered]
         if not values:
             return
         at = values.index(self._value) if self._value in values else -1 if by > 0 else 0
@@ -268,9 +290,9 @@ class Choice(_OneLine):
         event.prevent_default()
 
     def _jump(self, letter: str) -> None:
-        values = [value for value, _text in self.field.choices]
+        values = [value for value, _text in self._offered]
         at = values.index(self._value) if self._value in values else -1
-        for value, text in (*self.field.choices[at + 1 :], *self.field.choices[: at + 1]):
+        for value, text in (*self._offered[at + 1 :], *self._offered[: at + 1]):
             if text.lower().startswith(letter):
                 self._change(value)
                 return

@@ -72,10 +72,18 @@ def values_of(fields: Sequence[Field], words: Words, given: Mapping[str, Any]) -
         elif field.key not in result and field.kind is Kind.SECRET and _needed(field, result):
             result[field.key] = _ask_secret(field)
         if _needed(field, result) and result.get(field.key) in (None, ""):
-            if field.default is None:
+            default = _default(field, result)
+            if default is None:
                 raise UsageError(N_("{option} is missing."), option=shown_name(field))
-            result[field.key] = field.default
+            result[field.key] = default
     return result
+
+
+def _default(field: Field, before: Mapping[str, Any]) -> Any:
+    """What is taken for a field that was not given: the first choice beside the others, if the usual one is none."""
+    if field.fits is None or field.fits(field.default, before):
+        return field.default
+    return next((value for value, _label in field.choices if field.fits(value, before)), None)
 
 
 def _needed(field: Field, before: Mapping[str, Any]) -> bool:

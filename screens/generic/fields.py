@@ -93,6 +93,7 @@ def _form_field(field: Field, prefill: Mapping[str, Any] | None) -> FormField:
         write=_WRITERS.get(field.kind, _plain),
         caution=_caution(field, prefill or {}),
         choices=_choices(field),
+        fits=field.fits,
         when=field.when,
         again=_(N_("once more")) if field.twice else "",
         differ=_(N_("The two are not the same.")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.i18n import N_
@@ -18,7 +18,6 @@ KINDS = {
     pools.DISK: N_("Disk"),
     pools.LOGICAL: N_("Logical volumes"),
 }
-_OFFERED = tuple((kind, KINDS[kind]) for kind in pools.OFFERED)
 
 
 def _asks(key: str) -> Callable[[Mapping[str, Any]], bool]:
@@ -38,20 +37,35 @@ def _of_server(values: Mapping[str, Any]) -> bool:
     )
 
 
-#: Fields that none of the kinds that are offered has a use for: nobody is asked for them.
-_IDLE = {
-    key
-    for key in ("server", "port", "format", "source", "devices", "path")
-    if not any(_asks(key)({"type": kind}) for kind in pools.OFFERED)
-}
-if not any(_of_server({"type": kind, "format": form}) for kind in pools.OFFERED for form in pools.KINDS[kind].formats):
-    _IDLE |= {"account", "secret"}
-_FORMATS = tuple((value, value) for value in pools.KINDS[pools.NETFS].formats)
+def _idle(offered: Sequence[str]) -> set[str]:
+    """Fields that none of the kinds that are offered has a use for: nobody is asked for them."""
+    idle = {
+        key
+        for key in ("server", "port", "format", "source", "devices", "path")
+        if not any(_asks(key)({"type": kind}) for kind in offered)
+    }
+    ways = [{"type": kind, "format": form} for kind in offered for form in pools.KINDS[kind].formats or ("",)]
+    return idle if any(map(_of_server, ways)) else idle | {"account", "secret"}
+
+
+def _fits(value: Any, values: Mapping[str, Any]) -> bool:
+    """Whether the type that is chosen knows a format."""
+    kind = pools.KINDS.get(str(values.get("type")))
+    return kind is not None and value in kind.formats
+
+
+def _formats(offered: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    asked = [kind for kind in offered if _asks("format")({"type": kind})]
+    return tuple((form, form) for kind in asked for form in pools.KINDS[kind].formats)
+
+
 _DESCRIPTION = Field("description", N_("Description"), Kind.MULTILINE, rule="prose")
 
-_ADD = tuple(
-    field._replace(console=False, command_line=False) if field.key in _IDLE else field
-    for field in (
+
+def add_fields(offered: Sequence[str]) -> tuple[Field, ...]:
+    """The form of a new pool of one of some kinds."""
+    formats = _formats(offered)
+    fields = (
         Field(
             "name",
             N_("Name"),
@@ -60,7 +74,14 @@ _ADD = tuple(
             positional=True,
             hint=N_("1 to 64 letters, digits, dots, dashes or underscores."),
         ),
-        Field("type", N_("Type"), Kind.CHOICE, required=True, default=pools.DIR, choices=_OFFERED),
+        Field(
+            "type",
+            N_("Type"),
+            Kind.CHOICE,
+            required=True,
+            default=pools.DIR,
+            choices=tuple((kind, KINDS[kind]) for kind in offered),
+        ),
         Field("host", N_("Host"), Kind.REFERENCE, required=True, resource="host", when=_asks("host")),
         Field(
             "server",
@@ -84,10 +105,11 @@ _ADD = tuple(
             N_("Format"),
             Kind.CHOICE,
             required=True,
-            default=_FORMATS[0][0],
-            choices=_FORMATS,
-            when=lambda values: values.get("type") == pools.NETFS,
-            hint=N_("What the server speaks."),
+            default=formats[0][0] if formats else None,
+            choices=formats,
+            fits=_fits,
+            when=_asks("format"),
+            hint=N_("What the server speaks; of a disk, its table of partitions."),
         ),
         Field(
             "source",
@@ -95,7 +117,10 @@ _ADD = tuple(
             required=True,
             rule="line",
             when=_asks("source"),
-            hint=N_("What the server offers: the name of the volume, and a directory in it if you like."),
+            hint=N_(
+                "What the server offers: the name of the volume, and a directory in it if you like; of iSCSI, the name"
+                " of the target. Of a disk pool, the disk, best by its name in /dev/disk/by-id."
+            ),
         ),
         Field(
             "devices",
@@ -128,7 +153,8 @@ _ADD = tuple(
             when=_asks("path"),
             hint=N_(
                 "An absolute path; it is made when it does not exist. A DOS directory is on a file system that"
-                " all hosts have mounted there; a network file system is mounted there by DOSVM."
+                " all hosts have mounted there; a network file system is mounted there by DOSVM. Of logical volumes it"
+                " is /dev and the name of their volume group, which is the storage pool's name too."
             ),
         ),
         Field(
@@ -152,7 +178,9 @@ _ADD = tuple(
         Field("vendor", N_("Vendor"), rule="line", hint=N_("Of the storage; only shown.")),
         Field("product", N_("Product"), rule="line", hint=N_("Of the storage; only shown.")),
     )
-)
+    idle = _idle(offered)
+    return tuple(field._replace(console=False, command_line=False) if field.key in idle else field for field in fields)
+
 
 SPEC = ResourceSpec(
     name="pool",
@@ -187,7 +215,7 @@ SPEC = ResourceSpec(
         Column("xml", N_("XML"), kind=Kind.XML, details_only=True),
     ),
     filters=(
-        Filter("kind", N_("Type"), Kind.CHOICE, choices=_OFFERED),
+        Filter("kind", N_("Type"), Kind.CHOICE, choices=tuple((kind, KINDS[kind]) for kind in pools.OFFERED)),
         Filter("capacity_from", N_("Capacity from"), Kind.SIZE),
         Filter("capacity_to", N_("Capacity to"), Kind.SIZE),
         Filter("since", N_("Since"), Kind.TIME),
@@ -203,7 +231,7 @@ SPEC = ResourceSpec(
             key="a",
             target=Target.NOTHING,
             task=True,
-            fields=_ADD,
+            fields=add_fields(pools.OFFERED),
             roles=(SYSADM,),
         ),
         Action(
@@ -225,7 +253,7 @@ SPEC = ResourceSpec(
             "pool.delete",
             key="d",
             danger=Danger.CONFIRM,
-            warning=N_("The storage pool {name} is forgotten. Its directory stays on the host."),
+            warning=N_("The storage pool {name} is forgotten. What it is made of stays."),
             allowed=lambda row: not row["volumes"],
             task=True,
             roles=(SYSADM,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.i18n import N_
+from core.rules.pools import KINDS
 from core.rules.secrets import ENCRYPTED_FORMATS
 from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Row, Target
 
@@ -18,6 +19,11 @@ _NEW_NAME = Field(
     positional=True,
     hint=N_("1 to 64 letters, digits, dots, dashes or underscores; also the file's name."),
 )
+
+
+def _is_file(row: Row) -> bool:
+    """Whether DOSVM makes and changes it; other volumes are made in their storage system, and found."""
+    return KINDS[row["pool_type"]].files
 
 
 def _free(row: Row) -> bool:
@@ -64,7 +70,17 @@ SPEC = ResourceSpec(
             fields=(
                 _NEW_NAME,
                 _DISPLAY_NAME,
-                Field("pool", N_("Storage pool"), Kind.REFERENCE, required=True, resource="pool"),
+                Field(
+                    "pool",
+                    N_("Storage pool"),
+                    Kind.REFERENCE,
+                    required=True,
+                    resource="pool",
+                    filters={"files": True},
+                    hint=N_(
+                        "Volumes of iSCSI, disk and logical pools are made in their storage; a refresh finds them."
+                    ),
+                ),
                 Field(
                     "capacity",
                     N_("Capacity"),
@@ -129,7 +145,7 @@ SPEC = ResourceSpec(
                     hint=N_("At least 10 MB more than now; a volume cannot shrink."),
                 ),
             ),
-            allowed=lambda row: row["state"] == "present",
+            allowed=lambda row: row["state"] == "present" and _is_file(row),
             task=True,
         ),
         Action("edit", N_("Edit"), "volume.edit", key="e", fields=(_DISPLAY_NAME, _DESCRIPTION)),
@@ -152,7 +168,7 @@ SPEC = ResourceSpec(
                 ),
                 _DESCRIPTION,
             ),
-            allowed=lambda row: row["state"] == "present",
+            allowed=lambda row: row["state"] == "present" and _is_file(row),
             task=True,
         ),
         Action(
@@ -192,7 +208,10 @@ SPEC = ResourceSpec(
             "volume.delete",
             key="d",
             danger=Danger.TYPE_NAME,
-            warning=N_("The volume {reference} is deleted with everything on it. This cannot be undone."),
+            warning=N_(
+                "The volume {reference} is deleted with everything on it. This cannot be undone. Of a volume in an"
+                " iSCSI, disk or logical pool only its record is deleted: a refresh finds it again."
+            ),
             allowed=_free,
             task=True,
         ),

@@ -199,6 +199,7 @@ def world() -> dict[str, list[Row]]:
             "format": "qcow2",
             "capacity": 20 * GIB,
             "allocation": n * GIB + 300 * MIB,
+            "pool_type": "dir",
             "path": f"/srv/dosvm/volumes/disk{n}",
             "encrypted": n == 1,
             "secret": "disk-key" if n == 1 else "",
@@ -644,6 +645,7 @@ class FakeBackend:
     ) -> Row:
         filters = dict(filters or {})
         free = filters.pop("free", None)
+        filters.pop("files", None)  # its only pool is a directory
         rows = self._members() if resource == "project-group members" else self.rows[resource]
         chosen = {key: self._name(value) for key, value in (filters or {}).items() if value not in (None, "")}
         if free:
@@ -706,6 +708,7 @@ class FakeBackend:
         if verb == "add":
             name = arguments.get("name") or arguments.get("account")
             row = {"uuid": uuid_of(str(arguments)), "name": name, "reference": f"{arguments.get('pool')}/{name}"}
+            row |= {"pool_type": "dir"} if resource == "volume" else {}
             self.rows[resource] = [*self.rows[resource], {**row, **arguments}]
             self.ring()
             return {
