@@ -94,16 +94,19 @@ class Api:
             raise InvalidInput(N_("{field} has the wrong type."), field="arguments")
         return self._services.call(_text(body, "operation"), arguments, actor, _text(body, "request"))
 
-    def upload(self, body: Body) -> Body:
-        """Take a part of a file, or the word that all of it was sent."""
+    def _uploader(self, body: Body) -> tuple[Actor, str]:
+        """Who sends parts of which image."""
         actor = self._actor(body, log=False)
         check_permission(OPERATIONS["image.upload"], actor)
-        image, digest = _identity(body, "image"), body.get("finish")
-        if digest is None:
-            offset = body.get("offset", 0)
-            if not isinstance(offset, int) or isinstance(offset, bool):
-                raise InvalidInput(N_("{field} has the wrong type."), field="offset")
-            received = self._uploads.receive(image, actor.project_id, _text(body, "sender"), offset, body["payload"])
+        return actor, _identity(body, "image")
+
+    def upload(self, body: Body) -> Body:
+        """Take a part of a file, or the word that all of it was sent."""
+        actor, image = self._uploader(body)
+        if body.get("finish") is None:
+            received = self._uploads.receive(
+                image, actor.project_id, _text(body, "sender"), _offset(body), body["payload"]
+            )
             return {"received": received}
         wanted = _text(body, "finish")
         try:
@@ -111,6 +114,24 @@ class Api:
         except NotFound:
             pass  # said before, and the answer was lost; or there is nothing, which is told now
         return self._services.duty(lambda call: finish(call, image, wanted), actor)
+
+    def uploading(self, body: Body) -> tuple[Callable[[memoryview], Any], Callable[[], Body]]:
+        """As :meth:`upload`, for bytes that come over TLS one after the other, after one look at who sends them."""
+        if body.get("finish") is not None:
+            return lambda _part: None, lambda: self.upload(body)
+        actor, image = self._uploader(body)
+        take = self._uploads.stream(image, actor.project_id, _text(body, "sender"), _offset(body))
+        return take, lambda: {"received": take(memoryview(b""))}
+
+    def hand_over(
+        self, body: Body, descriptor: int, gone: Callable[[], bool], told: Callable[[int], None]
+    ) -> Body:  # fmt: skip
+        """Copy a file of this machine whose ``descriptor`` was handed over; see :mod:`core.rpc.handover`."""
+        actor, image = self._uploader(body)
+        received, digest = self._uploads.copy(
+            image, actor.project_id, _text(body, "sender"), descriptor, gone, told
+        )  # fmt: skip
+        return {"received": received, "digest": digest}
 
     async def wait(self, body: Body) -> Body:
         """Wait for a change, for tasks to end, or for the time to pass."""
@@ -175,6 +196,13 @@ def _identity(body: Body, key: str) -> str:
     if not is_uuid(value):
         raise InvalidInput(N_("{field} has the wrong type."), field=key)
     return value.lower()
+
+
+def _offset(body: Body) -> int:
+    offset = body.get("offset", 0)
+    if not isinstance(offset, int) or isinstance(offset, bool):
+        raise InvalidInput(N_("{field} has the wrong type."), field="offset")
+    return offset
 
 
 def _number(body: Body, key: str) -> float:

@@ -25,6 +25,7 @@ from core.database import Database
 from core.errors import DatabaseUnavailable, DosvmError
 from core.libvirt_xml.domain import NAMESPACE
 from core.migrations.state import check_schema
+from core.rpc.handover import SOCKET
 from core.rpc.signature import Signer, load_key
 from core.rpc.tls import Tls
 from core.security.passwords import Passwords
@@ -48,6 +49,7 @@ from hostd.handlers import pools as pool_tasks
 from hostd.handlers import purges as purge_tasks
 from hostd.handlers import refresh as refresh_tasks
 from hostd.handlers import volumes as volume_tasks
+from hostd.handover import Handover
 from hostd.heartbeat import Heartbeat, describe
 from hostd.hypervisor.connection import Connection
 from hostd.hypervisor.domains import Domains
@@ -218,9 +220,16 @@ class Daemon:
             self.peers.others(self.cloud.others)
             self.bus.listen(lambda topics, heard: None if heard else self.peers.spread(topics))
         api = Api(self.services, self.sessions, self.bus, self.collector, self._doorbell, uploads, settings.host_name)
-        self.server = Server(signer, api.handlers(), threads=max(8, settings.threads))
+        self.server, self.handover = self._doors(signer, api)
         self.settler.on_port(self._move_port)
         self.bus.listen(lambda topics, _heard: self.heartbeat.soon() if "parameters" in topics else None)
+
+    def _doors(self, signer: Signer, api: Api) -> tuple[Server, Handover]:
+        """Where calls come in, and files."""
+        threads = max(8, self.settings.threads)
+        return Server(signer, api.handlers(), {"upload": api.uploading}, threads=threads), Handover(
+            signer, api.hand_over
+        )
 
     def _housekeeping(self, clock: Clock, pools: Pools, uploads: Uploads) -> Duties:
         trash, maintenance = Trash(self.services), Maintenance(self.services, clock)
@@ -278,6 +287,7 @@ class Daemon:
         """
         self._check_database()
         self.server.listen_unix(self.settings.socket)
+        self.handover.start(self.settings.socket.with_name(SOCKET))
         if self.listens:
             self._listen()
         self.services.begins_by(self.executor)
@@ -339,6 +349,7 @@ class Daemon:
         self.duties.close()
         self.executor.close()
         self.bus.close()
+        self.handover.close()
         self.server.close()
         self.settler.close()
         self.heartbeat.close()

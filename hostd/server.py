@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import json
 import logging
-import os
 import socket
-import stat
 import threading
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from pathlib import Path
@@ -33,12 +32,17 @@ from core.rpc.signature import HEADER, Signer
 from core.rpc.tls import Tls
 from hostd.gate import Gate, open_listener
 from hostd.log import fields
+from hostd.sockets import unix_listener
 
 logger = logging.getLogger("hostd.server")
 
 #: Largest request body in bytes; the largest honest one is an instance with its own XML.
 MAX_BODY = 1024 * 1024
 
+#: Seconds one who is answered in the middle of what he says may take to hang up.
+_LAST_WORDS = 5.0
+#: Bytes of a stream that are worked on together.
+PIECE = 2 * 1024 * 1024
 #: Most characters of an address that logs and sessions keep.
 ADDRESS_LENGTH = NAME_LENGTH
 
@@ -51,6 +55,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 #: What answers a call; a blocking function runs in the pool, a coroutine in the event loop.
 Handler = Callable[[Body], Any] | Callable[[Body], Awaitable[Any]]
+#: Begins to answer a call whose bytes follow: what takes the next of them, and what ends it and answers.
+Streamed = Callable[[Body], tuple[Callable[[memoryview], Any], Callable[[], Any]]]
 
 
 class Way(Enum):
@@ -81,12 +87,16 @@ class _Uvicorn(UvicornServer):
 class Server:
     """Serves a table of handlers."""
 
-    def __init__(self, signer: Signer, handlers: dict[str, Handler], *, threads: int) -> None:
+    def __init__(
+        self, signer: Signer, handlers: dict[str, Handler], streams: Mapping[str, Streamed] | None = None, *,
+        threads: int,
+    ) -> None:  # fmt: skip
         """Prepare.
 
         Args:
             signer: checks requests and signs answers.
             handlers: call name -> what answers it; must cover the call table.
+            streams: call name -> what answers it when its bytes come over TLS, piece by piece.
             threads: how many blocking calls run at the same time.
         """
         missing = set(CALLS) ^ set(handlers)
@@ -94,6 +104,7 @@ class Server:
             raise ValueError(f"call table and handlers differ: {missing}")
         self._signer = signer
         self._handlers = handlers
+        self._streams = streams or {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
         self._unix_listener: socket.socket | None = None
         self._gate: Gate | None = None
@@ -112,23 +123,7 @@ class Server:
         Raises:
             DosvmError: it cannot be made.
         """
-        try:
-            if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-                raise DosvmError(N_("{path} is in the way: it is not a socket."), path=str(path))
-            path.unlink(missing_ok=True)
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            # Closed to all until its mode is right.
-            old = os.umask(0o177)
-            try:
-                listener.bind(str(path))
-            finally:
-                os.umask(old)
-            path.chmod(0o660)
-            listener.listen(256)
-        except OSError as error:
-            raise DosvmError(
-                N_("Cannot listen on {path}: {reason}."), path=str(path), reason=error.strerror or str(error)
-            ) from error
+        listener = unix_listener(path)
         self._unix = path
         self._unix_listener = listener
 
@@ -249,7 +244,7 @@ class Server:
             else:
                 answer = await self._answer(call, way, scope, receive)
             if answer is not None:
-                await answer.send(send)
+                await answer.send(send, receive)
 
         return application
 
@@ -259,6 +254,10 @@ class Server:
         if call.personal and way is Way.PLAIN:
             logger.warning("request refused %s", fields(call=call.name, client=client, reason="without TLS"))
             return _unsigned(403, PermissionDenied(N_("People are served over TLS only."), remedy=_SWITCH_ON))
+        wanted = HEADER.lower().encode()
+        header = next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
+        if call.name in self._streams and way is Way.TLS and not header:
+            return await self._take(call, receive, client)
         body, more = bytearray(), True
         while more:
             message = await receive()
@@ -268,8 +267,6 @@ class Server:
             more = message.get("more_body", False)
             if len(body) > (limit := MAX_BODY + call.payload):
                 return _unsigned(413, InvalidInput(N_("The request is larger than {limit} bytes."), limit=limit))
-        wanted = HEADER.lower().encode()
-        header = next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
         nonce = ""
         # Over TLS a certificate has proved that somebody of this cloud asks; hosts among themselves sign as well.
         if header or way is not Way.TLS or not call.personal:
@@ -282,23 +279,67 @@ class Server:
         payload = json.dumps(answer, ensure_ascii=False, default=str).encode()
         return _Answer(status, payload, self._signer.sign_answer(nonce, payload) if nonce else "")
 
+    async def _take(self, call: Call, receive: Receive, peer: str) -> _Answer | None:
+        """Answer a call whose bytes are worked on as they come, a few in memory at a time; over TLS only."""
+        body, more = bytearray(), True
+        while more and (end := body.find(b"\n")) < 0:
+            message = await receive()
+            if message["type"] == "http.disconnect" or len(body) > MAX_BODY:
+                return None
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        end = end if (end := body.find(b"\n")) >= 0 else len(body)
+        data = _object(body[:end], peer)
+        if data is None:
+            return _unsigned(400, InvalidInput(N_("The request is not a JSON object.")))
+        del body[: end + 1]
+
+        async def answered() -> Any:
+            nonlocal body, more
+            take, close = await self.in_thread(self._streams[call.name], data)
+            working: asyncio.Future[Any] | None = None
+            gone = False
+            while more and not gone:
+                message = await receive()
+                gone = message["type"] == "http.disconnect"
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(body) >= PIECE or not more or gone:
+                    # One piece is written while the next one comes.
+                    if working is not None:
+                        await working
+                    working = asyncio.ensure_future(self.in_thread(take, memoryview(body)))
+                    body = bytearray()
+            if working is not None:
+                await working
+            elif body:
+                await self.in_thread(take, memoryview(body))
+            return await self.in_thread(close)
+
+        status, answer = await self._guarded(call, data, answered)
+        return _Answer(status, json.dumps(answer, ensure_ascii=False, default=str).encode(), unread=more)
+
     async def _run_handler(self, call: Call, body: bytearray, peer: str) -> tuple[int, Body]:
         end = body.find(b"\n") if call.payload else -1
-        try:
-            data = json.loads(body if end < 0 else body[:end])
-        except (ValueError, RecursionError):
-            data = None
-        if not isinstance(data, dict):
+        data = _object(body if end < 0 else body[:end], peer)
+        if data is None:
             return 400, {"error": InvalidInput(N_("The request is not a JSON object.")).to_wire()}
-        if peer and isinstance(data.get("client"), str):
-            data["client"] = came_from(data["client"], peer)
         if call.payload:
             data["payload"] = memoryview(body)[end + 1 if end >= 0 else len(body) :]
         handler = self._handlers[call.name]
-        try:
+
+        async def answered() -> Any:
             if asyncio.iscoroutinefunction(handler):
-                return 200, {"ok": await handler(data)}
-            return 200, {"ok": await self.in_thread(handler, data)}
+                return await handler(data)
+            return await self.in_thread(handler, data)
+
+        return await self._guarded(call, data, answered)
+
+    @staticmethod
+    async def _guarded(call: Call, data: Body, answered: Callable[[], Awaitable[Any]]) -> tuple[int, Body]:
+        """An answer and its status, whatever went wrong."""
+        try:
+            return 200, {"ok": await answered()}
         except DosvmError as error:
             return 200, {"error": error.to_wire()}
         except Exception:
@@ -326,6 +367,19 @@ class Server:
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._unix is not None:
             self._unix.unlink(missing_ok=True)
+
+
+def _object(text: bytearray, peer: str) -> Body | None:
+    """The JSON object of a request, in which ``peer`` is where it came from; None when it is none."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict):
+        return None
+    if peer and isinstance(data.get("client"), str):
+        data["client"] = came_from(data["client"], peer)
+    return data
 
 
 def came_from(claimed: str, peer: str) -> str:
@@ -360,11 +414,19 @@ class _Answer(NamedTuple):
     status: int
     payload: bytes
     signature: str = ""
+    unread: bool = False
+    """Not all of the question was read; closed with words unread, the answer would be lost on its way."""
 
-    async def send(self, send: Send) -> None:
-        """Say it."""
+    async def send(self, send: Send, receive: Receive) -> None:
+        """Say it, and wait a moment for who is still sending to hear it and hang up."""
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(self.payload)).encode())]
         if self.signature:
             headers.append((HEADER.lower().encode(), self.signature.encode("latin-1")))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.payload})
+        await send({"type": "http.response.body", "body": self.payload, "more_body": self.unread})
+        if self.unread:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS):
+                    while (await receive())["type"] != "http.disconnect":
+                        pass
+            await send({"type": "http.response.body", "body": b""})

@@ -16,10 +16,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from core.clock import Clock
 from core.coordination import storage
@@ -28,10 +26,11 @@ from core.database import Database
 from core.errors import AlreadyExists, DosvmError, EngineError, InUse, InvalidInput, NotFound
 from core.i18n import N_
 from core.rules.names import is_uuid
-from hostd import beneath
+from hostd import beneath, copying
 from hostd.executor import done
 from hostd.faults import point
 from hostd.log import fields
+from hostd.partial import BLOCK, Partial
 
 logger = logging.getLogger("hostd.uploads")
 
@@ -41,38 +40,8 @@ _SILENCE = 10.0
 ABANDONED = 24 * 3600.0
 #: An upload that goes on is said to go on this often; and so many at most are given up by one sweep.
 _SLACK, _MANY = timedelta(hours=12), 100
-#: Bytes of a file that are looked at together.
-_BLOCK = 1024 * 1024
-_ZEROS = bytes(_BLOCK)
-
-
-@dataclass
-class _Live:
-    """An upload that this run of hostd has parts of; whoever works on its file holds ``guard``."""
-
-    partial: Path = Path()
-    descriptor: int = -1
-    received: int = 0
-    sender: str = ""
-    heard: float = 0.0
-    guard: Any = field(default_factory=threading.RLock)
-
-    def is_true(self) -> bool:
-        """Whether the file is still the one that was written to here, and nobody else changed its length."""
-        if self.descriptor < 0:
-            return False
-        status = os.fstat(self.descriptor)
-        try:
-            return status.st_size == self.received and os.path.samestat(status, os.lstat(self.partial))
-        except OSError:
-            return False
-
-    def close(self) -> None:
-        """Let go of the file."""
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor >= 0:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+#: Seconds between looks whether an upload that goes on is still wanted.
+_LOOK = 1.0
 
 
 class Uploads:
@@ -87,7 +56,7 @@ class Uploads:
         self._records = state / "uploads"
         self._changed = changed
         self._guard = threading.Lock()
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, Partial] = {}
 
     # -- parts
 
@@ -102,11 +71,82 @@ class Uploads:
             InvalidInput: more came than was announced.
             DosvmError: it cannot be put there; then the upload is over, and nothing of it is left.
         """
+        return self._receive(self._order(uuid, project_id), sender, offset, part)
+
+    def stream(self, uuid: str, project_id: int | None, sender: str, offset: int) -> Callable[[memoryview], int]:
+        """What takes one part after the other, from ``offset`` on, and answers as :meth:`receive` does.
+
+        Whether the upload is still wanted is looked at once in a while only.
+        """
+        order, looked, at = self._order(uuid, project_id), time.monotonic(), offset
+
+        def take(part: memoryview) -> int:
+            nonlocal looked, at
+            if time.monotonic() - looked > _LOOK:
+                self._order(uuid, project_id)
+                looked = time.monotonic()
+            received = self._receive(order, sender, at, part)
+            at += len(part)
+            return received
+
+        return take
+
+    def copy(
+        self, uuid: str, project_id: int | None, sender: str, source: int, gone: Callable[[], bool],
+        told: Callable[[int], None],
+    ) -> tuple[int, str]:  # fmt: skip
+        """Copy an open file of this machine, behind what has arrived of it; returns when all is there, or ``gone``.
+
+        Args:
+            uuid: of the image.
+            project_id: whose it is.
+            sender: by what name this sender is told from others.
+            source: the open file, which its sender could read.
+            gone: whether the sender is; asked often.
+            told: called with the bytes that are there, often.
+
+        Returns:
+            The bytes that are there, and the SHA-256 of the file when that is all.
+
+        Raises:
+            NotFound, InUse: as :meth:`receive`; the upload is over, or somebody else is at it.
+            InvalidInput: the file is not as long as was announced, or cannot be read.
+            DosvmError: it cannot be put there; then the upload is over, and nothing of it is left.
+        """
         order = self._order(uuid, project_id)
+        if os.fstat(source).st_size != order.size:
+            raise InvalidInput(
+                N_("{file} is not as long as was announced."), field="source", remedy=N_("Send it again."),
+                file=order.file,
+            )  # fmt: skip
+        looked = time.monotonic()
+
+        def stop() -> bool:
+            nonlocal looked
+            if time.monotonic() - looked > _LOOK:
+                self._order(uuid, project_id)
+                live.heard = looked = time.monotonic()
+            return live.over.is_set() or gone()
+
         with self._held(order) as live:
-            if live.sender not in ("", sender) and time.monotonic() - live.heard < _SILENCE:
-                raise self._busy(order)
-            live.sender, live.heard = sender, time.monotonic()
+            self._heard(order, live, sender)
+            self._open(order, live)
+            told(live.received)
+            try:
+                copying.copy(source, live, order.size, stop, told)
+            except OSError as error:
+                self._give_up(order.uuid)
+                raise self._trouble(order, error) from error
+            finally:
+                # Who went away is not waited for: another may go on at once.
+                live.sender = ""
+            if live.over.is_set():
+                raise self._nothing()
+            return live.received, live.sum_so_far(order.size)
+
+    def _receive(self, order: ImageOrder, sender: str, offset: int, part: memoryview) -> int:
+        with self._held(order) as live:
+            self._heard(order, live, sender)
             self._open(order, live)
             if offset != live.received or not part:
                 return live.received
@@ -116,11 +156,16 @@ class Uploads:
             self._write(order, live, part)
             return live.received
 
+    def _heard(self, order: ImageOrder, live: Partial, sender: str) -> None:
+        if live.sender not in ("", sender) and time.monotonic() - live.heard < _SILENCE:
+            raise self._busy(order)
+        live.sender, live.heard = sender, time.monotonic()
+
     @contextlib.contextmanager
-    def _held(self, order: ImageOrder) -> Iterator[_Live]:
+    def _held(self, order: ImageOrder) -> Iterator[Partial]:
         """What is known of an upload, for one at a time; a directory that hangs holds up this upload alone."""
         with self._guard:
-            live = self._live.setdefault(order.uuid, _Live())
+            live = self._live.setdefault(order.uuid, Partial())
         if not live.guard.acquire(blocking=False):
             raise self._busy(order)
         try:
@@ -140,8 +185,12 @@ class Uploads:
         if order is None or order.project_id != project_id or order.state != "uploading":
             if order is None:
                 self.discard(uuid)
-            raise NotFound(N_("Nothing is being uploaded there."), remedy=N_("Begin the upload again."), field="image")
+            raise self._nothing()
         return order
+
+    @staticmethod
+    def _nothing() -> NotFound:
+        return NotFound(N_("Nothing is being uploaded there."), remedy=N_("Begin the upload again."), field="image")
 
     @staticmethod
     def _busy(order: ImageOrder) -> InUse:
@@ -152,12 +201,12 @@ class Uploads:
             name=order.name,
         )
 
-    def _open(self, order: ImageOrder, live: _Live) -> None:
+    def _open(self, order: ImageOrder, live: Partial) -> None:
         """Have the hidden file open, and know how much of it is there; anew when somebody else was at it."""
         if live.is_true():
             return
         if live.descriptor >= 0:
-            logger.warning("somebody else was at an upload %s", fields(image=order.uuid, path=live.partial))
+            logger.warning("somebody else was at an upload %s", fields(image=order.uuid, path=live.path))
         live.close()
         try:
             target = beneath.place(Path(order.root), order.file)
@@ -173,11 +222,9 @@ class Uploads:
             self._remember(order.uuid, partial)
             point("upload_begun")
             descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            live.partial, live.descriptor = partial, descriptor
-            live.received = os.fstat(descriptor).st_size
+            live.opened(partial, descriptor, os.fstat(descriptor).st_size)
             if fresh or live.received > order.size:
-                os.ftruncate(descriptor, 0)
-                live.received = 0
+                live.cut(0)
         except OSError as error:
             self._give_up(order.uuid)
             raise self._trouble(order, error) from error
@@ -185,19 +232,16 @@ class Uploads:
             self._give_up(order.uuid)
             raise
 
-    def _write(self, order: ImageOrder, live: _Live, part: memoryview) -> None:
+    def _write(self, order: ImageOrder, live: Partial, part: memoryview) -> None:
+        at = live.received
         try:
-            if _is_zeros(part):
-                # A hole: it reads as zeros and takes no room.
-                os.ftruncate(live.descriptor, live.received + len(part))
-            else:
-                at = 0
-                while at < len(part):
-                    at += os.pwrite(live.descriptor, part[at:], live.received + at)
+            live.write(part)
         except OSError as error:
             self._give_up(order.uuid)
             raise self._trouble(order, error) from error
-        live.received += len(part)
+        live.add(at, part)
+        if live.received == order.size:
+            live.seal()
 
     @staticmethod
     def _trouble(order: ImageOrder, error: OSError) -> DosvmError:
@@ -246,9 +290,12 @@ class Uploads:
         partial = self.partial(order)
         if not partial.exists():
             return None
+        with self._guard:
+            live = self._live.get(order.uuid)
         try:
             with partial.open("rb") as file:
-                digest = digest_of(file.fileno(), order.size, progress)
+                known = live.sum_of(order.size) if live is not None and live.path == partial else ""
+                digest = known or digest_of(file.fileno(), order.size, progress)
                 os.fchmod(file.fileno(), 0o640)
                 os.fsync(file.fileno())
         except OSError as error:
@@ -266,6 +313,7 @@ class Uploads:
         with self._guard:
             live = self._live.pop(uuid, None)
         if live is not None:
+            live.over.set()
             with live.guard:
                 live.close()
         record = self._records / uuid
@@ -348,16 +396,11 @@ def _hidden(uuid: str) -> str:
 def digest_of(descriptor: int, size: int, progress: Callable[[int], None]) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     digest, at = hashlib.sha256(), 0
-    while part := os.pread(descriptor, _BLOCK, at):
+    while part := os.pread(descriptor, BLOCK, at):
         digest.update(part)
         at += len(part)
         progress(at * 99 // max(1, size))
     return digest.hexdigest()
-
-
-def _is_zeros(part: memoryview) -> bool:
-    step = len(_ZEROS)
-    return all(part[at : at + step] == _ZEROS[: len(part) - at] for at in range(0, len(part), step))
 
 
 def _boot() -> str:

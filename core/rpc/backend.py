@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from core.errors import DosvmError, HostdUnavailable, from_wire
 from core.rpc.calls import CALL, LOGIN, LOGOUT, UPLOAD, WAIT, Call
+
+if TYPE_CHECKING:
+    from core.rpc.http import Stream
 
 #: Seconds one `wait` may stay open at the other side.
 WAIT_SECONDS = 25.0
@@ -21,8 +24,15 @@ WAIT_SECONDS = 25.0
 class Backend(Protocol):
     """What screens are handed. Thread-safe; calls block, so they run in workers."""
 
-    def send(self, payload: bytes, **about: Any) -> dict[str, Any]:
+    def send(self, payload: bytes | Stream, **about: Any) -> dict[str, Any]:
         """Send a part of a file; see :data:`core.rpc.calls.UPLOAD`."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether :meth:`send` takes a part of any length, by :class:`core.rpc.http.Stream`."""
+
+    def hand_over(self, descriptor: int, told: Callable[[int], bool], **about: Any) -> dict[str, Any] | None:
+        """Have an open file of this machine copied; None where that cannot be. See :mod:`core.rpc.handover`."""
 
     def call(self, operation: str, **arguments: Any) -> Any:
         """Run an operation of the services and return its result (JSON data)."""
@@ -68,6 +78,15 @@ class Way(Protocol):
     def where(self) -> str:
         """The hostd that is asked now, as people write it."""
 
+    @property
+    def streams(self) -> bool:
+        """See :meth:`core.rpc.client.Client.streams`."""
+
+    def hand_over(
+        self, body: dict[str, Any], descriptor: int, told: Callable[[int], bool]
+    ) -> dict[str, Any] | None:  # fmt: skip
+        """See :meth:`core.rpc.client.Client.hand_over`."""
+
     def request(
         self,
         call: Call,
@@ -75,7 +94,7 @@ class Way(Protocol):
         *,
         patience: float = 0.0,
         timeout: float | None = None,
-        payload: bytes | None = None,
+        payload: bytes | Stream | None = None,
     ) -> Any:
         """See :meth:`core.rpc.client.Client.request`."""
 
@@ -127,7 +146,16 @@ class HostdBackend:
         except HostdUnavailable:
             return self._client.request(CALL, body, patience=self._patience)
 
-    def send(self, payload: bytes, **about: Any) -> dict[str, Any]:
+    @property
+    def streams(self) -> bool:
+        """See :meth:`Backend.streams`."""
+        return self._client.streams
+
+    def hand_over(self, descriptor: int, told: Callable[[int], bool], **about: Any) -> dict[str, Any] | None:
+        """See :meth:`Backend.hand_over`; a lost connection is the caller's to deal with."""
+        return self._client.hand_over({"client": self._address, **about, **self._identity}, descriptor, told)
+
+    def send(self, payload: bytes | Stream, **about: Any) -> dict[str, Any]:
         """See :meth:`Backend.send`; a lost connection is the caller's to deal with."""
         body = {"client": self._address, **about, **self._identity}
         answer: dict[str, Any] = self._client.request(UPLOAD, body, patience=self._patience, payload=payload)

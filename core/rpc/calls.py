@@ -73,8 +73,11 @@ MACHINE_SAMPLES = Call(
     "{machines: [uuid], since} -> {samples: {uuid: [...]}}; recent load of VMs that run on this host",
 )
 
-#: A part of a file: what one message carries, and what both sides hold in memory.
+#: A part of a file: what one signed message carries, and what both sides hold in memory.
 PART = 4 * 1024 * 1024
+#: What one message carries over TLS, where it is sent and worked on piece by piece; afterwards its sender is looked at
+#: again.
+STREAM = 256 * 1024 * 1024
 UPLOAD = Call(
     "upload",
     Timeout.LONG,

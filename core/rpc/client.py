@@ -10,12 +10,13 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.errors import BOTH_OR_NEITHER, DosvmError, HostdUnavailable, Refused, TlsFailed, from_wire
 from core.i18n import N_
 from core.rpc.calls import Call
-from core.rpc.http import BadAnswer, HttpConnection
+from core.rpc.http import BadAnswer, HttpConnection, Stream
 from core.rpc.signature import HEADER, Signer
 
 if TYPE_CHECKING:
@@ -52,6 +53,23 @@ class Client:
         """The address as people write it."""
         return self.address if isinstance(self.address, str) else f"{self.address[0]}:{self.address[1]}"
 
+    @property
+    def streams(self) -> bool:
+        """Whether bytes may go with a call that are not signed: over TLS, which knows both sides and every byte."""
+        return self._tls is not None and self._signer is None
+
+    def hand_over(
+        self, body: dict[str, Any], descriptor: int, told: Callable[[int], bool]
+    ) -> dict[str, Any] | None:  # fmt: skip
+        """Have hostd copy an open file of this machine; None when it is on another. See :mod:`core.rpc.handover`."""
+        if not isinstance(self.address, str) or self._signer is None:
+            return None
+        from pathlib import Path
+
+        from core.rpc.handover import SOCKET, hand_over  # no other command pays for it
+
+        return hand_over(str(Path(self.address).with_name(SOCKET)), self._signer, body, descriptor, told)
+
     def check(self) -> None:
         """Refuse files of a certificate that cannot be used.
 
@@ -68,7 +86,7 @@ class Client:
         *,
         patience: float = 0.0,
         timeout: float | None = None,
-        payload: bytes | None = None,
+        payload: bytes | Stream | None = None,
     ) -> Any:
         """Make a call and return its result.
 
@@ -77,7 +95,7 @@ class Client:
             body: its arguments, JSON data.
             patience: seconds to go on trying to *connect* to a hostd that is not there (it may be starting).
             timeout: seconds to wait for the answer instead of the table's.
-            payload: bytes that go with it, for a call that takes some.
+            payload: bytes that go with it, for a call that takes some; more than are signed, where it ``streams``.
 
         Raises:
             HostdUnavailable: nobody answers, or the connection broke; what was asked may have happened.
@@ -92,12 +110,17 @@ class Client:
                 where=self.where,
             )
         data = json.dumps(body, ensure_ascii=False).encode()
-        if payload is not None:
+        stream = None
+        if isinstance(payload, Stream):
+            if not self.streams:
+                raise HostdUnavailable(self.where)  # another one than was asked before is: what is sent is made anew
+            data, stream = data + b"\n", payload
+        elif payload is not None:
             data = b"\n".join((data, payload))
         limit = timeout or call.timeout.value
         connection = self._connect(patience, limit)
         try:
-            return self._exchange(connection, call, data)
+            return self._exchange(connection, call, data, stream)
         except (OSError, ValueError) as error:
             told = self._explained(error, connection)
             self.close()
@@ -146,11 +169,11 @@ class Client:
                     raise HostdUnavailable(self.where) from error
                 time.sleep(0.05)
 
-    def _exchange(self, connection: HttpConnection, call: Call, data: bytes) -> Any:
+    def _exchange(self, connection: HttpConnection, call: Call, data: bytes, stream: Stream | None) -> Any:
         headers, nonce = {"Content-Type": "application/json"}, ""
         if self._signer is not None:
             headers[HEADER], nonce = self._signer.sign("POST", call.path, data)
-        status, found, payload = connection.post(call.path, data, headers)
+        status, found, payload = connection.post(call.path, data, headers, stream)
         if status == TLS_ONLY and self._tls is None:
             self.close()
             raise TlsFailed(

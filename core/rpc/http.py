@@ -7,9 +7,10 @@ would pay for it at every start.
 from __future__ import annotations
 
 import io
+import select
 import socket
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from core.rpc.tls import Tls
@@ -29,6 +30,13 @@ _MAX_BODY = 256 * 1024 * 1024
 
 class BadAnswer(OSError):
     """What came back is not an HTTP answer, or not a whole one."""
+
+
+class Stream(NamedTuple):
+    """Bytes that are too many to be held: how many, and what gives them, as views that are valid until the next."""
+
+    length: int
+    pieces: Callable[[], Iterator[memoryview]]
 
 
 class HttpConnection:
@@ -73,8 +81,12 @@ class HttpConnection:
         self._reader = sock.makefile("rb")
         return sock
 
-    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
+    def post(
+        self, path: str, body: bytes, headers: Mapping[str, str], stream: Stream | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
         """Send a request and return status, headers (names in lower case) and body of the answer.
+
+        What ``stream`` gives follows the body; when an answer comes before its end, no more of it is sent.
 
         Raises:
             OSError: the connection broke, or took longer than the socket's timeout.
@@ -83,19 +95,32 @@ class HttpConnection:
         if self.sock is None or self._reader is None:
             raise BadAnswer("not connected")
         host = "localhost" if isinstance(self._address, str) else f"{self._address[0]}:{self._address[1]}"
-        lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
+        length = len(body) + (stream.length if stream is not None else 0)
+        lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {length}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self.sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        whole = stream is None or self._send_all(self.sock, stream)
         status, found = self._head(self._reader)
-        length = found.get("content-length", "")
-        if not length.isdigit() or int(length) > _MAX_BODY:
+        told = found.get("content-length", "")
+        if not told.isdigit() or int(told) > _MAX_BODY:
             raise BadAnswer("an answer without its length")
-        data = self._reader.read(int(length))
-        if len(data) != int(length):
+        data = self._reader.read(int(told))
+        if len(data) != int(told):
             raise BadAnswer("the connection ended within an answer")
-        if found.get("connection", "").lower() == "close":
+        if not whole or found.get("connection", "").lower() == "close":
             self.close()
         return status, found, data
+
+    @staticmethod
+    def _send_all(sock: socket.socket, stream: Stream) -> bool:
+        """Send what a stream gives; False: an answer came before its end."""
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        for piece in stream.pieces():
+            if poll.poll(0):
+                return False
+            sock.sendall(piece)
+        return True
 
     @staticmethod
     def _head(reader: io.BufferedReader) -> tuple[int, dict[str, str]]:

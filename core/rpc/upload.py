@@ -1,30 +1,47 @@
-"""Sends a file of this machine to hostd, part by part; what broke off is gone on with.
+"""Gives a file of this machine to hostd; what broke off is gone on with.
 
-Every part is a signed message of its own, so that neither side holds more than one. At the end both sides must have
-seen the same SHA-256. Standard library only.
+To the hostd of the same machine the open file is handed over (:mod:`core.rpc.handover`), over TLS its bytes are sent in
+a stream, and where neither can be, part by part, each a signed message of its own, so that neither side holds more than
+one. At the end both sides must have seen the same SHA-256, which binds all that was sent to a signed call, or to
+one of who showed a certificate. Standard library only.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from core.errors import HostdUnavailable, InUse, InvalidInput
+from core.errors import DosvmError, HostdUnavailable, InUse, InvalidInput
 from core.i18n import N_
 from core.rpc.backend import Backend
-from core.rpc.calls import PART
+from core.rpc.calls import PART, STREAM
+from core.rpc.http import Stream
+from core.summing import Summing
 
+_Answer = TypeVar("_Answer")
 #: Seconds a hostd that went away is waited for, and one that waits for an earlier sender to be silent.
 PATIENCE, ANOTHER = 120.0, 20.0
+#: Bytes that are read and sent together.
+_PIECE = 1024 * 1024
+
+
+class BrokenOff(DosvmError):
+    """Whoever sends a file wants it no longer; what has arrived stays."""
+
+    code = "broken-off"
 
 
 def call_with_file(
-    backend: Backend, operation: str, key: str, arguments: dict[str, Any], told: Callable[[int, int], None]
+    backend: Backend,
+    operation: str,
+    key: str,
+    arguments: dict[str, Any],
+    told: Callable[[int, int], None],
+    stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Call an operation that wants a file, and send the file.
 
@@ -35,12 +52,14 @@ def call_with_file(
         key: the argument that names the file here.
         arguments: the others; ``file``, the name there, is the file's own unless given.
         told: called with bytes done and bytes in all.
+        stop: asked several times a second; when it says so, no more is sent.
 
     Returns:
         The operation's answer, and ``task``, which looks at what has arrived.
 
     Raises:
         InvalidInput: the file cannot be read, or changed while it was sent.
+        BrokenOff: ``stop`` said so.
         DosvmError: it was refused.
     """
     path = Path(str(arguments[key])).expanduser()
@@ -50,7 +69,7 @@ def call_with_file(
             if not stat.S_ISREG(status.st_mode):
                 raise InvalidInput(N_("{file} is not a plain file."), field=key, file=str(path))
             answer = backend.call(operation, **{"file": path.name, **arguments, key: status.st_size})
-            sending = _Sending(backend, answer["uuid"], file.fileno(), status.st_size, told)
+            sending = _Sending(backend, answer["uuid"], file.fileno(), status.st_size, told, stop)
             return {**answer, **sending.all()}
     except OSError as error:
         raise InvalidInput(
@@ -62,52 +81,148 @@ class _Sending:
     """One file on its way."""
 
     def __init__(
-        self, backend: Backend, image: str, descriptor: int, size: int, told: Callable[[int, int], None]
+        self,
+        backend: Backend,
+        image: str,
+        descriptor: int,
+        size: int,
+        told: Callable[[int, int], None],
+        stop: Callable[[], bool],
     ) -> None:
-        self._backend, self._descriptor, self._size, self._told = backend, descriptor, size, told
+        self._backend, self._descriptor, self._size = backend, descriptor, size
+        self._tell, self._stop = told, stop
         self._about = {"image": image, "sender": os.urandom(8).hex()}
-        self._digest = hashlib.sha256()
-        self._digested = 0
+
+    def _told(self, done: int) -> None:
+        if self._stop():
+            raise BrokenOff(
+                N_("The upload was broken off."), remedy=N_("The same upload, begun again, goes on where this one was.")
+            )
+        self._tell(done, self._size)
 
     def all(self) -> dict[str, Any]:
         """Send what is missing and say that it was all."""
-        received = int(self._send(b"", offset=0)["received"])
-        while received < self._size:
-            self._told(received, self._size)
-            part, offset = self._part(received), received
-            self._digest_until(offset)
-            received = int(self._send(part, offset=offset)["received"])
-            # What is sent once more, after the other side fell back, is in the digest already.
-            if self._digested == offset:
-                self._digest.update(part)
-                self._digested += len(part)
-        self._digest_until(self._size)
-        self._told(self._size, self._size)
-        return self._send(b"", finish=self._digest.hexdigest())
+        digest = self._handed_over() or self._sent()
+        self._tell(self._size, self._size)
+        return self._asked(lambda: self._backend.send(b"", **self._about, finish=digest))
 
-    def _part(self, offset: int) -> bytes:
-        part = os.pread(self._descriptor, min(PART, self._size - offset), offset)
-        if not part:
+    # -- handed over
+
+    def _handed_over(self) -> str:
+        """Have hostd copy the file; its SHA-256, or nothing where it must be sent."""
+        wanted = False
+
+        def heard(received: int) -> bool:
+            nonlocal wanted
+            wanted = self._stop()
+            self._tell(received, self._size)
+            return wanted
+
+        def ask() -> dict[str, Any] | None:
+            answer = self._backend.hand_over(self._descriptor, heard, **self._about)
+            if wanted:
+                self._told(0)
+            return answer
+
+        for _ in range(3):
+            try:
+                answer = self._retried(ask)
+            except HostdUnavailable:
+                # Gone, or one that takes no files: its other socket says which, when it is there again.
+                self._told(self._received())
+                continue
+            digest = str((answer or {}).get("digest") or "")
+            if digest or answer is None or answer.get("busy"):
+                return digest
+        return ""
+
+    # -- sent
+
+    def _received(self) -> int:
+        """What is there, from which to go on."""
+        return int(self._asked(lambda: self._backend.send(b"", **self._about, offset=0))["received"])
+
+    def _sent(self) -> str:
+        """Send the file in streams or parts; its SHA-256."""
+        summing = Summing(_PIECE)
+        try:
+            received = self._received()
+            while received < self._size:
+                self._told(received)
+                received = self._more(received, summing)
+            self._sum_until(self._size, summing)
+        finally:
+            digest = summing.end()
+        return digest
+
+    def _more(self, offset: int, summing: Summing) -> int:
+        """Send what follows, as much as goes at once; what is there afterwards."""
+        self._sum_until(offset, summing)
+        try:
+            return int(
+                self._retried(lambda: self._backend.send(self._next(offset, summing), **self._about, offset=offset))[
+                    "received"
+                ]
+            )
+        except HostdUnavailable:
+            # Perhaps another hostd is asked from now on, perhaps the same: what is there is asked for first.
+            return self._received()
+
+    def _next(self, offset: int, summing: Summing) -> bytes | Stream:
+        left = self._size - offset
+        if self._backend.streams:
+            length = min(STREAM, left)
+            return Stream(length, lambda: self._pieces(offset, length, summing))
+        return b"".join(map(bytes, self._pieces(offset, min(PART, left), summing)))
+
+    def _pieces(self, offset: int, length: int, summing: Summing) -> Iterator[memoryview]:
+        end = offset + length
+        while offset < end:
+            self._told(offset)
+            piece = self._read(offset, min(_PIECE, end - offset), summing)
+            yield piece
+            summing.take(offset, piece)
+            offset += len(piece)
+
+    def _read(self, offset: int, length: int, summing: Summing) -> memoryview:
+        room = memoryview(summing.room())[:length]
+        count = os.preadv(self._descriptor, [room], offset)
+        if not count:
             raise InvalidInput(N_("The file became shorter while it was sent."), field="source")
-        return part
+        return room[:count]
 
-    def _digest_until(self, offset: int) -> None:
-        while self._digested < offset:
-            part = self._part(self._digested)[: offset - self._digested]
-            self._digest.update(part)
-            self._digested += len(part)
+    def _sum_until(self, offset: int, summing: Summing) -> None:
+        """Have all before a place in the sum: what an earlier sender sent, or what was sent twice."""
+        while (at := summing.taken) < offset:
+            self._stop_asked()
+            summing.take(at, self._read(at, min(_PIECE, offset - at), summing))
 
-    def _send(self, part: bytes, **about: Any) -> dict[str, Any]:
+    def _stop_asked(self) -> None:
+        if self._stop():
+            self._told(0)
+
+    # -- patience
+
+    def _asked(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Ask, and wait for a hostd that went away and for an earlier sender to be silent."""
         begun = time.monotonic()
         while True:
-            waited = time.monotonic() - begun
             try:
-                return self._backend.send(part, **self._about, **about)
+                return self._retried(ask)
             except HostdUnavailable:
-                if waited > PATIENCE:
+                if time.monotonic() - begun > PATIENCE:
                     raise
+            self._stop_asked()
+            time.sleep(0.5)
+
+    def _retried(self, ask: Callable[[], _Answer]) -> _Answer:
+        begun = time.monotonic()
+        while True:
+            try:
+                return ask()
             except InUse:
                 # One that was killed counts as sending for some seconds more.
-                if waited > ANOTHER:
+                if time.monotonic() - begun > ANOTHER:
                     raise
+            self._stop_asked()
             time.sleep(0.5)

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from core.errors import DosvmError, HostdUnavailable, InvalidInput, TlsFailed
 from core.i18n import N_
 from core.rpc.calls import HELLO, WAIT, Call
 from core.rpc.client import Client
+from core.rpc.http import Stream
 from core.rpc.signature import Signer, load_key
 
 FILE = "console.toml"
@@ -295,6 +296,19 @@ class Ways:
         clients, at = self._look()
         return clients[at].where
 
+    @property
+    def streams(self) -> bool:
+        """Whether the one that is asked now takes streams."""
+        clients, at = self._look()
+        return clients[at].streams
+
+    def hand_over(
+        self, body: dict[str, Any], descriptor: int, told: Callable[[int], bool]
+    ) -> dict[str, Any] | None:  # fmt: skip
+        """See :meth:`core.rpc.client.Client.hand_over`; asks the hostd that is asked now, and no other."""
+        clients, at = self._look()
+        return clients[at].hand_over(body, descriptor, told)
+
     def request(
         self,
         call: Call,
@@ -302,7 +316,7 @@ class Ways:
         *,
         patience: float = 0.0,
         timeout: float | None = None,
-        payload: bytes | None = None,
+        payload: bytes | Stream | None = None,
     ) -> Any:
         """See :meth:`core.rpc.client.Client.request`; tries every host once, and again while there is patience.
 

@@ -7,13 +7,14 @@ import os
 import random
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.errors import DosvmError, HostdUnavailable
+from core.rpc.backend import HostdBackend
 from core.rpc.calls import PART
 from core.rpc.upload import call_with_file
 from tests.engine.hostd import Hostd, refused, until
@@ -35,10 +36,21 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def upload(hostd: Hostd, path: Path, name: str = "disk", **values: Any) -> dict[str, Any]:
+class Parts(HostdBackend):
+    """A console that cannot hand over open files, as one that meets a hostd which is busy with others."""
+
+    def hand_over(self, _descriptor: int, _told: Callable[[int], bool], **_about: Any) -> None:
+        """Sends parts."""
+
+
+def upload(hostd: Hostd, path: Path, name: str = "disk", *, parts: bool = False, **values: Any) -> dict[str, Any]:
     """As ``dosvm image upload`` does it; the task's row."""
     arguments = {"name": name, "format": "raw", **values, "source": str(path)}
-    answer = call_with_file(hostd.backend("zhao"), "image.upload", "source", arguments, lambda _done, _size: None)
+    backend = hostd.backend("zhao")
+    if parts:
+        backend = backend.same_session()
+        backend.__class__ = Parts
+    answer = call_with_file(backend, "image.upload", "source", arguments, lambda _done, _size: None)
     return hostd.task(answer)
 
 
@@ -62,8 +74,9 @@ def _clean(hostd: Hostd) -> Iterator[None]:
         path.unlink()
 
 
-def test_what_arrives_is_what_was_sent_and_says_its_sum(hostd: Hostd, file: Path) -> None:
-    assert upload(hostd, file, description="mine")["state"] == "done"
+@pytest.mark.parametrize("parts", [False, True])
+def test_what_arrives_is_what_was_sent_and_says_its_sum(hostd: Hostd, file: Path, parts: bool) -> None:
+    assert upload(hostd, file, description="mine", parts=parts)["state"] == "done"
     (row,) = hostd.zhao("image.list")["rows"]
     there = hostd.home / "acme" / "disk.raw"
     assert there.read_bytes() == file.read_bytes()
@@ -110,14 +123,20 @@ def test_what_was_broken_off_is_gone_on_with(hostd: Hostd, file: Path) -> None:
     assert (hostd.home / "acme" / "disk.raw").read_bytes() == file.read_bytes()
 
 
-def test_something_else_under_the_same_name_is_refused_and_leaves_nothing(hostd: Hostd, file: Path) -> None:
+@pytest.mark.parametrize("parts", [False, True])
+def test_what_arrived_of_another_file_is_never_part_of_an_image(hostd: Hostd, file: Path, parts: bool) -> None:
+    """hostd has both files at hand and compares; of parts it learns at the end, and nothing is left."""
     zhao = hostd.backend("zhao")
     uuid = zhao.call("image.upload", name="disk", source=SIZE, file="disk.raw")["uuid"]
     zhao.send(bytes(range(256)) * (PART // 256), image=uuid, sender="me", offset=0)
     hostd.kill()
     hostd.start()
     hostd.wait()
-    row = upload(hostd, file)
+    row = upload(hostd, file, parts=parts)
+    if not parts:
+        assert row["state"] == "done"
+        assert (hostd.home / "acme" / "disk.raw").read_bytes() == file.read_bytes()
+        return
     assert row["state"] == "failed"
     assert "SHA-256" in hostd.error(row)
     assert (left(hostd), hostd.zhao("image.list", filters={"state": "uploading"})["rows"]) == ([], [])

@@ -525,6 +525,12 @@ class FakeBackend:
         except DosvmError as error:
             return {"error": error.to_wire()}
 
+    #: It takes parts only, as a hostd of this machine that is asked for no other.
+    streams = False
+
+    def hand_over(self, _descriptor: int, _told: Callable[[int], bool], **_about: Any) -> None:
+        """Takes no open files."""
+
     def send(self, payload: bytes, **about: Any) -> Row:
         """Take a part of a file."""
         if "finish" in about:

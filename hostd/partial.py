@@ -1,0 +1,135 @@
+"""A file that is not whole yet, as this run of hostd knows it: open, so long, and its SHA-256 so far."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from hostd.shared import mounted
+
+#: Bytes that are looked at together.
+BLOCK = 1024 * 1024
+_ZEROS = bytes(BLOCK)
+#: File systems to which no other host writes, so that what was written from here is what is there.
+_OWN = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "bcachefs", "zfs", "tmpfs", "overlay"})
+#: Bytes after which the disk is given what was written, so that it is not all left for the end.
+_SETTLE = 32 * BLOCK
+
+
+class Partial:
+    """An upload that this run of hostd has parts of; whoever works on its file holds ``guard``."""
+
+    def __init__(self) -> None:
+        """Nothing is known of it yet."""
+        self.path = Path()
+        self.descriptor = -1
+        self.received = 0
+        self.sender = ""
+        self.heard = 0.0
+        self.guard: Any = threading.RLock()
+        #: Whoever works on it stops as soon as this is set: the upload is over.
+        self.over = threading.Event()
+        self._digest = hashlib.sha256()
+        self._summed = 0
+        self._settled = 0
+        self._stamp = (0, 0, 0)
+
+    def opened(self, path: Path, descriptor: int, received: int) -> None:
+        """Its file is this one, of which so much is there; what was known of another is forgotten."""
+        self.path, self.descriptor, self.received = path, descriptor, received
+        self._digest, self._summed, self._settled = hashlib.sha256(), 0, received
+
+    def is_true(self) -> bool:
+        """Whether the file is still the one that was written to here, and nobody else changed its length."""
+        if self.descriptor < 0:
+            return False
+        status = os.fstat(self.descriptor)
+        try:
+            return status.st_size == self.received and os.path.samestat(status, os.lstat(self.path))
+        except OSError:
+            return False
+
+    def write(self, part: memoryview | bytearray) -> None:
+        """Append a part; what is nothing but zeros takes no room.
+
+        Raises:
+            OSError: it cannot be written; how much of it is there is not known.
+        """
+        if is_zeros(part):
+            # A hole: it reads as zeros.
+            os.ftruncate(self.descriptor, self.received + len(part))
+        else:
+            view, at = memoryview(part), 0
+            while at < len(view):
+                at += os.pwrite(self.descriptor, view[at:], self.received + at)
+        self.received += len(part)
+        if self.received - self._settled >= _SETTLE:
+            # Begins to write what is dirty, and waits for nothing (it drops what is clean, which nobody needs soon).
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(
+                    self.descriptor, self._settled, self.received - self._settled, os.POSIX_FADV_DONTNEED
+                )  # fmt: skip
+            self._settled = self.received
+
+    def cut(self, length: int) -> None:
+        """Have no more than so many bytes of it.
+
+        Raises:
+            OSError: it cannot be done.
+        """
+        os.ftruncate(self.descriptor, length)
+        self.received = self._settled = length
+
+    def add(self, at: int, part: memoryview) -> None:
+        """Take a part into the sum, when all that lies before it was."""
+        if at == self._summed:
+            self._digest.update(part)
+            self._summed += len(part)
+
+    def summed(self, digest: hashlib._Hash, length: int) -> None:
+        """So many bytes, from the first on, have this sum."""
+        self._digest, self._summed = digest, length
+
+    def seal(self) -> None:
+        """All of it was written, and nothing since."""
+        self._stamp = self._look()
+
+    def sum_so_far(self, size: int) -> str:
+        """The SHA-256 of what went through here, when that were so many bytes from the first on; else empty."""
+        return self._digest.hexdigest() if self._summed == size else ""
+
+    def sum_of(self, size: int) -> str:
+        """Its SHA-256 in hexadecimal digits, where that is sure without reading the file again; else empty.
+
+        It is where all of it went through here, and nobody can have written to it since: on a file system of this
+        host alone, with the time of change that it had.
+        """
+        if self.descriptor < 0 or self._summed != size or not self.is_true():
+            return ""
+        if self._look() != self._stamp or mounted(str(self.path))[1] not in _OWN:
+            return ""
+        return self._digest.hexdigest()
+
+    def _look(self) -> tuple[int, int, int]:
+        status = os.fstat(self.descriptor)
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    def close(self) -> None:
+        """Let go of the file."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def is_zeros(part: memoryview | bytearray) -> bool:
+    """Whether there is nothing but zeros in it."""
+    # Nearly all that is not shows it at one of these places; comparing whole views takes a step per byte.
+    if not len(part) or part[0] or part[-1] or part[len(part) // 2]:
+        return False
+    view = memoryview(part)
+    return all(bytes(view[at : at + BLOCK]) == _ZEROS[: len(view) - at] for at in range(0, len(view), BLOCK))
