@@ -120,8 +120,15 @@ class Api:
         if body.get("finish") is not None:
             return lambda _part: None, lambda: self.upload(body)
         actor, image = self._uploader(body)
-        take = self._uploads.stream(image, actor.project_id, _text(body, "sender"), _offset(body))
-        return take, lambda: {"received": take(memoryview(b""))}
+        sender = _text(body, "sender")
+        take = self._uploads.stream(image, actor.project_id, sender, _offset(body))
+
+        def close() -> Body:
+            received = take(memoryview(b""))
+            self._uploads.left(image, sender)
+            return {"received": received}
+
+        return take, close
 
     def hand_over(
         self, body: Body, descriptor: int, gone: Callable[[], bool], told: Callable[[int], None]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import logging
 import os
 import threading
@@ -31,6 +30,7 @@ from hostd.executor import done
 from hostd.faults import point
 from hostd.log import fields
 from hostd.partial import BLOCK, Partial
+from hostd.upload_records import UploadRecords, hidden
 
 logger = logging.getLogger("hostd.uploads")
 
@@ -53,7 +53,7 @@ class Uploads:
         """``state`` is hostd's own directory; ``changed`` is called when an upload was given up."""
         self._database = database
         self._clock = clock
-        self._records = state / "uploads"
+        self._records = UploadRecords(state / "uploads")
         self._changed = changed
         self._guard = threading.Lock()
         self._live: dict[str, Partial] = {}
@@ -90,6 +90,13 @@ class Uploads:
             return received
 
         return take
+
+    def left(self, uuid: str, sender: str) -> None:
+        """A sender has said all that he says for now: another need not wait for him to be silent."""
+        with self._guard:
+            live = self._live.get(uuid)
+        if live is not None and live.sender == sender:
+            live.sender = ""
 
     def copy(
         self, uuid: str, project_id: int | None, sender: str, source: int, gone: Callable[[], bool],
@@ -217,9 +224,9 @@ class Uploads:
                     field="file",
                     path=str(target),
                 )
-            partial = target.with_name(_hidden(order.uuid))
-            fresh = not self._known(order.uuid)
-            self._remember(order.uuid, partial)
+            partial = target.with_name(hidden(order.uuid))
+            fresh = not self._records.known(order.uuid)
+            self._records.remember(order.uuid, partial)
             point("upload_begun")
             descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             live.opened(partial, descriptor, os.fstat(descriptor).st_size)
@@ -304,7 +311,7 @@ class Uploads:
 
     def partial(self, order: ImageOrder) -> Path:
         """Where the parts of an upload go."""
-        return Path(os.path.realpath(order.root), order.file).with_name(_hidden(order.uuid))
+        return Path(os.path.realpath(order.root), order.file).with_name(hidden(order.uuid))
 
     def discard(self, uuid: str) -> None:
         """Forget an upload and remove its hidden file; what is no identity was never begun."""
@@ -316,13 +323,7 @@ class Uploads:
             live.over.set()
             with live.guard:
                 live.close()
-        record = self._records / uuid
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            partial = Path(json.loads(record.read_text(encoding="utf-8"))["partial"])
-            # No more than what is named so is ever removed, whatever stands there.
-            if partial.is_absolute() and ".." not in partial.parts and partial.name == _hidden(uuid):
-                partial.unlink(missing_ok=True)
-        record.unlink(missing_ok=True)
+        self._records.remove(uuid)
 
     def _give_up(self, uuid: str) -> None:
         self._database.write(lambda session: done(storage.remove_upload(session, uuid)))
@@ -332,33 +333,14 @@ class Uploads:
 
     # -- what is left behind
 
-    def _remember(self, uuid: str, partial: Path) -> None:
-        self._records.mkdir(parents=True, exist_ok=True)
-        fresh = self._records / f"{uuid}.new"
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump({"partial": str(partial), "boot": _boot()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._records / uuid)
-
-    def _known(self, uuid: str) -> bool:
-        """Whether parts that are there were written since the machine came up: a power cut may have taken some."""
-        with contextlib.suppress(OSError, ValueError):
-            found = json.loads((self._records / uuid).read_text(encoding="utf-8"))
-            return bool(found["boot"] == _boot())
-        return False
-
     def sweep(self) -> None:
         """Remove what is left of uploads that are over, and give up those that nobody goes on with."""
-        for record in self._records.glob("*") if self._records.is_dir() else ():
-            uuid = record.name
-            if not is_uuid(uuid):
-                continue  # being written
+        for uuid in self._records:
             order = self._load(uuid)
             if order is None or order.state not in ("uploading", "creating"):
                 self.discard(uuid)
             elif order.state == "uploading":
-                age = self._age(record)
+                age = self._records.age(uuid)
                 if age > ABANDONED:
                     self._give_up(uuid)
                     continue
@@ -369,7 +351,7 @@ class Uploads:
 
     def _give_up_others(self) -> None:
         """Give up what was announced and never came, or came to a host that is gone: it would be booked for ever."""
-        known = [record.name for record in self._records.glob("*")]
+        known = list(self._records)
         before = self._clock.now() - timedelta(seconds=ABANDONED) - _SLACK
         for uuid in self._database.read(lambda session: storage.silent_uploads(session, before, known, _MANY)):
             order = self._load(uuid)
@@ -380,18 +362,6 @@ class Uploads:
             logger.info("upload of nobody given up %s", fields(image=uuid))
             self._changed()
 
-    def _age(self, record: Path) -> float:
-        """Seconds since something arrived."""
-        last = record.stat().st_mtime
-        with contextlib.suppress(OSError, ValueError):
-            last = Path(json.loads(record.read_text(encoding="utf-8"))["partial"]).stat().st_mtime
-        return time.time() - last
-
-
-def _hidden(uuid: str) -> str:
-    """The name of the file that the parts of an upload go to, in the directory where the whole will be."""
-    return f".{uuid}.part"
-
 
 def digest_of(descriptor: int, size: int, progress: Callable[[int], None]) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
@@ -401,10 +371,6 @@ def digest_of(descriptor: int, size: int, progress: Callable[[int], None]) -> st
         at += len(part)
         progress(at * 99 // max(1, size))
     return digest.hexdigest()
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _free(directory: Path) -> int:

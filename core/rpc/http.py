@@ -111,15 +111,19 @@ class HttpConnection:
             self.close()
         return status, found, data
 
-    @staticmethod
-    def _send_all(sock: socket.socket, stream: Stream) -> bool:
+    def _send_all(self, sock: socket.socket, stream: Stream) -> bool:
         """Send what a stream gives; False: an answer came before its end."""
         poll = select.poll()
         poll.register(sock, select.POLLIN)
-        for piece in stream.pieces():
-            if poll.poll(0):
-                return False
-            sock.sendall(piece)
+        try:
+            for piece in stream.pieces():
+                if poll.poll(0):
+                    return False
+                sock.sendall(piece)
+        except BaseException:
+            # What is said next would be taken for the rest of the stream.
+            self.close()
+            raise
         return True
 
     @staticmethod

@@ -23,6 +23,7 @@ from hostd.api import Api
 from hostd.executor import Context
 from hostd.handlers import images
 from hostd.handlers.images import ImageTasks
+from hostd.upload_records import UploadRecords
 from hostd.uploads import ABANDONED, Uploads
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office, Person
@@ -128,15 +129,15 @@ def test_an_upload_whose_directory_hangs_holds_up_no_other(
 ) -> None:
     first, second = announce(web), announce(web, "other")
     begun, go_on = threading.Event(), threading.Event()
-    known = Uploads._known
+    known = UploadRecords.known
 
-    def hangs(self: Uploads, uuid: str) -> bool:
+    def hangs(self: UploadRecords, uuid: str) -> bool:
         if uuid == first:
             begun.set()
             assert go_on.wait(20)
         return known(self, uuid)
 
-    monkeypatch.setattr(Uploads, "_known", hangs)
+    monkeypatch.setattr(UploadRecords, "known", hangs)
     thread = threading.Thread(target=lambda: send(uploads, web, first, 0, b"1"))
     thread.start()
     try:

@@ -27,7 +27,9 @@ class Forgetful:
     def call(self, _operation: str, **_arguments: Any) -> dict[str, Any]:
         return {"uuid": "u"}
 
-    def send(self, part: bytes | Stream, *, image: str, sender: str, offset: int = 0, finish: str = "") -> dict[str, Any]:
+    def send(
+        self, part: bytes | Stream, *, image: str, sender: str, offset: int = 0, finish: str = ""
+    ) -> dict[str, Any]:
         if finish:
             self.digest = finish
             return {"task": "t"}

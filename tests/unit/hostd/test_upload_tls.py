@@ -1,0 +1,151 @@
+"""Files that come over TLS: in a stream, gone on with after a cut, and told what is wrong in the middle of it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from core.clock import SystemClock
+from core.errors import DosvmError, HostdUnavailable
+from core.rpc.backend import HostdBackend
+from core.rpc.calls import CALLS, UPLOAD
+from core.rpc.client import Client
+from core.rpc.http import Stream
+from core.rpc.signature import Signer
+from core.rpc.tls import Tls, TlsFiles
+from core.rpc.upload import BrokenOff, call_with_file
+from core.security.authority import Holder, create, issue
+from hostd.api import Api
+from hostd.partial import Partial
+from hostd.server import Server
+from hostd.uploads import Uploads
+from tests.fakes.cloud import StillCloud
+from tests.fakes.office import GIB, Office, Person
+
+HERE = "127.0.0.1"
+MIB = 1024 * 1024
+SIZE = 40 * MIB + 321
+
+
+class Far:
+    """A console that has a certificate only, and the directory where its files end."""
+
+    def __init__(self, office: Office, web: Person, place: Path) -> None:
+        create(place / "ca")
+        issue(place / "ca", Holder.checked("here", [HERE]))
+        issue(place / "ca", Holder.checked("desk", [HERE]), console=True)
+
+        def files(kind: str) -> Tls:
+            own = place / "ca/issued" / kind
+            return Tls(TlsFiles(own / "cacert.pem", own / "cert.pem", own / "key.pem"))
+
+        nothing: Any = None
+        self.uploads = Uploads(office.services.database, SystemClock(), place / "state")
+        api = Api(office.services, nothing, nothing, nothing, nothing, self.uploads)
+        api._actor = lambda body, *, log: web.actor  # type: ignore[method-assign]
+        handlers = {**dict.fromkeys(CALLS, lambda _body: {}), **api.handlers()}
+        handlers["call"] = lambda body: web(body["operation"], **body["arguments"])
+        self.server = Server(Signer(bytes(32)), handlers, {"upload": api.uploading}, threads=4)
+        with socket.socket() as probe:
+            probe.bind((HERE, 0))
+            self.address: tuple[str, int] = probe.getsockname()
+        self.server.listen_tcp(*self.address, files("here/hostd"))
+        self.server.start()
+        self.client = Client(self.address, None, files("desk/console"))
+        self.backend = HostdBackend(self.client)
+        self.directory = place / "group"
+
+    def upload(self, file: Path, **more: Any) -> tuple[dict[str, Any], list[int]]:
+        told: list[int] = []
+        arguments = {"name": "disk", "source": str(file), "group": "here"}
+        answer = call_with_file(
+            self.backend, "image.upload", "source", arguments, lambda done, _size: told.append(done), **more
+        )
+        return answer, told
+
+    @property
+    def arrived(self) -> bytes:
+        (part,) = self.directory.glob(".*.part")
+        return part.read_bytes()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "disk.raw"
+    path.write_bytes(random.Random(7).randbytes(SIZE))
+    return path
+
+
+@pytest.fixture
+def far(office: Office, cloud: StillCloud, tmp_path: Path) -> Iterator[Far]:
+    admin = office.project("web", max_images=9, max_image_bytes=GIB)
+    office.host("h1")
+    cloud.me = next(iter(cloud.views.values())).uuid
+    office.sysadm("project-group.add", name="here", directory=str(tmp_path / "group"))
+    office.sysadm("project-group.add-project", project_group="here", project="web")
+    made = Far(office, admin, tmp_path)
+    yield made
+    made.client.close()
+    made.server.close()
+
+
+def test_a_stream_arrives_whole_and_is_summed_on_its_way(far: Far, file: Path) -> None:
+    answer, told = far.upload(file)
+    assert far.arrived == file.read_bytes()
+    assert told == sorted(told)
+    assert (told[0], told[-1]) == (0, SIZE)
+    live = far.uploads._live[answer["uuid"]]
+    assert live.sum_so_far(SIZE) == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_sender_that_dies_is_gone_on_for(far: Far, file: Path) -> None:
+    uuid = far.backend.call("image.upload", name="disk", source=SIZE, file="disk.raw", group="here")["uuid"]
+    data = file.read_bytes()
+
+    def dies() -> Iterator[memoryview]:
+        yield memoryview(data)[: 9 * MIB]
+        raise OSError(errno.EPIPE, "killed")
+
+    with pytest.raises(HostdUnavailable):
+        far.backend.send(Stream(SIZE, dies), image=uuid, sender="it", offset=0)
+    _answer, told = far.upload(file)
+    assert 8 * MIB <= told[0] <= 9 * MIB, "it did not begin anew"
+    assert far.arrived == data
+
+
+def test_who_breaks_off_may_go_on(far: Far, file: Path) -> None:
+    seen: list[int] = []
+    with pytest.raises(BrokenOff, match="goes on where"):
+        far.upload(file, stop=lambda: seen.append(0) or len(seen) > 20)  # type: ignore[func-returns-value]
+    _answer, told = far.upload(file)
+    assert told[0] > 0
+    assert far.arrived == file.read_bytes()
+
+
+def test_a_full_disk_is_told_in_the_middle(far: Far, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Partial.write
+
+    def full(self: Partial, part: memoryview) -> None:
+        if self.received > 8 * MIB:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, part)
+
+    monkeypatch.setattr(Partial, "write", full)
+    with pytest.raises(DosvmError, match="is full"):
+        far.upload(file)
+    assert list(far.directory.iterdir()) == []
+
+
+def test_a_stream_is_for_those_only_who_showed_a_certificate(far: Far) -> None:
+    local = Client(str(far.directory / "none.sock"), Signer(bytes(32)))
+    assert not cast(Any, local).streams
+    with pytest.raises(HostdUnavailable):
+        local.request(UPLOAD, {}, payload=Stream(1, lambda: iter([memoryview(b"x")])))
