@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import stat
 import subprocess
 from collections.abc import Sequence
@@ -22,10 +24,13 @@ from hostd import headers
 #: Formats that an image may have.
 FORMATS = ("raw", "qcow2", "qcow", "iso")
 _MEMORY = 1024**3
-_PROCESSOR_SECONDS = 30
 _SECONDS = 60.0
 #: QEMU counts a plain file in sectors, the last of which need not be whole.
 _SECTOR = 512
+#: An image as it was said in full to qemu-img, in its complaint; the name of the uppermost file.
+_CHAIN = re.compile(r"'json:\{.*?\"filename\": (\"(?:[^\"\\]|\\.)*\").*\}'")
+#: What it says of each file of a chain down to the one that is wrong.
+_UNOPENED = "Could not open"
 #: prlimit's exit status when there is no such program.
 _NOT_FOUND = 127
 
@@ -44,8 +49,14 @@ def environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C.UTF-8"}
 
 
-def run(*arguments: str, seconds: float = _SECONDS, open_files: Sequence[int] = ()) -> str:
+def run(*arguments: str, seconds: float = _SECONDS, memory: int = _MEMORY, open_files: Sequence[int] = ()) -> str:
     """Run qemu-img under limits of memory, processor and time; what it says.
+
+    Args:
+        arguments: qemu-img's.
+        seconds: how long it may take, and half of it on the processor.
+        memory: bytes of its address space.
+        open_files: descriptors that it inherits.
 
     Raises:
         EngineError: it failed; its last sentence is the reason.
@@ -53,7 +64,7 @@ def run(*arguments: str, seconds: float = _SECONDS, open_files: Sequence[int] = 
     try:
         done = subprocess.run(
             # By prlimit(1): Python code of our own in a forked child of a daemon with threads may deadlock.
-            ["prlimit", f"--as={_MEMORY}", f"--cpu={_PROCESSOR_SECONDS}", "--core=0", "qemu-img", *arguments],
+            ["prlimit", f"--as={memory}", f"--cpu={int(seconds / 2)}", "--core=0", "qemu-img", *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=seconds,
@@ -74,8 +85,13 @@ def failure(status: int, said: bytes) -> EngineError:
     """Why qemu-img failed, by its exit status and its complaints."""
     if status == _NOT_FOUND and (b"prlimit" in said or b"nice" in said):
         return EngineError(N_("qemu-img is not installed."), remedy=N_("Install the package qemu-utils."))
+    if status in (-signal.SIGKILL, -signal.SIGXCPU):
+        return EngineError(N_("qemu-img was ended: it needed more time of the processor than it may have."))
     lines = said.decode(errors="replace").strip().splitlines()
     reason = lines[-1].removeprefix("qemu-img: ") if lines else f"exit status {status}"
+    # Of a chain it names all files, and says of each that it could not: what is wrong comes after thousands of letters.
+    reason = _CHAIN.sub(r"\1", reason)
+    reason = reason[max(0, reason.rfind(_UNOPENED)) :]
     return EngineError(N_("qemu-img: {reason}"), reason=reason[:500])
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from core.errors import EngineError
 from core.i18n import N_
@@ -25,8 +25,10 @@ from hostd import qemu_img
 
 #: Formats whose header may name a file that they rest on.
 _LAYERED = ("qcow2", "qcow", "qed", "vmdk")
-#: Address space of a qemu-img that converts, bytes: its threads' stacks count here.
+#: Address space of a qemu-img that opens a chain, bytes: its threads' stacks count here, and a cache for each file.
 _MEMORY = 4 * 1024**3
+#: Seconds that qemu-img may take with a file, and more for each that is encrypted: LUKS makes a key take 2 s to open.
+_SECONDS, _SECONDS_EACH = 60.0, 12.0
 #: A conversion that says no progress and writes nothing for so many seconds is given up.
 _STALLED = 300.0
 #: How often a conversion is looked at, in seconds.
@@ -62,6 +64,11 @@ class Size:
 def is_hurried(error: EngineError) -> bool:
     """Whether qemu-img found no quiet moment to try how many rounds a key shall take (QEMU's crypto/pbkdf.c)."""
     return "accurate CPU usage" in str(error.parameters.get("reason", ""))
+
+
+class _Limits(TypedDict):
+    seconds: float
+    memory: int
 
 
 class Broken(Exception):
@@ -127,7 +134,16 @@ def grow(layer: Layer, capacity: int) -> None:
         EngineError: a passphrase is another one, or qemu-img failed.
     """
     with _secrets([each.passphrase for each in layer.chain()]) as (objects, ids, files):
-        qemu_img.run("resize", "-q", *objects, _image(layer, ids), str(capacity), open_files=files)
+        qemu_img.run("resize", "-q", *objects, _image(layer, ids), str(capacity), open_files=files, **_limits(layer))
+
+
+def seconds_for(layer: Layer) -> float:
+    """How long qemu-img may take to look at a chain or to make its top larger."""
+    return _SECONDS + _SECONDS_EACH * sum(bool(each.passphrase) for each in layer.chain())
+
+
+def _limits(layer: Layer) -> _Limits:
+    return {"seconds": seconds_for(layer), "memory": _MEMORY}
 
 
 def room_for_merge(layer: Layer) -> int:
@@ -137,7 +153,8 @@ def room_for_merge(layer: Layer) -> int:
         EngineError: a passphrase is another one, or qemu-img failed.
     """
     with _secrets([each.passphrase for each in layer.chain()]) as (objects, ids, files):
-        text = qemu_img.run("measure", "--output=json", *objects, "-O", "qcow2", _image(layer, ids), open_files=files)
+        command = ("measure", "--output=json", *objects, "-O", "qcow2", _image(layer, ids))
+        text = qemu_img.run(*command, open_files=files, **_limits(layer))
     return int(json.loads(text)["required"])
 
 

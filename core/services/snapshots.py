@@ -28,6 +28,8 @@ from core.services.volumes import COLUMNS, filters, rows, statement
 
 #: Most volumes that rest on each other: each makes every read of the guest look into one file more.
 MAX_DEPTH = 32
+#: And of encrypted ones: each makes whoever opens it, a VM's start too, wait for 2 s (LUKS) until its key is found.
+MAX_ENCRYPTED = 10
 
 
 @operation("snapshot.list", roles=EVERYBODY)
@@ -181,9 +183,10 @@ def _hold(call: Call, volume: Volume) -> None:
 def _refuse_deep(call: Call, parent: Volume) -> None:
     below = {row.Volume.id: row.Volume.backing_id for row in _chain_rows(call, parent)}
     depth, step = 1, parent.backing_id
-    while step is not None and depth <= MAX_DEPTH:
+    most = MAX_ENCRYPTED if parent.secret_id is not None else MAX_DEPTH
+    while step is not None and depth <= most:
         depth, step = depth + 1, below.get(step)
-    if depth >= MAX_DEPTH:
+    if depth >= most:
         raise Refused(
             N_("Volume {name} rests on {count} others; more make it slow."),
             remedy=N_("Merge it into a volume of its own, and make the snapshot of that."),

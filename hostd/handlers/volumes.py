@@ -254,17 +254,18 @@ class VolumeTasks:
         order, capacity = self._load(task), int(task.payload["capacity"])
         directory = self._directory(order)
 
+        layer = self._layer(order)
+
         def work() -> Size:
             if volume_files.file_of(directory, order.name) is None:
                 raise _missing(order)
-            layer = self._layer(order)
             if volume_images.look(layer).capacity < capacity:
                 point("before_volume")
                 self._with_keys(order, lambda: volume_images.grow(layer, capacity))
                 point("after_volume")
             return volume_images.look(layer)
 
-        allocation = self._touch(order, work).allocation
+        allocation = self._touch(order, work, limit=2 * volume_images.seconds_for(layer)).allocation
         return lambda session: done(storage.record_volume(session, order.uuid, allocation=allocation))
 
     def grow_failed(self, task: Claimed, _error: DosvmError) -> Effect:

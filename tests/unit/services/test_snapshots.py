@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from core.coordination import storage
 from core.errors import InUse, NotFound, QuotaExceeded, Refused
-from core.model import Instance, Machine, Project, Task, TaskState, Volume
+from core.model import Instance, Machine, Project, Secret, Task, TaskState, Volume
+from core.services import snapshots
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
 
@@ -248,3 +249,20 @@ def test_chains_do_not_grow_without_end(office: Office, web: Person) -> None:
     assert "31" in refused.value.text()
     count = office.services.database.read(lambda s: s.query(Volume).filter(Volume.root_id.is_not(None)).count())
     assert count == 31
+
+
+@pytest.mark.parametrize(("most", "encrypted"), [("MAX_DEPTH", False), ("MAX_ENCRYPTED", True)])
+def test_snapshots_are_not_stacked_without_end(
+    office: Office, web: Person, monkeypatch: pytest.MonkeyPatch, most: str, encrypted: bool
+) -> None:
+    monkeypatch.setattr(snapshots, most, 3)
+    if encrypted:
+        values = {"kind": "volume", "usage": "disks", "display_name": "k", "value": "a-long-passphrase"}
+        office.sysadm("secret.add", name="key", **values)
+        key = select(Secret.id).where(Secret.name == "key").scalar_subquery()
+        office.services.database.write(lambda s: s.execute(update(Volume).values(secret_id=key)))
+    snap(office, web, "local/base", "one")
+    snap(office, web, "local/one", "two")
+    with pytest.raises(Refused, match="rests on 2 others"):
+        web("volume.snapshot", volume="local/two", name="three")
+    snap(office, web, "local/one", "beside")
