@@ -12,6 +12,7 @@
     ├── Refused               the state of things forbids it
     │   ├── AlreadyExists     the name is taken
     │   ├── InUse             something still uses it
+    │   │   └── NeedsConsent  somebody loses by it: it is done when that is said to be meant
     │   └── QuotaExceeded     a limit would be passed; says which and by how much
     ├── Conflict              somebody else changed it meanwhile
     ├── Unavailable           a part of the system cannot be reached
@@ -140,6 +141,20 @@ class InUse(Refused):
     """Something still uses the object."""
 
     code = "in-use"
+
+
+class NeedsConsent(InUse):
+    """It would take something away elsewhere, and is done when somebody says that it is meant.
+
+    The parameter ``argument`` is what says so to the operation; ``question`` and ``answer`` are the template of what is
+    asked first, and the word for yes.
+    """
+
+    code = "needs-consent"
+
+    def question(self) -> str:
+        """What is to be asked, in the language now set."""
+        return _format(str(self.parameters.get("question", "")), self.parameters)
 
 
 class QuotaExceeded(Refused):

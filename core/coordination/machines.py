@@ -41,6 +41,11 @@ def stored_spec(text: str) -> InstanceSpec:
     return InstanceSpec.model_validate(json.loads(text))
 
 
+def stored_text(spec: InstanceSpec) -> str:
+    """The configuration as the database keeps it."""
+    return json.dumps(spec.model_dump(mode="json"), ensure_ascii=False)
+
+
 def load(session: Session, uuid: str, vault: Vault) -> MachineOrder | None:
     """The order of one VM, or None when it was deleted.
 

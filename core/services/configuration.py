@@ -6,7 +6,6 @@ database keeps UUIDs, and passwords sealed. What is shown is what may be given a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from core.coordination.machines import secret_purpose, stored_spec
-from core.errors import InUse, InvalidInput, Refused
+from core.errors import InvalidInput, Refused
 from core.i18n import N_
 from core.model import (
     Host,
@@ -32,7 +31,8 @@ from core.security.vault import is_sealed
 from core.services.lookup import find
 from core.services.operation import Call
 from core.services.relations import relink
-from core.services.volume_checks import refuse_rested_on, writes
+from core.services.sharing import settle_shared
+from core.services.volume_checks import refuse_rested_on
 from core.specs.instance import DiskSpec, GraphicsSpec, InstanceSpec, parse_instance
 
 #: States in which a volume or image may be named; a VM starts when all are there.
@@ -146,19 +146,17 @@ def _sealed(call: Call, screen: GraphicsSpec, where: str, instance: str, before:
     )
 
 
-def stored_text(spec: InstanceSpec) -> str:
-    """The configuration as the database keeps it."""
-    return json.dumps(spec.model_dump(mode="json"), ensure_ascii=False)
-
-
-def book(call: Call, instance: Instance, resolved: Resolved) -> None:
+def book(call: Call, instance: Instance, resolved: Resolved, *, move: bool = False) -> None:
     """Tie an instance to the volumes and images it uses, and refuse what others forbid.
+
+    With ``move`` volumes leave the other instances of the project that have them.
 
     The ties are written first: from then on nobody deletes them, and their states are read after it.
 
     Raises:
         Refused: a volume or image is not usable now.
-        InUse: another instance uses what one of the two writes to.
+        NeedsConsent: another instance uses what one of the two writes to.
+        InUse: it is another project's, or cannot be moved now.
     """
     for link, column, wanted in (
         (instance_volume, "volume_id", set(resolved.volumes)),
@@ -174,7 +172,7 @@ def book(call: Call, instance: Instance, resolved: Resolved) -> None:
         for name, state in call.session.execute(select(found.name, found.state).where(found.id.in_(ids))):
             if state not in _USABLE:
                 raise Refused(N_("{name} cannot be used now: it is {state}."), field="disks", name=name, state=state)
-    _refuse_shared(call, instance, resolved)
+    settle_shared(call, instance, resolved.volumes, resolved.images, move=move)
     for volume in call.session.scalars(
         select(Volume)
         .where(Volume.id.in_([i for i, written in resolved.volumes.items() if written]))
@@ -198,36 +196,6 @@ def _fence(call: Call, resolved: Resolved) -> None:
                 .values(version=found.version + 1)
                 .execution_options(synchronize_session=False)
             )
-
-
-def _refuse_shared(call: Call, instance: Instance, resolved: Resolved) -> None:
-    """A disk that is written to belongs to one instance; two machines writing would destroy it."""
-    for link, column, model, ids in (
-        (instance_volume, "volume_id", Volume, resolved.volumes),
-        (instance_image, "image_id", Image, resolved.images),
-    ):
-        if not ids:
-            continue
-        disk: Any = model
-        others = call.session.execute(
-            select(disk.id, disk.uuid, disk.name, Instance.name.label("instance"), Instance.spec, Instance.project_id)
-            .join(link, link.c[column] == disk.id)
-            .join(Instance, Instance.id == link.c.instance_id)
-            .where(disk.id.in_(ids), Instance.id != instance.id)
-            .order_by(Instance.name)
-        )
-        for other in others:
-            if ids[other.id] or (model is Volume and writes(other.spec, other.uuid)):
-                own = other.project_id == instance.project_id
-                raise InUse(
-                    N_("{name} is used by instance {instance}; a disk that is written to belongs to one instance.")
-                    if own
-                    else N_("{name} is used by another project; a disk that is written to belongs to one instance."),
-                    remedy=N_("Use another disk, or make it read-only in both."),
-                    field="disks",
-                    name=other.name,
-                    instance=other.instance if own else "",
-                )
 
 
 def release(call: Call, instance: Instance) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, delete, func, select, update
 
 from core.coordination.charges import charge
-from core.coordination.machines import stored_spec
-from core.coordination.states import NOWHERE
+from core.coordination.machines import stored_spec, stored_text
 from core.errors import InUse, InvalidInput
 from core.i18n import N_
-from core.model import Host, HostGroup, Instance, Machine, Power, Project, new_uuid
+from core.model import Host, HostGroup, Instance, Machine, Project, new_uuid
 from core.rules import names
-from core.services.configuration import Resolved, book, release, resolve, shown, stored_text
+from core.services.configuration import Resolved, book, release, resolve, shown
 from core.services.editing import check_version, edit, touch, unused
 from core.services.fields import ruled
 from core.services.listing import Query, answer, called, flag, iso, listing
@@ -24,6 +23,7 @@ from core.services.paging import Named, Summed
 from core.services.power import order_stop, switch_off
 from core.services.quota import fit_instance
 from core.services.relations import some
+from core.services.sharing import ALIVE
 
 _VMS = (
     select(func.count())
@@ -33,8 +33,6 @@ _VMS = (
     .scalar_subquery()
 )
 _VMS_OF_EACH: Any = select(Machine.instance_id.label("key"), func.count().label("sum")).group_by(Machine.instance_id)
-#: VMs that use their disks, or may still do.
-_ALIVE = or_(Machine.power == Power.ON.value, Machine.state.not_in(NOWHERE))
 
 
 def _statement() -> Any:
@@ -137,15 +135,20 @@ def add(
     host_group: str | None = None,
     tuning_xml: str | None = None,
     devices_xml: str | None = None,
+    move: bool = False,
 ) -> Answer:
-    """Describe a machine: the fields of :class:`core.specs.instance.InstanceSpec`; what is left out has its default."""
+    """Describe a machine: the fields of :class:`core.specs.instance.InstanceSpec`; what is left out has its default.
+
+    Volumes that another instance of the project has are refused unless they shall ``move`` here.
+    """
     values = _given(locals())
     project = call.session.scalars(select(Project).where(Project.id == call.actor.project_id)).one()
-    return _show(call, create_instance(call, project, name=name, display_name=display_name, values=values))
+    made = create_instance(call, project, name=name, display_name=display_name, values=values, move=move)
+    return _show(call, made)
 
 
 #: Arguments of the operations that are no fields of the configuration.
-_ARGUMENTS = {"call", "name", "display_name", "instance", "version"}
+_ARGUMENTS = {"call", "name", "display_name", "instance", "version", "move"}
 
 
 def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,7 +156,13 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def create_instance(
-    call: Call, project: Project, *, name: str, values: Mapping[str, Any], display_name: str = ""
+    call: Call,
+    project: Project,
+    *,
+    name: str,
+    values: Mapping[str, Any],
+    display_name: str = "",
+    move: bool = False,
 ) -> Instance:
     """Enter an instance of a project; it is enabled.
 
@@ -163,13 +172,14 @@ def create_instance(
         name: its name.
         values: its configuration as a person writes it.
         display_name: its title.
+        move: volumes may leave other instances of the project.
 
     Raises:
         InvalidInput: a value breaks a rule.
         NotFound: something it names is not there.
         AlreadyExists: the project has an instance of that name.
         QuotaExceeded: the project may have no more.
-        InUse: a disk that is written to belongs to another instance.
+        NeedsConsent: a disk that is written to belongs to another instance.
     """
     ruled("name", names.name, name)
     _no_slash(name)
@@ -189,7 +199,7 @@ def create_instance(
     )
     call.session.add(instance)
     call.session.flush()
-    book(call, instance, resolved)
+    book(call, instance, resolved, move=move)
     call.note(name, object=uuid, vcpus=instance.vcpus, memory=instance.memory)
     call.changed("instance")
     return instance
@@ -230,9 +240,13 @@ def edit_(
     host_group: str | None = None,
     tuning_xml: str | None = None,
     devices_xml: str | None = None,
+    move: bool = False,
     version: int | None = None,
 ) -> Answer:
-    """Change an instance: what is left out stays, screens' passwords too. For more than names its VMs must be off."""
+    """Change an instance: what is left out stays, screens' passwords too. For more than names its VMs must be off.
+
+    Volumes that another instance of the project has are refused unless they shall ``move`` here.
+    """
     values = _given(locals())
     found = find(call, Instance, instance, field="instance")
     check_version(call, found, version)
@@ -248,14 +262,16 @@ def edit_(
         if value is not None and value != getattr(found, key)
     }
     if values:
-        _reconfigure(call, found, values, changed)
+        _reconfigure(call, found, values, changed, move=move)
     else:
         touch(call, found, changed)
     call.changed("instance", "vm")
     return _show(call, found)
 
 
-def _reconfigure(call: Call, found: Instance, values: Mapping[str, Any], changed: dict[str, list[Any]]) -> None:
+def _reconfigure(
+    call: Call, found: Instance, values: Mapping[str, Any], changed: dict[str, list[Any]], *, move: bool
+) -> None:
     """Change the configuration, if it is another one, and the names with it."""
     before = stored_spec(found.spec)
     now = shown(call, found)
@@ -277,7 +293,7 @@ def _reconfigure(call: Call, found: Instance, values: Mapping[str, Any], changed
     call.session.execute(
         update(Instance).where(Instance.id == found.id).values(**columns).execution_options(synchronize_session=False)
     )
-    book(call, found, resolved)
+    book(call, found, resolved, move=move)
     # The log tells which fields changed and never their values: passwords are among them.
     after = resolved.spec.model_dump(mode="json")
     fields = [key for key, value in before.model_dump(mode="json").items() if after[key] != value]
@@ -287,7 +303,7 @@ def _reconfigure(call: Call, found: Instance, values: Mapping[str, Any], changed
 
 def _refuse_alive(call: Call, instance: Instance) -> None:
     alive = call.session.scalars(
-        select(Machine.name).where(Machine.instance_id == instance.id, _ALIVE).order_by(Machine.name).limit(6)
+        select(Machine.name).where(Machine.instance_id == instance.id, ALIVE).order_by(Machine.name).limit(6)
     ).all()
     if alive:
         raise InUse(
@@ -362,7 +378,7 @@ def disable(call: Call, *, instance: str) -> Answer:
     edit(call, found, None, {"enabled": False})
     running: Sequence[Machine] = call.session.scalars(
         select(Machine)
-        .where(and_(Machine.instance_id == found.id, _ALIVE, Machine.host_id.is_not(None)))
+        .where(and_(Machine.instance_id == found.id, ALIVE, Machine.host_id.is_not(None)))
         .order_by(Machine.id)
     ).all()
     switch_off(call, Machine.instance_id == found.id)

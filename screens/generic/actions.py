@@ -201,7 +201,9 @@ class ActionRun:
             action.fields,
             None
             if len(self._rows) > 1
-            else lambda typed, changed: self._call(self._one(), self._sent(typed, changed, form.prefill)),
+            else lambda typed, changed: self._call(
+                self._one(), self._sent(typed, changed, form.prefill) | dict.fromkeys(form.consents, True)
+            ),
             prefill=prefill,
             button=lambda: _(action.label),
             warning=self.warning if action.danger is not Danger.NONE else None,

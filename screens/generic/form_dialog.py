@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.timer import Timer
 from textual.widget import Widget
 
-from core.errors import AuthenticationFailed, Conflict, DosvmError
+from core.errors import AuthenticationFailed, Conflict, DosvmError, NeedsConsent
 from core.i18n import N_, _
 from screens import registry
 from screens.base import BaseDialog
@@ -93,6 +93,8 @@ class FormDialog(BaseDialog[Any]):
         self._rule = rule
         self._under_way = False
         self._error: DosvmError | None = None
+        #: Arguments by which somebody said that what the operation asked about is meant.
+        self.consents: set[str] = set()
         if warning:
             self.BOX_CLASSES = "-wide -danger"
 
@@ -268,11 +270,29 @@ class FormDialog(BaseDialog[Any]):
         # Whether to leave without the answer is no question any more.
         self.come_to_front()
         self.query_one("#send", PushButton).set_enabled(True)
+        if isinstance(error, NeedsConsent) and self._submit is not None:
+            self._ask_consent(error)
+            return
         if error.field and self.form.set_error(error.field, error.text()):
             return
         self._say_wrong(error.text())
         if is_away(error) or (isinstance(error, AuthenticationFailed) and not error.field):
             self.context.desk.explain(error)
+
+    def _ask_consent(self, error: NeedsConsent) -> None:
+        """Ask whether what somebody else loses by it is meant; it is sent once more then, with that word."""
+        argument = str(error.parameters.get("argument", ""))
+        word = str(error.parameters.get("answer", ""))
+        question = Confirm(self.context, self._title, error.question, lambda: _(word))
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.consents.add(argument)
+                self.send()
+            elif error.field:
+                self.form.focus_field(error.field)
+
+        self.context.desk.show(question, answered)
 
     def _meet(self, conflict: Conflict, now: Mapping[str, Any]) -> None:
         """Somebody else was faster: show what they changed and let it be decided; nothing is overwritten unseen."""

@@ -337,6 +337,15 @@ def _custom() -> tuple[Field, ...]:
 
 
 _DISPLAY_NAME = Field("display_name", N_("Title"), rule="display_name", hint=N_("For people; any script."), panel=BASIC)
+#: In the console it is asked when it is needed, with the names of who loses what.
+_MOVE = Field(
+    "move",
+    N_("Move volumes here"),
+    Kind.BOOLEAN,
+    default=False,
+    hint=N_("Volumes that another instance of the project has leave it; its VMs must be off."),
+    console=False,
+)
 #: The form of a new instance.
 NEW = (
     Field("name", N_("Name"), required=True, rule="name", positional=True, hint=_NAME_HINT, panel=BASIC),
@@ -344,6 +353,7 @@ NEW = (
     *_basic(),
     *_devices(changed=False),
     *_custom(),
+    _MOVE,
 )
 #: The form of one that is there.
 CHANGED = (
@@ -351,4 +361,5 @@ CHANGED = (
     _DISPLAY_NAME,
     # What an edit leaves out stays as it is; so its fields have no defaults of their own.
     *(field._replace(default=None) for field in (*_basic(), *_devices(changed=True), *_custom())),
+    _MOVE,
 )

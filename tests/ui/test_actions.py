@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import AlreadyExists, Conflict, QuotaExceeded, Refused
+from core.errors import AlreadyExists, Conflict, NeedsConsent, QuotaExceeded, Refused
 from tests.fakes.backend import FakeBackend, uuid_of
 from tests.ui.conftest import notices, opened, rows_are_there, screen_text, table, typed, until
 
@@ -404,3 +404,36 @@ async def test_logs_are_filtered_by_a_time_typed_as_people_say_it(cloud: FakeBac
 def flat(app: Any) -> str:
     """What is on the screen, as one line."""
     return " ".join(screen_text(app).replace("│", " ").split())
+
+
+async def test_what_another_instance_loses_is_asked_by_name_and_sent_only_after_a_yes(cloud: FakeBackend) -> None:
+    loss = {
+        "message": "{name} is used by instance {instance}.",
+        "parameters": {"name": "local/disk1", "instance": "mail-store"},
+    }
+    refusal = NeedsConsent(
+        "{losses} A disk that is written to belongs to one instance.",
+        field="disks", argument="move", answer="Move here", question="{losses} Move it here?", losses=[loss],
+    )  # fmt: skip
+    cloud.refuse["instance.add"] = refusal
+    async with opened(cloud) as pilot:
+        await pilot.press(*":instance", "enter")
+        await until(pilot, lambda: "web-front" in screen_text(pilot.app))
+        await pilot.press("a")
+        await until(pilot, lambda: "Add: instance" in screen_text(pilot.app))
+        await typed(pilot, "shop")
+        form = pilot.app.screen
+        await pilot.press("ctrl+s")
+        await until(
+            pilot, lambda: "local/disk1 is used by instance mail-store. Move it here?" in screen_text(pilot.app)
+        )
+        assert "Move here" in screen_text(pilot.app)
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is form)
+        assert len(cloud.called("instance.add")) == 1, "no is no"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Move it here?" in screen_text(pilot.app))
+        del cloud.refuse["instance.add"]
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: len(cloud.called("instance.add")) == 3)
+        assert [call.get("move") for call in cloud.called("instance.add")] == [None, None, True]

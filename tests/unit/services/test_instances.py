@@ -9,7 +9,17 @@ import pytest
 from sqlalchemy import func, select, update
 
 from core.coordination.machines import load, stored_spec
-from core.errors import AlreadyExists, Conflict, DosvmError, InUse, InvalidInput, NotFound, QuotaExceeded, Refused
+from core.errors import (
+    AlreadyExists,
+    Conflict,
+    DosvmError,
+    InUse,
+    InvalidInput,
+    NeedsConsent,
+    NotFound,
+    QuotaExceeded,
+    Refused,
+)
 from core.model import (
     HostGroup,
     Image,
@@ -262,7 +272,7 @@ def test_one_writer_however_many_ask_at_once(office: Office, web: Person) -> Non
     ends = at_once(
         [lambda p=p, n=n: rack.instance(p, f"i{n}", disks=disks) for n in range(3) for p in (web, shop)]  # type: ignore[misc]
     )
-    assert {type(end) for end in ends} <= {type(None), InUse, Conflict}
+    assert {type(end) for end in ends} <= {type(None), InUse, NeedsConsent, Conflict}
     assert ends.count(None) == 1
     assert links(office) == (1, 0)
 
@@ -453,3 +463,94 @@ def test_what_people_type_does_not_break_the_sentence(web: Person) -> None:
         web("instance.add", name="shop", disks=[{"volume": "{name}/{x}"}])
     assert "{name}/{x}" in caught.value.text()
     assert json.dumps(caught.value.to_wire())
+
+
+def disks(office: Office, name: str) -> list[str]:
+    """The volumes and images that an instance's configuration names, as people do."""
+    row = rack.stored(office, name)
+    return [disk.volume or disk.image for disk in stored_spec(row.spec).disks]
+
+
+def test_a_volume_moves_from_another_instance_when_that_is_meant(office: Office, web: Person) -> None:
+    system, data = rack.disk(office, web, "system"), rack.disk(office, web, "data")
+    rack.instance(web, "old", disks=[{"volume": system}, {"volume": data}])
+    rack.instance(web, "new", disks=[])
+    with pytest.raises(NeedsConsent, match="local/data is used by instance old") as asked:
+        web("instance.edit", instance="new", disks=[{"volume": data}])
+    assert (asked.value.field, asked.value.parameters["argument"]) == ("disks", "move")
+    assert "local/data is used by instance old. Move it here?" in asked.value.question()
+    assert disks(office, "new") == []
+    web("instance.edit", instance="new", disks=[{"volume": data}], move=True)
+    kept = web("volume.show", volume=data)
+    assert kept["instances"] == ["new"]
+    assert web("instance.show", instance="old")["disks"][0]["volume"] == system
+    assert len(disks(office, "old")) == 1
+    log = office.services.database.read(
+        lambda s: s.scalars(select(OperationLog).order_by(OperationLog.id.desc()).limit(1)).one().detail
+    )
+    assert "local/data (old)" in log
+
+
+def test_a_new_instance_takes_volumes_along_and_the_old_one_may_have_many_vms_then(office: Office, web: Person) -> None:
+    disk = rack.disk(office, web, "data")
+    rack.instance(web, "old", disks=[{"volume": disk}])
+    assert web("instance.show", instance="old")["unique"]
+    with pytest.raises(NeedsConsent):
+        rack.instance(web, "new", disks=[{"volume": disk}])
+    rack.instance(web, "new", disks=[{"volume": disk}], move=True)
+    old = web("instance.show", instance="old")
+    assert (old["unique"], old["disks"], old["version"]) == (False, [], 1)
+    for vm in ("a", "b"):
+        web("vm.add", name=vm, instance="old")
+
+
+def test_an_image_that_is_written_to_keeps_the_old_instance_to_one_vm(office: Office, web: Person) -> None:
+    disk = rack.disk(office, web, "data")
+    golden = image(office, "golden", read_only=False)
+    rack.instance(web, "old", disks=[{"volume": disk}, {"image": golden}])
+    rack.instance(web, "new", disks=[{"volume": disk}], move=True)
+    assert web("instance.show", instance="old")["unique"]
+    with pytest.raises(InUse, match="belongs to one instance"):
+        rack.instance(web, "third", disks=[{"image": golden}], move=True)
+
+
+def test_nothing_moves_from_under_a_vm_that_is_on(office: Office, web: Person) -> None:
+    disk = rack.disk(office, web, "data")
+    rack.instance(web, "old", disks=[{"volume": disk}])
+    web("vm.add", name="old-1", instance="old", start=True)
+    for state in ("being started", "running"):
+        with pytest.raises(InUse, match="are on: old-1"):
+            rack.instance(web, "new", disks=[{"volume": disk}], move=True)
+        assert rack.work(office) == (["machine.start"] if state == "being started" else [])
+    web("vm.stop", vm="old-1", force=True)
+    with pytest.raises(InUse, match="are on: old-1"):
+        rack.instance(web, "new", disks=[{"volume": disk}], move=True)
+    rack.work(office)
+    rack.instance(web, "new", disks=[{"volume": disk}], move=True)
+
+
+def test_another_projects_volume_does_not_move(office: Office, web: Person) -> None:
+    office.sysadm("volume.add", name="shared", pool="local", capacity=GIB)
+    rack.settle(office)
+    rack.instance(web, "old", disks=[{"volume": "local/shared"}])
+    mail = office.project("mail")
+    office.sysadm("project.configure", project="mail", pools=["local"])
+    with pytest.raises(InUse, match="by another project") as refused:
+        rack.instance(mail, "new", disks=[{"volume": "local/shared"}], move=True)
+    assert "old" not in refused.value.text()
+    assert not isinstance(refused.value, NeedsConsent)
+
+
+def test_two_who_take_one_volume_at_once_do_not_both_get_it(office: Office, web: Person) -> None:
+    disk = rack.disk(office, web, "data")
+    rack.instance(web, "old", disks=[{"volume": disk}])
+    for name in ("one", "two"):
+        rack.instance(web, name, disks=[])
+    at_once(
+        [
+            lambda n=name: web("instance.edit", instance=n, disks=[{"volume": disk}], move=True)
+            for name in ("one", "two")
+        ]
+    )  # type: ignore[misc]
+    assert len(web("volume.show", volume=disk)["instances"]) == 1
+    assert sorted(len(disks(office, name)) for name in ("old", "one", "two")) == [0, 0, 1]
