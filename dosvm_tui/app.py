@@ -119,7 +119,7 @@ class Console(Reach):
     def _take_over(self, user: Mapping[str, Any]) -> None:
         """The console becomes this person's: colours, language, lists, and none of the tasks of who was here before."""
         if user.get("name") != self.context.account:
-            self.context.tasks, self._clipboard = TaskBook(), ""
+            self._tasks_anew()
         self.context.user = dict(user)
         self._chosen.load(self.context.account, user.get("preferences"))
         if self._chosen.language and self._chosen.language != language():
@@ -164,7 +164,7 @@ class Console(Reach):
         )
         self.context.user = {}
         self._chosen.forget()
-        self.context.tasks, self._clipboard = TaskBook(), ""
+        self._tasks_anew()
         self.clear_notifications()
         self._become(self.login_screen(self.logged_in, next_account))
 
@@ -335,7 +335,8 @@ class Console(Reach):
     def action_leave(self) -> None:
         """Ctrl+Q: leave, not without asking while something typed is not saved. Tasks go on without the console."""
         open_dialogs = [screen for screen in self.screen_stack if isinstance(screen, BaseDialog)]
-        if not any(dialog.unsaved for dialog in open_dialogs):
+        unsaved = any(dialog.unsaved for dialog in open_dialogs)
+        if not unsaved and not self.context.tasks.sending:
             self._leave()
         elif not any(dialog.id == "leave-question" for dialog in open_dialogs):
             from screens.generic.confirm import Confirm
@@ -343,11 +344,23 @@ class Console(Reach):
             question = Confirm(
                 self.context,
                 lambda: _(N_("Leave the console")),
-                lambda: _(N_("What you typed is not saved. Leave, and throw it away?")),
+                lambda: (
+                    _(N_("What you typed is not saved. Leave, and throw it away?"))
+                    if unsaved
+                    else _(
+                        N_("A file is being sent from here. Leave, and break it off? The same upload goes on later.")
+                    )
+                ),
                 lambda: _(N_("Leave")),
             )
             question.id = "leave-question"
             self.show(question, lambda yes: self._leave() if yes else None)
+
+    def _tasks_anew(self) -> None:
+        """Nobody's tasks, and nothing is sent any more for who was here."""
+        for sent in self.context.tasks.sending:
+            sent.stop.set()
+        self.context.tasks, self._clipboard = TaskBook(), ""
 
     def _leave(self) -> None:
         self._watcher.close()

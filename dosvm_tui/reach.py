@@ -9,17 +9,20 @@ from textual.screen import Screen
 
 from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired
 from core.i18n import N_, _, ngettext
+from core.rpc.upload import Upload
 from dosvm_tui.stage import Stage
 from dosvm_tui.watcher import Deaf, News, Watcher
 from screens.base import BaseDialog, BaseScreen
 from screens.context import is_away
 from screens.courier import Answered
-from screens.taskbook import Followed
+from screens.taskbook import Followed, Sent
 
 #: Seconds between tries to reach hostd or the database: 1, 2, 4, 8, then 10.
 LONGEST_PAUSE = 10.0
 #: More tasks than this ending at once are counted rather than named.
 NAMED = 3
+#: Seconds between two looks at a file that is being sent.
+BETWEEN = 0.3
 
 
 class Reach(Stage):
@@ -163,6 +166,38 @@ class Reach(Stage):
     def follow(self, task: str, what: str, name: str) -> None:
         """See :class:`screens.context.Desk`."""
         self.context.tasks.follow(task, what, name)
+        self._tell_tasks([])
+
+    def send_file(self, begin: Callable[[], Upload], upload: Upload, what: str, name: str) -> None:
+        """See :class:`screens.context.Desk`."""
+        book, clock, last = self.context.tasks, self.context.clock, 0.0
+
+        def again() -> None:
+            self.context.courier.send(begin, self, lambda made: self.send_file(begin, made, what, name), self.explain)
+
+        sent = Sent(f"file {upload.answer['uuid']}", what, name, upload.size, again)
+        book.send(sent)
+
+        def told(done: int, _size: int) -> None:
+            """Runs in the thread that sends."""
+            nonlocal last
+            now = clock.monotonic()
+            sent.tell(now, done)
+            if now - last > BETWEEN:
+                last = now
+                self.post_message(Answered(lambda: self._tell_tasks([])))
+
+        def there(answer: Mapping[str, Any]) -> None:
+            book.forget(sent.uuid)
+            if book is self.context.tasks:
+                self.follow(str(answer["task"]), what, name)
+
+        def ended(error: DosvmError) -> None:
+            sent.end(error)
+            if book is self.context.tasks:
+                self._tell_tasks([sent])
+
+        self.context.courier.aside(lambda: upload.send(told, sent.stop.is_set), self, there, ended)
         self._tell_tasks([])
 
     def _tell_tasks(self, ended: Sequence[Followed]) -> None:

@@ -316,7 +316,7 @@ class BaseScreen(Asking, Screen[None], Backdrop):
         if not self.is_framed:
             return
         pieces = []
-        running = len(self.context.tasks.running)
+        running = len(self.context.tasks.running) + len(self.context.tasks.sending)
         if running:
             text = ngettext("{count} task", "{count} tasks", running).format(count=running)
             pieces.append(Piece(f"{text}  ", "warning", "tasks"))

@@ -11,6 +11,7 @@ from textual.screen import Screen
 from core.clock import Clock
 from core.errors import DatabaseUnavailable, DosvmError, HostdUnavailable
 from core.rpc.backend import Backend
+from core.rpc.upload import Upload
 from screens.courier import Courier
 from screens.spec import PROJECT, SYSADM, ResourceSpec, Row
 from screens.taskbook import TaskBook
@@ -80,6 +81,9 @@ class Desk(Protocol):
 
     def follow(self, task: str, what: str, name: str) -> None:
         """Watch a task that was started here: ``what`` is done to ``name``."""
+
+    def send_file(self, begin: Callable[[], Upload], upload: Upload, what: str, name: str) -> None:
+        """Send a file that hostd was told of, and follow the look at it; ``begin`` tells hostd of it again."""
 
     def choose_language(self, code: str) -> None:
         """Speak another language from now on, everywhere."""

@@ -60,23 +60,44 @@ class Courier:
             for number in range(self._threads):
                 threading.Thread(target=self._run, name=f"courier-{number}", daemon=True).start()
 
-        def errand() -> None:
-            try:
-                result = work()
-            except DosvmError as error:
-                told = error
-                to.post_message(Answered(lambda: failed(told)))
-            except Exception as error:  # noqa: BLE001
-                # A person at a terminal is told, whatever it was; the rest of the screen goes on.
-                wrong = DosvmError(
-                    N_("An error in the console itself: {kind}: {text}."), kind=type(error).__name__, text=str(error)
-                )
-                to.post_message(Answered(lambda: failed(wrong)))
-            else:
-                to.post_message(Answered(lambda: then(result)))
+        self._errands.put(_errand(work, to, then, failed))
 
-        self._errands.put(errand)
+    @staticmethod
+    def aside(
+        work: Callable[[], Any],
+        to: MessagePump,
+        then: Callable[[Any], None],
+        failed: Callable[[DosvmError], None],
+    ) -> None:
+        """As :meth:`send`, in a thread of its own: for what takes minutes, and would hold up lists and charts."""
+        threading.Thread(target=_errand(work, to, then, failed), name="aside", daemon=True).start()
 
     def _run(self) -> None:
         while True:
             self._errands.get()()
+
+
+def _errand(
+    work: Callable[[], Any],
+    to: MessagePump,
+    then: Callable[[Any], None],
+    failed: Callable[[DosvmError], None],
+) -> Callable[[], None]:
+    """What a thread does: the work, and a message with its end."""
+
+    def errand() -> None:
+        try:
+            result = work()
+        except DosvmError as error:
+            told = error
+            to.post_message(Answered(lambda: failed(told)))
+        except Exception as error:  # noqa: BLE001
+            # A person at a terminal is told, whatever it was; the rest of the screen goes on.
+            wrong = DosvmError(
+                N_("An error in the console itself: {kind}: {text}."), kind=type(error).__name__, text=str(error)
+            )
+            to.post_message(Answered(lambda: failed(wrong)))
+        else:
+            to.post_message(Answered(lambda: then(result)))
+
+    return errand

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.errors import from_wire
+from core.errors import DosvmError, from_wire
+from core.rules.pace import Pace
 
 #: States after which nothing happens to a task any more.
 ENDED = frozenset({"done", "failed", "cancelled"})
@@ -34,9 +36,49 @@ class Followed:
         return float(self.row.get("progress") or 0.0)
 
     @property
+    def detail(self) -> str:
+        """What else is said of it while it runs."""
+        return ""
+
+    @property
     def error(self) -> str:
         """Why it failed, in the reader's language; empty when it did not."""
         return error_text(self.row.get("error"))
+
+
+class Sent(Followed):
+    """A file that this console sends; it ends with the console, and can be gone on with."""
+
+    def __init__(self, key: str, what: str, name: str, size: int, again: Callable[[], None]) -> None:
+        """Begin.
+
+        Args:
+            key: tells it from all others.
+            what: what is done.
+            name: to what.
+            size: bytes of the file.
+            again: sends what is missing, after it was broken off.
+        """
+        super().__init__(key, what, name, {"state": "running"})
+        self.again = again
+        #: Set when no more is to be sent.
+        self.stop = threading.Event()
+        self._pace = Pace(size)
+
+    def tell(self, now: float, done: int) -> None:
+        """At ``now`` (seconds of a steady clock) so many bytes are there; from any thread."""
+        self._pace.tell(now, done)
+        self.row = {"state": "running", "progress": self._pace.percent}
+
+    @property
+    def detail(self) -> str:
+        """How fast it goes, and how long it will take."""
+        return self._pace.words() if self.state not in ENDED else ""
+
+    def end(self, error: DosvmError) -> None:
+        """It ended before all was there."""
+        state = "cancelled" if self.stop.is_set() else "failed"
+        self.row = {"state": state, "progress": self._pace.percent, "error": error.to_wire()}
 
 
 def error_text(error: Any) -> str:
@@ -60,6 +102,15 @@ class TaskBook:
         for old in ended[: max(0, len(self._held) - _KEPT)]:
             del self._held[old]
 
+    def send(self, sent: Sent) -> None:
+        """Enter a file that is sent from here, in place of an earlier try."""
+        self._held.pop(sent.uuid, None)
+        self._held[sent.uuid] = sent
+
+    def forget(self, uuid: str) -> None:
+        """Take one out."""
+        self._held.pop(uuid, None)
+
     def get(self, uuid: str) -> Followed | None:
         """A task that is followed."""
         return self._held.get(uuid)
@@ -78,8 +129,15 @@ class TaskBook:
 
     @property
     def running(self) -> tuple[str, ...]:
-        """The identities of those that have not ended."""
-        return tuple(task.uuid for task in self._held.values() if task.state not in ENDED)
+        """The identities of the cloud's tasks that have not ended."""
+        return tuple(
+            task.uuid for task in list(self._held.values()) if task.state not in ENDED and not isinstance(task, Sent)
+        )
+
+    @property
+    def sending(self) -> list[Sent]:
+        """The files that are being sent."""
+        return [task for task in self._held.values() if isinstance(task, Sent) and task.state not in ENDED]
 
     @property
     def all(self) -> list[Followed]:

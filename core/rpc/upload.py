@@ -34,6 +34,78 @@ class BrokenOff(DosvmError):
 
     code = "broken-off"
 
+    def __init__(self) -> None:
+        """Say how to go on."""
+        super().__init__(
+            N_("The upload was broken off."), remedy=N_("The same upload, begun again, goes on where this one was.")
+        )
+
+
+class Upload:
+    """A file that hostd has been told of: its size is booked, and its bytes may follow."""
+
+    def __init__(self, backend: Backend, operation: str, key: str, arguments: dict[str, Any]) -> None:
+        """Open the file and call an operation that wants one.
+
+        Args:
+            backend: logged in.
+            operation: takes the size of the file (bytes) as ``key``, and answers the ``uuid`` of what it is for. Called
+                again with the same arguments it goes on where it was broken off.
+            key: the argument that names the file here.
+            arguments: the others; ``file``, the name there, is the file's own unless given.
+
+        Raises:
+            InvalidInput: the file cannot be read.
+            DosvmError: it was refused.
+        """
+        self._backend, self._key, self._path = backend, key, Path(str(arguments[key])).expanduser()
+        try:
+            self._file = self._path.open("rb", buffering=0)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        try:
+            status = os.fstat(self._file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InvalidInput(N_("{file} is not a plain file."), field=key, file=str(self._path))
+            self.size = status.st_size
+            #: What the operation answered.
+            self.answer: dict[str, Any] = backend.call(
+                operation, **{"file": self._path.name, **arguments, key: self.size}
+            )
+        except BaseException:
+            self._file.close()
+            raise
+
+    def send(self, told: Callable[[int, int], None], stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+        """Send what is missing of the file; once.
+
+        Args:
+            told: called with bytes done and bytes in all.
+            stop: asked several times a second; when it says so, no more is sent.
+
+        Returns:
+            The operation's answer, and ``task``, which looks at what has arrived.
+
+        Raises:
+            InvalidInput: the file cannot be read, or changed while it was sent.
+            BrokenOff: ``stop`` said so.
+            DosvmError: it was refused.
+        """
+        try:
+            with self._file as file:
+                sending = _Sending(self._backend, self.answer["uuid"], file.fileno(), self.size, told, stop)
+                return {**self.answer, **sending.all()}
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> InvalidInput:
+        return InvalidInput(
+            N_("{path} cannot be read: {reason}."),
+            field=self._key,
+            path=str(self._path),
+            reason=error.strerror or str(error),
+        )
+
 
 def call_with_file(
     backend: Backend,
@@ -43,38 +115,8 @@ def call_with_file(
     told: Callable[[int, int], None],
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """Call an operation that wants a file, and send the file.
-
-    Args:
-        backend: logged in.
-        operation: takes the size of the file (bytes) as ``key``, and answers the ``uuid`` of what it is for. Called
-            again with the same arguments it goes on where it was broken off.
-        key: the argument that names the file here.
-        arguments: the others; ``file``, the name there, is the file's own unless given.
-        told: called with bytes done and bytes in all.
-        stop: asked several times a second; when it says so, no more is sent.
-
-    Returns:
-        The operation's answer, and ``task``, which looks at what has arrived.
-
-    Raises:
-        InvalidInput: the file cannot be read, or changed while it was sent.
-        BrokenOff: ``stop`` said so.
-        DosvmError: it was refused.
-    """
-    path = Path(str(arguments[key])).expanduser()
-    try:
-        with path.open("rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise InvalidInput(N_("{file} is not a plain file."), field=key, file=str(path))
-            answer = backend.call(operation, **{"file": path.name, **arguments, key: status.st_size})
-            sending = _Sending(backend, answer["uuid"], file.fileno(), status.st_size, told, stop)
-            return {**answer, **sending.all()}
-    except OSError as error:
-        raise InvalidInput(
-            N_("{path} cannot be read: {reason}."), field=key, path=str(path), reason=error.strerror or str(error)
-        ) from error
+    """Call an operation that wants a file, and send the file; as :class:`Upload` in one go."""
+    return Upload(backend, operation, key, arguments).send(told, stop)
 
 
 class _Sending:
@@ -95,9 +137,7 @@ class _Sending:
 
     def _told(self, done: int) -> None:
         if self._stop():
-            raise BrokenOff(
-                N_("The upload was broken off."), remedy=N_("The same upload, begun again, goes on where this one was.")
-            )
+            raise BrokenOff
         self._tell(done, self._size)
 
     def all(self) -> dict[str, Any]:

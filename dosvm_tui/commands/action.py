@@ -147,11 +147,15 @@ def _answers(
 
 
 def _upload(backend: HostdBackend, action: Action, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    from core.rpc.upload import call_with_file
+    from core.rpc.upload import BrokenOff, call_with_file
 
     progress = Progress(f"{_(action.label)} {arguments.get('name', '')}")
     try:
         return call_with_file(backend, action.operation, action.uploads, dict(arguments), progress.sent)
+    except KeyboardInterrupt:
+        progress.clear()
+        print(f"\ndosvm: {BrokenOff().text()}", file=sys.stderr)
+        raise
     finally:
         progress.clear()
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from core.errors import DosvmError, HostdUnavailable, from_wire
 from core.i18n import N_, _
 from core.rpc.backend import HostdBackend
+from core.rules.pace import Pace
 from core.rules.sizes import format_size
 from dosvm_tui.commands.output import printable
 from dosvm_tui.wiring import await_answer
 from screens.spec import STATE_WORDS
 
+#: Cells of a bar, and seconds between two of its states.
+_BAR, _BETWEEN = 20, 0.2
 _ENDS = frozenset({"done", "failed", "cancelled"})
 
 
@@ -73,6 +78,8 @@ class Progress:
     def __init__(self, label: str) -> None:
         self._label = label
         self._shown = False
+        self._pace: Pace | None = None
+        self._told = 0.0
         self.wanted = sys.stderr.isatty()
 
     def show(self, row: Mapping[str, Any]) -> None:
@@ -84,11 +91,23 @@ class Progress:
             self._shown = True
 
     def sent(self, done: int, size: int) -> None:
-        """So many bytes of a file are there."""
-        if self.wanted:
-            text = f"{printable(self._label)}: {done * 100 // max(1, size)}% ({format_size(done)})"
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-            self._shown = True
+        """So many bytes of a file are there: a bar, how fast it goes, and how long it will take."""
+        now = time.monotonic()
+        if self._pace is None:
+            self._pace = Pace(size)
+        self._pace.tell(now, done)
+        if not self.wanted or (now - self._told < _BETWEEN and done < size):
+            return
+        self._told = now
+        full = done * _BAR // max(1, size)
+        bar = f"{'#' * full}{'.' * (_BAR - full)}"
+        text = f"{printable(self._label)}: [{bar}] {self._pace.percent:.0f}% {format_size(done)} {self._pace.words()}"
+        try:
+            room = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+        except (OSError, ValueError):
+            room = 79
+        print(f"\r\x1b[K{text.rstrip()[:room]}", end="", file=sys.stderr, flush=True)
+        self._shown = True
 
     def clear(self) -> None:
         """Take the line away."""

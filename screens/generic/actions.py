@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.errors import DosvmError, sentence
 from core.i18n import N_, _
 from core.rpc.backend import call_each
-from core.rpc.upload import call_with_file
+from core.rpc.upload import Upload
 from core.rules.many import AT_ONCE
 from screens.context import Context, is_away
 from screens.generic.cells import identity_of, label_of
@@ -25,6 +25,13 @@ from screens.values import filled, previewed
 _NOTHING: Mapping[str, str] = {}
 #: Called when something was changed, so that the screen looks again.
 Done = Callable[[], None]
+
+
+class _Begun(NamedTuple):
+    """A file of which hostd was told, and what tells it again."""
+
+    begin: Callable[[], Upload]
+    upload: Upload
 
 
 class ActionRun:
@@ -268,7 +275,13 @@ class ActionRun:
         if row is not None:
             whole |= {argument: row[key] for argument, key in self._action.passes.items()}
         if self._action.uploads and not operation:
-            return call_with_file(self._context.backend, self._action.operation, self._action.uploads, whole, _untold)
+            # Of whoever is logged in now, until all of it is there.
+            backend = self._context.backend.same_session()
+
+            def begin() -> Upload:
+                return Upload(backend, self._action.operation, self._action.uploads, whole)
+
+            return _Begun(begin, begin())
         return self._context.backend.call(operation or self._action.operation, **whole)
 
     def _call_some(self, rows: Sequence[Row], arguments: Mapping[str, Any]) -> list[Any]:
@@ -311,6 +324,13 @@ class ActionRun:
         return self._context.tasks.get(tasks[0]) if tasks else None
 
     def _went_well(self, results: Sequence[tuple[Row | None, Any]]) -> None:
+        for row, result in results:
+            if isinstance(result, _Begun):
+                name = self._result_name(row, result.upload.answer)
+                self._context.desk.send_file(result.begin, result.upload, _(self._action.label), name)
+                self._context.desk.notice(_(N_("{name} is being sent; F3 shows how far it is.")).format(name=name))
+                self._done()
+                return
         self._tell(results, followed=bool([task for row, result in results if (task := self._follow(row, result))]))
 
     def _reported(self, results: Sequence[tuple[Row | None, Any]] | None) -> None:
@@ -343,7 +363,3 @@ class ActionRun:
         if isinstance(result, Mapping):
             return str(result.get(self._spec.label) or result.get("name") or _(self._spec.singular))
         return _(self._spec.singular)
-
-
-def _untold(_done: int, _size: int) -> None:
-    """The form says that it is being sent; F3 shows the look at it afterwards."""

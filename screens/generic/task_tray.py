@@ -12,7 +12,7 @@ from screens.context import Context
 from screens.generic.cells import state_sign
 from screens.generic.offers import actions_of, is_allowed
 from screens.spec import Action, Kind
-from screens.taskbook import ENDED, Followed
+from screens.taskbook import ENDED, Followed, Sent
 from screens.values import show
 from widgets.column_layout import TableColumn
 from widgets.field_list import Fact, FieldList
@@ -40,6 +40,7 @@ class TaskTray(BaseDialog[None]):
         super().__init__(context)
         self._spec = registry.resource("task")
         self._generation = 0
+        self._shown: list[int] = []
 
     def title_text(self) -> str:
         """See :class:`widgets.dialog.Dialog`."""
@@ -59,6 +60,14 @@ class TaskTray(BaseDialog[None]):
 
     def _help(self) -> str:
         can = self._cancel is not None and is_allowed(self._cancel, self._row)
+        task = self._followed
+        if isinstance(task, Sent):
+            keys = (
+                _(N_("r goes on with it. "))
+                if task.state in ENDED
+                else _(N_("c breaks it off: what has arrived stays, and the same upload goes on with it. "))
+            )
+            return keys + _(N_("It ends when you leave. Esc closes."))
         keys = _(N_("c takes it back, Enter shows it. ")) if can else _(N_("Enter shows it. "))
         return keys + _(N_("Tasks go on when this is closed, and when you leave. Esc closes."))
 
@@ -88,7 +97,8 @@ class TaskTray(BaseDialog[None]):
         tasks = self.context.tasks.all
         table = self.query_one(VirtualTable)
         table.set_placeholder(_(N_("No task was started here yet.")))
-        if len(tasks) != table.total or not table.loaded:
+        if [id(task) for task in tasks] != self._shown or not table.loaded:
+            self._shown = [id(task) for task in tasks]
             self._generation += 1
             table.restart()
             table.deliver(Want(self._generation, 0, len(tasks)), tasks, len(tasks))
@@ -113,14 +123,21 @@ class TaskTray(BaseDialog[None]):
         """Its details, as the list of tasks has them."""
         event.stop()
         row = self._row
-        if row is not None:
+        if row is not None and not isinstance(self._followed, Sent):
             self.dismiss(None)
             self.context.desk.open_row(self._spec, row)
 
     def on_key(self, event: events.Key) -> None:
-        """The key c takes the task under the cursor back."""
-        row = self._row
-        if event.character == "c" and row is not None and self._cancel is not None:
+        """The key c takes the task under the cursor back, r goes on with a file."""
+        row, task = self._row, self._followed
+        if isinstance(task, Sent):
+            if event.character == "c" and task.state not in ENDED:
+                event.stop()
+                task.stop.set()
+            elif event.character == "r" and task.state in ENDED:
+                event.stop()
+                task.again()
+        elif event.character == "c" and row is not None and self._cancel is not None:
             from screens.generic.actions import ActionRun
 
             event.stop()
@@ -138,7 +155,8 @@ def _cells(task: Followed) -> list[Cell]:
     words = f"{sign} {show(task.state, Kind.STATE)}"
     if task.state not in ENDED:
         full = round(task.progress / 100 * _BAR)
-        words += f"  {glyphs().bar_full * full}{glyphs().bar_empty * (_BAR - full)} {task.progress:.0f}%"
+        bar = f"{glyphs().bar_full * full}{glyphs().bar_empty * (_BAR - full)}"
+        words += f"  {bar} {task.progress:.0f}% {task.detail}".rstrip()
     elif task.state == "failed":
         words += f": {task.error}"
     return [Cell(f"{task.what} {task.name}"), Cell(words, role)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,5 +47,57 @@ async def test_a_file_is_chosen_sent_and_its_task_followed(
         form.rows["source"].input.value = str(file)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(said) and "File here" not in screen_text(pilot.app))
+        await until(pilot, lambda: [task.what for task in pilot.app.context.tasks.all] == ["Upload"])
+        await until(pilot, lambda: bool(pilot.app.context.tasks.running))
     assert (said[0]["source"], said[0]["name"], said[0]["file"]) == (5000, "debian", "debian.iso")
     assert b"".join(sent) == file.read_bytes()
+
+
+async def test_a_file_on_its_way_holds_nothing_up_is_broken_off_and_gone_on_with(
+    cloud: FakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The form closes, lists go on, F3 shows a bar with rate and time left; c breaks it off, r goes on with it."""
+    file = tmp_path / "debian.iso"
+    file.write_bytes(b"x" * 5000)
+    begun: list[int] = []
+    slow = threading.Event()
+    cloud.answers["image.upload"] = lambda **arguments: {"uuid": "u-1", "name": arguments["name"]}
+
+    def hand_over(_descriptor: int, told: Callable[[int], bool], **_about: Any) -> dict[str, Any]:
+        begun.append(1)
+        for done in itertools.count(1):
+            if told(min(4000, done * 50)):
+                return {}
+            if slow.wait(0.05):
+                return {"received": 5000, "digest": "0" * 64}
+        raise AssertionError
+
+    monkeypatch.setattr(cloud, "hand_over", hand_over)
+    monkeypatch.setattr(cloud, "send", lambda _part, **_about: {"task": cloud.start_task("image.receive", "debian")})
+    try:
+        async with opened(cloud) as pilot:
+            await pilot.press("3", "u")
+            await until(pilot, lambda: "File here" in screen_text(pilot.app))
+            form = pilot.app.screen.form
+            form.rows["source"].input.value = str(file)
+            form.rows["name"].input.value = "debian"
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda: bool(begun) and "File here" not in screen_text(pilot.app))
+            await until(pilot, lambda: "1 task" in screen_text(pilot.app))
+            await pilot.press("f3")
+            await until(pilot, lambda: "/s, 0:" in screen_text(pilot.app))
+            assert "Upload debian" in screen_text(pilot.app)
+            assert "c breaks it off" in screen_text(pilot.app)
+            await pilot.press("c")
+            await until(pilot, lambda: "r goes on with it" in screen_text(pilot.app))
+            assert "cancelled" in screen_text(pilot.app)
+            await pilot.press("r")
+            await until(pilot, lambda: len(begun) == 2)
+            await pilot.press("escape", "ctrl+q")
+            await until(pilot, lambda: "A file is being sent from here" in screen_text(pilot.app))
+            await pilot.press("escape")
+            slow.set()
+            await until(pilot, lambda: bool(pilot.app.context.tasks.running))
+            assert not pilot.app.context.tasks.sending
+    finally:
+        slow.set()
