@@ -7,7 +7,7 @@ commit on different nodes of a Galera cluster, where reading locks and writes th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import bindparam, func, select, text, update
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import QuotaExceeded, overtaken
 from core.i18n import N_
-from core.model import Host, Image, Pool, Project, Volume
+from core.model import Host, Image, Instance, Pool, Project, Volume
 from core.rules.sizes import format_size
 
 _TO_RUN = text(
@@ -97,6 +97,17 @@ def fit_disk(session: Session, project_id: int, more: int) -> None:
     )
 
 
+def fit_instances(session: Session, project_id: int) -> None:
+    """Refuse one more instance of a project than its quota; the project was charged.
+
+    Raises:
+        QuotaExceeded: it has as many as it may have.
+    """
+    used = select(func.count()).select_from(Instance).where(Instance.project_id == project_id).scalar_subquery()
+    many = N_("Project {name} may have {limit} instances and has {used}: this would be {over} too many.")
+    _fit_one(session, project_id, Project.max_instances, used, many)
+
+
 def fit_snapshots(session: Session, project_id: int) -> None:
     """Refuse one more snapshot of a project than its quota; the project was charged.
 
@@ -165,30 +176,44 @@ def _project(session: Session, project_id: int, limit: Any, used: Any) -> tuple[
     return found[0], int(found[1]), int(found[2])
 
 
+def refuse_over(
+    sentence: str,
+    remedy: str,
+    name: str,
+    limit: int,
+    used: int,
+    more: int,
+    *,
+    field: str | None = None,
+    shown: Callable[[int], object] = int,
+) -> None:
+    """Refuse what would pass a limit: the one place where a limit is held against what is used.
+
+    Args:
+        sentence: the msgid; may use ``{name}``, ``{limit}``, ``{used}`` and ``{over}``.
+        remedy: another one.
+        name: of what has the limit.
+        limit: the most.
+        used: what counts already.
+        more: what comes in addition.
+        field: what is to blame.
+        shown: how people read such a number.
+
+    Raises:
+        QuotaExceeded: says by how much.
+    """
+    if used + more > limit:
+        numbers = {"limit": shown(limit), "used": shown(used), "over": shown(used + more - limit)}
+        raise QuotaExceeded(sentence, remedy=remedy, field=field, name=name, **numbers)
+
+
 def _fit_bytes(
     sentence: str, remedy: str, name: str, limit: int, used: int, more: int, *, field: str = "capacity"
 ) -> None:
-    if used + more > limit:
-        raise QuotaExceeded(
-            sentence,
-            remedy=remedy,
-            field=field,
-            name=name,
-            limit=format_size(limit),
-            used=format_size(used),
-            over=format_size(used + more - limit),
-        )
+    refuse_over(sentence, remedy, name, limit, used, more, field=field, shown=format_size)
 
 
 def _fit_one(session: Session, project_id: int, most: Any, used: Any, many: str) -> None:
     """Refuse one more of what is counted; ``many`` is the msgid that says there would be too many."""
     name, limit, now = _project(session, project_id, most, used)
-    if now + 1 > limit:
-        raise QuotaExceeded(
-            many,
-            remedy=N_("Delete others, or ask the system administrator for more."),
-            name=name,
-            limit=limit,
-            used=now,
-            over=now + 1 - limit,
-        )
+    refuse_over(many, N_("Delete others, or ask the system administrator for more."), name, limit, now, 1)

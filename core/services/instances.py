@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import and_, delete, func, select, update
 
-from core.coordination.charges import charge
+from core.coordination.charges import charge, fit_instances
 from core.coordination.machines import stored_spec, stored_text
 from core.errors import InUse, InvalidInput
 from core.i18n import N_
@@ -21,7 +21,6 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
 from core.services.paging import Named, Summed
 from core.services.power import order_stop, switch_off
-from core.services.quota import fit_instance
 from core.services.relations import some
 from core.services.sharing import ALIVE
 
@@ -188,7 +187,7 @@ def create_instance(
     unused(call, (Instance.project_id == project.id) & (Instance.name == name), name)
     uuid = new_uuid()
     resolved = resolve(call, values, instance=uuid, project_id=project.id)
-    fit_instance(call, project.id)
+    fit_instances(call.session, project.id)
     instance = Instance(
         uuid=uuid,
         project_id=project.id,
