@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
+from sqlalchemy.orm import Session
+
 from core.clock import Clock
 from core.coordination import storage
 from core.coordination.storage import PoolState
@@ -24,7 +26,7 @@ from core.libvirt_xml.storage import pool_xml
 from core.rules.names import is_uuid
 from core.rules.pools import DIR, DISK, DOS, ISCSI, NETFS
 from core.specs.pool import PoolOrder
-from hostd import blocks, intervals, netfs, shared
+from hostd import blocks, intervals, netfs, places, shared
 from hostd.access import let_pass
 from hostd.bus import Bus
 from hostd.executor import Context
@@ -125,6 +127,8 @@ class Keeper:
             return self._locks.setdefault(uuid, threading.Lock())
 
     def _make_ready(self, pool: PoolOrder, first: bool) -> PoolState:
+        if first and pool.what.files:
+            self._refuse_shared(pool)
         self._note(pool)
         if pool.kind == NETFS:
             self._mount(pool)
@@ -144,6 +148,29 @@ class Keeper:
             return PoolState(size=space.capacity, free=space.available)
         self._on_files(pool, lambda: let_pass(Path(pool.path), self._access))
         return self._on_files(pool, lambda: _space(pool.path))
+
+    def _refuse_shared(self, pool: PoolOrder) -> None:
+        """Refuse a directory that is another pool's here, or a project group's, under another name."""
+        mine = self._on_files(pool, lambda: places.place_of(pool.path))
+        host_id = self._host_id()
+        if mine is None or host_id is None:
+            return
+
+        def read(session: Session) -> tuple[list[PoolOrder], list[tuple[str, str]]]:
+            return storage.pools_of_host(session, host_id), storage.group_directories(session)
+
+        others, groups = self._database.read(read)
+        # Of two that are made at once the younger one is refused.
+        known = [("pool", o.uuid, o.name, o.path) for o in others if o.what.files and o.id < pool.id]
+        for what, key, name, path in (*known, *(("group", path, name, path) for name, path in groups)):
+            try:
+                theirs = self.touch(key, lambda path=path: places.place_of(path))  # type: ignore[misc]
+            except (DosvmError, OSError):
+                continue  # it is away: nothing of it is here
+            if theirs is not None:
+                places.refuse_one(pool.path, mine, name, theirs, what=what)
+        if pool.kind == DIR:
+            self._on_files(pool, lambda: shared.refuse_marked(pool))
 
     def _on_files(self, pool: PoolOrder, look: Callable[[], T]) -> T:
         try:

@@ -94,6 +94,17 @@ def check_mark(pool: PoolOrder, *, mark: bool) -> None:
             name=pool.name,
             mark=MARK,
         )
+    _refuse_other(pool, found)
+
+
+def refuse_marked(pool: PoolOrder) -> None:
+    """Refuse a directory with the mark of another pool in it, for a pool that makes no mark."""
+    found = _read(Path(pool.path) / MARK)
+    if found:
+        _refuse_other(pool, found)
+
+
+def _refuse_other(pool: PoolOrder, found: str) -> None:
     if found != pool.uuid:
         raise Refused(
             N_("{path} belongs to another storage pool, {uuid}."),

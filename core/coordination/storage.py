@@ -138,6 +138,11 @@ def pools_of_host(session: Session, host_id: int) -> list[PoolOrder]:
     return _pools(session, or_(Pool.host_id == host_id, Pool.id.in_(needed)))
 
 
+def group_directories(session: Session) -> list[tuple[str, str]]:
+    """The directories of project groups: name and path."""
+    return [(name, path) for name, path in session.execute(select(ProjectGroup.name, ProjectGroup.directory))]
+
+
 def unknown_pools(session: Session, uuids: Collection[str]) -> set[str]:
     """Which of these pools have been deleted."""
     return set(uuids) - set(session.scalars(select(Pool.uuid).where(Pool.uuid.in_(uuids)))) if uuids else set()

@@ -136,3 +136,9 @@ def source(kind: str, volume_format: str, value: str) -> None:
         export(value)
     else:
         share(value)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether one of two directories, absolute and without needless slashes, is the other or in it."""
+    first, second = one.rstrip("/") + "/", other.rstrip("/") + "/"
+    return first.startswith(second) or second.startswith(first)

@@ -467,7 +467,7 @@ def _apart(call: Call, path: str, host: Host | None) -> str:
     if host is not None:
         others = others.where(or_(Pool.host_id == host.id, Pool.host_id.is_(None)))
     for other in call.session.execute(others):
-        if _overlap(clean, other.path):
+        if pools.overlap(clean, other.path):
             raise InvalidInput(
                 N_("{path} overlaps with the directory of storage pool {name} ({other})."),
                 remedy=N_("Choose another directory."),
@@ -477,7 +477,7 @@ def _apart(call: Call, path: str, host: Host | None) -> str:
                 other=other.path,
             )
     for group in call.session.execute(select(ProjectGroup.name, ProjectGroup.directory).order_by(ProjectGroup.name)):
-        if _overlap(clean, group.directory):
+        if pools.overlap(clean, group.directory):
             raise InvalidInput(
                 N_("{path} overlaps with the directory of project group {name} ({other})."),
                 remedy=N_("Choose another directory."),
@@ -487,10 +487,6 @@ def _apart(call: Call, path: str, host: Host | None) -> str:
                 other=group.directory,
             )
     return clean
-
-
-def _overlap(one: str, other: str) -> bool:
-    return (one + "/").startswith(other + "/") or (other + "/").startswith(one + "/")
 
 
 @operation("pool.edit", roles=SYSTEM_ADMIN, action=N_("Edit description"), target="pool")

@@ -14,9 +14,9 @@ import pytest
 
 from core.clock import SystemClock
 from core.coordination.storage import PoolState, load_pool, record_pool
-from core.errors import EngineError
+from core.errors import EngineError, Refused
 from core.specs.pool import PoolOrder
-from hostd import intervals, netfs, shared
+from hostd import intervals, netfs, places, shared
 from hostd.bus import Bus
 from hostd.hypervisor.errors import Stuck, TooSlow
 from hostd.pools import Keeper
@@ -132,6 +132,48 @@ def test_a_pool_that_cannot_be_let_go_of_keeps_its_mark(
     with pytest.raises(EngineError, match="busy"):
         keeper.release(uuid, pool=pool)
     assert list(place.iterdir()) == [], "nobody remains whose mark it could be"
+
+
+@pytest.mark.parametrize("way", ["link", "below a link", "mount"])
+def test_a_directory_that_is_another_pools_by_a_link_or_a_mount_is_refused(
+    office: Office, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    real, other = tmp_path / "real", tmp_path / "other"
+    (real / "below").mkdir(parents=True)
+    if way == "mount":
+        # What a bind mount shows has the device and number of what is mounted.
+        other.mkdir()
+        place_of, shown = places.place_of, places.place_of(str(real))
+        assert shown is not None
+        seen = shown._replace(path=str(other))
+        monkeypatch.setattr(places, "place_of", lambda path: seen if path == str(other) else place_of(path))
+    else:
+        other.symlink_to(real)
+    orders = {}
+    paths = {"first": real, "second": other / "below" if way == "below a link" else other, "third": tmp_path / "third"}
+    for name, path in paths.items():
+        office.sysadm("pool.add", name=name, type="dir", host="h1", path=str(path), capacity=GIB)
+        uuid = office.sysadm("pool.show", pool=name)["uuid"]
+        order = office.services.database.read(lambda s, uuid=uuid: load_pool(s, uuid))  # type: ignore[misc]
+        assert order is not None
+        orders[name] = order
+    paths["third"].mkdir()
+    with pytest.raises(Refused, match="overlaps with the directory of storage pool first"):
+        keeper.ready(orders["second"], first=True)
+    keeper.ready(orders["first"], first=True)
+    keeper.ready(orders["third"], first=True)
+
+
+def test_a_directory_with_the_mark_of_another_pool_is_refused(office: Office, keeper: Keeper, tmp_path: Path) -> None:
+    place = tmp_path / "marked"
+    place.mkdir()
+    (place / shared.MARK).write_text("0b6ff1f0-6a54-4fd5-9c39-4ee9a3f3a111\n")
+    office.sysadm("pool.add", name="marked", type="dir", host="h1", path=str(place), capacity=GIB)
+    uuid = office.sysadm("pool.show", pool="marked")["uuid"]
+    order = office.services.database.read(lambda s: load_pool(s, uuid))
+    assert order is not None
+    with pytest.raises(Refused, match="belongs to another storage pool"):
+        keeper.ready(order, first=True)
 
 
 def test_how_a_pool_is_here_is_said_again_and_again(office: Office) -> None:
