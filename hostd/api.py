@@ -149,7 +149,13 @@ class Api:
         tasks = [str(task) for task in tasks[:_MAX_TASKS]]
         give_up = time.monotonic() + max(0.0, min(float(seconds), _MAX_SECONDS))
         rows: list[Body] = []
+        # Each of many tasks makes news when it begins and when it ends: they are looked at together.
+        pause = min(intervals.WAIT_CALM, len(tasks) * intervals.WAIT_CALM_EACH) if len(tasks) > 1 else 0.0
+        rest = pause if since >= 0 else 0.0
         while True:
+            if rest:
+                await asyncio.sleep(max(0.0, min(rest, give_up - time.monotonic())))
+            rest = pause
             # The revision is read first: what changes while the tasks are looked at is news for the next turn.
             revision = self._bus.revision
             if tasks:

@@ -42,6 +42,8 @@ SHUTDOWN = 60.0
 #: Samples that need QEMU's monitor are taken this often, spread: each costs more than a hundred of the others. What a
 #: VM that is new has not told yet comes sooner.
 SAMPLE_MONITOR, SAMPLE_MONITOR_FIRST = 300.0, 30.0
+#: So many seconds for each of the VMs that are found running when hostd starts, until all have been asked once.
+SAMPLE_MONITOR_PACE = 0.5
 
 #: What is left of uploads is looked for.
 UPLOADS = 600.0
@@ -52,8 +54,13 @@ JUST_WRITTEN = 2.0
 #: VMs that maintenance switched off are looked at, when no news made hostd look before.
 MAINTENANCE = 5.0
 
+#: Of a VM that takes longer to start, those that wait for their turn take no notice.
+START_PATIENCE = 10.0
+
 #: A running `wait` looks at tasks of other hosts.
 WAIT_POLL = 1.0
+#: It lets news of many tasks gather: so long for each of them, and so long at most.
+WAIT_CALM_EACH, WAIT_CALM = 0.002, 0.4
 
 #: Calls into libvirt: looking, changing, and what may take long.
 LIBVIRT_FAST, LIBVIRT_NORMAL, LIBVIRT_LONG = 10.0, 30.0, 120.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +39,7 @@ from hostd.hypervisor.probe import Probe
 from hostd.hypervisor.secrets import Secrets, explain
 from hostd.log import fields
 from hostd.runs import Runs
+from hostd.turns import Turns
 
 logger = logging.getLogger("hostd.machines")
 
@@ -89,6 +91,7 @@ class Machines:
         self._disks = disks
         self._runs = runs
         self._secrets = secrets
+        self._turns = Turns(max(2, len(os.sched_getaffinity(0))), intervals.START_PATIENCE)
 
     def observe(self, domain: Domain | None, before: MachineState | None = None) -> dict[str, Any]:
         """What the database should say of a machine, given its domain (None: it does not run)."""
@@ -125,14 +128,16 @@ class Machines:
         if power != Power.ON.value:
             raise Obsolete(N_("The VM has been switched off meanwhile."))
 
-    def start(self, uuid: str, epoch: int | None) -> Effect:
+    def start(self, uuid: str, epoch: int | None, closing: threading.Event | None = None) -> Effect:
         """Make a machine run; returns what to write about it.
 
         Args:
             uuid: the machine.
             epoch: the placement that the order to start speaks of; None: whatever holds now.
+            closing: set when hostd ends.
 
         Raises:
+            Interrupted: hostd ends before it was its turn.
             Obsolete: it is to run elsewhere, anew, or not at all.
             DosvmError: it cannot be started; nothing is left behind.
         """
@@ -144,7 +149,7 @@ class Machines:
             domain = self._take_over(domain, order)
         if domain is None:
             # While its task is open nobody can place the VM anew; without one, somebody may at any moment.
-            domain = self._create(order, loaded if epoch is not None else 0.0)
+            domain = self._create(order, loaded if epoch is not None else 0.0, closing)
         self._runs.running({uuid: domain}, 0)
         values = self.observe(domain)
         host_id = order.host_id
@@ -169,7 +174,7 @@ class Machines:
         self._gone(domain.uuid, intervals.LIBVIRT_NORMAL, None)
         return None
 
-    def _create(self, order: MachineOrder, loaded: float) -> Domain:
+    def _create(self, order: MachineOrder, loaded: float, closing: threading.Event | None) -> Domain:
         accelerator = self._accelerator(order)
         with contextlib.ExitStack() as always, contextlib.ExitStack() as undo:
             undo.callback(self._disks.remove, order.uuid)
@@ -177,25 +182,33 @@ class Machines:
             ready, overlays = self._disks.prepare(order)
             point("prepared")
             xml = domain_xml(ready, accelerator=accelerator, overlays=overlays)
-            if time.monotonic() - loaded > _FRESH:
-                self._still_placed(order)
-            files: list[DiskOrder | BackingFile] = [*ready.disks]
-            files += [file for disk in ready.disks for file in disk.backing]
-            encrypted = [(file.name, file.secret) for file in files if file.secret is not None]
-            try:
-                # QEMU is given them when it starts, and needs them from libvirt no more.
-                with self._secrets.lent(*(secret for _name, secret in encrypted)):
-                    point("before_create")
-                    domain = self._domains.create(xml, order.uuid)
-            except Missing:
-                # It ended at once; the reconciler will see to it.
-                raise EngineError(N_("The VM ended as soon as it was started.")) from None
-            except EngineError as error:
-                explain(error, encrypted)
-                raise
+            # It is work for a processor, of libvirtd and of the QEMU that comes up: more at once than there are
+            # processors take longer in all, and leave nothing for those who ask meanwhile.
+            with self._turns():
+                if closing is not None and closing.is_set():
+                    raise Interrupted
+                domain = self._make(order, ready, xml, loaded)
             point("after_create")
             undo.pop_all()
             return domain
+
+    def _make(self, order: MachineOrder, ready: MachineOrder, xml: str, loaded: float) -> Domain:
+        if time.monotonic() - loaded > _FRESH:
+            self._still_placed(order)
+        files: list[DiskOrder | BackingFile] = [*ready.disks]
+        files += [file for disk in ready.disks for file in disk.backing]
+        encrypted = [(file.name, file.secret) for file in files if file.secret is not None]
+        try:
+            # QEMU is given them when it starts, and needs them from libvirt no more.
+            with self._secrets.lent(*(secret for _name, secret in encrypted)):
+                point("before_create")
+                return self._domains.create(xml, order.uuid)
+        except Missing:
+            # It ended at once; the reconciler will see to it.
+            raise EngineError(N_("The VM ended as soon as it was started.")) from None
+        except EngineError as error:
+            explain(error, encrypted)
+            raise
 
     def _accelerator(self, order: MachineOrder) -> str:
         wanted = order.spec.accelerator

@@ -318,7 +318,7 @@ class Reconciler:
         pause = self._backoff.tried(uuid)
         logger.info("starting a VM that should run %s", fields(vm=uuid))
         try:
-            effect = self._machines.start(uuid, row.epoch)
+            effect = self._machines.start(uuid, row.epoch, self._closing)
         except Obsolete:
             return
         except Interrupted:

@@ -15,8 +15,8 @@ _TOPICS = frozenset({"vm", "host"})
 def handlers(machines: Machines, domains: Domains, migration: Migration) -> dict[str, Handler]:
     """Task kind -> handler."""
 
-    def start(task: Claimed, _context: Context) -> Effect:
-        return machines.start(task.target, task.payload.get("epoch"))
+    def start(task: Claimed, context: Context) -> Effect:
+        return machines.start(task.target, task.payload.get("epoch"), context.closing)
 
     def start_failed(task: Claimed, error: DosvmError) -> Effect:
         return machines.start_failed(task.target, task.payload.get("epoch"), error)

@@ -25,8 +25,6 @@ logger = logging.getLogger("hostd.metrics")
 
 #: Seconds QEMU's monitor has for an answer.
 _MONITOR_LIMIT = 5.0
-#: How often a VM is asked soon again that has not told everything yet.
-_TRIES = 6
 _HOST = "host"
 _HOST_COLUMNS = ("cpu_percent", "memory_percent", "disk_percent", "network_rate")
 
@@ -212,24 +210,22 @@ class Collector:
     def _slow(self) -> None:
         first = min(self._monitor, intervals.SAMPLE_MONITOR_FIRST)
         due: dict[str, float] = {}
-        asked: dict[str, int] = {}
         while not self._closing.is_set():
             now = time.monotonic()
             with self._guard:
                 new = [uuid for uuid in self._runs if uuid not in due]
                 due = {uuid: at for uuid, at in due.items() if uuid in self._runs}
-            # Spread, and so they stay: QEMU's work never comes in one burst.
-            due |= {uuid: now + first * place / len(new) for place, uuid in enumerate(new)}
+            # Spread, and so they stay: QEMU's work never comes in one burst, not even when hostd finds hundreds.
+            over = min(self._monitor, max(first, len(new) * intervals.SAMPLE_MONITOR_PACE))
+            due |= {uuid: now + over * place / len(new) for place, uuid in enumerate(new)}
             uuid = min(due, key=due.__getitem__, default="")
             if self._closing.wait(max(0.0, min(due.get(uuid, now + first), now + first / 4) - now)):
                 return
             if uuid and due[uuid] <= time.monotonic():
                 known = uuid not in self._silent and self._ask_monitor(uuid)
-                asked = {one: count for one, count in asked.items() if one in due}
-                asked[uuid] = asked.get(uuid, 0) + 1
-                # A VM that is being started has no more to tell at first; one without a balloon never has.
-                soon = not known and asked[uuid] < _TRIES
-                due[uuid] = time.monotonic() + (first if soon else self._monitor)
+                # A guest that is being started tells more before long, the others perhaps never: they have no balloon.
+                soon = self._monitor if known else max(first, self._vm_sampler.age(uuid))
+                due[uuid] = time.monotonic() + min(self._monitor, soon)
 
     def _ask_monitor(self, uuid: str) -> bool:
         """Ask QEMU's monitor; whether it told everything."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hostd.metrics.host import interface_counters
-from hostd.processes import PROC, RUN_DIRECTORY, QemuFinder
+from hostd.processes import PROC, RUN_DIRECTORY, QemuFinder, boot_clock_ms
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -57,6 +58,11 @@ class VmSampler:
         """The QEMU process of a VM, as of the last sweep."""
         process = self._processes.get(uuid)
         return process.pid if process else None
+
+    def age(self, uuid: str) -> float:
+        """Seconds since a VM's QEMU was begun, as far as the last sweep knows it; without end when it does not."""
+        process = self._processes.get(uuid)
+        return boot_clock_ms() / 1000 - process.start / _TICKS if process else math.inf
 
     def sweep(self, runs: Iterable[Run], add: Callable[[str, float, tuple[float, ...]], None]) -> set[str]:
         """Sample each run and hand ``add(uuid, at, values)`` what has a rate already.

@@ -141,7 +141,9 @@ def test_a_new_vm_is_asked_soon_again_until_it_has_told_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intervals, "SAMPLE_MONITOR_FIRST", 0.05)
-    asked: dict[str, int] = {"new": 0, "mute": 0}
+    monkeypatch.setattr(intervals, "SAMPLE_MONITOR_PACE", 0.0)
+    asked: dict[str, int] = {"new": 0, "mute": 0, "old": 0}
+    begin = time.monotonic()
 
     def stats(uuid: str, *, limit: float) -> Any:
         asked[uuid] += 1
@@ -153,16 +155,58 @@ def test_a_new_vm_is_asked_soon_again_until_it_has_told_everything(
     domains: Any = SimpleNamespace(monitor_stats=stats)
     collector = Collector(tmp_path, domains, Runtime(), tmp_path / "journal")
     collector._runs = {uuid: Run(uuid, uuid, 1, 1, ()) for uuid in asked}
+    ages = {"new": lambda: 0.0, "mute": lambda: time.monotonic() - begin, "old": lambda: 86400.0}
+    monkeypatch.setattr(collector._vm_sampler, "age", lambda uuid: ages[uuid]())
     thread = threading.Thread(target=collector._slow)
     thread.start()
     try:
         give_up = time.monotonic() + 20
-        while asked["mute"] < 6 or asked["new"] < 3:
+        while asked["mute"] < 5 or asked["new"] < 3:
             assert time.monotonic() < give_up
             time.sleep(0.01)
         time.sleep(0.3)
     finally:
         collector._closing.set()
         thread.join(5)
-    assert asked == {"new": 3, "mute": 6}, "then every five minutes, told or not"
+    assert (asked["new"], asked["old"]) == (3, 1), "then every five minutes, told or not"
+    # Each pause is as long as it has run by then.
+    assert asked["mute"] < 10
     assert collector._extra["new"] == {"guest_memory": 7, "disk_allocation": 9}
+
+
+def test_hundreds_that_hostd_finds_running_are_not_asked_in_one_burst(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intervals, "SAMPLE_MONITOR_FIRST", 0.05)
+    monkeypatch.setattr(intervals, "SAMPLE_MONITOR_PACE", 0.05)
+    asked: list[str] = []
+
+    def stats(uuid: str, *, limit: float) -> Any:
+        asked.append(uuid)
+        return SimpleNamespace(guest_memory=7, disk_allocation=9)
+
+    domains: Any = SimpleNamespace(monitor_stats=stats)
+    collector = Collector(tmp_path, domains, Runtime(), tmp_path / "journal")
+    collector._runs = {str(number): Run(str(number), str(number), 1, 1, ()) for number in range(400)}
+    thread = threading.Thread(target=collector._slow)
+    thread.start()
+    time.sleep(1)
+    collector._closing.set()
+    thread.join(5)
+    assert 1 <= len(asked) <= 40
+    assert len(set(asked)) == len(asked)
+
+
+def test_the_age_of_a_vm_is_that_of_its_process(tmp_path: Path) -> None:
+    uuid = "00000000-0000-4000-8000-00000000000a"
+    process = subprocess.Popen(["sh", "-c", "sleep 60", uuid])
+    try:
+        (tmp_path / "vm.pid").write_text(str(process.pid))
+        sampler = VmSampler(run_directory=tmp_path)
+        assert sampler.age(uuid) == float("inf")
+        sampler.sweep([Run(uuid, "vm", 1, 1, ())], lambda *_: None)
+        time.sleep(0.2)
+        assert 0.1 < sampler.age(uuid) < 30
+    finally:
+        process.kill()
+        process.wait()

@@ -46,7 +46,7 @@ class Bench:
             still,
             still,
         )
-        self.machines.start = start  # type: ignore[method-assign, assignment]
+        self.machines.start = lambda uuid, epoch, _closing=None: start(uuid, epoch)  # type: ignore[method-assign]
         self.targets = Targets()
         self.reconciler = Reconciler(
             database,
