@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,6 +33,8 @@ from widgets.glyphs import use_plain
 SETTLED = 1.5
 #: Seconds after a choice of colours, columns and the like until the cloud is told.
 KEEP_AFTER = 1.0
+#: Seconds that leaving waits at most for hostd to hear of it.
+LAST_WORDS = 2.0
 
 
 class Console(Reach):
@@ -377,12 +380,23 @@ def settle() -> None:
         gc.enable()
 
 
-def end_session(app: Console) -> None:
-    """Whoever leaves leaves no open session behind; a hostd that is away cannot be told, and forgets it by itself."""
-    if app.context.user:
+def end_session(app: Console, limit: float = LAST_WORDS) -> None:
+    """Whoever leaves leaves no open session behind; a hostd that is away cannot be told, and forgets it by itself.
+
+    One that hangs is not waited for longer than ``limit`` seconds.
+    """
+    if not app.context.user:
+        return
+
+    def say() -> None:
         for last in (app.keep_choices, app.context.backend.logout):
             with contextlib.suppress(DosvmError):
                 last()
+
+    # A daemon: the program ends without it.
+    words = threading.Thread(target=say, name="last-words", daemon=True)
+    words.start()
+    words.join(limit)
 
 
 def run(backend: SessionBackend | None = None, account: str | None = None) -> int:

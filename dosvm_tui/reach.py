@@ -163,9 +163,9 @@ class Reach(Stage):
 
         self.push_screen(self.login_screen(again, before, N_("The session has ended.")))
 
-    def follow(self, task: str, what: str, name: str) -> None:
+    def follow(self, task: str, what: str, name: str, again: Callable[[DosvmError | None], None] | None = None) -> None:
         """See :class:`screens.context.Desk`."""
-        self.context.tasks.follow(task, what, name)
+        self.context.tasks.follow(task, what, name, again)
         self._tell_tasks([])
 
     def send_file(self, begin: Callable[[], Upload], upload: Upload, what: str, name: str) -> None:
@@ -210,7 +210,8 @@ class Reach(Stage):
         failed = [task for task in ended if task.state == "failed"]
         well = [task for task in ended if task.state == "done"]
         for task in failed[:NAMED]:
-            self.notice(f"{task.what} {task.name}: {task.error}", "error")
+            back = _(N_(" F3, then r: again with what was typed.")) if task.can_again else ""
+            self.notice(f"{task.what} {task.name}: {task.error}{back}", "error")
         if len(failed) > NAMED:
             count = len(failed) - NAMED
             text = ngettext(

@@ -265,9 +265,10 @@ class BaseScreen(Asking, Screen[None], Backdrop):
         self._show_side()
 
     def _menu_pieces(self, room: int) -> list[Piece]:
-        """The sections in so many cells: when there are too many, their titles are cut, that of the open one last."""
+        """The sections in so many cells: when there are too many, the longest get their short titles, then are cut."""
         present, brand = self.section, " DOSVM "
         titles = [_(section.title) + self._which_of(section) for section in self.sections]
+        shorter = [_(section.short or section.title) + self._which_of(section) for section in self.sections]
         wide = [cell_len(title) for title in titles]
         longest = max(wide)
 
@@ -280,6 +281,11 @@ class BaseScreen(Asking, Screen[None], Backdrop):
 
         if needed() > room:
             brand = ""
+        saved = {n: wide[n] - cell_len(short) for n, short in enumerate(shorter) if cell_len(short) < wide[n]}
+        for n in sorted(saved, key=saved.__getitem__, reverse=True):
+            if needed() <= room:
+                break
+            titles[n], wide[n] = shorter[n], cell_len(shorter[n])
         while longest > 2 and needed() > room:
             longest -= 1
         pieces = [Piece(brand, "strong")]

@@ -79,8 +79,8 @@ class Desk(Protocol):
     def arrived(self) -> None:
         """A call went through: hostd and the database are there."""
 
-    def follow(self, task: str, what: str, name: str) -> None:
-        """Watch a task that was started here: ``what`` is done to ``name``."""
+    def follow(self, task: str, what: str, name: str, again: Callable[[DosvmError | None], None] | None = None) -> None:
+        """Watch a task that was started here: ``what`` is done to ``name``; ``again``: see the book of tasks."""
 
     def send_file(self, begin: Callable[[], Upload], upload: Upload, what: str, name: str) -> None:
         """Send a file that hostd was told of, and follow the look at it; ``begin`` tells hostd of it again."""

@@ -15,22 +15,26 @@ from screens.spec import PROJECT, SYSADM, ResourceSpec
 
 
 class Section(NamedTuple):
-    """One entry of the first-level menu: its msgid and the names of its resources, the first opened first."""
+    """One entry of the first-level menu: its msgid and the names of its resources, the first opened first.
+
+    ``short`` is said instead where room is short.
+    """
 
     title: str
     resources: tuple[str, ...]
+    short: str = ""
 
 
 #: The first-level menu of each role.
 MENUS: Mapping[str, tuple[Section, ...]] = {
     SYSADM: (
-        Section(N_("Users"), ("user", "profile")),
-        Section(N_("Projects"), ("project", "project-group", "usage", "instance", "vm")),
-        Section(N_("Storage pools"), ("pool", "volume", "snapshot", "image")),
+        Section(N_("Users"), ("user", "profile"), N_("User")),
+        Section(N_("Projects"), ("project", "project-group", "usage", "instance", "vm"), N_("Project")),
+        Section(N_("Storage pools"), ("pool", "volume", "snapshot", "image"), N_("Pools")),
         Section(N_("Hosts"), ("host", "host-group", "host-history", "task")),
         Section(N_("Secrets"), ("secret",)),
-        Section(N_("Logs"), ("log", "login-log", "log-purge", "trash")),
-        Section(N_("Parameters"), ("settings", "console-settings")),
+        Section(N_("Logs"), ("log", "login-log", "log-purge", "trash"), N_("Log")),
+        Section(N_("Parameters"), ("settings", "console-settings"), N_("Params")),
     ),
     PROJECT: (
         Section(N_("Machines"), ("vm", "instance", "task")),

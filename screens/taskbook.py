@@ -18,12 +18,27 @@ _KEPT = 200
 
 @dataclass
 class Followed:
-    """A task: ``what`` is done to ``name``; ``row`` as the task operations give it, empty at first."""
+    """A task: ``what`` is done to ``name``; ``row`` as the task operations give it, empty at first.
+
+    ``again`` opens the form it came from with what was typed, told what went wrong; or goes on with what is missing.
+    """
 
     uuid: str
     what: str
     name: str
     row: Mapping[str, Any] = field(default_factory=dict)
+    again: Callable[[DosvmError | None], None] | None = None
+
+    @property
+    def can_again(self) -> bool:
+        """Whether there is a way back to what was asked for: once it did not come to be."""
+        return self.again is not None and self.state in ("failed", "cancelled")
+
+    def try_again(self) -> None:
+        """Go that way."""
+        if self.again is not None:
+            error = self.row.get("error")
+            self.again(from_wire(dict(error)) if isinstance(error, Mapping) else None)
 
     @property
     def state(self) -> str:
@@ -60,7 +75,7 @@ class Sent(Followed):
             again: sends what is missing, after it was broken off.
         """
         super().__init__(key, what, name, {"state": "running"})
-        self.again = again
+        self.again = lambda _error: again()
         #: Set when no more is to be sent.
         self.stop = threading.Event()
         self._pace = Pace(size)
@@ -95,9 +110,9 @@ class TaskBook:
         """Make it empty."""
         self._held: dict[str, Followed] = {}
 
-    def follow(self, uuid: str, what: str, name: str) -> None:
+    def follow(self, uuid: str, what: str, name: str, again: Callable[[DosvmError | None], None] | None = None) -> None:
         """Enter a task."""
-        self._held.setdefault(uuid, Followed(uuid, what, name))
+        self._held.setdefault(uuid, Followed(uuid, what, name, again=again))
         ended = [task.uuid for task in self._held.values() if task.state in ENDED]
         for old in ended[: max(0, len(self._held) - _KEPT)]:
             del self._held[old]

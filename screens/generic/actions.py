@@ -25,6 +25,8 @@ from screens.values import filled, previewed
 _NOTHING: Mapping[str, str] = {}
 #: Called when something was changed, so that the screen looks again.
 Done = Callable[[], None]
+#: Opens the form again with what was typed, and what became of it.
+Again = Callable[[DosvmError | None], None]
 
 
 class _Begun(NamedTuple):
@@ -196,7 +198,13 @@ class ActionRun:
             return {**values, "account": values["name"]}
         return values
 
-    def _show_form(self, prefill: Mapping[str, Any] | None) -> None:
+    def _show_form(
+        self,
+        prefill: Mapping[str, Any] | None,
+        mine: Mapping[str, Any] | None = None,
+        error: DosvmError | None = None,
+    ) -> None:
+        """The form; ``mine`` is what was typed an earlier time, and ``error`` what became of that."""
         action = self._action
         if action.preview:
             self._show_previewed(prefill)
@@ -221,7 +229,12 @@ class ActionRun:
             check=name_check(self._context, self._spec, action.fields, self._one() if self._is_edit else None)
             if self._is_edit or action.target is Target.NOTHING
             else None,
+            mine=mine,
+            error=error,
         )
+
+        def again(error: DosvmError | None) -> None:
+            self._show_form(form.prefill, form.typed, error)
 
         def closed(result: Any) -> None:
             if result is None:
@@ -229,7 +242,7 @@ class ActionRun:
             if len(self._rows) > 1:
                 self._run(self._sent(result, set(result), None))
             else:
-                self._went_well([(self._one(), result)])
+                self._went_well([(self._one(), result)], again)
 
         self._context.desk.show(form, closed)
 
@@ -314,16 +327,17 @@ class ActionRun:
                 anywhere=True,
             )
 
-    def _follow(self, row: Row | None, result: Any) -> Followed | None:
-        """Follow the tasks that a call began; the first of them."""
+    def _follow(self, row: Row | None, result: Any, again: Again | None = None) -> Followed | None:
+        """Follow the tasks that a call began; the first of them, from which a way leads back to the form."""
         if not isinstance(result, Mapping):
             return None
         tasks = [str(task) for task in (result.get("task"), *(result.get("tasks") or ())) if task]
         for task in dict.fromkeys(tasks):
-            self._context.desk.follow(task, _(self._action.label), self._result_name(row, result))
+            back = again if task == tasks[0] else None
+            self._context.desk.follow(task, _(self._action.label), self._result_name(row, result), back)
         return self._context.tasks.get(tasks[0]) if tasks else None
 
-    def _went_well(self, results: Sequence[tuple[Row | None, Any]]) -> None:
+    def _went_well(self, results: Sequence[tuple[Row | None, Any]], again: Again | None = None) -> None:
         for row, result in results:
             if isinstance(result, _Begun):
                 name = self._result_name(row, result.upload.answer)
@@ -331,7 +345,9 @@ class ActionRun:
                 self._context.desk.notice(_(N_("{name} is being sent; F3 shows how far it is.")).format(name=name))
                 self._done()
                 return
-        self._tell(results, followed=bool([task for row, result in results if (task := self._follow(row, result))]))
+        self._tell(
+            results, followed=bool([task for row, result in results if (task := self._follow(row, result, again))])
+        )
 
     def _reported(self, results: Sequence[tuple[Row | None, Any]] | None) -> None:
         """The report is closed; tasks were followed as they began."""

@@ -61,6 +61,8 @@ class FormDialog(BaseDialog[Any]):
         rule: str = "",
         renew: Callable[[], Mapping[str, Any]] | None = None,
         check: NameCheck | None = None,
+        mine: Mapping[str, Any] | None = None,
+        error: DosvmError | None = None,
     ) -> None:
         """Make a form.
 
@@ -77,6 +79,8 @@ class FormDialog(BaseDialog[Any]):
             quick: where nothing must be typed, the focus rests on the button: one more Enter is enough.
             renew: for an edit: gives the values as they are now, when somebody else was faster; runs in a thread.
             check: asks the cloud about the name, while one types.
+            mine: what was typed an earlier time, which counts as typed.
+            error: what became of that.
         """
         super().__init__(context)
         self._title = title
@@ -93,6 +97,9 @@ class FormDialog(BaseDialog[Any]):
         self._rule = rule
         self._under_way = False
         self._error: DosvmError | None = None
+        self._mine, self._before = mine, error
+        #: What was sent last, as far as it differs from what the form began with.
+        self.typed: dict[str, Any] = {}
         #: Arguments by which somebody said that what the operation asked about is meant.
         self.consents: set[str] = set()
         if warning:
@@ -129,8 +136,17 @@ class FormDialog(BaseDialog[Any]):
 
     def on_mount(self) -> None:
         """Where harm is done, the focus rests on No; see ``quick`` for the rest."""
+        if self._mine is not None:
+            self.call_after_refresh(self._go_on_with_mine)
+            return
         if (self._quick or self._warning) and not any(field.required for field in self._fields):
             self.call_after_refresh(self.query_one("#leave" if self._warning else "#send").focus)
+
+    def _go_on_with_mine(self) -> None:
+        """What was typed an earlier time, and what was wrong with it."""
+        self.form.start_again(form_fields(self._fields, self.prefill), self._mine or {})
+        if self._before is not None:
+            self._refused(self._before)
 
     def _how(self) -> str:
         how = _(N_("Ctrl+S sends, Esc leaves"))
@@ -247,6 +263,7 @@ class FormDialog(BaseDialog[Any]):
             self.query_one("#name").focus()
             return
         typed, changed = self.form.values(), self.form.changed()
+        self.typed = {key: typed.get(key) for key in changed}
         submit = self._submit
         if submit is None:
             self.dismiss(typed)

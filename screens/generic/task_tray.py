@@ -69,6 +69,8 @@ class TaskTray(BaseDialog[None]):
             )
             return keys + _(N_("It ends when you leave. Esc closes."))
         keys = _(N_("c takes it back, Enter shows it. ")) if can else _(N_("Enter shows it. "))
+        if task is not None and task.can_again:
+            keys = _(N_("r: again with what was typed. ")) + keys
         return keys + _(N_("Tasks go on when this is closed, and when you leave. Esc closes."))
 
     @property
@@ -128,7 +130,7 @@ class TaskTray(BaseDialog[None]):
             self.context.desk.open_row(self._spec, row)
 
     def on_key(self, event: events.Key) -> None:
-        """The key c takes the task under the cursor back, r goes on with a file."""
+        """The key c takes the task under the cursor back, r goes on with a file or opens the form again."""
         row, task = self._row, self._followed
         if isinstance(task, Sent):
             if event.character == "c" and task.state not in ENDED:
@@ -136,7 +138,11 @@ class TaskTray(BaseDialog[None]):
                 task.stop.set()
             elif event.character == "r" and task.state in ENDED:
                 event.stop()
-                task.again()
+                task.try_again()
+        elif event.character == "r" and task is not None and task.can_again:
+            event.stop()
+            self.dismiss(None)
+            self.app.call_later(task.try_again)
         elif event.character == "c" and row is not None and self._cancel is not None:
             from screens.generic.actions import ActionRun
 

@@ -12,7 +12,7 @@ from textual.screen import Screen
 from core.errors import DosvmError
 from core.i18n import LANGUAGES, N_, _, language
 from screens.base import Asking
-from screens.context import Context
+from screens.context import Context, is_away
 from screens.generic.fields import form_fields, form_texts
 from screens.spec import Field, Kind
 from widgets.bar import Bar, Piece
@@ -198,11 +198,26 @@ class Login(_Gate):
         self.ask(lambda: self.context.backend.login(account, password), self._in, self.refused)
 
     def refused(self, error: DosvmError) -> None:
-        """A wrong password is typed anew."""
+        """A wrong password is typed anew; one that nobody looked at stays, to be sent again once somebody is there."""
         super().refused(error)
+        if is_away(error):
+            self._say_away()
+            return
         form = self.query_one(Form)
         form.rows["password"].input.put(None)
         form.focus_field("password")
+
+    def _say_away(self) -> None:
+        stays = _(N_("What you typed stays: Enter sends it again."))
+        if self._error is not None:
+            self.query_one("#wrong", Paragraph).set(f"{self._error.text()} {stays}")
+        self.query_one("#send", PushButton).focus()
+
+    def retranslate(self) -> None:
+        """See the base."""
+        super().retranslate()
+        if self._error is not None and is_away(self._error):
+            self._say_away()
 
     def _in(self, user: Mapping[str, Any]) -> None:
         self._under_way = False

@@ -40,6 +40,56 @@ async def test_a_failed_task_says_why_and_stays_in_the_tray(cloud: FakeBackend) 
         assert "✗ failed: QEMU said [no]." in screen_text(pilot.app)
 
 
+async def test_what_was_typed_comes_back_when_its_task_fails(cloud: FakeBackend) -> None:
+    cloud.answers["volume.add"] = lambda **_more: {"task": cloud.start_task("volume.create", "new"), "name": "new"}
+    async with opened(cloud) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await pilot.press("a")
+        await until(pilot, lambda: pilot.app.screen.query("Form"))
+        form = pilot.app.screen.form
+        form.rows["name"].input.put("new")
+        form.rows["pool"].input.put("local")
+        form.rows["capacity"].input.put(10 * 1024**3)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: cloud.called("volume.add"))
+        (task,) = cloud.tasks
+        taken = {"code": "exists", "message": "There is a file of that name.", "field": "name", "parameters": {}}
+        cloud.end_task(task, error=taken)
+        await until(pilot, lambda: any("F3, then r" in text for text in notices(pilot)))
+        await pilot.press("f3")
+        await until(pilot, lambda: "r: again with what was typed" in screen_text(pilot.app))
+        await pilot.press("r")
+        await until(pilot, lambda: "There is a file of that name." in screen_text(pilot.app))
+        form = pilot.app.screen.form
+        assert form.rows["name"].error == "There is a file of that name."
+        assert form.rows["name"].has_focus_within
+        form.rows["name"].input.put("newer")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(cloud.called("volume.add")) == 2)
+        first, second = cloud.called("volume.add")
+        assert second == {**first, "name": "newer"}
+
+
+async def test_what_is_typed_for_an_edit_comes_back_when_its_task_fails(cloud: FakeBackend) -> None:
+    cloud.answers["volume.grow"] = lambda **_more: {"task": cloud.start_task("volume.grow", "disk1")}
+    async with opened(cloud) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await pilot.press("home", "w")
+        await until(pilot, lambda: pilot.app.screen.query("Form"))
+        pilot.app.screen.form.rows["capacity"].input.put(2 * 1024**4)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: cloud.called("volume.grow"))
+        cloud.end_task(next(iter(cloud.tasks)), error={"code": "engine", "message": "No room.", "parameters": {}})
+        await until(pilot, lambda: any("F3, then r" in text for text in notices(pilot)))
+        await pilot.press("f3", "r")
+        await until(pilot, lambda: pilot.app.screen.query("Form") and "No room." in screen_text(pilot.app))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(cloud.called("volume.grow")) == 2)
+        assert cloud.called("volume.grow")[0] == cloud.called("volume.grow")[1]
+
+
 async def test_harm_is_asked_about_and_the_focus_rests_on_no(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         await pilot.press("b")

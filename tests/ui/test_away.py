@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 from core.errors import DatabaseUnavailable, DosvmError, HostdUnavailable, Refused
+from dosvm_tui.app import end_session
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import notices, opened, rows_are_there, screen_text, table, typed, until
+from tests.ui.conftest import console_over, notices, opened, rows_are_there, screen_text, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -34,8 +38,9 @@ async def test_the_console_starts_while_hostd_is_away(cloud: FakeBackend) -> Non
         await typed(pilot, "Zha0-secret-9")
         await pilot.press("enter")
         await until(pilot, lambda: "hostd does not answer at" in screen_text(pilot.app))
+        await until(pilot, lambda: "sends it again" in screen_text(pilot.app))
+        assert pilot.app.screen.query_one("Form").rows["password"].input.value == "Zha0-secret-9"
         cloud.away = None
-        await typed(pilot, "Zha0-secret-9")
         await pilot.press("enter")
         await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
 
@@ -107,3 +112,13 @@ async def test_the_banner_is_whole_at_80_columns_and_at_60(cloud: FakeBackend) -
             await until(pilot, lambda: "does not answer" in screen_text(pilot.app))
             shown = " ".join(screen_text(pilot.app).split())
             assert "Start it with `dosvm hostd run`, or look at its log. Trying again" in shown, screen_text(pilot.app)
+
+
+def test_leaving_does_not_wait_for_a_hostd_that_hangs(cloud: FakeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = threading.Event()
+    monkeypatch.setattr(cloud, "logout", lambda: hangs.wait(30))
+    app = console_over(cloud)
+    begin = time.monotonic()
+    end_session(app, 0.3)
+    assert time.monotonic() - begin < 5
+    hangs.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.i18n import set_language
+from core.i18n import LANGUAGES, set_language
 from screens import registry
 from screens.generic.fields import offered
 from screens.generic.form_dialog import FormDialog
@@ -86,3 +86,16 @@ async def test_a_section_says_how_many_lists_it_has_where_they_are_not_shown_bes
             await pilot.press("]")
             await until(pilot, lambda: "Instances" in screen_text(pilot.app))
             assert ("[1 Machines 2/3]" in screen_text(pilot.app)) is said
+
+
+@pytest.mark.parametrize("code", list(LANGUAGES))
+@pytest.mark.parametrize("account", ["zhao", "sysadm"])
+async def test_no_section_of_the_menu_is_cut_at_80_columns(cloud: FakeBackend, account: str, code: str) -> None:
+    set_language(code)
+    async with opened(cloud, account=account) as pilot:
+        for number, _section in enumerate(pilot.app._front.sections, 1):
+            await pilot.press(str(number))
+            await until(pilot, lambda number=number: f"[{number} " in screen_text(pilot.app))  # type: ignore[misc]
+            menu = screen_text(pilot.app).splitlines()[0]
+            assert "…" not in menu, menu
+            assert menu.rstrip().endswith(("zhao@web", "sysadm"))
