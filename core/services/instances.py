@@ -23,6 +23,7 @@ from core.services.paging import Named, Summed
 from core.services.power import order_stop, switch_off
 from core.services.relations import some
 from core.services.sharing import ALIVE
+from core.services.volume_users import volumes_of
 
 _VMS = (
     select(func.count())
@@ -102,7 +103,7 @@ def list_(call: Call, *, query: Query) -> Answer:
 
 def _show(call: Call, instance: Instance) -> dict[str, Any]:
     found = call.session.execute(_statement().where(Instance.id == instance.id)).one()
-    return {**_row(found), **shown(call, found.Instance)}
+    return {**_row(found), **shown(call, found.Instance), "volumes": volumes_of(call, instance.id)}
 
 
 @operation("instance.show", roles=EVERYBODY)

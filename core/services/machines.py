@@ -25,6 +25,7 @@ from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, oper
 from core.services.orders import idle
 from core.services.paging import Named
 from core.services.starting import power_on
+from core.services.volume_users import volumes_of
 
 #: Addresses to listen on that mean all of the host's.
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (compared with, not listened on)
@@ -199,10 +200,13 @@ def list_(call: Call, *, query: Query) -> Answer:
 
 @operation("vm.show", roles=EVERYBODY)
 def show(call: Call, *, vm: str) -> Answer:
-    """One VM."""
+    """One VM, with the ``volumes`` that are its disks."""
     machine = find(call, Machine, vm, field="vm")
-    ran = runs.of_machine(call.session, machine.uuid)
-    return {**_with_load(call, _rows(call, Machine.id == machine.id))[0], "vcpu_seconds": ran // 1000}
+    more = {
+        "vcpu_seconds": runs.of_machine(call.session, machine.uuid) // 1000,
+        "volumes": volumes_of(call, machine.instance_id),
+    }
+    return {**_with_load(call, _rows(call, Machine.id == machine.id))[0], **more}
 
 
 @operation("vm.add", roles=PROJECT_ADMIN, action=N_("Add"), target="name")

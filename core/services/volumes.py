@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, delete, func, select
@@ -47,6 +47,7 @@ from core.services.volume_checks import (
     refuse_used,
 )
 from core.services.volume_formats import GROWING, making
+from core.services.volume_users import NAMED, instances_of, vms_of
 
 #: Least that a volume grows by, in bytes (manual 9.4.4).
 LEAST_GROWTH = 10 * 1000**2
@@ -72,22 +73,6 @@ def statement() -> Any:
     )
 
 
-def _users(call: Call, ids: Iterable[int]) -> dict[int, list[str]]:
-    """The names of the instances that use volumes, as far as the caller may see them."""
-    wanted = list(ids)
-    users: dict[int, list[str]] = {i: [] for i in wanted}
-    if wanted:
-        found = call.session.execute(
-            select(instance_volume.c.volume_id, Instance.name)
-            .join(Instance, Instance.id == instance_volume.c.instance_id)
-            .where(instance_volume.c.volume_id.in_(wanted), *visible(call, Instance))
-            .order_by(Instance.name, Instance.id)
-        )
-        for volume_id, name in found:
-            users[volume_id].append(name)
-    return users
-
-
 def _below(call: Call, found: Sequence[Row[Any]]) -> dict[int, str]:
     """The names of what snapshots rest on, as far as the caller may see it; all are in the same pool."""
     wanted = {row.Volume.backing_id: row.pool for row in found if row.Volume.backing_id is not None}
@@ -109,7 +94,8 @@ def _above(call: Call, found: Sequence[Row[Any]]) -> dict[int | None, int]:
 
 def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
     """A page of volumes as people read them; ``found`` are rows of :func:`statement`."""
-    users = _users(call, [row.Volume.id for row in found])
+    ids = [row.Volume.id for row in found]
+    users, vms = instances_of(call, ids), vms_of(call, ids, most=NAMED)
     backing, snapshots = _below(call, found), _above(call, found)
     whole, mine = call.actor.is_sysadm, call.actor.project_id
     return [
@@ -134,6 +120,7 @@ def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
             "secret": (row.secret or "") if whole or row.secret_of == mine else "",
             "state": row.Volume.state,
             "instances": users[row.Volume.id],
+            "vms": vms[row.Volume.id],
             "created": iso(row.Volume.created),
             "version": row.Volume.version,
         }
@@ -168,6 +155,11 @@ def filters(call: Call) -> dict[str, Any]:
                 instance_volume.c.instance_id.in_(called(Instance, value).where(*visible(call, Instance)))
             )
         ),
+        "vm": lambda value: Volume.id.in_(
+            select(instance_volume.c.volume_id)
+            .join(Machine, Machine.instance_id == instance_volume.c.instance_id)
+            .where(Machine.id.in_(called(Machine, value).where(*visible(call, Machine))))
+        ),
     }
 
 
@@ -195,14 +187,8 @@ def _show(call: Call, volume: Volume) -> dict[str, Any]:
 def show(call: Call, *, volume: str) -> Answer:
     """One volume; how it was made under ``options``, and the VMs of the instances that use it under ``vms``."""
     found = find(call, Volume, volume, field="volume")
-    vms = call.session.scalars(
-        select(Machine.name)
-        .join(instance_volume, instance_volume.c.instance_id == Machine.instance_id)
-        .where(instance_volume.c.volume_id == found.id, *visible(call, Machine))
-        .order_by(Machine.name)
-    )
     options = json.loads(found.options) if found.options else {}
-    return {**_show(call, found), "options": options, "vms": list(vms)}
+    return {**_show(call, found), "options": options, "vms": vms_of(call, [found.id])[found.id]}
 
 
 @operation("volume.add", roles=EVERYBODY, action=N_("Add"), target="name")

@@ -23,6 +23,7 @@ SPEC = ResourceSpec(
         Column("host_group", N_("Bound to host group"), 14, from_width=140),
         Column("project", N_("Project"), 14, roles=(SYSADM,)),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=130),
+        Column("volumes", N_("Volumes"), kind=Kind.LIST, sort=False, details_only=True),
         Column("passwords", N_("Screens with a password"), kind=Kind.LIST, sort=False, details_only=True),
     ),
     filters=(
@@ -83,8 +84,11 @@ SPEC = ResourceSpec(
             roles=(PROJECT,),
         ),
     ),
-    related=(Related("vm", N_("VMs"), "v", {"instance": "uuid"}),),
-    topics=("instance", "vm"),
+    related=(
+        Related("vm", N_("VMs"), "v", {"instance": "uuid"}),
+        Related("volume", N_("Volumes"), "o", {"instance": "uuid"}),
+    ),
+    topics=("instance", "vm", "volume"),
     empty=N_("No instances yet. Press a to describe a machine; VMs are made from it."),
     help=N_(
         "An instance is a complete description of a machine: processors, memory, disks, screen. VMs are made from it;"

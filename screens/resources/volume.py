@@ -44,11 +44,11 @@ SPEC = ResourceSpec(
         Column("allocation", N_("Allocated"), 10, Kind.SIZE),
         Column("state", N_("State"), 10, Kind.STATE),
         Column("instances", N_("Instances"), 14, Kind.LIST, sort=False, from_width=90),
+        Column("vms", N_("VMs"), 14, Kind.LIST, sort=False, from_width=110),
         Column("encrypted", N_("Encrypted"), 9, Kind.BOOLEAN, sort=False, from_width=120),
         Column("secret", N_("Secret"), details_only=True),
         Column("backing", N_("Rests on"), 14, sort=False, from_width=150),
         Column("snapshots", N_("Snapshots"), 9, Kind.INTEGER, sort=False, from_width=170),
-        Column("vms", N_("VMs"), kind=Kind.LIST, details_only=True),
         Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
         Column("path", N_("Path"), 30, sort=False, from_width=140),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=160),
@@ -56,6 +56,7 @@ SPEC = ResourceSpec(
     filters=(
         Filter("pool", N_("Storage pool"), Kind.REFERENCE, resource="pool"),
         Filter("instance", N_("Instance"), Kind.REFERENCE, resource="instance"),
+        Filter("vm", N_("VM"), Kind.REFERENCE, resource="vm"),
         Filter("secret", N_("Secret"), Kind.REFERENCE, resource="secret"),
         Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),
     ),
@@ -218,7 +219,7 @@ SPEC = ResourceSpec(
     ),
     related=(Related("snapshot", N_("Snapshots"), "t", {"volume": "uuid"}),),
     reference="reference",
-    topics=("volume", "pool", "instance"),
+    topics=("volume", "pool", "instance", "vm"),
     empty=N_("No volumes yet. Press a to add a virtual disk."),
     help=N_(
         "A volume is a virtual disk in a storage pool. Instances use it; one that is used cannot be deleted. A volume"

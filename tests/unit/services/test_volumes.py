@@ -18,6 +18,7 @@ from core.errors import (
     Refused,
 )
 from core.model import Instance, Machine, Pool, Project, Task, TaskState, Volume, instance_volume
+from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office, Person
 
@@ -376,3 +377,40 @@ def test_a_pool_with_volumes_stays(office: Office, web: Person) -> None:
     with pytest.raises(InUse, match="disk1"):
         office.sysadm("pool.delete", pool="local")
     assert office.services.database.read(lambda s: s.query(Pool).count()) == 1
+
+
+def test_who_uses_a_volume_is_seen_from_both_sides(office: Office) -> None:
+    web = rack.web(office)
+    system, shared = rack.disk(office, web, "system"), rack.disk(office, web, "shared")
+    rack.instance(web, "shop", disks=[{"volume": system}, {"volume": shared, "read_only": True}])
+    rack.instance(web, "many", disks=[{"volume": shared, "read_only": True}])
+    web("vm.add", name="shop-1", instance="shop")
+    for number in range(7):
+        web("vm.add", name=f"many-{number}", instance="many")
+    rows = {row["name"]: row for row in web("volume.list")["rows"]}
+    assert (rows["system"]["instances"], rows["system"]["vms"]) == (["shop"], ["shop-1"])
+    assert rows["shared"]["instances"] == ["many", "shop"]
+    assert rows["shared"]["vms"] == ["many-0", "many-1", "many-2", "many-3", "many-4", "…"]
+    assert len(web("volume.show", volume=shared)["vms"]) == 8
+    assert web("instance.show", instance="shop")["volumes"] == [shared, system]
+    assert web("vm.show", vm="shop-1")["volumes"] == [shared, system]
+    assert web("vm.show", vm="many-3")["volumes"] == [shared]
+    found = [
+        [row["name"] for row in web("volume.list", filters=filters)["rows"]]
+        for filters in ({"vm": "shop-1"}, {"vm": "many-1"}, {"instance": "many"})
+    ]
+    assert found == [["shared", "system"], ["shared"], ["shared"]]
+
+
+def test_vms_of_other_projects_are_nobodys_business(office: Office) -> None:
+    web = rack.web(office)
+    mail = office.project("mail")
+    office.sysadm("project.configure", project="mail", pools=["local"])
+    office.sysadm("volume.add", name="golden", pool="local", capacity=GIB)
+    rack.settle(office)
+    for person, name in ((web, "shop"), (mail, "post")):
+        rack.instance(person, name, disks=[{"volume": "local/golden", "read_only": True}])
+        person("vm.add", name=f"{name}-1", instance=name)
+    assert web("volume.list")["rows"][0]["vms"] == ["shop-1"]
+    assert web("volume.list", filters={"vm": "post-1"})["total"] == 0
+    assert office.sysadm("volume.show", volume="local/golden")["vms"] == ["post-1", "shop-1"]
