@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from core.errors import EngineError, InvalidInput, Refused
@@ -32,13 +32,17 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ACL = "system.posix_acl_access"
 
 
-def look(root: Path, file: str, *, new: bool = False) -> Path:
+def look(
+    root: Path, file: str, *, new: bool = False, first: Callable[[int], None] = lambda _descriptor: None
+) -> Path:  # fmt: skip
     """The true path of a file below a group's directory, which nobody but root can make another file of.
 
     Args:
         root: the group's directory.
         file: relative to it.
         new: it was not in use before: other names and writers that it has are refused.
+        first: looks at the open file before anything about it is changed; what it refuses stays its owner's. Its owner
+            may still change it then: whoever needs to be sure looks again at what is answered.
 
     Raises:
         InvalidInput: it is missing, a link or no plain file, or leads out of the directory.
@@ -61,14 +65,13 @@ def look(root: Path, file: str, *, new: bool = False) -> Path:
                     field="file",
                     file=file,
                 )
+            if new:
+                _unwritten(descriptor, path, file)
+            first(descriptor)
             _take(descriptor, status, path)
-            if new and _is_written(descriptor, path):
-                raise Refused(
-                    N_("Somebody is still writing to {file}."),
-                    remedy=N_("Wait until it is copied, and register it then."),
-                    field="file",
-                    file=file,
-                )
+            if new:
+                # Who opened it in between can go on writing, though it is no longer his.
+                _unwritten(descriptor, path, file)
         finally:
             os.close(descriptor)
         return path
@@ -201,6 +204,16 @@ def _take(descriptor: int, status: os.stat_result, path: Path) -> None:
             reason=error.strerror or str(error),
         ) from error
     logger.info("taken over %s", fields(path=path, owner=status.st_uid, mode=oct(status.st_mode & 0o7777)))
+
+
+def _unwritten(descriptor: int, path: Path, file: str) -> None:
+    if _is_written(descriptor, path):
+        raise Refused(
+            N_("Somebody is still writing to {file}."),
+            remedy=N_("Wait until it is copied, and register it then."),
+            field="file",
+            file=file,
+        )
 
 
 def _is_written(descriptor: int, path: Path) -> bool:

@@ -16,8 +16,6 @@ BLOCK = 1024 * 1024
 _ZEROS = bytes(BLOCK)
 #: File systems to which no other host writes, so that what was written from here is what is there.
 _OWN = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "bcachefs", "zfs", "tmpfs", "overlay"})
-#: Bytes after which the disk is given what was written, so that it is not all left for the end.
-_SETTLE = 32 * BLOCK
 
 
 class Partial:
@@ -35,13 +33,12 @@ class Partial:
         self.over = threading.Event()
         self._digest = hashlib.sha256()
         self._summed = 0
-        self._settled = 0
         self._stamp = (0, 0, 0)
 
     def opened(self, path: Path, descriptor: int, received: int) -> None:
         """Its file is this one, of which so much is there; what was known of another is forgotten."""
         self.path, self.descriptor, self.received = path, descriptor, received
-        self._digest, self._summed, self._settled = hashlib.sha256(), 0, received
+        self._digest, self._summed = hashlib.sha256(), 0
 
     def is_true(self) -> bool:
         """Whether the file is still the one that was written to here, and nobody else changed its length."""
@@ -67,13 +64,6 @@ class Partial:
             while at < len(view):
                 at += os.pwrite(self.descriptor, view[at:], self.received + at)
         self.received += len(part)
-        if self.received - self._settled >= _SETTLE:
-            # Begins to write what is dirty, and waits for nothing (it drops what is clean, which nobody needs soon).
-            with contextlib.suppress(OSError):
-                os.posix_fadvise(
-                    self.descriptor, self._settled, self.received - self._settled, os.POSIX_FADV_DONTNEED
-                )  # fmt: skip
-            self._settled = self.received
 
     def cut(self, length: int) -> None:
         """Have no more than so many bytes of it.
@@ -82,7 +72,7 @@ class Partial:
             OSError: it cannot be done.
         """
         os.ftruncate(self.descriptor, length)
-        self.received = self._settled = length
+        self.received = length
 
     def add(self, at: int, part: memoryview) -> None:
         """Take a part into the sum, when all that lies before it was."""

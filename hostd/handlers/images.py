@@ -17,7 +17,7 @@ from core.coordination.tasks import Claimed
 from core.database import Database
 from core.errors import AlreadyExists, DosvmError, EngineError, InvalidInput, Refused
 from core.i18n import N_
-from hostd import beneath, qemu_img
+from hostd import beneath, headers, qemu_img
 from hostd.access import let_pass
 from hostd.executor import Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.faults import point
@@ -47,7 +47,13 @@ class ImageTasks:
         return order
 
     def _checked(self, order: ImageOrder) -> Effect:
-        path = beneath.look(Path(order.root), order.file, new=True)
+        def first(descriptor: int) -> None:
+            # What is refused is not taken over. It is looked at again when it is nobody else's.
+            headers.read(descriptor, Path(order.file).name, order.format)
+            size = os.fstat(descriptor).st_size
+            self._database.write(lambda session: fit_image_bytes(session, order.id, size))
+
+        path = beneath.look(Path(order.root), order.file, new=True, first=first)
         info = qemu_img.inspect(path, order.format)
         let_pass(path.parent, self._record)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from sqlalchemy import select, update
 
 from core.clock import SystemClock
 from core.coordination.tasks import Claimed
-from core.errors import AlreadyExists, EngineError, InUse, InvalidInput, NotFound
+from core.errors import AlreadyExists, DosvmError, EngineError, InUse, InvalidInput, NotFound
 from core.model import Image
 from hostd.api import Api
 from hostd.executor import Context
@@ -195,6 +196,30 @@ def test_what_cannot_be_ended_leaves_no_name_and_takes_none_away(
     assert sorted(path.name for path in (tmp_path / "group").iterdir()) == ["foreign.raw", "kept.raw"]
     assert (tmp_path / "group" / "foreign.raw").read_bytes() == b"of somebody"
     assert rows(office) == ["kept"]
+
+
+@pytest.mark.parametrize("why", ["format", "quota", "writer"])
+def test_a_file_that_is_refused_stays_its_owners(
+    office: Office, cloud: StillCloud, uploads: Uploads, tmp_path: Path, why: str
+) -> None:
+    """What is registered becomes root's; what is refused was not touched."""
+    web = office.project("web", max_images=9, max_image_bytes=1000)
+    office.host("h1")
+    cloud.me = next(iter(cloud.views.values())).uuid
+    office.sysadm("project-group.add", name="here", directory=str(tmp_path / "group"))
+    office.sysadm("project-group.add-project", project_group="here", project="web")
+    (tmp_path / "group").mkdir()
+    file = tmp_path / "group" / "disk.raw"
+    file.write_bytes(b"KDMV" if why == "format" else b"x" * (2000 if why == "quota" else 10))
+    os.chown(file, 54321, 54321)
+    uuid = web("image.add", name="disk", file="disk.raw", group="here")["uuid"]
+    work = ImageTasks(office.services.database, tmp_path / "none", tmp_path / "state", uploads)
+    context = Context(lambda _percent: None, threading.Event())
+    with file.open("ab") if why == "writer" else contextlib.nullcontext(), pytest.raises(DosvmError) as refused:
+        work.check(claimed(uuid, b""), context)
+    said = {"format": "VMDK", "quota": "too much", "writer": "still writing"}
+    assert said[why] in refused.value.text()
+    assert file.stat().st_uid == 54321
 
 
 def test_what_never_came_is_given_up_but_not_what_comes_for_days(

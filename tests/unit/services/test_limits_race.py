@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from core.errors import DosvmError, QuotaExceeded, Refused
 from core.model import Image, Pool, Task, TaskState, Volume
-from tests.fakes.office import GIB, Office
+from tests.fakes.office import GIB, Office, Person
 
 MIB = 1024**2
 PEOPLE = 8
@@ -89,6 +91,57 @@ def test_a_volume_grows_once(office: Office) -> None:
     assert [end for end in ends if end and not isinstance(end, Refused)] == []
     assert ends.count(None) == 1
     assert web("usage.show")["used_disk"] == 3 * GIB
+
+
+def _chains(office: Office, **limits: int) -> Person:
+    """A project with four volumes of 1 GiB, each with a snapshot of it, and as much room for more."""
+    web = office.project("web", max_disk=8 * GIB + limits.get("more", 0), max_snapshots=limits.get("snapshots", 100))
+    office.host("h1")
+    _pool(office, "local", limits.get("capacity", 100 * GIB), "web")
+    for n in range(4):
+        web("volume.add", name=f"disk{n}", pool="local", capacity=GIB)
+    _settled(office)
+    return web
+
+
+def _settled(office: Office) -> None:
+    office.services.database.write(
+        lambda s: (s.query(Task).update({"state": TaskState.DONE.value}), s.query(Volume).update({"state": "present"}))
+    )
+
+
+def test_a_projects_snapshots(office: Office) -> None:
+    web = _chains(office, snapshots=3)
+    ends = at_once(
+        [
+            lambda n=n: web("volume.snapshot", volume=f"local/disk{n % 4}", name=f"s{n}")  # type: ignore[misc]
+            for n in range(PEOPLE)
+        ]
+    )
+    assert [end for end in ends if end and not isinstance(end, Refused)] == []
+    assert ends.count(None) == 3
+    assert len(web.names("volume.list")) == 4 + 3
+
+
+@pytest.mark.parametrize("what", ["project", "pool"])
+def test_what_snapshots_and_merges_may_take(office: Office, what: str) -> None:
+    """Snapshots count as their volumes do, and so does what is merged: together they pass no limit."""
+    more = 2 * GIB
+    web = _chains(office, **({"more": more} if what == "project" else {"capacity": 8 * GIB + more, "more": 99 * GIB}))
+    for n in range(4):
+        web("volume.snapshot", volume=f"local/disk{n}", name=f"s{n}")
+    _settled(office)
+
+    def one(n: int) -> Any:
+        if n % 2:
+            return web("volume.merge", volume=f"local/s{n // 2}", name=f"m{n}")
+        return web("volume.snapshot", volume=f"local/s{n // 2}", name=f"t{n}")
+
+    ends = at_once([lambda n=n: one(n) for n in range(PEOPLE)])  # type: ignore[misc]
+    assert [end for end in ends if end and not isinstance(end, Refused)] == []
+    assert ends.count(None) == 2
+    assert web("usage.show")["used_disk"] == 10 * GIB
+    assert office.sysadm("pool.show", pool="local")["used"] == 10 * GIB
 
 
 def test_a_projects_images(office: Office) -> None:
