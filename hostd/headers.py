@@ -1,6 +1,6 @@
 """What the head of an image file says of itself, read strictly and by code of our own, before QEMU sees it.
 
-Layouts: docs/interop/qcow2.txt of QEMU; QCowHeader in its block/qcow.c. All numbers are big-endian.
+Where things stand in it is said by :mod:`hostd.qcow`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,16 @@ import struct
 
 from core.errors import InvalidInput
 from core.i18n import N_
+from hostd import qcow
 
-#: No disk is larger: 64 TiB.
-MAX_VIRTUAL = 64 * 1024**4
-_SIGN = b"QFI\xfb"
 #: Most bytes of the table of tables, as in QEMU.
 _MAX_L1 = 32 * 1024**2
 _MAX_SNAPSHOTS = 65536
-# Incompatible features of qcow2.
-_DIRTY, _CORRUPT, _DATA_FILE, _COMPRESSION, _EXTENDED = 1, 2, 4, 8, 16
-_KNOWN = _DIRTY | _CORRUPT | _DATA_FILE | _COMPRESSION | _EXTENDED
 #: The header extension that names the file with the data ("DATA"), and most of them that are read.
 _DATA_NAME, _MAX_EXTENSIONS = 0x44415441, 32
 #: Files that say what they are in their first bytes, and are therefore not raw.
 _SIGNS = (
-    (_SIGN, "qcow2 / qcow"),
+    (qcow.SIGN, "qcow2 / qcow"),
     (b"KDMV", "VMDK"),
     (b"COWD", "VMDK"),
     (b"conectix", "VHD (vpc)"),
@@ -57,11 +52,11 @@ def read(descriptor: int, name: str, claimed: str) -> int:
     head = os.pread(descriptor, 4096, 0)
     if not head:
         raise InvalidInput(N_("{file} is empty."), field="file", file=name)
-    version = int.from_bytes(head[4:8], "big") if head.startswith(_SIGN) else 0
+    version = qcow.version(head)
     if claimed == "qcow2":
         if version not in (2, 3):
             raise InvalidInput(N_("{file} is not a qcow2 image."), field="format", file=name)
-        return _qcow2(descriptor, name, head, version, length)
+        return _qcow2(descriptor, name, head, length)
     if claimed == "qcow":
         if version != 1:
             raise InvalidInput(N_("{file} is not a qcow image."), field="format", file=name)
@@ -95,48 +90,40 @@ def _other_than_raw(head: bytes, tail: bytes) -> str:
     return ""
 
 
-def _qcow2(descriptor: int, name: str, head: bytes, version: int, length: int) -> int:
-    if len(head) < (72 if version == 2 else 104):
+def _qcow2(descriptor: int, name: str, head: bytes, length: int) -> int:
+    told = qcow.qcow2(head)
+    if len(head) < (qcow.SHORTEST_2 if told.version == 2 else qcow.SHORTEST_3):
         raise _damaged(name)
-    backing, backing_length, cluster_bits, size, crypt, l1_entries, l1, refcounts = struct.unpack_from(
-        ">QIIQIIQQ", head, 8
-    )
-    snapshots, snapshots_at = struct.unpack_from(">IQ", head, 60)
-    features, header = (0, 72) if version == 2 else (struct.unpack_from(">Q", head, 72)[0], _header_length(name, head))
-    if backing:
-        raise _difference(descriptor, name, backing, backing_length)
-    if features & _DATA_FILE or _DATA_NAME in _extensions(head, header):
+    if told.version == 3 and (not qcow.SHORTEST_3 <= told.header_length <= len(head) or told.header_length % 8):
+        raise _damaged(name)
+    if told.backing:
+        raise _difference(descriptor, name, told.backing, told.backing_length)
+    if told.features & qcow.DATA_FILE or _DATA_NAME in _extensions(head, told.header_length):
         raise InvalidInput(N_("{file} keeps its data in another file."), field="file", remedy=_FLATTEN, file=name)
-    if features & ~_KNOWN:
+    if told.features & ~qcow.KNOWN:
         raise InvalidInput(
             N_("{file} needs features of qcow2 that are not known here."), field="file", remedy=_FLATTEN, file=name
         )
-    if crypt:
+    if told.crypt:
         raise InvalidInput(N_("{file} is encrypted."), field="file", file=name)
-    if features & _CORRUPT:
+    if told.features & qcow.CORRUPT:
         raise InvalidInput(
             N_("{file} is marked as corrupt."),
             field="file",
             remedy=N_("`qemu-img check -r all` may repair it."),
             file=name,
         )
-    check_size(name, size)
-    if not 9 <= cluster_bits <= 21 or l1_entries * 8 > _MAX_L1 or snapshots > _MAX_SNAPSHOTS:
+    check_size(name, told.size)
+    if not 9 <= told.cluster_bits <= 21 or told.l1_entries * 8 > _MAX_L1 or told.snapshots > _MAX_SNAPSHOTS:
         raise _damaged(name)
-    cluster = 1 << cluster_bits
-    covered = cluster * (cluster // (16 if features & _EXTENDED else 8))
-    inside = l1 + l1_entries * 8 <= length and refcounts < length and (not snapshots or snapshots_at < length)
-    aligned = not (l1 % cluster or refcounts % cluster)
-    if l1_entries * covered < size or not inside or not aligned:
+    cluster = 1 << told.cluster_bits
+    covered = cluster * (cluster // (16 if told.features & qcow.EXTENDED else 8))
+    snapshots = not told.snapshots or told.snapshots_at < length
+    inside = told.l1 + told.l1_entries * 8 <= length and told.refcounts < length and snapshots
+    aligned = not (told.l1 % cluster or told.refcounts % cluster)
+    if told.l1_entries * covered < told.size or not inside or not aligned:
         raise _damaged(name)
-    return int(size)
-
-
-def _header_length(name: str, head: bytes) -> int:
-    found = int(struct.unpack_from(">I", head, 100)[0])
-    if not 104 <= found <= len(head) or found % 8:
-        raise _damaged(name)
-    return found
+    return told.size
 
 
 def _extensions(head: bytes, at: int) -> set[int]:
@@ -154,19 +141,17 @@ def _extensions(head: bytes, at: int) -> set[int]:
 
 
 def _qcow(descriptor: int, name: str, head: bytes, length: int) -> int:
-    if len(head) < 48:
+    if len(head) < qcow.SHORTEST_1:
         raise _damaged(name)
-    backing, backing_length, _time, size, cluster_bits, l2_bits, _pad, crypt, l1 = struct.unpack_from(
-        ">QIIQBBHIQ", head, 8
-    )
-    if backing:
-        raise _difference(descriptor, name, backing, backing_length)
-    if crypt:
+    told = qcow.qcow(head)
+    if told.backing:
+        raise _difference(descriptor, name, told.backing, told.backing_length)
+    if told.crypt:
         raise InvalidInput(N_("{file} is encrypted."), field="file", file=name)
-    check_size(name, size)
-    if not 9 <= cluster_bits <= 16 or not 6 <= l2_bits <= 13 or l1 > length:
+    check_size(name, told.size)
+    if not 9 <= told.cluster_bits <= 16 or not 6 <= told.l2_bits <= 13 or told.l1 > length:
         raise _damaged(name)
-    return int(size)
+    return told.size
 
 
 def _difference(descriptor: int, name: str, at: int, size: int) -> InvalidInput:
@@ -182,7 +167,7 @@ def _difference(descriptor: int, name: str, at: int, size: int) -> InvalidInput:
 
 def check_size(name: str, virtual: int) -> None:
     """Refuse a disk of no size, or of an absurd one."""
-    if not 0 < virtual <= MAX_VIRTUAL:
+    if not 0 < virtual <= qcow.MOST:
         raise InvalidInput(N_("{file} claims a disk of {size} bytes."), field="file", file=name, size=virtual)
 
 

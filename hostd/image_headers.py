@@ -9,13 +9,11 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from hostd import qcow
+
 #: So much of a file is looked at.
 HEAD = 512
 _SECTOR = 512
-#: No disk is larger: 64 TiB.
-_MOST = 64 * 1024**4
-#: Features of qcow2 that keep data in another file, and that only a newer QEMU knows.
-_DATA_FILE, _KNOWN = 1 << 2, 0b11111
 _DIFFERENCING = 4
 
 
@@ -33,11 +31,11 @@ def tell(head: bytes, size: int) -> Told:
     """Read the first :data:`HEAD` bytes of a file of ``size`` bytes; what no known format begins with is raw."""
     told = _tell(head.ljust(HEAD, b"\0"), size)
     # An absurd size is nobody's disk: nothing is booked for it, and it is not accepted later.
-    return told if 0 < told.capacity <= _MOST else told._replace(capacity=0)
+    return told if 0 < told.capacity <= qcow.MOST else told._replace(capacity=0)
 
 
 def _tell(head: bytes, size: int) -> Told:
-    if head.startswith(b"QFI\xfb"):
+    if head.startswith(qcow.SIGN):
         return _qcow(head, size)
     if head.startswith(b"QED\0"):
         features, image = struct.unpack_from("<Q", head, 16)[0], struct.unpack_from("<Q", head, 48)[0]
@@ -53,19 +51,15 @@ def _tell(head: bytes, size: int) -> Told:
 
 
 def _qcow(head: bytes, size: int) -> Told:
-    version, backing = struct.unpack_from(">IQ", head, 4)
+    version = qcow.version(head)
     if version == 1:
-        return Told("qcow", struct.unpack_from(">Q", head, 24)[0], not backing, bool(_word(head, 36)))
+        one = qcow.qcow(head)
+        return Told("qcow", one.size, not one.backing, bool(one.crypt))
     if version not in (2, 3):
         return Told("raw", _sectors(size))
-    capacity, cipher = struct.unpack_from(">QI", head, 24)
-    features = struct.unpack_from(">Q", head, 72)[0] if version == 3 else 0
-    return Told("qcow2", capacity, not backing and not features & (_DATA_FILE | ~_KNOWN), bool(cipher))
-
-
-def _word(head: bytes, at: int) -> int:
-    found: int = struct.unpack_from(">I", head, at)[0]
-    return found
+    two = qcow.qcow2(head)
+    alone = not two.backing and not two.features & (qcow.DATA_FILE | ~qcow.KNOWN)
+    return Told("qcow2", two.size, alone, bool(two.crypt))
 
 
 def _sectors(size: int) -> int:
