@@ -20,6 +20,11 @@ class MariaDB:
         self.socket = directory / "sock"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def _temporary(self) -> Path:
+        """Of its own: a server that begins removes all temporary tables in there, those of other servers too."""
+        return self.directory / "tmp"
+
     @staticmethod
     def missing() -> str:
         """What is not installed that this needs; empty when all is."""
@@ -29,12 +34,13 @@ class MariaDB:
 
     def install(self) -> None:
         """Make the empty data directory."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self._temporary.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             [
                 "mariadb-install-db",
                 "--no-defaults",
                 f"--datadir={self.directory / 'data'}",
+                f"--tmpdir={self._temporary}",
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 *self._user(),
@@ -67,6 +73,7 @@ class MariaDB:
             shutil.which("mariadbd") or "/usr/sbin/mariadbd",
             "--no-defaults",
             f"--datadir={self.directory / 'data'}",
+            f"--tmpdir={self._temporary}",
             f"--socket={self.socket}",
             f"--pid-file={self.directory / 'pid'}",
             "--skip-networking",
