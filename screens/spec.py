@@ -130,6 +130,7 @@ class Column(NamedTuple):
         sort: whether the list operation can sort by ``key``.
         live: the value ages when its host is silent; greyed then.
         details_only: not in the list.
+        list_only: not in the details.
         words: for CHOICE and LIST values: value -> msgid.
     """
 
@@ -141,6 +142,7 @@ class Column(NamedTuple):
     sort: bool = True
     live: bool = False
     details_only: bool = False
+    list_only: bool = False
     roles: tuple[str, ...] = BOTH
     words: Mapping[str, str] = _NOTHING
 
@@ -251,6 +253,7 @@ class Action(NamedTuple):
         plan: an operation that says, before anything is asked, what would happen to the row: ``lines`` of its answer
             are sentences ``{"message": template, "parameters": {...}}``.
         allowed: whether it makes sense for this row now; greyed otherwise.
+        needs: msgid; what it takes for that, said to who presses the key all the same.
         many: whether the operation takes many rows by one call (see ``core.rpc.backend.call_each``); otherwise it is
             called for each.
         task: whether the operation returns ``{"task": uuid}``, or ``tasks`` with several, to follow.
@@ -274,6 +277,7 @@ class Action(NamedTuple):
     warning: str = ""
     plan: str = ""
     allowed: Callable[[Row], bool] | None = None
+    needs: str = ""
     many: bool = False
     task: bool = False
     screen: str = ""

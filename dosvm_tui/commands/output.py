@@ -62,7 +62,8 @@ def write_details(row: Mapping[str, Any], columns: Sequence[Column], fields: Seq
     """Print one row as lines of label and value: its columns, then what only its form has, then the rest as it is."""
     # A key that each role reads at another place is there once.
     once = {c.key: c for c in reversed(columns)}
-    lines = [(_(c.title), show(row[c.key], c.kind, c.words)) for c in columns if c.key in row and once[c.key] is c]
+    shown = [c for c in columns if c.key in row and once[c.key] is c and not c.list_only]
+    lines = [(_(c.title), show(row[c.key], c.kind, c.words)) for c in shown]
     told = {c.key for c in columns}
     for field in fields:
         if field.key in row and field.key not in told:

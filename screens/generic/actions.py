@@ -115,7 +115,8 @@ class ActionRun:
     def _say_senseless(self) -> None:
         names = names_of([label_of(self._spec, row) for row in self._rows])
         text = _(N_("{action} makes no sense for {name} now.")).format(action=_(self._action.label), name=names)
-        self._context.desk.notice(text, "warning")
+        needs = f" {_(self._action.needs)}" if self._action.needs else ""
+        self._context.desk.notice(text + needs, "warning")
 
     def title(self) -> str:
         """What is done to what."""

@@ -97,7 +97,7 @@ def facts(spec: ResourceSpec, role: str, row: Row) -> list[Fact]:
     long: list[Fact] = []
     wrong: list[Fact] = []
     for column in spec.columns:
-        if role not in column.roles:
+        if role not in column.roles or column.list_only:
             continue
         if column.key not in row:
             continue

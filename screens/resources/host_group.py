@@ -11,7 +11,7 @@ _REST = (
     Field("hosts", N_("Hosts"), Kind.REFERENCES, resource="host", option="host"),
     Field(
         "projects",
-        N_("Projects"),
+        N_("Given to projects"),
         Kind.REFERENCES,
         resource="project",
         option="project",
@@ -27,7 +27,7 @@ SPEC = ResourceSpec(
     columns=(
         Column("name", N_("Name"), 20),
         Column("hosts", N_("Hosts"), 24, Kind.LIST, sort=False),
-        Column("projects", N_("Projects"), 20, Kind.LIST, sort=False, roles=(SYSADM,)),
+        Column("projects", N_("Given to projects"), 20, Kind.LIST, sort=False, roles=(SYSADM,)),
         Column("description", N_("Description"), 20),
         Column("members", N_("Hosts and their states"), kind=Kind.MEMBERS, sort=False, details_only=True),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=130),

@@ -140,6 +140,7 @@ SPEC = ResourceSpec(
             danger=Danger.TYPE_NAME,
             warning=N_("The image {name} and its file {file} are deleted. This cannot be undone."),
             allowed=lambda row: bool(row["own"]) and not row["instances"],
+            needs=N_("It takes an image of the project's own that no instance uses."),
             task=True,
             roles=(PROJECT,),
         ),

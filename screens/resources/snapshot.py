@@ -19,7 +19,8 @@ SPEC = ResourceSpec(
     singular=N_("snapshot"),
     section=N_("Volumes"),
     columns=(
-        Column("tree", N_("Name"), 26, sort=False),
+        Column("tree", N_("Tree"), 26, sort=False, list_only=True),
+        Column("name", N_("Name"), details_only=True),
         Column("display_name", N_("Title"), 14, from_width=100),
         Column("pool", N_("Storage pool"), 12),
         Column("allocation", N_("Allocated"), 10, Kind.SIZE),

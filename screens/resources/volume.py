@@ -147,6 +147,7 @@ SPEC = ResourceSpec(
                 ),
             ),
             allowed=lambda row: row["state"] == "present" and _is_file(row),
+            needs=N_("It takes a file that is present."),
             task=True,
         ),
         Action("edit", N_("Edit"), "volume.edit", key="e", fields=(_DISPLAY_NAME, _DESCRIPTION)),
@@ -170,6 +171,7 @@ SPEC = ResourceSpec(
                 _DESCRIPTION,
             ),
             allowed=lambda row: row["state"] == "present" and _is_file(row),
+            needs=N_("It takes a file that is present."),
             task=True,
         ),
         Action(
@@ -179,6 +181,7 @@ SPEC = ResourceSpec(
             key="m",
             fields=(_NEW_NAME, _DISPLAY_NAME, _DESCRIPTION),
             allowed=lambda row: bool(row["backing"]) and row["state"] == "present",
+            needs=N_("It takes a snapshot that is present."),
             task=True,
         ),
         Action(
@@ -200,6 +203,7 @@ SPEC = ResourceSpec(
             danger=Danger.CONFIRM,
             warning=N_("The file of {reference} may be used by every project that has the storage pool."),
             allowed=lambda row: row["state"] == "foreign",
+            needs=N_("It takes a file that a refresh found and whose format nobody has said yet."),
             task=True,
             roles=(SYSADM,),
         ),
@@ -214,6 +218,7 @@ SPEC = ResourceSpec(
                 " iSCSI, disk or logical pool only its record is deleted: a refresh finds it again."
             ),
             allowed=_free,
+            needs=N_("Instances use it, or snapshots rest on it: its details name them."),
             task=True,
         ),
     ),

@@ -144,6 +144,26 @@ async def test_what_makes_no_sense_now_is_grey_and_says_so(cloud: FakeBackend) -
         assert not cloud.called("vm.resume")
 
 
+async def test_what_makes_no_sense_now_says_what_it_takes(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await pilot.press("home", "d", "m")
+        assert "Instances use it, or snapshots rest on it" in notices(pilot)[0]
+        assert "It takes a snapshot that is present." in notices(pilot)[1]
+
+
+async def test_details_of_a_snapshot_name_it_without_its_branch(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await pilot.press("home", "t")
+        await until(pilot, lambda: "├─ disk4" in screen_text(pilot.app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "Rests on" in screen_text(pilot.app))
+        assert "├─" not in screen_text(pilot.app)
+
+
 async def test_marked_rows_are_acted_on_together_with_a_report_for_each(cloud: FakeBackend) -> None:
     refused = Refused("The VM {name} is busy.", name="x")
     answers = iter([None, refused, None])
