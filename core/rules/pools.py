@@ -106,6 +106,11 @@ def device(value: str) -> None:
         raise InvalidInput(N_("The path of a device is needed, such as /dev/sdb."))
 
 
+def on_disk(disk: str, device: str) -> bool:
+    """Whether a device is a disk or a partition of it, as far as their names tell."""
+    return bool(re.fullmatch(re.escape(disk) + r"((p|-part)?[0-9]+)?", device))
+
+
 def volume_group(value: str) -> None:
     """The directory of an LVM volume group."""
     if not re.fullmatch(r"/dev/[A-Za-z0-9+_.][A-Za-z0-9+_.-]*", value) or value in ("/dev/.", "/dev/.."):

@@ -443,8 +443,24 @@ def _ruled_login(kind: str, origin: Origin) -> None:
         )
 
 
+def _own_disks(call: Call, kind: str, host: Host, origin: Origin) -> None:
+    """Refuse a disk whose partitions are in a volume group that is a pool, and the other way round."""
+    other_kind = pools.LOGICAL if kind == pools.DISK else pools.DISK
+    mine = origin.devices if kind == pools.LOGICAL else (origin.source,)
+    field = "devices" if kind == pools.LOGICAL else "source"
+    for other in call.session.scalars(select(Pool).where(Pool.kind == other_kind, Pool.host_id == host.id)):
+        theirs = other.devices.splitlines() if kind == pools.DISK else [other.source]
+        for one in mine:
+            if any(pools.on_disk(one, their) or pools.on_disk(their, one) for their in theirs):
+                raise InvalidInput(
+                    N_("{source} is that of storage pool {name} already."), field=field, source=one, name=other.name
+                )
+
+
 def _own_source(call: Call, kind: str, host: Host | None, origin: Origin) -> None:
     """Refuse storage that is another pool's: the same volume would have two names, and two users."""
+    if host is not None and kind in (pools.DISK, pools.LOGICAL):
+        _own_disks(call, kind, host, origin)
     if not origin.source:
         return
     same = select(Pool.name).where(Pool.kind == kind, Pool.server == origin.server, Pool.port == origin.port)

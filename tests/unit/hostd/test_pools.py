@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 from core.clock import SystemClock
 from core.coordination.storage import PoolState, load_pool, record_pool
 from core.errors import EngineError, Refused
+from core.security.sealed import SealedSecret
 from core.specs.pool import PoolOrder
 from hostd import intervals, netfs, places, shared
 from hostd.bus import Bus
@@ -236,3 +238,47 @@ def test_a_password_is_in_a_file_of_roots_for_a_moment_only(tmp_path: Path) -> N
         assert file.read_text() == "username=zhao\npassword=Sh4re-secret\n"
         assert "Sh4re-secret" not in str(words)
     assert not file.exists()
+
+
+def test_a_disk_is_looked_at_when_it_becomes_a_pool_and_never_written_to(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later on a guest may have made a volume group on its partition: that is no reason to refuse the others."""
+    told: list[Any] = []
+    monkeypatch.setattr(keeper._pools, "ensure", lambda *_a, build: told.append(build))
+    monkeypatch.setattr(keeper._pools, "space", lambda _uuid: SimpleNamespace(capacity=9, available=1), raising=False)
+    monkeypatch.setattr("hostd.blocks.check_disk", lambda pool: told.append(pool.source))
+    disk = PoolOrder(1, "0" * 36, "parts", "disk", "/dev", format="gpt", source="/dev/sdb")
+    keeper.ready(disk, first=True)
+    keeper.ready(disk)
+    assert told == ["/dev/sdb", False, False], "libvirt is never asked to make a table of partitions"
+    told.clear()
+    keeper.ready(PoolOrder(1, "1" * 36, "vg0", "logical", "/dev/vg0", format="lvm2"), first=True)
+    assert told == [False], "nor a volume group"
+
+
+def test_a_target_is_logged_in_at_with_a_secret_that_is_lent_for_that_moment(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is logged in, nothing is lent and nobody asks whether its server answers."""
+    told: list[str] = []
+    key = SealedSecret("s" * 36, "chap", "iscsi", "sealed")
+
+    @contextlib.contextmanager
+    def lent(secret: SealedSecret | None) -> Iterator[None]:
+        told.append(f"lend {secret.name if secret else '-'}")
+        yield
+        told.append("take back")
+
+    monkeypatch.setattr(keeper._secrets, "lent", lent, raising=False)
+    monkeypatch.setattr(keeper._pools, "is_active", lambda _uuid: "ensure" in told)
+    monkeypatch.setattr(keeper._pools, "ensure", lambda *_a, build: told.append("ensure"))
+    monkeypatch.setattr(keeper._pools, "space", lambda _uuid: SimpleNamespace(capacity=9, available=0), raising=False)
+    monkeypatch.setattr(netfs, "answers", lambda server, port: told.append(f"{server}:{port}") or "")
+    san = PoolOrder(
+        1, "2" * 36, "san", "iscsi", "/dev/disk/by-path", server="nas", port=3260, source="t", account="qgh", secret=key
+    )
+    keeper.ready(san)
+    assert told == ["nas:3260", "lend chap", "ensure", "take back"]
+    keeper.ready(san)
+    assert len(told) == 4
