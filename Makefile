@@ -23,6 +23,10 @@ setup: $(CACHE)/packages $(BIN)/dosvm $(CACHE)/catalogues $(SAMPLE) ## install w
 setup-test: setup $(CACHE)/packages-test ## install what testing needs on top
 	@:
 
+.PHONY: setup-storage
+setup-storage: setup-test $(CACHE)/packages-storage ## install what the tests of storage need on top: servers of NFS, CIFS, iSCSI; a kernel
+	@:
+
 .PHONY: services
 services: setup ## start libvirtd and virtlogd if nobody did
 	@packaging/services.sh start
@@ -40,9 +44,13 @@ check: $(BIN)/dosvm $(CACHE)/catalogues ## lint, format, types, contracts, trans
 	@packaging/check.sh
 
 .PHONY: test
-test: setup-test check ## everything: checks and all tests, engines included
+test: setup-storage check ## everything: checks and all tests, engines included
 	@packaging/services.sh start
 	@packaging/test.sh
+
+.PHONY: test-storage
+test-storage: setup-storage ## NFS, CIFS, iSCSI, disks, LVM: in a virtual machine whose kernel has them; as root
+	@packaging/storage-vm/run.sh
 
 .PHONY: bench
 bench: setup-test ## measure against the goals; prints figures
@@ -72,6 +80,10 @@ $(CACHE)/packages: packaging/packages.txt
 
 $(CACHE)/packages-test: packaging/packages-test.txt
 	@packaging/install-packages.sh $<
+	@mkdir -p $(CACHE) && touch $@
+
+$(CACHE)/packages-storage: packaging/packages-storage.txt
+	@packaging/install-packages.sh --quiet-services $<
 	@mkdir -p $(CACHE) && touch $@
 
 $(BIN)/dosvm: uv.lock packaging/make-venv.sh $(CACHE)/packages

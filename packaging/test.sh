@@ -26,8 +26,11 @@ again() {
 	.venv/bin/pytest -q --junit-xml="$report/again/$name.xml" "${tests[@]}" </dev/null || return 1
 	echo "WARNING: unsteady tests in $name: they failed among others and passed alone: ${tests[*]}"
 }
-part quick -n 2 --dist loadfile -m "not bench and not soak" --ignore=tests/engine --ignore=tests/lab --ignore=tests/e2e
+part quick -n 2 --dist loadfile -m "not bench and not soak" --ignore=tests/engine --ignore=tests/lab --ignore=tests/e2e --ignore=tests/storage
 # Each worker has a libvirtd and hosts of its own; they wait most of the time.
 part engines -n 2 --dist loadfile -m "not bench and not soak" tests/engine tests/lab tests/e2e
+# Alone: it is a whole machine. What fails in it is not repeated; it is its own and was not among others.
+echo "== storage"
+packaging/storage-vm/run.sh "$report/storage.xml" </dev/null || failed=1
 .venv/bin/python packaging/closing-line.py "$report"/*.xml
 exit $failed

@@ -62,14 +62,14 @@ class Hostd:
         )
         self._backends.clear()
 
-    def wait(self) -> None:
+    def wait(self, seconds: float = 40.0) -> None:
         """Wait until its host is up and libvirtd is known to it."""
 
         def up() -> bool:
             rows = self.admin("host.list")["rows"]
             return bool(rows) and rows[0]["state"] == "up" and bool(rows[0]["libvirt_version"])
 
-        until(up, 40, "host up")
+        until(up, seconds, "host up")
 
     @property
     def pid(self) -> int:

@@ -37,13 +37,13 @@ virtlogd -d
 exec tini -- bash -c 'while [ ! -e {root}/stop ]; do [ -e {root}/hold ] || libvirtd || true; sleep 0.2; done'
 """
 
-_LIBVIRTD = """\
+LIBVIRTD = """\
 unix_sock_group = "root"
 auth_unix_ro = "none"
 auth_unix_rw = "none"
 """
 
-_QEMU = """\
+QEMU = """\
 namespaces = []
 cgroup_controllers = []
 security_driver = "none"
@@ -64,8 +64,8 @@ class PrivateLibvirt:
         for name in ("qemu", "images", "dnsmasq", "network", "boot"):
             (root / "var" / name).mkdir()
         shutil.copytree("/etc/libvirt", root / "etc", dirs_exist_ok=True)
-        (root / "etc/libvirtd.conf").write_text(_LIBVIRTD)
-        (root / "etc/qemu.conf").write_text(_QEMU)
+        (root / "etc/libvirtd.conf").write_text(LIBVIRTD)
+        (root / "etc/qemu.conf").write_text(QEMU)
         # QEMU's user must be able to walk to its sockets below here.
         for path in (root, root / "var", root / "run"):
             path.chmod(0o755)

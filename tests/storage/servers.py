@@ -1,0 +1,100 @@
+"""Servers of storage, set up as administrators set them up, and taken away as networks take them away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.storage.here import Here
+
+#: Where each server keeps what it offers.
+NFS_EXPORT = Path("/srv/nfs/disk-pool")
+#: What version 4 calls that: its paths begin at the export that is marked as their root.
+NFS4_SOURCE = "/disk-pool"
+CIFS_SHARE = Path("/srv/smb/disks")
+
+_SMB_CONF = """\
+[global]
+  workgroup = LAB
+  server role = standalone server
+  interfaces = lo
+  log file = /run/smbd.log
+  load printers = no
+  disable spoolss = yes
+[disks]
+  path = {path}
+  read only = no
+  valid users = alice
+"""
+
+
+@contextmanager
+def silent(here: Here, port: int) -> Iterator[None]:
+    """While it lasts, a server's packets get lost: nobody refuses, nobody answers."""
+    rule = ("INPUT", "-p", "tcp", "--dport", str(port), "-j", "DROP")
+    here.run("iptables-legacy", "-A", *rule)
+    try:
+        yield
+    finally:
+        here.run("iptables-legacy", "-D", *rule)
+
+
+class NfsServer:
+    """The kernel's NFS server with one export; NFSv4 can be switched off."""
+
+    def __init__(self, here: Here) -> None:
+        """Start what every version needs; :meth:`start` starts the server."""
+        self._here = here
+        NFS_EXPORT.parent.mkdir(parents=True)
+        # The machine's own files are layers, which NFS cannot export.
+        here.run("mount", "-t", "tmpfs", "nfs", str(NFS_EXPORT.parent))
+        NFS_EXPORT.mkdir()
+        for name in ("v4recovery", "rpc_pipefs", "sm", "sm.bak"):
+            Path("/var/lib/nfs", name).mkdir(parents=True, exist_ok=True)
+        options = "rw,no_root_squash,no_subtree_check,insecure"
+        lines = [f"{path} *({options},fsid={i})\n" for i, path in enumerate((NFS_EXPORT.parent, NFS_EXPORT))]
+        Path("/etc/exports").write_text("".join(lines))
+        for name in ("etab", "rmtab"):
+            Path("/var/lib/nfs", name).write_text("")
+        # After a start, nobody gets a lock for this long, so that those who had one before can have it again.
+        here.run("sysctl", "-q", "fs.nfs.nlm_grace_period=1")
+        here.run("mount", "-t", "nfsd", "nfsd", "/proc/fs/nfsd")
+        here.run("mount", "-t", "rpc_pipefs", "rpc_pipefs", "/var/lib/nfs/rpc_pipefs")
+        here.run("rpcbind", "-w")
+        here.run("rpc.statd")
+        here.serve("rpc.mountd", "--foreground")
+        here.run("exportfs", "-ra")
+
+    def start(self, *, only_v3: bool = False) -> None:
+        """Serve, as version 4 and 3, or as 3 only."""
+        for name in ("nfsv4leasetime", "nfsv4gracetime"):
+            Path("/proc/fs/nfsd", name).write_text("10\n")
+        self._here.run("rpc.nfsd", *(("-N", "4") if only_v3 else ()), "2")
+        Path("/proc/fs/nfsd/v4_end_grace").write_text("Y\n")
+
+    def stop(self) -> None:
+        """Serve no more: connections are refused."""
+        self._here.run("rpc.nfsd", "0")
+
+
+class CifsServer:
+    """Samba with the share ``disks`` for the account ``alice``."""
+
+    def __init__(self, here: Here, password: str) -> None:
+        """Start it."""
+        self._here = here
+        CIFS_SHARE.mkdir(parents=True)
+        here.run("useradd", "--no-create-home", "alice")
+        shutil.chown(CIFS_SHARE, "alice")
+        conf = Path("/etc/samba/smb.conf")
+        conf.write_text(_SMB_CONF.format(path=CIFS_SHARE))
+        for place in ("/run/samba", "/var/lib/samba/private", "/var/log/samba", "/var/cache/samba"):
+            Path(place).mkdir(parents=True, exist_ok=True)
+        words = Path("/run/alice")
+        words.write_text(f"{password}\n{password}\n")
+        here.run("sh", "-c", f"smbpasswd -s -a alice <{words}")
+        words.unlink()
+        here.serve("smbd", "--foreground", "--no-process-group")
+        here.wait_for_port(445)
