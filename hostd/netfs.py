@@ -125,7 +125,7 @@ def options(pool: PoolOrder, password: str, directory: Path) -> Iterator[list[st
     if pool.format == CIFS:
         user = qemu_user() or 0
         # Locks of SMB are mandatory: QEMU's own would keep itself from writing what it has locked.
-        words += ["hard", "nobrl", f"uid={user}", "forceuid", "file_mode=0600", "dir_mode=0700"]
+        words += ["hard", "nobrl", "nolease", f"uid={user}", "forceuid", "file_mode=0600", "dir_mode=0700"]
         if pool.account:
             descriptor = os.open(credentials, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

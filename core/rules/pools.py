@@ -41,8 +41,7 @@ KINDS: dict[str, PoolKind] = {
         "netfs",
         bound=False,
         files=True,
-        # NFS and CIFS are not offered before they were tried under a kernel that has them.
-        formats=(GLUSTERFS,),
+        formats=(AUTO, NFS, CIFS, GLUSTERFS),
         asks=("server*", "port", "format", "source*", "path*", "account", "secret"),
     ),
     ISCSI: PoolKind(

@@ -10,7 +10,7 @@ from core.rules.names import printable
 
 VOLUME, ISCSI, CIFS = "volume", "iscsi", "cifs"
 #: What a security object can be for. The manual's ceph is not offered: there is no pool that would use it.
-KINDS = (VOLUME, ISCSI)
+KINDS = (VOLUME, ISCSI, CIFS)
 #: Formats of volumes that libvirt and QEMU encrypt by LUKS.
 ENCRYPTED_FORMATS = ("qcow2", "raw")
 

@@ -109,7 +109,7 @@ def add_fields(offered: Sequence[str]) -> tuple[Field, ...]:
             choices=formats,
             fits=_fits,
             when=_asks("format"),
-            hint=N_("What the server speaks; of a disk, its table of partitions."),
+            hint=N_("What the server speaks (auto: the first that it answers to); of a disk, its table of partitions."),
         ),
         Field(
             "source",
@@ -118,8 +118,9 @@ def add_fields(offered: Sequence[str]) -> tuple[Field, ...]:
             rule="line",
             when=_asks("source"),
             hint=N_(
-                "What the server offers: the name of the volume, and a directory in it if you like; of iSCSI, the name"
-                " of the target. Of a disk pool, the disk, best by its name in /dev/disk/by-id."
+                "What the server offers: the path that NFS exports, or the name of a share (CIFS) or volume (GlusterFS)"
+                " and a directory in it if you like; of iSCSI, the name of the target. Of a disk pool, the disk, best by"
+                " its name in /dev/disk/by-id."
             ),
         ),
         Field(

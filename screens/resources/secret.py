@@ -6,7 +6,11 @@ from core.i18n import N_
 from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Target
 
 #: What a secret can be for, with what people call it.
-KINDS = {"volume": N_("volume encryption"), "iscsi": N_("iSCSI storage pool")}
+KINDS = {
+    "volume": N_("volume encryption"),
+    "iscsi": N_("iSCSI storage pool"),
+    "cifs": N_("CIFS share"),
+}
 _VALUE_HINT = N_(
     "Of a volume: 8 characters or more. Of iSCSI: 12 to 16 ASCII characters work everywhere. It is never shown again."
 )
@@ -137,7 +141,7 @@ SPEC = ResourceSpec(
     empty=N_("No secrets yet. The system administrator adds them: passphrases of volumes, passwords of iSCSI storage."),
     help=N_(
         "A secret keeps a password or key that storage is opened with: the passphrase of encrypted volumes, or the"
-        " password of an iSCSI storage pool. Its value is stored encrypted and never shown; a host is given it only"
-        " while it needs it. A secret that is used cannot be deleted. Press o for the volumes that it encrypts."
+        " password of an iSCSI storage pool or a CIFS share. Its value is stored encrypted and never shown; a host is"
+        " given it only while it needs it. A secret that is used cannot be deleted. Press o for the volumes that it encrypts."
     ),
 )

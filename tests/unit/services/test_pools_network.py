@@ -8,16 +8,7 @@ import pytest
 
 from core.errors import InvalidInput
 from core.model import Task, TaskState
-from core.rules import pools, secrets
 from tests.fakes.office import GIB, Office
-
-
-@pytest.fixture(autouse=True)
-def _all_formats(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rules hold for formats too that are not offered yet."""
-    formats = (pools.AUTO, pools.NFS, pools.CIFS, pools.GLUSTERFS)
-    monkeypatch.setitem(pools.KINDS, pools.NETFS, pools.KINDS[pools.NETFS]._replace(formats=formats))
-    monkeypatch.setattr(secrets, "KINDS", (*secrets.KINDS, secrets.CIFS))
 
 
 def _nfs(office: Office, name: str = "nfspool1", **more: Any) -> dict[str, Any]:

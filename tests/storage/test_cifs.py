@@ -1,0 +1,47 @@
+"""Pools on a share of CIFS, whose account's password is a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.storage.cloud import Cloud, begins
+from tests.storage.here import Here
+from tests.storage.servers import CIFS_SHARE, CifsServer
+
+pytestmark = [pytest.mark.storage, pytest.mark.timeout(400)]
+
+PASSWORD = "Al1ce-share-secret"
+_PLACE = ["--type", "netfs", "--format", "cifs", "--server", "127.0.0.1", "--capacity", "1GiB", "--project", "web"]
+_SHARE = ["--source", "disks", "--path", "/media/smb", "--account", "alice"]
+
+
+@pytest.fixture(scope="module")
+def server(here: Here) -> CifsServer:
+    """Samba, with one share for alice."""
+    return CifsServer(here, PASSWORD)
+
+
+def add_secret(cloud: Cloud, name: str, value: str) -> None:
+    file = cloud.home / name
+    file.write_text(value + "\n")
+    words = ["--display-name", name, "--kind", "cifs", "--usage", name, "--value-file", str(file)]
+    cloud.dosvm("secret", "add", name, *words)
+
+
+def test_a_guests_disk_on_a_share(cloud: Cloud, server: CifsServer, here: Here) -> None:
+    add_secret(cloud, "right", PASSWORD)
+    add_secret(cloud, "wrong", "something-else")
+    refused = cloud.dosvm("pool", "add", "smb", *_PLACE, *_SHARE, "--secret", "wrong", "--wait", check=False)
+    assert refused.code != 0
+    assert "refuses this host or account" in refused.err
+    cloud.dosvm("pool", "add", "smb", *_PLACE, *_SHARE, "--secret", "right", "--wait")
+    assert " /media/smb cifs " in Path("/proc/mounts").read_text()
+    cloud.volume("disk", "smb")
+    text = cloud.write_in_a_guest("on-cifs", "smb/disk")
+    assert begins(CIFS_SHARE / "disk", text)
+    cloud.remove("smb")
+    seen = [Path("/proc/mounts").read_text(), cloud.log.read_text(), Path("/run/servers.log").read_text()]
+    seen += [path.read_text(errors="replace") for path in Path("/etc/libvirt/storage").rglob("*.xml")]
+    assert not any(PASSWORD in text for text in seen)
