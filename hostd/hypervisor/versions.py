@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 
 import libvirt
@@ -21,7 +22,11 @@ class Versions:
 
 
 class VersionWatch:
-    """Keeps the versions; asks anew each time libvirtd comes back, for it may have been upgraded."""
+    """Keeps the versions; asks anew each time libvirtd comes back, for it may have been upgraded.
+
+    A libvirtd that has just been started asks every QEMU what it can before it says QEMU's version: half a minute on
+    a slow machine. So who was not told is asked again.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -33,10 +38,12 @@ class VersionWatch:
             threading.Thread(target=self._ask, name="versions", daemon=True).start()
 
     def _ask(self) -> None:
-        try:
-            self.now = self._connection.call(_look, limit=intervals.LIBVIRT_FAST)
-        except DosvmError:
-            return
+        while self._connection.up:
+            try:
+                self.now = self._connection.call(_look, limit=intervals.LIBVIRT_LONG)
+                return
+            except DosvmError:
+                time.sleep(intervals.TRY_AGAIN)
 
 
 def _look(connection: libvirt.virConnect) -> Versions:

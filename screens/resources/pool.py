@@ -119,8 +119,8 @@ def add_fields(offered: Sequence[str]) -> tuple[Field, ...]:
             when=_asks("source"),
             hint=N_(
                 "What the server offers: the path that NFS exports, or the name of a share (CIFS) or volume (GlusterFS)"
-                " and a directory in it if you like; of iSCSI, the name of the target. Of a disk pool, the disk, best by"
-                " its name in /dev/disk/by-id."
+                " and a directory in it if you like; of iSCSI, the name of the target. Of a disk pool, the disk, best"
+                " by its name in /dev/disk/by-id."
             ),
         ),
         Field(

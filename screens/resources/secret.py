@@ -142,6 +142,7 @@ SPEC = ResourceSpec(
     help=N_(
         "A secret keeps a password or key that storage is opened with: the passphrase of encrypted volumes, or the"
         " password of an iSCSI storage pool or a CIFS share. Its value is stored encrypted and never shown; a host is"
-        " given it only while it needs it. A secret that is used cannot be deleted. Press o for the volumes that it encrypts."
+        " given it only while it needs it. A secret that is used cannot be deleted. Press o for the volumes that it"
+        " encrypts."
     ),
 )
