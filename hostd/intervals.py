@@ -72,6 +72,9 @@ MIGRATION = 900.0
 MIGRATION_LOST = 120.0
 #: A migration under way: whether it is still wanted, and how far it is, is looked at this often.
 MIGRATION_LOOK = 0.5
+#: A connection to libvirtd that nobody needed for so long is closed: keeping it alive costs both sides. Some stay by
+#: the calls of every few seconds, so that a start finds them open.
+CONNECTION_IDLE = 15.0
 #: libvirt's keepalive: probes this often, and this many may go unanswered.
 KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 3, 3
 #: Shortest and longest pause before libvirtd is tried again.

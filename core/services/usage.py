@@ -54,6 +54,11 @@ def _all(value: Any, table: Any) -> Select[Any]:
     return select(table.project_id.label("key"), value.label("sum")).select_from(table).group_by(table.project_id)
 
 
+def _all_running(column: Any) -> Select[Any]:
+    # Made in one go, it costs half when what is off is left out.
+    return _all(func.sum(column), Machine).outerjoin(Instance, _OF_INSTANCE).where(Machine.power == Power.ON.value)
+
+
 #: What a project uses, as subqueries correlated to :class:`core.model.Project`.
 USED: dict[str, Any] = {
     "instances": _of(func.count(), Instance),
@@ -67,8 +72,8 @@ USED: dict[str, Any] = {
 #: The same for orders: the sums of all projects at once.
 _ORDERS: dict[str, Any] = {
     "instances": _all(func.count(), Instance),
-    "vcpus": _all(func.sum(_booked(Instance.vcpus)), Machine).outerjoin(Instance, _OF_INSTANCE),
-    "memory": _all(func.sum(_booked(Instance.memory)), Machine).outerjoin(Instance, _OF_INSTANCE),
+    "vcpus": _all_running(Instance.vcpus),
+    "memory": _all_running(Instance.memory),
     "disk": _all(func.sum(Volume.capacity), Volume),
     "images": _all(func.count(), Image),
     "image_bytes": _all(func.sum(Image.size), Image),

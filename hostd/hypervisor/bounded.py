@@ -92,14 +92,25 @@ class Bounded:
     """A pool of threads for calls that may hang."""
 
     def __init__(
-        self, name: str, *, size: int, cap: int, words: Words = OF_LIBVIRT, linger: float | None = None
+        self,
+        name: str,
+        *,
+        size: int,
+        cap: int,
+        words: Words = OF_LIBVIRT,
+        linger: float | None = None,
+        left: Callable[[], None] = lambda: None,
     ) -> None:
-        """``size`` threads that work, at most ``cap`` when some hang; one idle for ``linger`` seconds ends."""
+        """``size`` threads that work, at most ``cap`` when some hang; one idle for ``linger`` seconds ends.
+
+        ``left()`` is what each thread does last.
+        """
         self._name = name
         self._words = words
         self._size = size
         self._cap = cap
         self._linger = linger
+        self._left = left
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._guard = threading.Lock()
         self._threads = 0
@@ -213,6 +224,12 @@ class Bounded:
         raise TooSlow(self._words.slow, seconds=int(limit))
 
     def _work(self) -> None:
+        try:
+            self._serve()
+        finally:
+            self._left()
+
+    def _serve(self) -> None:
         while True:
             with self._guard:
                 self._idle += 1

@@ -65,7 +65,9 @@ class Connection:
         # of the parent through the sockets they share.
         self._own: dict[int, tuple[int, libvirt.virConnect]] = {}
         self._generation = 0
-        self._calls = Bounded(name, size=size, cap=size * 3, words=words)
+        self._calls = Bounded(
+            name, size=size, cap=size * 3, words=words, linger=intervals.CONNECTION_IDLE, left=self._leave
+        )
         self._guard = threading.Lock()
         self._connection: libvirt.virConnect | None = None
         self._reason = "not connected yet"
@@ -153,6 +155,11 @@ class Connection:
         except HypervisorUnavailable:
             self._own[me] = (-1, connection)
             raise
+
+    def _leave(self) -> None:
+        """A thread of the pool ends: so does its connection, which would be kept alive for nothing."""
+        _generation, connection = self._own.pop(threading.get_ident(), (-1, None))
+        _close(connection)
 
     def _keep(self) -> None:
         pause = intervals.RECONNECT_MIN
