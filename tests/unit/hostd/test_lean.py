@@ -34,3 +34,22 @@ def test_mariadb_has_its_driver() -> None:
         "    print(engine.dialect.name, engine.dialect.driver)"
     )
     assert _after(code).split() == ["mysql", "pymysql", "mariadb", "pymysql"]
+
+
+def test_threads_share_few_heaps() -> None:
+    """What many threads have allocated and let go of is there for all, and not kept for each."""
+    code = (
+        "import threading, ctypes\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.malloc.restype = ctypes.c_void_p\n"
+        "heaps, ready = set(), threading.Barrier(16)\n"
+        "def work():\n"
+        "    ready.wait(10)\n"
+        "    heaps.add(libc.malloc(100) >> 26)\n"  # a heap of a thread is aligned to 64 MiB
+        "    ready.wait(10)\n"
+        "threads = [threading.Thread(target=work) for _ in range(16)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "print(len(heaps))"
+    )
+    assert int(_after(code)) <= 2
