@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 
 from core.coordination.charges import charge
 from core.coordination.states import NOWHERE
@@ -201,9 +202,15 @@ def undrain(call: Call, *, host: str, start: bool = True) -> Answer:
 
 def is_going_on(call: Call) -> bool:
     """Whether any host is in maintenance, or any VM waits for the end of one."""
+    return bool(call.session.scalar(_going_on()))
+
+
+@cache
+def _going_on() -> Select[tuple[bool]]:
+    """Made once: every host asks it every few seconds."""
     drained = select(Host.id).where(Host.drain != "").exists()
     waiting = select(Machine.id).where(Machine.drained_id.is_not(None)).exists()
-    return bool(call.session.scalar(select(drained | waiting)))
+    return select(drained | waiting)
 
 
 def startable(call: Call) -> list[tuple[int, str, str]]:

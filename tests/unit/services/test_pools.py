@@ -16,6 +16,7 @@ from core.model import Pool, Task, TaskState, Volume
 from hostd.succession import Succession
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office
+from tests.unit.services.test_power import statements
 
 
 def _add(office: Office, name: str = "local", **more: Any) -> dict[str, Any]:
@@ -269,7 +270,9 @@ def test_what_a_host_that_died_was_doing_is_done_by_another(office: Office, clou
         row = office.services.database.read(lambda s: s.query(Task).filter_by(uuid=task).one())
         return row.host_id, row.state
 
-    Succession(office.services).look()
+    with statements(office) as seen:
+        Succession(office.services).look()
+    assert not seen, "while nobody is down there is nothing to ask, every five seconds"
     assert worker(shared) == (first, "running")
     cloud.change(first, state="down")
     Succession(office.services).look()
