@@ -20,7 +20,7 @@ SPEC = ResourceSpec(
         Column("unique", N_("One VM only"), 11, Kind.BOOLEAN),
         Column("enabled", N_("Enabled"), 7, Kind.BOOLEAN),
         Column("host", N_("Bound to host"), 14, from_width=110),
-        Column("host_group", N_("Bound to host group"), 14, from_width=140),
+        Column("host_group", N_("Bound to host group"), 19, from_width=140),
         Column("project", N_("Project"), 14, roles=(SYSADM,)),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=130),
         Column("volumes", N_("Volumes"), kind=Kind.LIST, sort=False, details_only=True),
