@@ -5,7 +5,12 @@ from __future__ import annotations
 from core.i18n import N_
 from screens.spec import PROJECT, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Target
 
-FORMATS = (("raw", N_("raw (also ISO files)")), ("qcow2", "qcow2"), ("qcow", "qcow"))
+FORMATS = (
+    ("raw", N_("raw (also ISO files)")),
+    ("iso", N_("ISO: a CD or DVD, checked to be one")),
+    ("qcow2", "qcow2"),
+    ("qcow", "qcow"),
+)
 ARCHITECTURES = (("x86_64", "x86_64"), ("i686", "i686"))
 _NAME_HINT = N_("1 to 64 characters of any script.")
 

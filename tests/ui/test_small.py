@@ -64,7 +64,7 @@ async def test_f1_in_a_form_says_what_its_fields_are_for(cloud: FakeBackend) -> 
         await until(pilot, lambda: "Help: Add: image" in screen_text(pilot.app))
         shown = " ".join(screen_text(pilot.app).replace("│", " ").split())
         assert "Needed. 1 to 64 characters of any script." in shown
-        assert "(raw (also ISO files) / qcow2 / qcow)" in shown
+        assert "(raw (also ISO files) / ISO: a CD or DVD, checked to be one / qcow2 / qcow)" in shown
         await pilot.press("escape")
         await until(pilot, lambda: "Help:" not in screen_text(pilot.app))
         assert pilot.app.screen.form.rows["name"].input.value == "x"

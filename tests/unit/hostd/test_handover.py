@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import errno
 import hashlib
 import os
 import random
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from core.errors import HostdUnavailable, InvalidInput
+from core.rpc.calls import PART
 from core.rpc.handover import PATH, hand_over
 from core.rpc.signature import Signer
 from hostd.copying import copy
@@ -23,7 +25,7 @@ from hostd.handover import Handover
 from hostd.partial import BLOCK, Partial
 
 KEY = bytes(range(32))
-SIZE = 3 * BLOCK + 12345
+SIZE = 9 * BLOCK + 12345
 
 
 class Desk:
@@ -157,8 +159,10 @@ def partial(tmp_path: Path) -> Iterator[Partial]:
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "disk"
     data = bytearray(random.Random(3).randbytes(SIZE))
-    data[BLOCK : 2 * BLOCK] = bytes(BLOCK)
-    path.write_bytes(data)
+    with path.open("wb") as file:
+        file.write(data[:BLOCK])
+        file.seek(BLOCK, os.SEEK_CUR)
+        file.write(data[2 * BLOCK :])
     return path
 
 
@@ -174,14 +178,36 @@ def test_a_copy_is_the_file_and_knows_its_sum(source: Path, partial: Partial) ->
     assert partial.sum_so_far(SIZE) == hashlib.sha256(source.read_bytes()).hexdigest()
     assert told == sorted(told)
     assert told[-1] == SIZE
-    assert partial.path.stat().st_blocks * 512 < SIZE - BLOCK // 2, "what is nothing but zeros takes no room"
+    assert partial.path.stat().st_blocks * 512 < SIZE - BLOCK // 2, "a hole stays a hole"
+
+
+def test_what_the_kernel_does_not_copy_is_copied_all_the_same(
+    source: Path, partial: Partial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: Any) -> int:
+        raise OSError(errno.EXDEV, "another file system")
+
+    for way in (refuse, lambda *_arguments: 0):
+        monkeypatch.setattr(os, "copy_file_range", way)
+        run(source, partial)
+        assert partial.path.read_bytes() == source.read_bytes()
+        assert partial.sum_so_far(SIZE) == hashlib.sha256(source.read_bytes()).hexdigest()
+        partial.cut(0)
+
+
+def test_a_full_disk_is_the_disks(source: Path, partial: Partial, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: Any) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "copy_file_range", full)
+    with pytest.raises(OSError, match="full"):
+        run(source, partial)
 
 
 def test_a_copy_that_was_stopped_is_gone_on_with(source: Path, partial: Partial) -> None:
     for _ in range(2):
-        turns = iter((False, True))
-        run(source, partial, stop=lambda turns=turns: next(turns))
-        assert partial.received == BLOCK
+        run(source, partial, stop=lambda: partial.received > 0)
+        assert partial.received == PART
         assert partial.sum_so_far(SIZE) == ""
     run(source, partial)
     assert partial.path.read_bytes() == source.read_bytes()
