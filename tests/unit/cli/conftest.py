@@ -12,6 +12,7 @@ import pytest
 
 from core.database import Database
 from core.i18n import set_language
+from core.rpc.handover import SOCKET
 from core.rpc.signature import Signer, create_key
 from core.security.passwords import Passwords
 from core.security.vault import Vault
@@ -20,6 +21,7 @@ from core.services.sessions import Sessions
 from dosvm_tui import cli
 from hostd.api import Api
 from hostd.bus import Bus
+from hostd.handover import Handover
 from hostd.server import Server
 from hostd.uploads import Uploads
 from tests.fakes.clock import StillClock
@@ -78,9 +80,12 @@ def office(
     server = Server(Signer(key), api.handlers(), threads=2)
     server.listen_unix(home / "hostd.sock")
     server.start()
+    handover = Handover(Signer(key), api.hand_over)
+    handover.start(home / SOCKET)
     try:
         yield Office(services)
     finally:
+        handover.close()
         server.close()
 
 

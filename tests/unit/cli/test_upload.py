@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from core.rpc.calls import PART
+from core.rpc.handover import SOCKET
+from hostd import copying
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office
 from tests.unit.cli.conftest import Dosvm
 
 
-def test_a_file_is_sent_in_parts_under_its_own_name(
-    dosvm: Dosvm, office: Office, cloud: StillCloud, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("way", ["handed over", "in parts"])
+def test_a_file_goes_on_from_what_was_there_under_its_own_name(
+    dosvm: Dosvm, office: Office, cloud: StillCloud, tmp_path: Path, home: Path, way: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    copied: list[int] = []
+    copy = copying.copy
+    monkeypatch.setattr(copying, "copy", lambda *given: copied.append(given[2]) or copy(*given))  # type: ignore[func-returns-value]
+    if way == "in parts":
+        (home / SOCKET).unlink()
     office.project("web", max_images=3, max_image_bytes=GIB)
     office.host("h1")
     cloud.me = next(iter(cloud.views.values())).uuid
@@ -21,10 +32,13 @@ def test_a_file_is_sent_in_parts_under_its_own_name(
     office.sysadm("project-group.add-project", project_group="here", project="web")
     file = tmp_path / "debian.iso"
     file.write_bytes(bytes(range(256)) * (2 * PART // 256) + b"end")
+    once = {"name": "debian", "source": file.stat().st_size, "file": "debian.iso", "group": "here", "format": "raw"}
+    office.person("web-admin")("image.upload", **once)
     words = ("image", "upload", str(file), "debian", "--group", "here", "--no-wait")
     done = dosvm(*words, who="web-admin")
     assert (done.code, done.err) == (0, "")
     assert "Upload debian: task " in done.out
+    assert copied == ([file.stat().st_size] if way == "handed over" else [])
     (partial,) = directory.iterdir()
     assert partial.name.startswith(".")
     assert partial.read_bytes() == file.read_bytes()
