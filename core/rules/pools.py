@@ -57,8 +57,8 @@ KINDS: dict[str, PoolKind] = {
     ),
     LOGICAL: PoolKind("logical", bound=True, files=False, formats=("lvm2",), asks=("host*", "path*", "devices")),
 }
-#: Kinds that are offered: what is known of the others is not enough yet to run VMs from them.
-OFFERED = (DOS, NETFS, DIR)
+#: Kinds that are offered.
+OFFERED = (DOS, NETFS, ISCSI, DIR, DISK, LOGICAL)
 
 #: Where servers of each format answer, in the order in which they are looked for.
 PORTS = {NFS: 2049, GLUSTERFS: 24007, CIFS: 445}

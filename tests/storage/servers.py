@@ -11,6 +11,8 @@ from tests.storage.here import Here
 
 #: Where each server keeps what it offers.
 NFS_EXPORT = Path("/srv/nfs/disk-pool")
+#: The name of the iSCSI target.
+TARGET = "iqn.2026-11.test:disks"
 #: What version 4 calls that: its paths begin at the export that is marked as their root.
 NFS4_SOURCE = "/disk-pool"
 CIFS_SHARE = Path("/srv/smb/disks")
@@ -98,3 +100,36 @@ class CifsServer:
         words.unlink()
         here.serve("smbd", "--foreground", "--no-process-group")
         here.wait_for_port(445)
+
+
+def loop_disk(here: Here, name: str, size: int = 128 << 20) -> str:
+    """A disk of the machine, in a file; its path."""
+    file = Path("/run", f"{name}.disk")
+    with file.open("wb") as disk:
+        disk.truncate(size)
+    return here.run("losetup", "--find", "--show", "--partscan", str(file)).strip()
+
+
+class IscsiServer:
+    """A target with one unit, a file, for who knows the password of ``alice`` (CHAP)."""
+
+    def __init__(self, here: Here, password: str) -> None:
+        """Start it, and the initiator's daemon."""
+        self.unit = Path("/run/unit1")
+        with self.unit.open("wb") as disk:
+            disk.truncate(32 << 20)
+        here.serve("tgtd", "-f", "--iscsi", "portal=127.0.0.1:3260")
+        here.wait_for_port(3260)
+        admin = ("tgtadm", "--lld", "iscsi", "--op")
+        here.run(*admin, "new", "--mode", "target", "--tid", "1", "-T", TARGET)
+        here.run(*admin, "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1", "-b", str(self.unit))
+        here.run(*admin, "bind", "--mode", "target", "--tid", "1", "-I", "ALL")
+        here.run(*admin, "new", "--mode", "account", "--user", "alice", "--password", password)
+        here.run(*admin, "bind", "--mode", "account", "--tid", "1", "--user", "alice")
+        Path("/etc/iscsi/initiatorname.iscsi").write_text("InitiatorName=iqn.2026-11.test:here\n")
+        conf = Path("/etc/iscsi/iscsid.conf")
+        lines = [line for line in conf.read_text().splitlines() if not line.startswith("iscsid.startup")]
+        # There is no systemd to ask for it, and it runs.
+        conf.write_text("\n".join([*lines, "iscsid.startup = /bin/true"]) + "\n")
+        Path("/run/lock/iscsi").mkdir(parents=True, exist_ok=True)
+        here.serve("iscsid", "-f")
