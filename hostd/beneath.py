@@ -20,6 +20,7 @@ from pathlib import Path
 
 from core.errors import EngineError, InvalidInput, Refused
 from core.i18n import N_
+from hostd import removal
 from hostd.access import qemu_user
 from hostd.log import fields
 from hostd.shared import mounted
@@ -29,6 +30,8 @@ logger = logging.getLogger("hostd.beneath")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: A FIFO is opened without waiting for its other end.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: There is no directory, or it is none.
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _ACL = "system.posix_acl_access"
 
 
@@ -91,15 +94,30 @@ def place(root: Path, file: str) -> Path:
         return path
 
 
-def remove(root: Path, file: str) -> None:
+def remove(root: Path, file: str, uuid: str, sure: Callable[[], None]) -> None:
     """Remove a file below a group's directory; what is not there is removed already, a link goes as a link.
 
+    Args:
+        root: the group's directory.
+        file: relative to it.
+        uuid: of the image that it is.
+        sure: called right before it goes; raises when that may not happen any more.
+
     Raises:
+        EngineError: another file has the name by now.
         OSError: it cannot be removed.
     """
-    gone = contextlib.suppress(InvalidInput, FileNotFoundError)
-    with gone, _parent(root, file) as (directory, path):
-        os.unlink(path.name, dir_fd=directory)
+    try:
+        with _parent(root, file) as (directory, path):
+            # The open directory itself, whatever becomes of its name.
+            here = Path(f"/proc/self/fd/{directory}")
+            work = here / f".{uuid}.removal"
+            removal.remove(here / path.name, work, sure)
+            removal.clear(work)
+    except InvalidInput as error:
+        # Its directory is gone, or is a link; of storage that fails nobody knows what is there.
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno not in _ABSENT:
+            raise error.__cause__ from error
 
 
 @contextlib.contextmanager

@@ -28,6 +28,8 @@ POINTS = (
     "before_volume",
     "volume_made",
     "after_volume",
+    "before_removal",
+    "after_removal",
     "merging",
     "before_pool",
     "after_pool",

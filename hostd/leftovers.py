@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -46,8 +47,9 @@ class Leftovers:
         if not found:
             return
         wanted = self._database.read(lambda session: storage.being_made(session, found))
-        for uuid in set(found) - wanted:
-            self._keeper.touch(pool, lambda uuid=uuid: volume_files.forget(directory, uuid))  # type: ignore[misc]
+        with contextlib.suppress(DosvmError, OSError):
+            for uuid in set(found) - wanted:
+                self._keeper.touch(pool, lambda uuid=uuid: volume_files.forget(directory, uuid))  # type: ignore[misc]
 
 
 def _parts(directory: Path) -> list[str]:

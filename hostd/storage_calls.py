@@ -10,6 +10,7 @@ from core.i18n import N_
 from hostd import intervals
 from hostd.executor import Cancelled, Context, Interrupted
 from hostd.hypervisor.bounded import Bounded, Pulse, Unwanted, Words
+from hostd.hypervisor.errors import Stuck, TooSlow, Underway
 
 T = TypeVar("T")
 
@@ -19,7 +20,8 @@ SILENT = Words(
     slow=N_("The storage did not answer within {seconds} s."),
     busy=N_("Too many requests wait for storage: nothing was free for {seconds} s."),
 )
-#: Of one storage: short calls at the same time, long ones (each reads and writes whole disks), and threads in all.
+#: Of one storage: looks at the same time, and as many changes; long calls (each reads and writes whole disks); and
+#: threads of each sort in all.
 _SHORT, _LONG, _CAP = 4, 2, 16
 #: Threads that nothing was to be done by for so many seconds end.
 _LINGER = 30.0
@@ -37,15 +39,18 @@ class StorageCalls:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._short: dict[str, Bounded] = {}
+        self._changes: dict[str, Bounded] = {}
         self._long: dict[str, Bounded] = {}
 
     def touch(self, storage: str, look: Callable[[], T], *, limit: float = 0.0) -> T:
         """Run what looks at or changes files, for ``limit`` seconds at most, or as is usual.
 
+        What may take longer than a look has threads of its own: looks, which VMs wait for, do not wait for it.
+
         Raises:
             Stuck, TooSlow: the storage does not answer.
         """
-        calls = self._of(self._short, storage, _SHORT)
+        calls = self._of(self._short if limit <= intervals.STORAGE else self._changes, storage, _SHORT)
         return calls.call(look, limit=limit or intervals.STORAGE, key=storage)
 
     def follow(self, storage: str, context: Context, work: Callable[[Context], T]) -> T:
@@ -77,24 +82,56 @@ class StorageCalls:
             raise Cancelled(N_("It was cancelled.")) from None
 
     def forget(self, storage: str) -> None:
-        """Nothing will touch a storage any more."""
+        """Nothing is to touch a storage any more; who is about to still may, then its threads end by themselves."""
         with self._guard:
-            gone = [calls for calls in (self._short.pop(storage, None), self._long.pop(storage, None)) if calls]
-        for calls in gone:
-            calls.close()
+            for calls in (self._short, self._changes, self._long):
+                calls.pop(storage, None)
 
     def close(self) -> None:
         """Let the threads that wait for nothing end."""
         with self._guard:
-            storages = {*self._short, *self._long}
-        for storage in storages:
-            self.forget(storage)
+            every = [each for calls in (self._short, self._changes, self._long) for each in calls.values()]
+        for each in every:
+            each.close()
 
     def _of(self, calls: dict[str, Bounded], storage: str, size: int) -> Bounded:
         with self._guard:
             if storage not in calls:
                 calls[storage] = Bounded("files", size=size, cap=_CAP, words=SILENT, linger=_LINGER)
             return calls[storage]
+
+
+def touch_or_never(
+    touch: Callable[[Callable[[], T]], T],
+    work: Callable[[Callable[[], None]], T],
+    held: Callable[[], bool] = lambda: True,
+) -> T:
+    """Do what cannot be undone, by a call that may hang, but not when nobody waits for it any more.
+
+    Args:
+        touch: runs what it is handed, as :meth:`StorageCalls.touch` does.
+        work: what is done; what it is handed it calls right before what cannot be undone. That raises when it may not
+            happen any more: nobody waited so long, or the task is another host's by now.
+        held: whether the task still is this host's.
+
+    Raises:
+        Stuck, TooSlow: the storage does not answer; nothing happened, and nothing will.
+        Underway: neither does it, but it may still happen.
+    """
+    given_up, begun = threading.Event(), threading.Event()
+
+    def sure() -> None:
+        begun.set()
+        if given_up.is_set() or not held():
+            raise Interrupted
+
+    try:
+        return touch(lambda: work(sure))
+    except (Stuck, TooSlow) as error:
+        given_up.set()
+        if begun.is_set():
+            raise Underway(error.message, remedy=error.remedy, **error.parameters) from error
+        raise
 
 
 def _watched(context: Context, pulse: Pulse) -> Context:

@@ -22,14 +22,13 @@ from typing import Any
 from core.errors import AlreadyExists, EngineError, Refused
 from core.i18n import N_
 from core.rules.sizes import format_size
+from hostd import removal
 from hostd.faults import point
 
 #: What working directories end in; what begins with a dot is no volume.
 PART = ".part"
-#: What a file that an attempt had made is called once no attempt may give it its name, and one that is being removed.
-_WITHDRAWN, _REMOVED = ".withdrawn", ".removed"
-#: Errors of file systems that know no second name for a file.
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+#: What a file that an attempt had made is called once no attempt may give it its name.
+_WITHDRAWN = ".withdrawn"
 
 
 class Room:
@@ -142,7 +141,7 @@ def make(
         (directory / name).unlink()
     _refuse_taken(directory, name, uuid)
     part = directory / f".{uuid}{PART}"
-    shutil.rmtree(part, ignore_errors=True)
+    removal.clear(part)
     part.mkdir(mode=0o700)
     place = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -207,7 +206,7 @@ def _place(fresh: Path, path: Path, place: int) -> None:
         shutil.rmtree(part, ignore_errors=True)
         raise _taken(path) from None
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in removal.NO_LINKS:
             raise
         # Without links: the name is taken by an empty file first, which nobody else can have made.
         (part / "placing").touch()
@@ -221,16 +220,19 @@ def _place(fresh: Path, path: Path, place: int) -> None:
 
 
 def forget(directory: Path, uuid: str) -> None:
-    """Remove a volume's working directory: the database knows the file now, or nothing became of it."""
-    shutil.rmtree(directory / f".{uuid}{PART}", ignore_errors=True)
+    """Remove a volume's working directory: the database knows the file now, or nothing became of it.
+
+    Raises:
+        OSError: the storage refuses it.
+    """
+    removal.clear(directory / f".{uuid}{PART}")
 
 
 def discard(directory: Path, name: str, uuid: str, sure: Callable[[], None] = _nothing) -> None:
-    """Remove what a task that failed has made; a file of that name that is somebody's stays. ``sure``: as of remove."""
+    """Remove what a task that failed has made; a file of that name that is somebody's stays. As :func:`remove`."""
     _withdraw(directory, name, uuid)
     if is_ours(directory, name, uuid):
-        sure()
-        (directory / name).unlink(missing_ok=True)
+        removal.remove(directory / name, directory / f".{uuid}{PART}", sure)
     forget(directory, uuid)
 
 
@@ -245,46 +247,15 @@ def remove(directory: Path, name: str, uuid: str, sure: Callable[[], None] = _no
 
     Raises:
         Refused: what is there is no plain file.
+        EngineError: another file has the name by now.
+        OSError: the storage refuses it.
     """
     path = file_of(directory, name)
     if path is not None:
-        _remove(path, directory / f".{uuid}{PART}", sure)
+        removal.remove(path, directory / f".{uuid}{PART}", sure)
     forget(directory, uuid)
     if directory.exists():
         _sync(directory)
-
-
-def _remove(path: Path, part: Path, sure: Callable[[], None]) -> None:
-    """Remove a file, unless it is another one by now: storage may hold this up until its name was given anew."""
-    try:
-        # While it is open its number is not given to another.
-        seen = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        sure()
-        try:
-            part.mkdir(mode=0o700, exist_ok=True)
-            away = part / _REMOVED
-            path.rename(away)
-        except FileNotFoundError:
-            return
-        except OSError:
-            # A full disk may have no room even for that.
-            if _is_still(seen, path):
-                path.unlink(missing_ok=True)
-            return
-        if _is_still(seen, away):
-            return
-    finally:
-        os.close(seen)
-    try:
-        os.link(away, path)
-    except OSError as error:
-        if error.errno not in _NO_LINKS or os.path.lexists(path):
-            raise
-        away.rename(path)
-    raise EngineError(N_("{path} is another file than it was."), path=str(path))
 
 
 def _refuse_taken(directory: Path, name: str, uuid: str) -> None:

@@ -303,11 +303,23 @@ def deletion(session: Session, uuid: str, before: str) -> dict[str, Any]:
     """
     own = before not in ("creating", "failed", "deleting")
     if before in ("failed", "deleting"):
-        deleted = select(Task.payload).where(Task.target == uuid, Task.kind == "volume.delete")
-        payload = session.scalar(deleted.order_by(Task.id.desc()).limit(1))
-        own = bool(json.loads(payload).get("own")) if payload else False
+        own = _was_own(session, uuid, "volume.delete")
     settled = ("present", "missing", "foreign")
     return {"before": before if before in settled else "present" if before == "merging" else "failed", "own": own}
+
+
+def image_deletion(session: Session, uuid: str, before: str) -> dict[str, Any]:
+    """As :func:`deletion`, of an image."""
+    if before == "present":
+        return {"before": before, "own": True}
+    return {"before": "failed", "own": _was_own(session, uuid, "image.delete")}
+
+
+def _was_own(session: Session, uuid: str, kind: str) -> bool:
+    """What the last deletion knew, which stays as long as what it could not delete (see :func:`tasks.prune`)."""
+    last = select(Task.payload).where(Task.target == uuid, Task.kind == kind).order_by(Task.id.desc()).limit(1)
+    payload = session.scalar(last)
+    return bool(json.loads(payload).get("own")) if payload else False
 
 
 def record_merged(session: Session, uuid: str, source: str, *, allocation: int) -> None:

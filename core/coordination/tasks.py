@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Insert, Select, Update, bindparam, delete, exists, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from core.model import Host, Task, TaskState, new_uuid, utc_now
+from core.model import Host, Image, Task, TaskState, Volume, new_uuid, utc_now
 
 _TABLE: Any = Task.__table__
 #: States of a task that has not ended.
@@ -167,9 +167,15 @@ def follow(session: Session, task: Claimed, kind: str, host_id: int, payload: di
 
 
 def prune(session: Session, host_id: int, before: datetime, *, limit: int = 1000) -> int:
-    """Forget up to ``limit`` tasks of a host that ended before a time, the oldest first; how many they were."""
+    """Forget up to ``limit`` tasks of a host that ended before a time, the oldest first; how many they were.
+
+    A deletion stays while what it could not delete is there: it knows whose the file is.
+    """
     ended = [s.value for s in (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)]
     old = select(Task.id).where(Task.host_id == host_id, Task.state.in_(ended), Task.finished < before)
+    for kind, model in (("volume.delete", Volume), ("image.delete", Image)):
+        there = exists().where(model.uuid == Task.target).correlate(Task)
+        old = old.where(~((Task.kind == kind) & there))
     # MariaDB deletes by a list of ids without holding the gaps between other hosts' tasks.
     ids = list(session.scalars(old.order_by(Task.id).limit(limit)))
     if ids:

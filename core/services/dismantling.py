@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 
 from core.coordination.charges import charge
 from core.coordination.states import NOWHERE
-from core.coordination.storage import deletion
+from core.coordination.storage import deletion, image_deletion
 from core.coordination.tasks import targets_with_tasks, worked_on
 from core.errors import Unavailable
 from core.model import Image, Instance, Machine, Pool, Project, Secret, Task, User, Volume, instance_image
@@ -150,6 +150,8 @@ def _delete_images(call: Call, project_id: int) -> list[str]:
             host = host_of(call, image)
         except Unavailable:
             continue
+        payload = image_deletion(call.session, image.uuid, image.state)
         _mark(call, Image, image)
-        tasks.append(str(order(call, "image.delete", image, host.id, project_id=project_id)["task"]))
+        answer = order(call, "image.delete", image, host.id, project_id=project_id, payload=payload)
+        tasks.append(str(answer["task"]))
     return tasks

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Row, select, update
 
 from core.coordination.charges import charge, fit_images
-from core.coordination.storage import image_path, remove_upload
+from core.coordination.storage import image_deletion, image_path, remove_upload
+from core.coordination.tasks import targets_with_tasks
 from core.errors import AlreadyExists, InUse, InvalidInput, Refused, Unavailable
 from core.i18n import N_
 from core.model import (
@@ -407,25 +408,37 @@ def delete_(call: Call, *, image: str) -> Answer:
         call.note(found.name, object=found.uuid, file=found.file)
         call.changed("image")
         return {"uuid": found.uuid, "name": found.name}
-    # The state is written before the instances are read: one that takes the image up just now waits for this.
-    done = call.session.execute(
-        update(Image)
-        .where(Image.id == found.id, Image.state.not_in(("creating", "deleting")))
-        .values(state="deleting", version=Image.version + 1)
-        .execution_options(synchronize_session=False)
-    )
-    if done.rowcount != 1:  # type: ignore[attr-defined]
-        raise Refused(
-            N_("Something else is being done with {name}."),
-            remedy=N_("Wait for its task to end."),
-            field="image",
-            name=found.name,
-        )
+    before = _claim(call, found)
     idle(call, found, field="image")
     _refuse_used(call, found)
     call.note(found.name, object=found.uuid, file=found.file)
     call.changed("image")
-    return order(call, "image.delete", found, host_of(call, found).id, project_id=found.project_id)
+    payload = image_deletion(call.session, found.uuid, before)
+    return order(call, "image.delete", found, host_of(call, found).id, project_id=found.project_id, payload=payload)
+
+
+def _claim(call: Call, image: Image) -> str:
+    """Let an image be *deleting*, unless somebody works on it; who gives it to an instance just now waits for this.
+
+    Returns:
+        The state before. *creating* or *deleting* is what a task left whose end could not be written.
+
+    Raises:
+        Refused: something else is being done with it.
+    """
+    mine = update(Image).where(Image.id == image.id).execution_options(synchronize_session=False)
+    call.session.execute(mine.values(version=Image.version + 1))
+    call.session.refresh(image)
+    before = image.state
+    if before in ("creating", "deleting") and targets_with_tasks(call.session, [image.uuid]):
+        raise Refused(
+            N_("Something else is being done with {name}."),
+            remedy=N_("Wait for its task to end."),
+            field="image",
+            name=image.name,
+        )
+    call.session.execute(mine.values(state="deleting"))
+    return before
 
 
 def _refuse_used(call: Call, image: Image, *which: Any) -> None:

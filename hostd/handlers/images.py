@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import filecmp
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +18,16 @@ from core.coordination.tasks import Claimed
 from core.database import Database
 from core.errors import AlreadyExists, DosvmError, EngineError, InvalidInput, Refused
 from core.i18n import N_
-from hostd import beneath, headers, qemu_img
+from hostd import beneath, headers, intervals, qemu_img
 from hostd.access import let_pass
 from hostd.executor import Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.faults import point
-from hostd.storage_calls import StorageCalls
+from hostd.hypervisor.errors import Stuck, TooSlow, Underway
+from hostd.log import fields
+from hostd.storage_calls import LeftBehind, StorageCalls, touch_or_never
 from hostd.uploads import Uploads, digest_of
+
+logger = logging.getLogger("hostd.images")
 
 _TOPICS = frozenset({"image"})
 _CHUNK = 4 * 1024 * 1024
@@ -37,6 +42,7 @@ class ImageTasks:
         self._database = database
         self._sample = sample
         self._record = state / "access.log"
+        self._calls = StorageCalls()
         #: By UUID what this run gave a name of an image: that alone is taken away when the end cannot be written.
         self._linked: dict[str, os.stat_result] = {}
 
@@ -172,22 +178,46 @@ class ImageTasks:
         with path.open("rb") as file:
             return digest_of(file.fileno(), order.size, context.progress)
 
-    def not_received(self, task: Claimed, _error: DosvmError) -> Effect:
+    def not_received(self, task: Claimed, error: DosvmError) -> Effect:
         """Nothing of it stays; a file of somebody else's under its name does."""
         order = self._database.read(lambda session: storage.load_image(session, task.target))
-        linked = self._linked.pop(task.target, None)
         if order is not None:
-            _unlink(Path(os.path.realpath(order.root), order.file), self._uploads.partial(order), linked)
-        self._uploads.discard(task.target)
+            found = order
+            # Storage that hung is not waited for as long once more.
+            limit = intervals.STORAGE if isinstance(error, Stuck | TooSlow | LeftBehind) else intervals.LIBVIRT_LONG
+            try:
+                self._touch_or_never(found, lambda sure: self._retract(found, sure), limit=limit)
+            except (DosvmError, OSError) as reason:
+                logger.warning("what was uploaded stays %s", fields(image=task.target, reason=str(reason)))
+                # By its row it is found again, when somebody deletes the image.
+                return lambda session: done(storage.record_image(session, task.target, state="failed"))
         return lambda session: done(storage.remove_image(session, task.target))
+
+    def _retract(self, order: ImageOrder, sure: Callable[[], None]) -> None:
+        """Remove what an upload has made."""
+        partial = self._uploads.partial(order)
+        linked = self._linked.get(order.uuid)
+        with contextlib.suppress(FileNotFoundError):
+            linked = os.lstat(partial)
+        if linked is not None and _is_same(linked, Path(os.path.realpath(order.root), order.file)):
+            beneath.remove(Path(order.root), order.file, order.uuid, sure)
+        self._uploads.discard(order.uuid)
+        self._linked.pop(order.uuid, None)
 
     def delete(self, task: Claimed, context: Context) -> Effect:
         """``image.delete``: the file goes with the row (manual 9.5.4)."""
         order = self._load(task)
+
+        def work(sure: Callable[[], None]) -> None:
+            if task.payload.get("own", True):
+                beneath.remove(Path(order.root), order.file, order.uuid, sure)
+            else:
+                # Of what could not be made the file of its name may be somebody's.
+                self._retract(order, sure)
+
         point("before_image")
-        _sure(context)
         try:
-            beneath.remove(Path(order.root), order.file)
+            self._touch_or_never(order, work, context)
         except OSError as error:
             raise EngineError(
                 N_("{path} cannot be deleted: {reason}."), path=order.path, reason=error.strerror or str(error)
@@ -195,9 +225,39 @@ class ImageTasks:
         point("after_image")
         return lambda session: done(storage.remove_image(session, order.uuid))
 
-    def delete_failed(self, task: Claimed, _error: DosvmError) -> Effect:
-        """It stays, and can be deleted again."""
-        return lambda session: done(storage.record_image(session, task.target, state="present"))
+    def delete_failed(self, task: Claimed, error: DosvmError) -> Effect:
+        """It is what it was, and can be deleted again; where its file may still go, nobody uses it any more."""
+        state = "failed" if isinstance(error, Underway) else str(task.payload.get("before", "present"))
+        return lambda session: done(storage.record_image(session, task.target, state=state))
+
+    def _touch_or_never(
+        self,
+        order: ImageOrder,
+        work: Callable[[Callable[[], None]], None],
+        context: Context | None = None,
+        *,
+        limit: float = 0.0,
+    ) -> None:
+        held = context.held if context is not None else lambda: True
+        limit = limit or intervals.LIBVIRT_LONG
+        touch_or_never(lambda run: self._calls.touch(order.root, run, limit=limit), work, held)
+
+    def timely(self, run: Callable[[Claimed, Context], Effect]) -> Callable[[Claimed, Context], Effect]:
+        """Done within a time limit: a group's directory may be on storage that hangs."""
+
+        def limited(task: Claimed, context: Context) -> Effect:
+            root = self._load(task).root
+            return self._calls.touch(root, lambda: run(task, context), limit=intervals.LIBVIRT_LONG)
+
+        return limited
+
+    def patient(self, run: Callable[[Claimed, Context], Effect]) -> Callable[[Claimed, Context], Effect]:
+        """As :meth:`timely`, of what reads or writes whole files."""
+
+        def followed(task: Claimed, context: Context) -> Effect:
+            return self._calls.follow(self._load(task).root, context, lambda own: run(task, own))
+
+        return followed
 
 
 def _sure(context: Context) -> None:
@@ -245,35 +305,12 @@ def _is_same(status: os.stat_result, path: Path) -> bool:
         return False
 
 
-def _unlink(target: Path, partial: Path, linked: os.stat_result | None) -> None:
-    """Take the name away from what was linked there by this run, or from what still has its hidden name too."""
-    with contextlib.suppress(OSError):
-        if linked is None or partial.exists():
-            linked = os.lstat(partial)
-        if _is_same(linked, target):
-            target.unlink()
-
-
 def handlers(database: Database, sample: Path, state: Path, uploads: Uploads) -> dict[str, Handler]:
     """Task kind -> handler."""
-    work, calls = ImageTasks(database, sample, state, uploads), StorageCalls()
-
-    def patient(run: Callable[[Claimed, Context], Effect]) -> Callable[[Claimed, Context], Effect]:
-        """Done in a thread of its own: a group's directory may be on storage that hangs."""
-
-        def followed(task: Claimed, context: Context) -> Effect:
-            order = database.read(lambda session: storage.load_image(session, task.target))
-            return calls.follow(order.root if order is not None else "", context, lambda own: run(task, own))
-
-        return followed
-
-    def not_received(task: Claimed, error: DosvmError) -> Effect:
-        order = database.read(lambda session: storage.load_image(session, task.target))
-        return calls.touch(order.root if order is not None else "", lambda: work.not_received(task, error))
-
+    work = ImageTasks(database, sample, state, uploads)
     return {
-        "image.check": Handler(patient(work.check), _TOPICS, work.not_fit, storage=True),
-        "image.install": Handler(patient(work.install), _TOPICS, work.not_fit, storage=True),
-        "image.receive": Handler(patient(work.receive), _TOPICS, not_received, work.received, storage=True),
-        "image.delete": Handler(patient(work.delete), _TOPICS, work.delete_failed, storage=True),
+        "image.check": Handler(work.timely(work.check), _TOPICS, work.not_fit, storage=True),
+        "image.install": Handler(work.patient(work.install), _TOPICS, work.not_fit, storage=True),
+        "image.receive": Handler(work.patient(work.receive), _TOPICS, work.not_received, work.received, storage=True),
+        "image.delete": Handler(work.delete, _TOPICS, work.delete_failed, storage=True),
     }

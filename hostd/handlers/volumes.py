@@ -5,7 +5,7 @@ A file that is there already is never overwritten and never taken for ours; see 
 
 from __future__ import annotations
 
-import threading
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -23,12 +23,15 @@ from core.security.sealed import SealedSecret
 from hostd import intervals, volume_files, volume_images
 from hostd.executor import Cancelled, Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.faults import point
-from hostd.hypervisor.errors import Stuck, TooSlow
+from hostd.hypervisor.errors import Stuck, TooSlow, Underway
 from hostd.hypervisor.secrets import Secrets, explain
+from hostd.log import fields
 from hostd.pools import Keeper
-from hostd.storage_calls import LeftBehind
+from hostd.storage_calls import LeftBehind, touch_or_never
 from hostd.volume_files import Room, explained
 from hostd.volume_images import Broken, Layer, Size
+
+logger = logging.getLogger("hostd.volumes")
 
 T = TypeVar("T")
 
@@ -82,19 +85,10 @@ class VolumeTasks:
     ) -> T:
         """As :meth:`_touch`; what is handed to ``work`` is to be called right before what cannot be undone.
 
-        It raises when that may not happen any more: nobody waited so long, or the task is another host's by now.
+        See :func:`hostd.storage_calls.touch_or_never`.
         """
-        given_up = threading.Event()
-
-        def sure() -> None:
-            if given_up.is_set() or (context is not None and not context.held()):
-                raise Interrupted
-
-        try:
-            return self._touch(order, lambda: work(sure), limit=limit)
-        except (Stuck, TooSlow):
-            given_up.set()
-            raise
+        held = context.held if context is not None else lambda: True
+        return touch_or_never(lambda run: self._touch(order, run, limit=limit), work, held)
 
     def _open(self, secret: SealedSecret | None) -> str:
         return self._secrets.open(secret) if secret is not None else ""
@@ -185,7 +179,11 @@ class VolumeTasks:
         order = self._database.read(lambda session: storage.load_volume(session, task.target))
         if order is not None:
             volume = order
-            self._touch(volume, lambda: volume_files.forget(Path(volume.pool.path), volume.uuid))
+            try:
+                self._touch(volume, lambda: volume_files.forget(Path(volume.pool.path), volume.uuid))
+            except DosvmError as error:
+                # The volume is whole: what is left beside it is swept before long.
+                logger.info("a working directory stays for now %s", fields(volume=volume.uuid, reason=error.text()))
 
     def merge(self, task: Claimed, context: Context) -> Effect:
         """``volume.merge``: all that a snapshot and what it rests on show, written into a new volume."""
@@ -249,27 +247,32 @@ class VolumeTasks:
 
         return write
 
-    def grow(self, task: Claimed, _context: Context) -> Effect:
+    def grow(self, task: Claimed, context: Context) -> Effect:
         """``volume.grow``."""
         order, capacity = self._load(task), int(task.payload["capacity"])
         directory = self._directory(order)
 
         layer = self._layer(order)
 
-        def work() -> Size:
+        def work(sure: Callable[[], None]) -> Size:
             if volume_files.file_of(directory, order.name) is None:
                 raise _missing(order)
             if volume_images.look(layer).capacity < capacity:
                 point("before_volume")
+                sure()
                 self._with_keys(order, lambda: volume_images.grow(layer, capacity))
                 point("after_volume")
             return volume_images.look(layer)
 
-        allocation = self._touch(order, work, limit=2 * volume_images.seconds_for(layer)).allocation
+        # It is looked at, grown, and looked at again.
+        limit = 3 * volume_images.seconds_for(layer)
+        allocation = self._touch_or_never(order, work, context, limit=limit).allocation
         return lambda session: done(storage.record_volume(session, order.uuid, allocation=allocation))
 
-    def grow_failed(self, task: Claimed, _error: DosvmError) -> Effect:
-        """What was booked for the growth is given back."""
+    def grow_failed(self, task: Claimed, error: DosvmError) -> Effect | None:
+        """What was booked for the growth is given back, unless the file may still grow: its pool's refresh tells."""
+        if isinstance(error, Underway):
+            return None
         grown, before = int(task.payload.get("capacity", 0)), int(task.payload.get("before", 0))
         return lambda session: done(storage.restore_capacity(session, task.target, grown, before))
 
@@ -286,7 +289,7 @@ class VolumeTasks:
 
     def delete_failed(self, task: Claimed, error: DosvmError) -> Effect:
         """It is what it was, and can be deleted again; where its file may still go, nobody uses it any more."""
-        state = "failed" if isinstance(error, Stuck | TooSlow) else str(task.payload.get("before", "failed"))
+        state = "failed" if isinstance(error, Underway) else str(task.payload.get("before", "failed"))
         return lambda session: done(storage.record_volume(session, task.target, state=state))
 
 

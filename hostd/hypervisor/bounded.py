@@ -17,7 +17,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, NamedTuple, TypeVar
 
 from core.i18n import N_
-from hostd.hypervisor.errors import Stuck, TooSlow
+from hostd.hypervisor.errors import Busy, Stuck, TooSlow
 
 T = TypeVar("T")
 
@@ -138,7 +138,7 @@ class Bounded:
 
         Raises:
             Stuck: an earlier call for the key is overdue.
-            TooSlow: this one is, now.
+            TooSlow: this one is, now; or (Busy) it was not begun with.
         """
         job = self._enter(key, function, arguments)
         try:
@@ -187,6 +187,8 @@ class Bounded:
                 pulse.beat()
                 if unwanted_since is not None and future.cancel():
                     raise Unwanted(left_behind=False)
+                if key is not None and key in self._stuck and future.cancel():
+                    raise Stuck(self._words.stuck)
                 continue
             late = unwanted_since is not None and time.monotonic() - unwanted_since > grace
             if late or pulse.silent > patience:
@@ -203,12 +205,16 @@ class Bounded:
             raise Stuck(self._words.stuck)
         job = _Job(key, function, arguments)
         with self._guard:
-            working = self._threads - self._hanging
-            if self._jobs.qsize() >= self._idle and working < self._size and self._threads < self._cap:
-                self._threads += 1
-                threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
+            if self._jobs.qsize() >= self._idle:
+                self._grow()
             self._jobs.put(job)
         return job
+
+    def _grow(self) -> None:
+        """Have one thread more, if there may be one. To be called under the guard."""
+        if self._threads - self._hanging < self._size and self._threads < self._cap:
+            self._threads += 1
+            threading.Thread(target=self._work, name=f"{self._name}-{self._threads}", daemon=True).start()
 
     def _give_up(self, job: _Job, limit: float) -> None:
         """Abandon an overdue call; returns when it ended just now after all."""
@@ -216,11 +222,13 @@ class Bounded:
             if job.finished:
                 return
             if job.future.cancel():
-                raise TooSlow(self._words.busy, seconds=int(limit))
+                raise Busy(self._words.busy, seconds=int(limit))
             job.abandoned = True
             self._hanging += 1
             if job.key is not None:
                 self._stuck[job.key] = self._stuck.get(job.key, 0) + 1
+            if not self._jobs.empty():
+                self._grow()  # what waits was to be done by this thread
         raise TooSlow(self._words.slow, seconds=int(limit))
 
     def _work(self) -> None:
@@ -248,6 +256,11 @@ class Bounded:
             if job is None:
                 break
             if not job.future.set_running_or_notify_cancel():
+                continue
+            if job.key is not None and job.key in self._stuck:
+                # It waited for its turn meanwhile: it would only hang as well.
+                job.finished = True
+                job.future.set_exception(Stuck(self._words.stuck))
                 continue
             try:
                 result = job.function(*job.arguments)

@@ -60,6 +60,18 @@ class TooSlow(EngineError):
     code = "slow"
 
 
+class Busy(TooSlow):
+    """Nothing was free for what was asked: it was not begun, and never will be."""
+
+    code = "busy"
+
+
+class Underway(TooSlow):
+    """Storage did not answer when what cannot be undone had been begun: it may still happen."""
+
+    code = "underway"
+
+
 def translate(error: libvirt.libvirtError) -> DosvmError:
     """The error that says the same as libvirt's, with libvirt's own sentence in it."""
     code = error.get_error_code()

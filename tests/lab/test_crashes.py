@@ -29,6 +29,7 @@ VOLUME = ("before_volume", "after_volume")
 MADE = ("before_volume", "volume_made", "after_volume")
 POOL = ("before_pool", "after_pool")
 IMAGE = ("before_image", "after_image")
+REMOVAL = ("before_removal", "after_removal")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_every_point_that_the_code_passes_is_tested_and_the_other_way_round() ->
     passed = set()
     for file in (REPOSITORY / "hostd").rglob("*.py"):
         passed.update(re.findall(r'\bpoint\("(\w+)"\)', file.read_text()))
-    tested = {*EVERY, *START, *STOP, *VOLUME, *MADE, "merging", *POOL, *IMAGE}
+    tested = {*EVERY, *START, *STOP, *VOLUME, *MADE, "merging", *POOL, *IMAGE, *REMOVAL}
     clearing = (REPOSITORY / "tests/engine/test_clearing.py").read_text()
     tested.update(re.findall(r'"HOSTD_CRASH_AT": f?"(\w+)', clearing))
     tested.update(point.partition(":")[0] for _, point in DEATHS)
@@ -156,6 +157,20 @@ def test_a_volume_made_grown_and_deleted_across_deaths_is_whole_or_gone(
     _tasks_end(cloud, ledger)
     assert cloud.zhao("volume", "list", "-o", "json").data == []
     assert list(file.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("point", REMOVAL)
+def test_a_file_is_gone_wherever_its_removal_died(cloud: Cloud, ledger: Ledger, point: str) -> None:
+    host = cloud.lab[0]
+    directory = host.srv / "pool"
+    host.start_hostd()
+    cloud.zhao("volume", "add", "disk", "--pool", "pool-a", "--capacity", "64MiB", "--wait")
+    wait_until(lambda: [path.name for path in directory.iterdir()] == ["disk"], "no leftovers", 20)
+    host.kill_hostd()
+    _dies(cloud, point, lambda: cloud.zhao("volume", "delete", "pool-a/disk", "--yes", "--no-wait", check=False))
+    _tasks_end(cloud, ledger)
+    assert cloud.zhao("volume", "list", "-o", "json").data == []
+    assert list(directory.iterdir()) == []
 
 
 @pytest.mark.parametrize("point", [*MADE, "merging"])

@@ -14,6 +14,8 @@ from core.errors import DosvmError, InvalidInput, Refused
 from hostd import beneath
 from hostd.beneath import look, remove
 
+UUID = "0b6ff1f0-6a54-4fd5-9c39-4ee9a3f3a111"
+
 #: Somebody who is neither root nor QEMU.
 SOMEBODY = 54321
 
@@ -50,7 +52,7 @@ def test_what_lies_in_the_directory_is_found_also_below_and_through_a_link_to_th
 def test_no_name_leads_out(group: Path, secret: Path, file: str) -> None:
     with pytest.raises(InvalidInput, match="leads out"):
         look(group, file)
-    remove(group, file)
+    remove(group, file, UUID, lambda: None)
     assert secret.exists()
     assert (group / "disk.raw").exists()
 
@@ -65,7 +67,7 @@ def test_links_are_not_followed_wherever_they_lead(group: Path, secret: Path) ->
             look(group, file)
     assert secret.stat().st_uid == SOMEBODY
     for file in ("out", "in", "up/secret", "nowhere"):
-        remove(group, file)
+        remove(group, file, UUID, lambda: None)
     assert (secret.exists(), (group / "disk.raw").exists()) == (True, True), "a link is removed, not what it leads to"
     assert sorted(path.name for path in group.iterdir()) == ["disk.raw", "iso", "up"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -153,3 +154,48 @@ def test_threads_that_nothing_is_to_be_done_by_end() -> None:
         assert time.monotonic() < give_up
         time.sleep(0.02)
     assert calls.call(lambda: 2, limit=1) == 2
+
+
+def silent(hanging: threading.Event) -> Callable[[Pulse], object]:
+    """What gives no sign of life."""
+    return lambda _pulse: hanging.wait(30)
+
+
+def test_what_waits_behind_calls_that_were_given_up_is_told(hanging: threading.Event) -> None:
+    calls, told = Bounded("t", size=2, cap=2), []
+
+    def ask(work: Callable[[Pulse], object]) -> None:
+        try:
+            follow(calls, work, patience=0.3)
+        except (TooSlow, Stuck) as error:
+            told.append(type(error))
+
+    waiting = [threading.Thread(target=ask, args=(silent(hanging),)) for _ in range(2)]
+    waiting += [threading.Thread(target=ask, args=(lambda _pulse: None,)) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+        time.sleep(0.05)
+    for thread in waiting:
+        thread.join(5)
+    alive = [thread for thread in waiting if thread.is_alive()]
+    hanging.set()
+    assert not alive, "it would wait for ever"
+    assert told.count(TooSlow) == 2
+    assert told.count(Stuck) == 3
+
+
+def test_what_waits_behind_calls_for_others_that_were_given_up_is_done(hanging: threading.Event) -> None:
+    calls = Bounded("t", size=1, cap=3)
+
+    def block() -> None:
+        with pytest.raises(TooSlow):
+            calls.call(hanging.wait, limit=0.5, key="vm-1")
+
+    blocker = threading.Thread(target=block)
+    blocker.start()
+    time.sleep(0.1)
+    begin = time.monotonic()
+    assert calls.call(lambda: 2, limit=5, key="vm-2") == 2
+    assert time.monotonic() - begin < 4
+    hanging.set()
+    blocker.join(5)

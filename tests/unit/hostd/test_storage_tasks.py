@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,10 +26,11 @@ from hostd.bus import Bus
 from hostd.executor import Context, Executor, Interrupted
 from hostd.handlers.pools import Upkeep
 from hostd.handlers.volumes import handlers
-from hostd.hypervisor.errors import TooSlow
+from hostd.hypervisor.errors import Busy, TooSlow
 from hostd.runtime import Runtime
 from hostd.storage_calls import StorageCalls
 from hostd.targets import Targets
+from hostd.volume_images import Size
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
 
@@ -147,9 +149,7 @@ def test_what_could_not_be_deleted_is_what_it_was(office: Office, web: Person, p
     assert (place / "other").exists()
 
 
-def test_a_file_that_may_still_go_is_used_by_nobody_and_goes_the_next_time(
-    office: Office, web: Person, place: Path
-) -> None:
+def test_a_file_that_was_not_begun_with_stays_and_goes_the_next_time(office: Office, web: Person, place: Path) -> None:
     class Slow(Storage):
         late: Callable[[], Any]
 
@@ -162,12 +162,12 @@ def test_a_file_that_may_still_go_is_used_by_nobody_and_goes_the_next_time(
     slow = Slow()
     web("volume.delete", volume="local/other")
     perform(office, slow)
-    assert web("volume.show", volume="local/other")["state"] == "failed"
+    assert web("volume.show", volume="local/other")["state"] == "present"
     with pytest.raises(Interrupted):
         slow.late()
     assert (place / "other").exists(), "nobody waits for it any more"
     web("volume.delete", volume="local/other")
-    assert last_deletion(office) == {"before": "failed", "own": True}
+    assert last_deletion(office) == {"before": "present", "own": True}
     perform(office, Storage())
     assert list(place.iterdir()) == []
 
@@ -347,3 +347,70 @@ def test_a_merge_whose_storage_hangs_can_be_cancelled(
     work.join(15)
     assert web("task.show", task=task)["state"] == "cancelled"
     assert web("volume.show", volume="local/shot")["state"] == "present"
+
+
+def test_a_deletion_that_was_not_begun_with_leaves_the_volume_as_it_was(
+    office: Office, web: Person, place: Path
+) -> None:
+    class Full(Storage):
+        def touch(self, _pool: str, work: Callable[[], Any], *, limit: float) -> Any:
+            if limit == intervals.STORAGE:
+                return work()  # whether the directory is there
+            raise Busy("Nothing was free.")
+
+    web("volume.delete", volume="local/other")
+    perform(office, Full())
+    assert web("volume.show", volume="local/other")["state"] == "present"
+
+
+def test_whose_the_file_is_outlives_the_record_of_the_deletion(office: Office, web: Person, place: Path) -> None:
+    class Slow(Storage):
+        def touch(self, _pool: str, work: Callable[[], Any], *, limit: float) -> Any:
+            if limit == intervals.STORAGE:
+                return work()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("hostd.removal.remove", lambda _path, _work, sure: sure())
+                work()
+            raise TooSlow("The storage did not answer.")
+
+    database, host = office.services.database, rack.host_id(office, "h1")
+    web("volume.delete", volume="local/other")
+    perform(office, Slow())
+    assert web("volume.show", volume="local/other")["state"] == "failed"
+    database.write(lambda s: tasks.prune(s, host, SystemClock().now() + timedelta(days=1)))
+    web("volume.delete", volume="local/other")
+    assert last_deletion(office) == {"before": "failed", "own": True}
+    perform(office, Storage())
+    assert list(place.iterdir()) == []
+    database.write(lambda s: tasks.prune(s, host, SystemClock().now() + timedelta(days=1)))
+    left = database.read(lambda s: s.scalars(select(Task.kind)).all())
+    assert "volume.delete" not in left, "the volume is gone, and so is what was known of it"
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_volume_that_nobody_waits_for_is_not_grown_any_more(
+    office: Office, web: Person, place: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    grown: list[int] = []
+    late: list[Callable[[], Any]] = []
+    monkeypatch.setattr("hostd.volume_images.look", lambda _layer: Size(GIB, 0))
+    monkeypatch.setattr("hostd.volume_images.grow", lambda _layer, capacity: grown.append(capacity))
+
+    class Slow(Storage):
+        def touch(self, _pool: str, work: Callable[[], Any], *, limit: float) -> Any:
+            if limit == intervals.STORAGE:
+                return work()
+            late.append(work)
+            if begun:
+                work()
+            raise TooSlow("The storage did not answer.")
+
+    before = web("volume.show", volume="local/other")["capacity"]
+    web("volume.grow", volume="local/other", capacity=before + GIB)
+    perform(office, Slow())
+    if not begun:
+        with pytest.raises(Interrupted):
+            late[0]()
+    assert grown == ([before + GIB] if begun else [])
+    # What may still grow stays booked: nobody else is promised its bytes.
+    assert web("volume.show", volume="local/other")["capacity"] == before + (GIB if begun else 0)

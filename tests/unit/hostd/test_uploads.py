@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,17 +16,23 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from core.clock import SystemClock
-from core.coordination.tasks import Claimed
-from core.errors import AlreadyExists, DosvmError, EngineError, InUse, InvalidInput, NotFound
+from core.coordination.tasks import Claimed, Order, enqueue, take
+from core.errors import AlreadyExists, DosvmError, EngineError, InUse, InvalidInput, NotFound, Refused
 from core.model import Image
+from hostd import intervals
 from hostd.api import Api
-from hostd.executor import Context
+from hostd.bus import Bus
+from hostd.executor import Context, Executor, Handler
 from hostd.handlers import images
 from hostd.handlers.images import ImageTasks
+from hostd.runtime import Runtime
+from hostd.targets import Targets
 from hostd.upload_records import UploadRecords
 from hostd.uploads import ABANDONED, Uploads
+from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office, Person
 
@@ -253,3 +260,137 @@ def test_what_never_came_is_given_up_but_not_what_comes_for_days(
     os.utime(tmp_path / "group" / f".{slow}.part", (0, 0))
     uploads.sweep()
     assert rows(office) == ["whole"]
+
+
+def perform(office: Office, work: ImageTasks, *, kind: str = "image.delete") -> None:
+    """What the executor does with the tasks of h1, once."""
+    database, host = office.services.database, rack.host_id(office, "h1")
+    known = {
+        "image.delete": Handler(work.delete, frozenset(), work.delete_failed),
+        "image.receive": Handler(work.patient(work.receive), frozenset(), work.not_received, work.received),
+    }
+    executor = Executor(
+        database, SystemClock(), "boot", lambda: host, known, Targets(), Bus(), Runtime(),
+        threads=1, libvirt_back=lambda _seconds: False, ended=lambda _origin: None,
+    )  # fmt: skip
+    for task in database.write(lambda s: take(s, host, "boot", SystemClock().now())):
+        assert task.kind == kind
+        executor._do(task)
+
+
+def state(web: Person, name: str) -> str:
+    return str(web("image.show", image=name)["state"])
+
+
+def enter_receive(office: Office, uuid: str, content: bytes) -> None:
+    payload = {"digest": hashlib.sha256(content).hexdigest()}
+    order = Order("image.receive", uuid, "disk", None, rack.host_id(office, "h1"), payload)
+
+    def enter(session: Session) -> None:
+        session.execute(update(Image).where(Image.uuid == uuid).values(state="creating"))
+        enqueue(session, [order], account="a", origin="o")
+
+    office.services.database.write(enter)
+
+
+def test_an_upload_whose_storage_hangs_can_be_deleted_when_it_answers_again(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, answered = b"c" * SIZE, threading.Event()
+    work = ImageTasks(office.services.database, tmp_path / "none", tmp_path / "state", uploads)
+    uuid = announce(web)
+    send(uploads, web, uuid, 0, content)
+    enter_receive(office, uuid, content)
+
+    def refuse(*_arguments: object) -> None:
+        raise EngineError("The directory cannot be passed.")
+
+    monkeypatch.setattr(intervals, "LIBVIRT_LONG", 0.3)
+    monkeypatch.setattr(intervals, "STORAGE", 0.3)
+    monkeypatch.setattr(images, "let_pass", refuse)
+    discard = uploads.discard
+    monkeypatch.setattr(uploads, "discard", lambda uuid: answered.wait(30) and discard(uuid))
+    perform(office, work, kind="image.receive")
+    assert state(web, "disk") == "failed"
+    web("image.delete", image="disk")
+    perform(office, work)
+    assert state(web, "disk") == "failed", "it hangs as ever"
+    answered.set()
+    time.sleep(0.3)
+    web("image.delete", image="disk")
+    perform(office, work)
+    assert rows(office) == []
+    assert list((tmp_path / "group").iterdir()) == []
+
+
+@pytest.mark.parametrize("left", ["creating", "deleting"])
+def test_an_image_that_no_task_works_on_can_be_deleted(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path, left: str
+) -> None:
+    work = ImageTasks(office.services.database, tmp_path / "none", tmp_path / "state", uploads)
+    announce(web)
+    office.services.database.write(lambda s: s.execute(update(Image).values(state=left)))
+    (tmp_path / "group").mkdir()
+    (tmp_path / "group" / "disk.raw").write_text("precious")
+    web("image.delete", image="disk")
+    with pytest.raises(Refused, match="Something else"):
+        web("image.delete", image="disk")
+    perform(office, work)
+    assert rows(office) == []
+    assert (tmp_path / "group" / "disk.raw").read_text() == "precious", "nobody knows whose it is"
+
+
+def present(office: Office, web: Person, tmp_path: Path) -> Path:
+    """An image that is there; its file."""
+    announce(web)
+    office.services.database.write(lambda s: s.execute(update(Image).values(state="present")))
+    (tmp_path / "group").mkdir()
+    file = tmp_path / "group" / "disk.raw"
+    file.write_text("old")
+    return file
+
+
+def test_a_deletion_that_storage_held_up_spares_the_image_that_has_the_name_by_then(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, moved = threading.Event(), threading.Event()
+    work = ImageTasks(office.services.database, tmp_path / "none", tmp_path / "state", uploads)
+    file = present(office, web, tmp_path)
+    monkeypatch.setattr(intervals, "LIBVIRT_LONG", 0.3)
+
+    def point(name: str) -> None:
+        if name == "before_removal":
+            assert answered.wait(30)
+            moved.set()
+
+    monkeypatch.setattr("hostd.removal.point", point)
+    web("image.delete", image="disk")
+    perform(office, work)
+    assert state(web, "disk") == "failed", "it may still go: nobody uses it"
+    file.unlink()
+    file.write_text("a new one")
+    answered.set()
+    assert moved.wait(5)
+    give_up = time.monotonic() + 5
+    while any((tmp_path / "group").glob(".*.removal/.removed")) and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert file.read_text() == "a new one"
+
+
+def test_a_deletion_that_fails_leaves_the_image_as_it_was(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = ImageTasks(office.services.database, tmp_path / "none", tmp_path / "state", uploads)
+    file = present(office, web, tmp_path)
+
+    def stale(*_a: object, **_k: object) -> None:
+        raise OSError(116, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", stale)
+        web("image.delete", image="disk")
+        perform(office, work)
+    assert (state(web, "disk"), file.read_text()) == ("present", "old")
+    web("image.delete", image="disk")
+    perform(office, work)
+    assert (rows(office), list(file.parent.iterdir())) == ([], [])

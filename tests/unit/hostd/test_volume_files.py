@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,3 +97,124 @@ def test_a_file_goes_also_where_there_is_no_room_for_anything(tmp_path: Path, mo
     monkeypatch.setattr(Path, "mkdir", full)
     volume_files.remove(tmp_path, "disk", UUID)
     assert list(tmp_path.iterdir()) == []
+
+
+def new_owner(place: Path) -> None:
+    """Let another file have the volume's name."""
+    (place / "disk").rename(place / "elsewhere")
+    (place / "disk").write_text("somebody's new one")
+
+
+def precious(place: Path) -> list[str]:
+    """What is in all files of a directory."""
+    return sorted(path.read_text() for path in place.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("number", [5, 17, 116], ids=["EIO", "EEXIST", "ESTALE"])
+def test_somebodys_file_that_cannot_be_put_back_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "disk").write_text("old")
+    link = os.link
+
+    def refuses(source: object, target: object, **more: Any) -> None:
+        if str(target).endswith("/disk"):
+            raise OSError(number, os.strerror(number))
+        link(source, target, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "link", refuses)
+    with pytest.raises((EngineError, OSError)):
+        volume_files.remove(tmp_path, "disk", UUID, lambda: new_owner(tmp_path))
+    volume_files.forget(tmp_path, UUID)  # as the sweep does
+    assert precious(tmp_path) == ["old", "somebody's new one"]
+    assert not (tmp_path / f".{UUID}.part").exists()
+
+
+class Died(BaseException):
+    """hostd, killed in the middle."""
+
+
+def dies_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let hostd die at a point of a removal."""
+
+    def point(passed: str) -> None:
+        if passed == name:
+            monkeypatch.undo()
+            raise Died
+
+    monkeypatch.setattr("hostd.removal.point", point)
+
+
+@pytest.mark.parametrize("name", ["before_removal", "after_removal"])
+def test_a_removal_that_died_is_ended_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "disk").write_text("old")
+    dies_at(monkeypatch, name)
+    with pytest.raises(Died):
+        volume_files.remove(tmp_path, "disk", UUID)
+    volume_files.remove(tmp_path, "disk", UUID)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["before_removal", "after_removal"])
+def test_a_removal_that_died_after_the_name_was_given_anew_takes_nothing_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "disk").write_text("old")
+    dies_at(monkeypatch, name)
+    with pytest.raises(Died):
+        volume_files.remove(tmp_path, "disk", UUID, lambda: new_owner(tmp_path))
+    volume_files.forget(tmp_path, UUID)
+    assert precious(tmp_path) == ["old", "somebody's new one"]
+
+
+def test_a_file_that_the_storage_does_not_let_go_is_not_taken_for_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").write_text("old")
+    unlink = Path.unlink
+
+    def refuses(path: Path, missing_ok: bool = False) -> None:
+        if path.name == ".removed":
+            raise OSError(5, "Input/output error")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuses)
+    with pytest.raises(OSError, match="Input/output"):
+        volume_files.remove(tmp_path, "disk", UUID)
+    monkeypatch.undo()
+    volume_files.remove(tmp_path, "disk", UUID)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_moved_away_is_not_taken_for_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").write_text("old")
+
+    def stale(*_a: object, **_k: object) -> None:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(Path, "rename", stale)
+    with pytest.raises(OSError, match="Stale"):
+        volume_files.remove(tmp_path, "disk", UUID)
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_without_links_what_is_meant_goes_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    (tmp_path / "disk").write_text("old")
+
+    def no_link(*_a: object, **_k: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", no_link)
+    if taken:
+        with pytest.raises(EngineError, match="another file"):
+            volume_files.remove(tmp_path, "disk", UUID, lambda: new_owner(tmp_path))
+        assert (tmp_path / "disk").read_text() == "somebody's new one"
+    else:
+        volume_files.remove(tmp_path, "disk", UUID)
+        assert list(tmp_path.iterdir()) == []
