@@ -179,7 +179,7 @@ def test_somebodys_file_is_never_overwritten_nor_removed(tmp_path: Path) -> None
 
 
 def test_without_links_a_file_gets_its_name_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_link(*_paths: object) -> None:
+    def no_link(*_paths: object, **_options: object) -> None:
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(os, "link", no_link)
