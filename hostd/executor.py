@@ -39,8 +39,9 @@ Effect = Callable[[Session], object]
 _LIBVIRT_PATIENCE = 10.0
 #: Progress is written at most this often, in seconds.
 _PROGRESS_EVERY = 1.0
-#: Tasks of slow storage that run beside the others, at most.
-_ASIDE = 32
+#: Tasks of slow storage that run beside the others, at most; and those of them that may take hours, many of which wait
+#: for others of their storage.
+_ASIDE, _LONG = 32, 16
 #: Seconds for which a commit that nobody heard of may still come to light, when the network or the engine hung.
 _DOUBT = 300.0
 
@@ -114,6 +115,8 @@ class Handler:
     then: Callable[[Claimed], None] | None = None
     storage: bool = False
     """It works on storage, which may be slow or hang: after a while other tasks are begun as if it were not there."""
+    long: bool = False
+    """It works on storage, and may take hours."""
 
 
 class Executor:
@@ -172,6 +175,9 @@ class Executor:
         #: Tasks of storage by when they step aside, and those that did: they keep no others waiting.
         self._slow: dict[int, float] = {}
         self._aside: set[int] = set()
+        #: All tasks of storage, and those that may take hours.
+        self._of_storage: set[int] = set()
+        self._long: set[int] = set()
         self._offered: list[Claimed] = []
         self._uncertain = False
         self._doubt_until = 0.0
@@ -210,7 +216,8 @@ class Executor:
         with self._guard:
             if self._closing.is_set() or not self._resumed or self._uncertain:
                 return ""
-            if self._free() <= 0:
+            # Nobody knows yet whether it is one of storage.
+            if self._free() <= 0 or self._rooms()[0][0] <= 0:
                 return ""
             self._promised += 1
         return self._boot
@@ -315,8 +322,31 @@ class Executor:
             self._aside.add(task)
         return self._threads - (len(self._mine) - len(self._aside)) - self._promised
 
+    def _rooms(self) -> tuple[tuple[int, list[str]], ...]:
+        """How many tasks of storage may be begun with, and their kinds; and of those that may take hours.
+
+        Some threads are never theirs: VMs are started whatever waits for storage. To be asked under the guard.
+        """
+        kinds = [kind for kind, handler in self._handlers.items() if handler.storage]
+        long = [kind for kind, handler in self._handlers.items() if handler.long]
+        most = _ASIDE + self._threads - max(1, self._threads // 2)
+        return (most - len(self._of_storage) - self._promised, kinds), (_LONG - len(self._long), long)
+
+    def _left_out(self, free: int) -> tuple[int, list[str]]:
+        """How many of ``free`` tasks may be claimed at once, and which kinds are left out."""
+        without: list[str] = []
+        with self._guard:
+            for room, kinds in self._rooms():
+                if room <= 0:
+                    without += kinds
+                else:
+                    free = min(free, room)
+        return free, without
+
     def _until_aside(self) -> float:
         """Seconds until a task steps aside, which is looked for when others wait."""
+        if self._host_id() is None:
+            return threading.TIMEOUT_MAX  # nothing is looked for
         with self._guard:
             if not self._left_waiting or not self._slow or len(self._aside) >= _ASIDE:
                 return threading.TIMEOUT_MAX
@@ -336,7 +366,8 @@ class Executor:
             if lost:
                 self._left_waiting = True
                 return lost, True
-        if taken := self._take_offered(free):
+        free, without = self._left_out(free)
+        if taken := self._take_offered(free, without):
             return taken, False
         # A task is left waiting for another's end when its target is worked on, or two came for one target. Until
         # that is known it is taken for granted: what is released at this very moment must not go unheard.
@@ -351,7 +382,7 @@ class Executor:
         now = self._clock.now()
         try:
             claimed = self._database.write(
-                lambda session: tasks.take(session, host_id, self._boot, now, busy=busy, limit=free)
+                lambda session: tasks.take(session, host_id, self._boot, now, busy=busy, without=without, limit=free)
             )
         except DatabaseUnavailable:
             # The connection may have broken after the commit: then they are claimed, and nobody knows.
@@ -365,12 +396,14 @@ class Executor:
             self._left_waiting = False
         return claimed, len(claimed) == free
 
-    def _take_offered(self, free: int) -> list[Claimed]:
+    def _take_offered(self, free: int, without: Sequence[str]) -> list[Claimed]:
         """Claim the tasks that were offered; none when it takes a look to know what else there is."""
         busy = self._targets.busy()
         with self._guard:
             offered = list(self._offered)
-            if self._rings or not offered or len(offered) > free or any(task.target in busy for task in offered):
+            if self._rings or not offered or len(offered) > free:
+                return []
+            if any(task.target in busy or task.kind in without for task in offered):
                 return []
             self._offered.clear()
         now = self._clock.now()
@@ -391,6 +424,9 @@ class Executor:
             self._mine.add(task.id)
             if handler is not None and handler.storage:
                 self._slow[task.id] = time.monotonic() + intervals.STORAGE_ASIDE
+                self._of_storage.add(task.id)
+                if handler.long:
+                    self._long.add(task.id)
         try:
             self._pool.submit(self._work, task)
         except RuntimeError:
@@ -423,6 +459,8 @@ class Executor:
             self._mine.discard(task.id)
             self._aside.discard(task.id)
             self._slow.pop(task.id, None)
+            self._of_storage.discard(task.id)
+            self._long.discard(task.id)
         return mine
 
     def _do(self, task: Claimed) -> None:

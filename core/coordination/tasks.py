@@ -183,15 +183,17 @@ def prune(session: Session, host_id: int, before: datetime, *, limit: int = 1000
     return len(ids)
 
 
-def waiting(session: Session, host_id: int, *, busy: Collection[str] = (), limit: int = 10) -> list[Claimed]:
-    """The tasks that may begin now: the oldest of each target that nothing works on. One statement."""
-    known = {"own_host": host_id, "busy": list(busy), "most": limit}
+def waiting(
+    session: Session, host_id: int, *, busy: Collection[str] = (), without: Collection[str] = (), limit: int = 10
+) -> list[Claimed]:
+    """The tasks that may begin now: the oldest of each target that nothing works on, but for kinds; one statement."""
+    known = {"own_host": host_id, "busy": list(busy), "without": list(without), "most": limit}
     return [_claimed(row) for row in session.execute(_may_begin(_TABLE), known)]
 
 
 @cache
 def _may_begin(what: Any) -> Select[Any]:
-    """What there is of the first ``most`` tasks that may begin on ``own_host``, but for the targets ``busy``."""
+    """What there is of the first ``most`` tasks that may begin on ``own_host``, but for ``busy`` and ``without``."""
     task = _TABLE.c
     return (
         select(what)
@@ -200,6 +202,7 @@ def _may_begin(what: Any) -> Select[Any]:
             task.state == TaskState.QUEUED.value,
             ~_has_earlier(),
             task.target.not_in(bindparam("busy", expanding=True)),
+            task.kind.not_in(bindparam("without", expanding=True)),
         )
         .order_by(task.id)
         .limit(bindparam("most"))
@@ -265,15 +268,23 @@ def _has_earlier() -> ColumnElement[bool]:
 
 
 def take(
-    session: Session, host_id: int, boot: str, now: datetime, *, busy: Collection[str] = (), limit: int = 10
+    session: Session,
+    host_id: int,
+    boot: str,
+    now: datetime,
+    *,
+    busy: Collection[str] = (),
+    without: Collection[str] = (),
+    limit: int = 10,
 ) -> list[Claimed]:
     """Claim what may begin now (see :func:`waiting`) for this run of hostd.
 
     One statement on SQLite; on MariaDB, whose UPDATE returns nothing, one to look and one to take.
     """
     if session.get_bind().dialect.name != "sqlite":
-        return claim(session, waiting(session, host_id, busy=busy, limit=limit), boot, now)
-    known = {"own_host": host_id, "busy": list(busy), "most": limit, "own_boot": boot, "taken_at": now}
+        return claim(session, waiting(session, host_id, busy=busy, without=without, limit=limit), boot, now)
+    known = {"own_host": host_id, "busy": list(busy), "without": list(without), "most": limit}
+    known |= {"own_boot": boot, "taken_at": now}
     return sorted((_claimed(row) for row in session.execute(_take(), known)), key=lambda task: task.id)
 
 

@@ -310,7 +310,9 @@ def handlers(database: Database, sample: Path, state: Path, uploads: Uploads) ->
     work = ImageTasks(database, sample, state, uploads)
     return {
         "image.check": Handler(work.timely(work.check), _TOPICS, work.not_fit, storage=True),
-        "image.install": Handler(work.patient(work.install), _TOPICS, work.not_fit, storage=True),
-        "image.receive": Handler(work.patient(work.receive), _TOPICS, work.not_received, work.received, storage=True),
+        "image.install": Handler(work.patient(work.install), _TOPICS, work.not_fit, storage=True, long=True),
+        "image.receive": Handler(
+            work.patient(work.receive), _TOPICS, work.not_received, work.received, storage=True, long=True
+        ),
         "image.delete": Handler(work.delete, _TOPICS, work.delete_failed, storage=True),
     }

@@ -298,7 +298,7 @@ def handlers(database: Database, keeper: Keeper, secrets: Secrets) -> dict[str, 
     work = VolumeTasks(database, keeper, secrets)
     return {
         "volume.create": Handler(work.create, _TOPICS, work.create_failed, work.settled, storage=True),
-        "volume.merge": Handler(work.merge, _TOPICS, work.merge_failed, work.settled, storage=True),
+        "volume.merge": Handler(work.merge, _TOPICS, work.merge_failed, work.settled, storage=True, long=True),
         "volume.grow": Handler(work.grow, _TOPICS, work.grow_failed, storage=True),
         "volume.delete": Handler(work.delete, _TOPICS, work.delete_failed, storage=True),
     }

@@ -501,3 +501,48 @@ def test_tasks_of_storage_that_are_quick_are_no_more_than_there_are_threads(benc
     for task in [bench.enter("quick", f"disk-{number}") for number in range(12)]:
         assert bench.wait(task).state == "done"
     assert most[0] <= 4
+
+
+def test_vms_are_started_however_many_tasks_wait_for_storage(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "STORAGE_ASIDE", 0.1)
+    answered = threading.Event()
+    bench.handlers["slow"] = Handler(lambda task, context: answered.wait(60) and None, frozenset(), storage=True)
+    bench.handle("k", lambda task, context: None)
+    bench.ready()
+    hanging = [bench.put("slow", f"disk-{number}") for number in range(45)]
+    bench.executor.ring()
+    try:
+        give_up = time.monotonic() + 20
+        while len(bench.executor._of_storage) < 34:
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        time.sleep(0.3)
+        assert len(bench.executor._of_storage) == 34
+        for number in range(5):
+            assert bench.wait(bench.enter("k", f"vm-{number}")).state == "done"
+    finally:
+        answered.set()
+    assert {bench.wait(task, seconds=30).state for task in hanging} == {"done"}
+
+
+def test_what_takes_hours_leaves_room_for_what_is_quick_on_other_storage(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intervals, "STORAGE_ASIDE", 0.1)
+    answered = threading.Event()
+    bench.handlers["merge"] = Handler(
+        lambda task, context: answered.wait(60) and None, frozenset(), storage=True, long=True
+    )
+    bench.handlers["create"] = Handler(lambda task, context: None, frozenset(), storage=True)
+    bench.ready()
+    merges = [bench.put("merge", f"disk-{number}") for number in range(40)]
+    bench.executor.ring()
+    try:
+        give_up = time.monotonic() + 20
+        while len(bench.executor._long) < 16:
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        assert bench.wait(bench.enter("create", "new")).state == "done"
+    finally:
+        answered.set()
+    assert {bench.wait(task, seconds=30).state for task in merges} == {"done"}
