@@ -115,20 +115,26 @@ class Api:
             pass  # said before, and the answer was lost; or there is nothing, which is told now
         return self._services.duty(lambda call: finish(call, image, wanted), actor)
 
-    def uploading(self, body: Body) -> tuple[Callable[[memoryview], Any], Callable[[], Body]]:
+    def uploading(self, body: Body) -> tuple[Callable[[memoryview], bool], Callable[[], Body]]:
         """As :meth:`upload`, for bytes that come over TLS one after the other, after one look at who sends them."""
-        if body.get("finish") is not None:
-            return lambda _part: None, lambda: self.upload(body)
         actor, image = self._uploader(body)
-        sender = _text(body, "sender")
-        take = self._uploads.stream(image, actor.project_id, sender, _offset(body))
+        if body.get("finish") is not None:
+            return _nothing_more, lambda: self.upload(body)
+        sender, offset = _text(body, "sender"), _offset(body)
+        take = self._uploads.stream(image, actor.project_id, sender, offset)
+
+        def taken(part: memoryview) -> bool:
+            """Whether it was what follows; else what is there is told at once, and the rest not waited for."""
+            nonlocal offset
+            offset += len(part)
+            return take(part) == offset
 
         def close() -> Body:
             received = take(memoryview(b""))
             self._uploads.left(image, sender)
             return {"received": received}
 
-        return take, close
+        return taken, close
 
     def hand_over(
         self, body: Body, descriptor: int, gone: Callable[[], bool], told: Callable[[int], None]
@@ -194,6 +200,12 @@ class Api:
         if not isinstance(machines, list):
             raise InvalidInput(N_("{field} has the wrong type."), field="machines")
         return {"samples": self._collector.machine_samples([str(m) for m in machines], _number(body, "since"))}
+
+
+def _nothing_more(part: memoryview) -> bool:
+    if part:
+        raise InvalidInput(N_("No bytes follow the word that all were sent."))
+    return True
 
 
 def _text(body: Body, key: str) -> str:

@@ -22,8 +22,8 @@ from hostd.partial import Partial
 _PART = 4 * 1024 * 1024
 #: Bytes that are read together: they stay in the processor's cache while they are summed.
 _BLOCK = 256 * 1024
-#: What the kernel says of two files between which it does not copy by itself.
-_NOT_BY_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
+#: What it says of a disk or a quota that is full, whoever copies.
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class _Trailing:
@@ -96,12 +96,13 @@ def copy(source: int, partial: Partial, size: int, stop: Callable[[], bool], tol
     Raises:
         InvalidInput: the source cannot be read, or changed.
         OSError: the file cannot be written.
+        Over: the upload is over; nothing is written any more.
     """
-    before = _stamp(source)
+    before = stamp(source)
     trailing = _Trailing(partial.descriptor)
     try:
         at = _compared(source, partial, stop, trailing)
-        carry = _Carrier(source, partial.descriptor)
+        carry = _Carrier(source, partial)
         while at < size and partial.received == at and not stop():
             if at % _PART == 0:
                 point("upload_part")
@@ -113,7 +114,7 @@ def copy(source: int, partial: Partial, size: int, stop: Callable[[], bool], tol
     finally:
         # What an earlier sender had in the sum was summed again: it was not known to be of this file.
         partial.summed(*trailing.end())
-    if _stamp(source) != before:
+    if stamp(source) != before:
         raise InvalidInput(N_("The file was changed while it was sent."), field="source", remedy=N_("Send it again."))
     partial.seal()
 
@@ -136,8 +137,8 @@ def _compared(source: int, partial: Partial, stop: Callable[[], bool], trailing:
 class _Carrier:
     """Carries bytes from one file to the other, by the kernel where it can."""
 
-    def __init__(self, source: int, target: int) -> None:
-        self._source, self._target = source, target
+    def __init__(self, source: int, partial: Partial) -> None:
+        self._source, self._partial, self._target = source, partial, partial.descriptor
         self._by_kernel = True
         self._block = bytearray(0)
 
@@ -151,7 +152,8 @@ class _Carrier:
         while at < end:
             data = self._data(at, end)
             if data > at:
-                os.ftruncate(self._target, data)  # a hole: it reads as zeros, and takes no room
+                with self._partial.writing():
+                    os.ftruncate(self._target, data)  # a hole: it reads as zeros, and takes no room
                 at = data
                 continue
             count = self._copied(at, min(end, self._hole(at, end)))
@@ -164,7 +166,7 @@ class _Carrier:
         try:
             return min(end, os.lseek(self._source, at, os.SEEK_DATA))
         except OSError as error:
-            return min(end, os.fstat(self._source).st_size) if error.errno == errno.ENXIO else at
+            return min(end, stamp(self._source)[0]) if error.errno == errno.ENXIO else at
 
     def _hole(self, at: int, end: int) -> int:
         with contextlib.suppress(OSError):
@@ -174,31 +176,41 @@ class _Carrier:
     def _copied(self, at: int, end: int) -> int:
         if self._by_kernel:
             try:
-                if count := os.copy_file_range(self._source, self._target, end - at, at, at):
-                    return count
+                with self._partial.writing():
+                    if count := os.copy_file_range(self._source, self._target, end - at, at, at):
+                        return count
             except OSError as error:
-                if error.errno not in _NOT_BY_KERNEL:
+                if error.errno in _FULL:
                     raise
+                # Which of the two files cannot be used is found by reading and writing.
             # Some file systems copy nothing without a word; whether there is nothing is found by reading.
             self._by_kernel = False
         self._block = self._block or bytearray(_BLOCK)
         view = memoryview(self._block)[: min(_BLOCK, end - at)]
         count = _read(self._source, view, at)
         done = 0
-        while done < count:
-            done += os.pwrite(self._target, view[done:count], at + done)
+        with self._partial.writing():
+            while done < count:
+                done += os.pwrite(self._target, view[done:count], at + done)
         return count
+
+
+def unreadable(error: OSError) -> InvalidInput:
+    """What is said of a source that cannot be read, or looked at: what it is copied to has no part in it."""
+    return InvalidInput(N_("The file cannot be read: {reason}."), field="source", reason=error.strerror or str(error))
 
 
 def _read(source: int, view: memoryview, at: int) -> int:
     try:
         return os.preadv(source, [view], at)
     except OSError as error:
-        raise InvalidInput(
-            N_("The file cannot be read: {reason}."), field="source", reason=error.strerror or str(error)
-        ) from error
+        raise unreadable(error) from error
 
 
-def _stamp(source: int) -> tuple[int, int]:
-    status = os.fstat(source)
+def stamp(source: int) -> tuple[int, int]:
+    """Size and time of change (ns) of a source; raises InvalidInput when it cannot be looked at."""
+    try:
+        status = os.fstat(source)
+    except OSError as error:
+        raise unreadable(error) from error
     return status.st_size, status.st_mtime_ns

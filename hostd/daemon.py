@@ -228,7 +228,7 @@ class Daemon:
         """Where calls come in, and files."""
         threads = max(8, self.settings.threads)
         return Server(signer, api.handlers(), {"upload": api.uploading}, threads=threads), Handover(
-            signer, api.hand_over
+            signer, api.hand_over, self.settings.own
         )
 
     def _housekeeping(self, clock: Clock, pools: Pools, uploads: Uploads) -> Duties:

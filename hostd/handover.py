@@ -16,15 +16,17 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.errors import DosvmError, EngineError, InvalidInput, PermissionDenied
 from core.i18n import N_
 from core.rpc.handover import LINE, PATH
+from core.rpc.own_files import OWN, identities, identity
 from core.rpc.signature import Signer
-from hostd.log import fields
+from hostd.copying import unreadable
+from hostd.log import Throttled, fields
 from hostd.sockets import unix_listener
 
 logger = logging.getLogger("hostd.handover")
@@ -40,10 +42,12 @@ Copies = Callable[[dict[str, Any], int, Callable[[], bool], Callable[[int], None
 class Handover:
     """The socket by which files are handed over."""
 
-    def __init__(self, signer: Signer, copies: Copies) -> None:
-        """``copies`` does it; it raises DosvmError."""
+    def __init__(self, signer: Signer, copies: Copies, own: Sequence[Path] = ()) -> None:
+        """``copies`` does it; it raises DosvmError. ``own``: where files are that are never taken."""
         self._signer = signer
         self._copies = copies
+        self._own = own
+        self._throttled = Throttled(logger)
         self._listener: socket.socket | None = None
         self._path: Path | None = None
         self._room = threading.BoundedSemaphore(_AT_ONCE)
@@ -75,7 +79,7 @@ class Handover:
             except OSError as error:
                 if listener.fileno() < 0 or error.errno == 22:
                     return  # closed
-                logger.warning("cannot accept a connection %s", fields(reason=error.strerror))
+                self._throttled.warning("accept", "cannot accept a connection", reason=error.strerror)
                 time.sleep(0.1)
                 continue
             if not self._waiting.acquire(blocking=False):
@@ -120,7 +124,7 @@ class Handover:
             answer = {"ok": self._copied(data, descriptor, lambda: gone or bool(poll.poll(0)), told)}
         except DosvmError as error:
             answer = {"error": error.to_wire()}
-        except (OSError, ValueError):
+        except OSError:
             raise
         except Exception:
             logger.exception("a file that was handed over was not copied")
@@ -130,10 +134,13 @@ class Handover:
     def _copied(
         self, data: bytes, descriptor: int, gone: Callable[[], bool], told: Callable[[int], None]
     ) -> dict[str, Any]:  # fmt: skip
-        body = json.loads(data)
+        try:
+            body = json.loads(data)
+        except (ValueError, RecursionError):
+            body = None
         if not isinstance(body, dict):
             raise InvalidInput(N_("The request is not a JSON object."))
-        _readable(descriptor)
+        _readable(descriptor, self._own)
         if not self._room.acquire(blocking=False):
             return {"busy": True}
         try:
@@ -153,10 +160,11 @@ def _heard(connection: socket.socket) -> tuple[str, bytes, int]:
     Raises:
         OSError: no message, or no whole one, within its time.
     """
-    connection.settimeout(_FIRST_WORDS)
-    said, descriptor = b"", -1
+    said, descriptor, give_up = b"", -1, time.monotonic() + _FIRST_WORDS
     try:
         while said.count(b"\n") < 2:
+            # Byte after byte is no more time than all at once.
+            connection.settimeout(max(0.001, give_up - time.monotonic()))
             data, rights, flags, _address = socket.recv_fds(connection, LINE, 1, socket.MSG_CMSG_CLOEXEC)
             if rights:
                 if descriptor >= 0:
@@ -176,10 +184,16 @@ def _heard(connection: socket.socket) -> tuple[str, bytes, int]:
         raise
 
 
-def _readable(descriptor: int) -> None:
-    """Refuse what its owner could not read himself, and what is no plain file."""
+def _readable(descriptor: int, own: Sequence[Path]) -> None:
+    """Refuse what its owner could not read himself, what is no plain file, and what is DOSVM's own."""
     flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     if flags & os.O_PATH or flags & os.O_ACCMODE not in (os.O_RDONLY, os.O_RDWR):
         raise InvalidInput(N_("The file was not opened for reading."), field="source")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        status = os.fstat(descriptor)
+    except OSError as error:
+        raise unreadable(error) from error
+    if not stat.S_ISREG(status.st_mode):
         raise InvalidInput(N_("What was handed over is not a plain file."), field="source")
+    if identity(status) in identities(own):
+        raise InvalidInput(OWN, field="source", file=Path(f"/proc/self/fd/{descriptor}").readlink().name)

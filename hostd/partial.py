@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ BLOCK = 1024 * 1024
 _ZEROS = bytes(BLOCK)
 #: File systems to which no other host writes, so that what was written from here is what is there.
 _OWN = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "bcachefs", "zfs", "tmpfs", "overlay"})
+
+
+class Over(Exception):
+    """An upload is over: nothing is written to its file any more."""
 
 
 class Partial:
@@ -31,6 +36,7 @@ class Partial:
         self.guard: Any = threading.RLock()
         #: Whoever works on it stops as soon as this is set: the upload is over.
         self.over = threading.Event()
+        self._pen = threading.Lock()
         self._digest = hashlib.sha256()
         self._summed = 0
         self._stamp = (0, 0, 0)
@@ -55,24 +61,43 @@ class Partial:
 
         Raises:
             OSError: it cannot be written; how much of it is there is not known.
+            Over: the upload is.
         """
-        if is_zeros(part):
-            # A hole: it reads as zeros.
-            os.ftruncate(self.descriptor, self.received + len(part))
-        else:
-            view, at = memoryview(part), 0
-            while at < len(view):
-                at += os.pwrite(self.descriptor, view[at:], self.received + at)
-        self.received += len(part)
+        zeros = is_zeros(part)
+        with self.writing():
+            if zeros:
+                # A hole: it reads as zeros.
+                os.ftruncate(self.descriptor, self.received + len(part))
+            else:
+                view, at = memoryview(part), 0
+                while at < len(view):
+                    at += os.pwrite(self.descriptor, view[at:], self.received + at)
+            self.received += len(part)
 
     def cut(self, length: int) -> None:
         """Have no more than so many bytes of it.
 
         Raises:
             OSError: it cannot be done.
+            Over: the upload is.
         """
-        os.ftruncate(self.descriptor, length)
-        self.received = length
+        with self.writing():
+            os.ftruncate(self.descriptor, length)
+            self.received = length
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Whatever writes to the file does so within this; it raises Over when that may not be any more."""
+        with self._pen:
+            if self.over.is_set():
+                raise Over
+            yield
+
+    def end(self) -> None:
+        """Nothing is written any more from when this returns, whatever somebody who holds the guard still waits for."""
+        self.over.set()
+        with self._pen:
+            pass
 
     def add(self, at: int, part: memoryview) -> None:
         """Take a part into the sum, when all that lies before it was."""
@@ -100,7 +125,7 @@ class Partial:
         """
         if self.descriptor < 0 or self._summed != size or not self.is_true():
             return ""
-        if self._look() != self._stamp or mounted(str(self.path))[1] not in _OWN:
+        if self._look() != self._stamp or not is_own(self.path):
             return ""
         return self._digest.hexdigest()
 
@@ -114,6 +139,11 @@ class Partial:
         if descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+
+
+def is_own(path: Path) -> bool:
+    """Whether no other host can write to a file."""
+    return mounted(str(path))[1] in _OWN
 
 
 def is_zeros(part: memoryview | bytearray) -> bool:

@@ -27,7 +27,7 @@ from uvicorn.server import Server as UvicornServer
 from core.errors import DosvmError, EngineError, InvalidInput, NotFound, PermissionDenied
 from core.i18n import N_
 from core.model.base import NAME_LENGTH, VIA
-from core.rpc.calls import CALLS, Call
+from core.rpc.calls import CALLS, STREAM, Call
 from core.rpc.signature import HEADER, Signer
 from core.rpc.tls import Tls
 from hostd.gate import Gate, open_listener
@@ -41,6 +41,8 @@ MAX_BODY = 1024 * 1024
 
 #: Seconds one who is answered in the middle of what he says may take to hang up.
 _LAST_WORDS = 5.0
+#: Calls that bring parts of files and are worked on at the same time.
+_FILES = 8
 #: Bytes of a stream that are worked on together.
 PIECE = 2 * 1024 * 1024
 #: Most characters of an address that logs and sessions keep.
@@ -55,8 +57,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 #: What answers a call; a blocking function runs in the pool, a coroutine in the event loop.
 Handler = Callable[[Body], Any] | Callable[[Body], Awaitable[Any]]
-#: Begins to answer a call whose bytes follow: what takes the next of them, and what ends it and answers.
-Streamed = Callable[[Body], tuple[Callable[[memoryview], Any], Callable[[], Any]]]
+#: Begins to answer a call whose bytes follow: what takes the next of them, and says whether more are wanted, and what
+#: ends it and answers.
+Streamed = Callable[[Body], tuple[Callable[[memoryview], bool], Callable[[], Any]]]
 
 
 class Way(Enum):
@@ -106,6 +109,8 @@ class Server:
         self._handlers = handlers
         self._streams = streams or {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
+        #: What brings files waits for disks: those who log in meanwhile do not.
+        self._heavy = ThreadPoolExecutor(_FILES, thread_name_prefix="file")
         self._unix_listener: socket.socket | None = None
         self._gate: Gate | None = None
         self._gate_task: asyncio.Task[None] | None = None
@@ -266,7 +271,7 @@ class Server:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > (limit := MAX_BODY + call.payload):
-                return _unsigned(413, InvalidInput(N_("The request is larger than {limit} bytes."), limit=limit))
+                return _too_large(limit, unread=more)
         nonce = ""
         # Over TLS a certificate has proved that somebody of this cloud asks; hosts among themselves sign as well.
         if header or way is not Way.TLS or not call.personal:
@@ -284,37 +289,43 @@ class Server:
         body, more = bytearray(), True
         while more and (end := body.find(b"\n")) < 0:
             message = await receive()
-            if message["type"] == "http.disconnect" or len(body) > MAX_BODY:
+            if message["type"] == "http.disconnect":
                 return None
             body += message.get("body", b"")
             more = message.get("more_body", False)
+            if len(body) > MAX_BODY and body.find(b"\n", 0, MAX_BODY) < 0:
+                return _too_large(MAX_BODY, unread=more)
         end = end if (end := body.find(b"\n")) >= 0 else len(body)
         data = _object(body[:end], peer)
         if data is None:
-            return _unsigned(400, InvalidInput(N_("The request is not a JSON object.")))
+            return _unsigned(400, InvalidInput(N_("The request is not a JSON object.")), unread=more)
         del body[: end + 1]
 
         async def answered() -> Any:
             nonlocal body, more
-            take, close = await self.in_thread(self._streams[call.name], data)
-            working: asyncio.Future[Any] | None = None
-            gone = False
-            while more and not gone:
+            take, close = await self._answering(call, self._streams[call.name], data)
+            working: asyncio.Future[bool] | None = None
+            gone, wanted, total = False, True, len(body)
+            while more and not gone and wanted:
                 message = await receive()
                 gone = message["type"] == "http.disconnect"
+                total += len(message.get("body", b""))
+                if total > STREAM:
+                    break
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
                 if len(body) >= PIECE or not more or gone:
                     # One piece is written while the next one comes.
-                    if working is not None:
-                        await working
-                    working = asyncio.ensure_future(self.in_thread(take, memoryview(body)))
+                    wanted = working is None or await working
+                    working = asyncio.ensure_future(self._answering(call, take, memoryview(body)))
                     body = bytearray()
             if working is not None:
                 await working
             elif body:
-                await self.in_thread(take, memoryview(body))
-            return await self.in_thread(close)
+                await self._answering(call, take, memoryview(body))
+            if total > STREAM:
+                raise InvalidInput(N_("The request is larger than {limit} bytes."), limit=STREAM)
+            return await self._answering(call, close)
 
         status, answer = await self._guarded(call, data, answered)
         return _Answer(status, json.dumps(answer, ensure_ascii=False, default=str).encode(), unread=more)
@@ -331,7 +342,7 @@ class Server:
         async def answered() -> Any:
             if asyncio.iscoroutinefunction(handler):
                 return await handler(data)
-            return await self.in_thread(handler, data)
+            return await self._answering(call, handler, data)
 
         return await self._guarded(call, data, answered)
 
@@ -353,9 +364,10 @@ class Server:
             )
             return 500, {"error": trouble.to_wire()}
 
-    async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a blocking function in the pool and await its result."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+    async def _answering(self, call: Call, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run what answers a call in its pool and await its result."""
+        pool = self._heavy if call.payload else self._pool
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
     def close(self) -> None:
         """Stop listening, let running answers end (some seconds at most), and remove the socket."""
@@ -364,7 +376,8 @@ class Server:
                 self._loop.call_soon_threadsafe(server.end)
         if self._thread is not None:
             self._thread.join(6)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._heavy):
+            pool.shutdown(wait=False, cancel_futures=True)
         if self._unix is not None:
             self._unix.unlink(missing_ok=True)
 
@@ -404,8 +417,13 @@ def _operation(data: Body) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _unsigned(status: int, error: DosvmError) -> _Answer:
-    return _Answer(status, json.dumps({"error": error.to_wire()}, ensure_ascii=False).encode())
+def _unsigned(status: int, error: DosvmError, *, unread: bool = False) -> _Answer:
+    return _Answer(status, json.dumps({"error": error.to_wire()}, ensure_ascii=False).encode(), unread=unread)
+
+
+def _too_large(limit: int, *, unread: bool) -> _Answer:
+    error = InvalidInput(N_("The request is larger than {limit} bytes."), limit=limit)
+    return _unsigned(413, error, unread=unread)
 
 
 class _Answer(NamedTuple):
@@ -427,6 +445,8 @@ class _Answer(NamedTuple):
         if self.unread:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS):
-                    while (await receive())["type"] != "http.disconnect":
-                        pass
+                    more = True
+                    while more:
+                        message = await receive()
+                        more = message["type"] != "http.disconnect" and message.get("more_body", False)
             await send({"type": "http.response.body", "body": b""})

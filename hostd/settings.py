@@ -72,6 +72,18 @@ class Settings:
         """The cluster key."""
         return self.home / "cluster.key"
 
+    @property
+    def own(self) -> list[Path]:
+        """The places of files that are DOSVM's own: see :mod:`core.rpc.own_files`."""
+        places = [self.home, self.temporary]
+        if self.log is not None:
+            places.append(self.log)
+        if self.tls is not None:
+            places += [self.tls.authority, self.tls.certificate, self.tls.key]
+        if self.database_url.startswith("sqlite:///"):
+            places.append(Path(self.database_url.removeprefix("sqlite:///")))
+        return places
+
 
 #: Section -> key -> type, and for numbers their range.
 _KEYS: dict[str, dict[str, tuple[type, int, int]]] = {

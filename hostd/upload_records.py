@@ -60,6 +60,12 @@ class UploadRecords:
                 partial.unlink(missing_ok=True)
         record.unlink(missing_ok=True)
 
+    def directory_of(self, uuid: str) -> str:
+        """Where the file of an upload is; empty when that cannot be read."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return str(self._partial(self._directory / uuid).parent)
+        return ""
+
     def age(self, uuid: str) -> float:
         """Seconds since something of it arrived."""
         record = self._directory / uuid

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from core.clock import Clock
 from core.coordination import storage
@@ -28,8 +29,10 @@ from core.rules.names import is_uuid
 from hostd import beneath, copying
 from hostd.executor import done
 from hostd.faults import point
+from hostd.hypervisor.errors import Stuck, TooSlow
 from hostd.log import fields
-from hostd.partial import BLOCK, Partial
+from hostd.partial import BLOCK, Over, Partial, is_own
+from hostd.storage_calls import StorageCalls
 from hostd.upload_records import UploadRecords, hidden
 
 logger = logging.getLogger("hostd.uploads")
@@ -40,8 +43,35 @@ _SILENCE = 10.0
 ABANDONED = 24 * 3600.0
 #: An upload that goes on is said to go on this often; and so many at most are given up by one sweep.
 _SLACK, _MANY = timedelta(hours=12), 100
-#: Seconds between looks whether an upload that goes on is still wanted.
-_LOOK = 1.0
+#: Seconds between looks whether an upload that goes on is still wanted; for who still holds one that is over.
+_LOOK, _LET_GO = 1.0, 2.0
+#: Seconds a piece may take to be written.
+_PATIENCE = 30.0
+
+
+class Arrived(NamedTuple):
+    """A file that is whole, under its hidden name: its SHA-256, and what it looked like when that was taken."""
+
+    path: Path
+    digest: str
+    stamp: tuple[int, int, int]
+
+    def still(self) -> None:
+        """See that it is the file that was summed.
+
+        Raises:
+            InvalidInput: somebody wrote to it.
+            OSError: it cannot be looked at.
+        """
+        # Opened anew: only then is what other hosts did seen on NFS.
+        with self.path.open("rb") as file:
+            if _stamp(file.fileno()) != self.stamp:
+                raise InvalidInput(
+                    N_("{file} was changed after it had arrived."),
+                    remedy=N_("Begin the upload again."),
+                    field="source",
+                    file=self.path.name,
+                )
 
 
 class Uploads:
@@ -57,6 +87,7 @@ class Uploads:
         self._changed = changed
         self._guard = threading.Lock()
         self._live: dict[str, Partial] = {}
+        self._calls = StorageCalls()
 
     # -- parts
 
@@ -121,7 +152,7 @@ class Uploads:
             DosvmError: it cannot be put there; then the upload is over, and nothing of it is left.
         """
         order = self._order(uuid, project_id)
-        if os.fstat(source).st_size != order.size:
+        if copying.stamp(source)[0] != order.size:
             raise InvalidInput(
                 N_("{file} is not as long as was announced."), field="source", remedy=N_("Send it again."),
                 file=order.file,
@@ -177,11 +208,15 @@ class Uploads:
             raise self._busy(order)
         try:
             with self._guard:
-                over = self._live.get(order.uuid) is not live
+                over = self._live.get(order.uuid) is not live or live.over.is_set()
             if over:
                 raise self._busy(order)
             yield live
+        except Over:
+            raise self._nothing() from None
         finally:
+            if live.over.is_set():
+                live.close()  # whoever ended it may not have waited
             live.guard.release()
 
     def _load(self, uuid: str) -> ImageOrder | None:
@@ -190,8 +225,8 @@ class Uploads:
     def _order(self, uuid: str, project_id: int | None) -> ImageOrder:
         order = self._load(uuid)
         if order is None or order.project_id != project_id or order.state != "uploading":
-            if order is None:
-                self.discard(uuid)
+            if order is None and is_uuid(uuid):
+                self._patiently(self._records.directory_of(uuid), lambda: self.discard(uuid))
             raise self._nothing()
         return order
 
@@ -210,28 +245,10 @@ class Uploads:
 
     def _open(self, order: ImageOrder, live: Partial) -> None:
         """Have the hidden file open, and know how much of it is there; anew when somebody else was at it."""
-        if live.is_true():
-            return
-        if live.descriptor >= 0:
-            logger.warning("somebody else was at an upload %s", fields(image=order.uuid, path=live.path))
-        live.close()
         try:
-            target = beneath.place(Path(order.root), order.file)
-            if os.path.lexists(target):
-                raise AlreadyExists(
-                    N_("There is a file {path} already."),
-                    remedy=N_("Remove the file first, or register it as it is."),
-                    field="file",
-                    path=str(target),
-                )
-            partial = target.with_name(hidden(order.uuid))
-            fresh = not self._records.known(order.uuid)
-            self._records.remember(order.uuid, partial)
-            point("upload_begun")
-            descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            live.opened(partial, descriptor, os.fstat(descriptor).st_size)
-            if fresh or live.received > order.size:
-                live.cut(0)
+            self._calls.touch(order.root, lambda: self._opened(order, live), limit=_PATIENCE)
+        except (Stuck, TooSlow):
+            raise  # what has arrived stays
         except OSError as error:
             self._give_up(order.uuid)
             raise self._trouble(order, error) from error
@@ -239,10 +256,36 @@ class Uploads:
             self._give_up(order.uuid)
             raise
 
+    def _opened(self, order: ImageOrder, live: Partial) -> None:
+        if live.is_true():
+            return
+        if live.descriptor >= 0:
+            logger.warning("somebody else was at an upload %s", fields(image=order.uuid, path=live.path))
+        live.close()
+        target = beneath.place(Path(order.root), order.file)
+        if os.path.lexists(target):
+            raise AlreadyExists(
+                N_("There is a file {path} already."),
+                remedy=N_("Remove the file first, or register it as it is."),
+                field="file",
+                path=str(target),
+            )
+        partial = target.with_name(hidden(order.uuid))
+        fresh = not self._records.known(order.uuid)
+        self._records.remember(order.uuid, partial)
+        point("upload_begun")
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        live.opened(partial, descriptor, os.fstat(descriptor).st_size)
+        if live.over.is_set():
+            live.close()  # given up, while the directory hung
+            raise Over
+        if fresh or live.received > order.size:
+            live.cut(0)
+
     def _write(self, order: ImageOrder, live: Partial, part: memoryview) -> None:
         at = live.received
         try:
-            live.write(part)
+            self._calls.touch(order.root, lambda: live.write(part), limit=_PATIENCE)
         except OSError as error:
             self._give_up(order.uuid)
             raise self._trouble(order, error) from error
@@ -288,26 +331,45 @@ class Uploads:
                 N_("Of {file} something is missing: it was announced longer."), field="source", file=order.file
             )
 
-    def arrived(self, order: ImageOrder, progress: Callable[[int], None]) -> tuple[Path, str] | None:
-        """The hidden file of an upload that is whole, on the disk for good, and its SHA-256; None: it is in its place.
+    @contextlib.contextmanager
+    def arrived(self, order: ImageOrder, progress: Callable[[int], None]) -> Iterator[Arrived | None]:
+        """The hidden file of an upload that is whole, on the disk for good; None: it is in its place.
+
+        Nobody writes to it from now on; meanwhile nobody else of this host works on it.
 
         Raises:
             EngineError: it cannot be read or written.
+            InvalidInput: another host wrote to it meanwhile.
         """
+        with self._guard:
+            live = self._live.setdefault(order.uuid, Partial())
+        live.end()
+        # Who does not let go reads a source that hangs: nothing is written any more, but what he has is his.
+        mine = live.guard.acquire(timeout=_LET_GO)
+        try:
+            yield self._whole(order, live if mine else None, progress)
+        finally:
+            if mine:
+                live.guard.release()
+
+    def _whole(self, order: ImageOrder, live: Partial | None, progress: Callable[[int], None]) -> Arrived | None:
         partial = self.partial(order)
         if not partial.exists():
             return None
-        with self._guard:
-            live = self._live.get(order.uuid)
+        if not is_own(partial):
+            # A sender to another host that shares the directory hears by then that it is over.
+            time.sleep(1.5 * _LOOK)
         try:
             with partial.open("rb") as file:
+                stamp = _stamp(file.fileno())
                 known = live.sum_of(order.size) if live is not None and live.path == partial else ""
-                digest = known or digest_of(file.fileno(), order.size, progress)
+                arrived = Arrived(partial, known or digest_of(file.fileno(), order.size, progress), stamp)
                 os.fchmod(file.fileno(), 0o640)
                 os.fsync(file.fileno())
+            arrived.still()
         except OSError as error:
             raise self._trouble(order, error) from error
-        return partial, digest
+        return arrived
 
     def partial(self, order: ImageOrder) -> Path:
         """Where the parts of an upload go."""
@@ -321,12 +383,15 @@ class Uploads:
             live = self._live.pop(uuid, None)
         if live is not None:
             live.over.set()
-            with live.guard:
+            # One who waits for a source that hangs closes it when he comes back.
+            if live.guard.acquire(timeout=_LET_GO):
                 live.close()
+                live.guard.release()
         self._records.remove(uuid)
 
     def _give_up(self, uuid: str) -> None:
-        self._database.write(lambda session: done(storage.remove_upload(session, uuid)))
+        if not self._database.write(lambda session: storage.remove_upload(session, uuid)) and self._load(uuid):
+            return  # it is whole, and looked at by now
         self.discard(uuid)
         logger.info("upload given up %s", fields(image=uuid))
         self._changed()
@@ -336,18 +401,28 @@ class Uploads:
     def sweep(self) -> None:
         """Remove what is left of uploads that are over, and give up those that nobody goes on with."""
         for uuid in self._records:
-            order = self._load(uuid)
-            if order is None or order.state not in ("uploading", "creating"):
-                self.discard(uuid)
-            elif order.state == "uploading":
-                age = self._records.age(uuid)
-                if age > ABANDONED:
-                    self._give_up(uuid)
-                    continue
-                # Others do not see it come: what takes days is said to go on.
-                last = self._clock.now() - timedelta(seconds=age)
-                self._database.write(lambda s, u=uuid, at=last: done(storage.still_uploaded(s, u, at, _SLACK)))  # type: ignore[misc]
+            self._patiently(self._records.directory_of(uuid), lambda u=uuid: self._sweep(u))  # type: ignore[misc]
         self._give_up_others()
+
+    def _patiently(self, directory: str, work: Callable[[], object]) -> None:
+        """Do what may hang with its directory, and go on without it then."""
+        try:
+            self._calls.touch(directory, work, limit=_PATIENCE)
+        except (Stuck, TooSlow) as error:
+            logger.warning("what is left of an upload waits %s", fields(directory=directory, reason=error.message))
+
+    def _sweep(self, uuid: str) -> None:
+        order = self._load(uuid)
+        if order is None or order.state not in ("uploading", "creating"):
+            self.discard(uuid)
+        elif order.state == "uploading":
+            age = self._records.age(uuid)
+            if age > ABANDONED:
+                self._give_up(uuid)
+                return
+            # Others do not see it come: what takes days is said to go on.
+            last = self._clock.now() - timedelta(seconds=age)
+            self._database.write(lambda s: done(storage.still_uploaded(s, uuid, last, _SLACK)))
 
     def _give_up_others(self) -> None:
         """Give up what was announced and never came, or came to a host that is gone: it would be booked for ever."""
@@ -357,10 +432,18 @@ class Uploads:
             order = self._load(uuid)
             if order is None or not self._database.write(lambda s, u=uuid: storage.remove_upload(s, u, before)):  # type: ignore[misc]
                 continue
-            with contextlib.suppress(OSError):
-                self.partial(order).unlink(missing_ok=True)
+            self._patiently(order.root, lambda o=order: self._remove(o))  # type: ignore[misc]
             logger.info("upload of nobody given up %s", fields(image=uuid))
             self._changed()
+
+    def _remove(self, order: ImageOrder) -> None:
+        with contextlib.suppress(OSError):
+            self.partial(order).unlink(missing_ok=True)
+
+
+def _stamp(descriptor: int) -> tuple[int, int, int]:
+    status = os.fstat(descriptor)
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def digest_of(descriptor: int, size: int, progress: Callable[[int], None]) -> str:

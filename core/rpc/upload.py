@@ -20,6 +20,8 @@ from core.i18n import N_
 from core.rpc.backend import Backend
 from core.rpc.calls import PART, STREAM
 from core.rpc.http import Stream
+from core.rpc.own_files import OWN, identities, identity
+from core.rpc.ways import own_places
 from core.summing import Summing
 
 _Answer = TypeVar("_Answer")
@@ -55,18 +57,21 @@ class Upload:
             arguments: the others; ``file``, the name there, is the file's own unless given.
 
         Raises:
-            InvalidInput: the file cannot be read.
+            InvalidInput: the file cannot be read, or is one of DOSVM's own.
             DosvmError: it was refused.
         """
         self._backend, self._key, self._path = backend, key, Path(str(arguments[key])).expanduser()
         try:
-            self._file = self._path.open("rb", buffering=0)
+            # Nobody may be at the other end of a FIFO: it is opened without waiting for him, and seen to be one then.
+            self._file = open(self._path, "rb", buffering=0, opener=_at_once)  # noqa: SIM115 (closed by send)
         except OSError as error:
             raise self._unreadable(error) from error
         try:
             status = os.fstat(self._file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise InvalidInput(N_("{file} is not a plain file."), field=key, file=str(self._path))
+            if identity(status) in identities(own_places()):
+                raise InvalidInput(OWN, field=key, file=str(self._path))
             self.size = status.st_size
             #: What the operation answered.
             self.answer: dict[str, Any] = backend.call(
@@ -105,6 +110,10 @@ class Upload:
             path=str(self._path),
             reason=error.strerror or str(error),
         )
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def call_with_file(
@@ -187,9 +196,19 @@ class _Sending:
         summing = Summing(_PIECE)
         try:
             received = self._received()
+            since = time.monotonic()
             while received < self._size:
                 self._told(received)
-                received = self._more(received, summing)
+                before, received = received, self._more(received, summing)
+                if received > before:
+                    since = time.monotonic()
+                    continue
+                if time.monotonic() - since > PATIENCE:
+                    raise DosvmError(
+                        N_("Nothing more of the file arrives."), remedy=N_("Begin the upload again: it goes on.")
+                    )
+                self._stop_asked()
+                time.sleep(0.5)
             self._sum_until(self._size, summing)
         finally:
             digest = summing.end()
@@ -219,14 +238,22 @@ class _Sending:
         end = offset + length
         while offset < end:
             self._told(offset)
-            piece = self._read(offset, min(_PIECE, end - offset), summing)
+            # One that had come in half and is sent again ends where the sum does, so that what follows fits.
+            last = summing.taken if offset < summing.taken < end else end
+            piece = self._read(offset, min(_PIECE, last - offset), summing)
             yield piece
             summing.take(offset, piece)
             offset += len(piece)
 
     def _read(self, offset: int, length: int, summing: Summing) -> memoryview:
         room = memoryview(summing.room())[:length]
-        count = os.preadv(self._descriptor, [room], offset)
+        try:
+            count = os.preadv(self._descriptor, [room], offset)
+        except OSError as error:
+            # Within a stream it would be taken for a broken connection.
+            raise InvalidInput(
+                N_("The file cannot be read: {reason}."), field="source", reason=error.strerror or str(error)
+            ) from error
         if not count:
             raise InvalidInput(N_("The file became shorter while it was sent."), field="source")
         return room[:count]

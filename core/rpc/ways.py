@@ -61,6 +61,23 @@ def settings_file() -> Path:
     return machines
 
 
+def own_places() -> list[Path]:
+    """Where DOSVM's own files are on this machine, as far as this account may know: see :mod:`core.rpc.own_files`."""
+    import tomllib  # only for those who upload
+
+    console, hostd = settings_file(), home() / "dosvm.toml"
+    places = [home(), console]
+    for file in (console, hostd):
+        try:
+            written = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        for table in (written, written.get("ssl")):
+            named = [table.get(key) for key in ("ssl_cert", "ssl_key", "ssl_ca")] if isinstance(table, dict) else []
+            places += [file.parent / name for name in named if isinstance(name, str) and name]
+    return places
+
+
 class ConsoleSettings(NamedTuple):
     """What ``console.toml`` says. Paths are absolute, or relative to the file."""
 

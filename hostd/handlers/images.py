@@ -25,7 +25,7 @@ from hostd.faults import point
 from hostd.hypervisor.errors import Stuck, TooSlow, Underway
 from hostd.log import fields
 from hostd.storage_calls import LeftBehind, StorageCalls, touch_or_never
-from hostd.uploads import Uploads, digest_of
+from hostd.uploads import Arrived, Uploads, digest_of
 
 logger = logging.getLogger("hostd.images")
 
@@ -146,9 +146,18 @@ class ImageTasks:
         order = self._load(task)
         point("upload_whole")
         target = Path(os.path.realpath(order.root), order.file)
-        arrived = self._uploads.arrived(order, context.progress)
+        with self._uploads.arrived(order, context.progress) as arrived:
+            values = self._named(task, order, target, arrived, context)
+            point("upload_linked")
+            self._uploads.discard(order.uuid)
+        return lambda session: done(storage.record_image(session, order.uuid, state="present", **values))
+
+    def _named(
+        self, task: Claimed, order: ImageOrder, target: Path, arrived: Arrived | None, context: Context
+    ) -> dict[str, Any]:
+        """Give what arrived its name, when all is right with it; what is known of it then."""
         # An attempt that died may have got so far that the file is in its place.
-        digest = arrived[1] if arrived is not None else self._digest(order, context)
+        digest = arrived.digest if arrived is not None else self._digest(order, context)
         if digest != task.payload.get("digest"):
             raise InvalidInput(
                 N_("What arrived of {file} is not what was sent: their SHA-256 differ."),
@@ -156,17 +165,16 @@ class ImageTasks:
                 field="source",
                 file=order.file,
             )
-        info = qemu_img.inspect(arrived[0] if arrived is not None else target, order.format, name=order.file)
+        there = arrived.path if arrived is not None else target
+        info = qemu_img.inspect(there, order.format, name=order.file)
         # What may still fail comes before the file has its name.
         let_pass(target.parent, self._record)
-        self._linked[order.uuid] = os.lstat(arrived[0] if arrived is not None else target)
+        self._linked[order.uuid] = os.lstat(there)
         if arrived is not None:
             _sure(context)
-            _link(arrived[0], target)
-        point("upload_linked")
-        self._uploads.discard(order.uuid)
-        values = {"size": info.size, "virtual_size": info.virtual_size, "digest": digest}
-        return lambda session: done(storage.record_image(session, order.uuid, state="present", **values))
+            arrived.still()
+            _link(there, target)
+        return {"size": info.size, "virtual_size": info.virtual_size, "digest": digest}
 
     def received(self, task: Claimed) -> None:
         """It is an image now, which only ``image.delete`` removes."""

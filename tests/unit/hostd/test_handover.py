@@ -244,3 +244,41 @@ def test_a_sum_is_not_believed_when_somebody_else_wrote(source: Path, partial: P
         file.write(b"z")
     os.utime(partial.path, (1, 1))
     assert partial.sum_of(SIZE) == ""
+
+
+def test_what_is_of_dosvm_itself_is_not_taken_under_any_name(desk: Desk, tmp_path: Path) -> None:
+    """Guests read images: the cluster key would be read in one."""
+    home = tmp_path / "home"
+    (home / "state").mkdir(parents=True)
+    kept = tmp_path / "elsewhere.pem"
+    for file in (home / "cluster.key", home / "state" / "run", kept):
+        file.write_bytes(b"secret")
+    (tmp_path / "disk").write_bytes(b"of a person")
+    os.link(home / "cluster.key", tmp_path / "another-name")
+    served = Handover(Signer(KEY), desk.take, [home, kept, tmp_path / "none"])
+    served.start(tmp_path / "files.sock")
+    try:
+        for name in ("home/cluster.key", "home/state/run", "another-name", "elsewhere.pem"):
+            with (
+                (tmp_path / name).open("rb") as opened,
+                pytest.raises(InvalidInput, match="of DOSVM itself") as refused,
+            ):
+                hand_over(str(tmp_path / "files.sock"), Signer(KEY), {}, opened.fileno(), lambda _n: False)
+            assert refused.value.field == "source"
+        assert desk.got == []
+        with (tmp_path / "disk").open("rb") as opened:
+            hand_over(str(tmp_path / "files.sock"), Signer(KEY), {}, opened.fileno(), lambda _n: False)
+        assert desk.got == [({}, b"of a person")]
+    finally:
+        served.close()
+
+
+def test_what_is_no_json_is_answered(place: str, tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(b"x")
+    header, _nonce = Signer(KEY).sign("POST", PATH, b"{no json")
+    with (tmp_path / "disk").open("rb") as opened, socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(20)
+        sock.connect(place)
+        socket.send_fds(sock, [f"{header}\n{{no json\n".encode()], [opened.fileno()])
+        with sock.makefile("rb") as answer:
+            assert b"not a JSON object" in answer.read()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import random
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any, cast
 import pytest
 
 from core.clock import SystemClock
-from core.errors import DosvmError, HostdUnavailable
+from core.errors import AuthenticationFailed, DosvmError, HostdUnavailable
 from core.rpc.backend import HostdBackend
 from core.rpc.calls import CALLS, UPLOAD
 from core.rpc.client import Client
@@ -23,6 +25,7 @@ from core.rpc.signature import Signer
 from core.rpc.tls import Tls, TlsFiles
 from core.rpc.upload import BrokenOff, call_with_file
 from core.security.authority import Holder, create, issue
+from hostd import server
 from hostd.api import Api
 from hostd.partial import Partial
 from hostd.server import Server
@@ -49,7 +52,7 @@ class Far:
 
         nothing: Any = None
         self.uploads = Uploads(office.services.database, SystemClock(), place / "state")
-        api = Api(office.services, nothing, nothing, nothing, nothing, self.uploads)
+        api = self.api = Api(office.services, nothing, nothing, nothing, nothing, self.uploads)
         api._actor = lambda body, *, log: web.actor  # type: ignore[method-assign]
         handlers = {**dict.fromkeys(CALLS, lambda _body: {}), **api.handlers()}
         handlers["call"] = lambda body: web(body["operation"], **body["arguments"])
@@ -142,6 +145,51 @@ def test_a_full_disk_is_told_in_the_middle(far: Far, file: Path, monkeypatch: py
     with pytest.raises(DosvmError, match="is full"):
         far.upload(file)
     assert list(far.directory.iterdir()) == []
+
+
+def endless(far: Far, first: bytes) -> tuple[bytes, int]:
+    """Send without end after a first line: what is answered, and after how many bytes."""
+    assert far.client._tls is not None
+    plain = socket.create_connection(far.address, 20)
+    with far.client._tls.client().wrap_socket(plain, server_hostname=HERE) as sock:
+        head = f"POST {UPLOAD.path} HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 40}\r\n\r\n".encode()
+        sock.sendall(head + first)
+        count, piece, poll = 0, bytes(MIB), select.poll()
+        poll.register(sock, select.POLLIN)
+        while not poll.poll(0) and count < 64 * MIB:
+            sock.sendall(piece)
+            count += len(piece)
+        said = b""
+        while b"}" not in said and (more := sock.recv(65536)):
+            said += more
+        return said, count
+
+
+def test_a_stream_without_an_end_is_ended(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STREAM", 8 * MIB)
+    uuid = far.backend.call("image.upload", name="disk", source=SIZE, file="disk.raw", group="here")["uuid"]
+    first = {"image": uuid, "sender": "me", "client": "local"}
+    for more, answer in (
+        ({"offset": 0}, b"is larger than"),
+        ({"offset": 5 * MIB}, b'{"received": '),
+        ({"finish": "a"}, b"No bytes follow"),
+    ):
+        said, count = endless(far, json.dumps({**first, **more}).encode() + b"\n")
+        assert answer in said, (more, said)
+        assert count < 32 * MIB, more
+    said, count = endless(far, b"x" * (2 * MIB))
+    assert b"413" in said
+    assert count < 8 * MIB
+
+
+def test_who_is_nobody_sends_nothing(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_arguments: object, **_more: object) -> None:
+        raise AuthenticationFailed("Nobody.")
+
+    monkeypatch.setattr(far.api, "_actor", nobody)
+    said, count = endless(far, b'{"image": "x", "finish": "a"}\n')
+    assert b"Nobody." in said
+    assert count < 8 * MIB
 
 
 def test_a_stream_is_for_those_only_who_showed_a_certificate(far: Far) -> None:

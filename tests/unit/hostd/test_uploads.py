@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -22,7 +23,7 @@ from core.clock import SystemClock
 from core.coordination.tasks import Claimed, Order, enqueue, take
 from core.errors import AlreadyExists, DosvmError, EngineError, InUse, InvalidInput, NotFound, Refused
 from core.model import Image
-from hostd import intervals
+from hostd import copying, intervals, qemu_img
 from hostd.api import Api
 from hostd.bus import Bus
 from hostd.executor import Context, Executor, Handler
@@ -127,9 +128,9 @@ def test_what_counts_is_the_file_and_not_what_was_heard(
         file.write(b"x")
     order = uploads._load(uuid)
     assert order is not None
-    arrived = uploads.arrived(order, lambda _percent: None)
-    assert arrived is not None
-    assert arrived[1] == hashlib.sha256(b"x" + b"c" * (SIZE - 1)).hexdigest(), "of what is there"
+    with uploads.arrived(order, lambda _percent: None) as arrived:
+        assert arrived is not None
+    assert arrived.digest == hashlib.sha256(b"x" + b"c" * (SIZE - 1)).hexdigest(), "of what is there"
 
 
 def test_an_upload_whose_directory_hangs_holds_up_no_other(
@@ -394,3 +395,123 @@ def test_a_deletion_that_fails_leaves_the_image_as_it_was(
     web("image.delete", image="disk")
     perform(office, work)
     assert (rows(office), list(file.parent.iterdir())) == ([], [])
+
+
+class Hanging:
+    """Somebody hands over a file that cannot be read before it is told to."""
+
+    def __init__(self, uploads: Uploads, web: Person, uuid: str, file: Path, patch: pytest.MonkeyPatch) -> None:
+        self.reads, self.go_on = threading.Event(), threading.Event()
+        self.error: DosvmError | None = None
+        self._arguments = uploads, web, uuid, file
+        read = copying._read
+
+        def hangs(source: int, view: memoryview, at: int) -> int:
+            self.reads.set()
+            assert self.go_on.wait(30)
+            return read(source, view, at)
+
+        patch.setattr(copying, "_read", hangs)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        assert self.reads.wait(20)
+
+    def _run(self) -> None:
+        uploads, web, uuid, file = self._arguments
+        with file.open("rb") as source:
+            try:
+                uploads.copy(uuid, web.actor.project_id, "b", source.fileno(), lambda: False, lambda _done: None)
+            except DosvmError as error:
+                self.error = error
+
+    def end(self) -> None:
+        self.go_on.set()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+
+def test_who_still_reads_his_file_does_not_change_what_was_looked_at(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, content, other = office.services.database, b"c" * SIZE, tmp_path / "other"
+    other.write_bytes(b"y" * SIZE)
+    work = ImageTasks(database, tmp_path / "none", tmp_path / "state", uploads)
+    uuid = announce(web)
+    send(uploads, web, uuid, 0, content)
+    uploads.left(uuid, "me")
+    hanging = Hanging(uploads, web, uuid, other, monkeypatch)
+    try:
+        database.write(lambda s: s.execute(update(Image).values(state="creating")))
+        database.write(work.receive(claimed(uuid, content), Context(lambda _percent: None, threading.Event())))
+    finally:
+        hanging.end()
+    assert isinstance(hanging.error, NotFound)
+    assert (tmp_path / "group" / "disk.raw").read_bytes() == content
+    assert rows(office) == ["disk"]
+    assert [path.name for path in (tmp_path / "group").iterdir()] == ["disk.raw"]
+
+
+def test_what_another_host_wrote_after_the_sum_was_taken_gets_no_name(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, content = office.services.database, b"c" * SIZE
+    work = ImageTasks(database, tmp_path / "none", tmp_path / "state", uploads)
+    uuid = announce(web)
+    send(uploads, web, uuid, 0, content)
+    database.write(lambda s: s.execute(update(Image).values(state="creating")))
+    inspect = qemu_img.inspect
+
+    def changed(path: Path, *arguments: Any, **more: Any) -> Any:
+        found = inspect(path, *arguments, **more)
+        path.write_bytes(b"y" * SIZE)
+        return found
+
+    monkeypatch.setattr(qemu_img, "inspect", changed)
+    with pytest.raises(InvalidInput, match="was changed after it had arrived"):
+        work.receive(claimed(uuid, content), Context(lambda _percent: None, threading.Event()))
+    assert not (tmp_path / "group" / "disk.raw").exists()
+
+
+def test_an_upload_is_given_up_although_its_source_hangs(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"y" * SIZE)
+    uuid = announce(web)
+    hanging = Hanging(uploads, web, uuid, other, monkeypatch)
+    try:
+        web("image.delete", image="disk")
+        sweeps = threading.Thread(target=uploads.sweep, daemon=True)
+        sweeps.start()
+        sweeps.join(15)
+        assert not sweeps.is_alive(), "all other duties would wait for it"
+        assert list((tmp_path / "group").iterdir()) == []
+    finally:
+        hanging.end()
+    assert isinstance(hanging.error, NotFound)
+    assert list((tmp_path / "group").iterdir()) == []
+
+
+def test_trouble_with_the_source_costs_nothing_of_what_has_arrived(
+    office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"y" * SIZE)
+    uuid, looks = announce(web), iter((False, False, True))
+    fstat = os.fstat
+
+    with source.open("rb") as opened:
+        mine = opened.fileno()
+
+        def stale(descriptor: int) -> os.stat_result:
+            if descriptor == mine and next(looks):
+                raise OSError(errno.ESTALE, "Stale file handle")
+            return fstat(descriptor)
+
+        monkeypatch.setattr(os, "fstat", stale)
+        with pytest.raises(InvalidInput, match="Stale") as refused:
+            uploads.copy(uuid, web.actor.project_id, "b", mine, lambda: False, lambda _done: None)
+        monkeypatch.undo()
+    assert refused.value.field == "source"
+    assert rows(office) == ["disk"]
+    assert send(uploads, web, uuid, 0, b"") == SIZE
