@@ -478,6 +478,8 @@ def test_an_upload_is_given_up_although_its_source_hangs(
     other = tmp_path / "other"
     other.write_bytes(b"y" * SIZE)
     uuid = announce(web)
+    send(uploads, web, uuid, 0, b"some")
+    uploads.left(uuid, "me")
     hanging = Hanging(uploads, web, uuid, other, monkeypatch)
     try:
         web("image.delete", image="disk")
