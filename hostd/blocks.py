@@ -8,130 +8,22 @@ each QEMU a node of its own for the device, and locks belong to nodes.
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import os
 import re
-import stat
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from core.errors import Refused
 from core.i18n import N_
 from core.rules.pools import DISK, ISCSI, LOGICAL
 from core.specs.pool import PoolOrder
+from hostd.devices import KERNEL, Kernel, Number
 
 #: What is smaller is no disk: an extended partition shows its first sectors only (linux/block/partitions/msdos.c).
 _LEAST = 4096
 #: Where a physical volume says that it is one: in one of its first four sectors (lvm2, lib/label/label.c).
 _LABEL, _LABEL_KIND, _SECTOR, _LABEL_SECTORS = b"LABELONE", b"LVM2 001", 512, 4
-#: What of a device's number is major and minor.
-Number = tuple[int, int]
-
-
-class Opener(NamedTuple):
-    """A program that has a device open."""
-
-    process: int
-    program: str
-    writes: bool
-
-
-class Kernel:
-    """What the kernel of this host says of its block devices."""
-
-    def __init__(self, sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> None:
-        self._sys = sys
-        self._proc = proc
-
-    def number(self, path: str) -> Number | None:
-        """The number of the block device behind a path; None when there is none."""
-        try:
-            return self._number_of(os.stat(path))
-        except OSError:
-            return None
-
-    def about(self, number: Number) -> Path:
-        """The directory of a device, where the kernel's drivers have it."""
-        return (self._sys / "dev/block" / f"{number[0]}:{number[1]}").resolve()
-
-    def word(self, number: Number, name: str) -> str:
-        """One attribute of a device; empty when it has none such."""
-        try:
-            return (self.about(number) / name).read_text(encoding="utf-8", errors="replace").strip()
-        except OSError:
-            return ""
-
-    def size(self, number: Number) -> int:
-        """Its size in bytes."""
-        return int(self.word(number, "size") or 0) * _SECTOR
-
-    def disk_of(self, number: Number) -> set[str]:
-        """The numbers, as ``8:16``, of the disks that a partition is on; none when it is no partition."""
-        about = self.about(number)
-        if (about / "partition").exists():
-            return {(about.parent / "dev").read_text(encoding="ascii").strip()}
-        if self.word(number, "dm/uuid").startswith("part"):
-            # A partition of a disk with several ways to it.
-            return {(one / "dev").read_text(encoding="ascii").strip() for one in (about / "slaves").iterdir()}
-        return set()
-
-    def partitions(self, number: Number) -> list[str]:
-        """The kernel's names of a disk's partitions."""
-        return sorted(one.parent.name for one in self.about(number).glob("*/partition"))
-
-    def target_of(self, number: Number) -> str:
-        """The name of the iSCSI target that a disk is a unit of; empty when it is none."""
-        way = (self.about(number) / "device").resolve()
-        session = next((part for part in way.parts if re.fullmatch(r"session\d+", part)), "")
-        try:
-            text = (self._sys / "class/iscsi_session" / session / "targetname").read_text(encoding="utf-8")
-        except OSError:
-            return ""
-        return text.strip() if session else ""
-
-    def claimed(self, path: str) -> bool:
-        """Whether the host itself uses a device or a part of it: mounted, swap, LVM, RAID, multipath.
-
-        Raises:
-            OSError: it cannot be opened at all.
-        """
-        try:
-            os.close(os.open(path, os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC))
-        except OSError as error:
-            if error.errno != errno.EBUSY:
-                raise
-            return True
-        return False
-
-    def openers(self, number: Number) -> Iterator[Opener]:
-        """The programs that have a device open, under whatever name."""
-        for process in self._proc.iterdir():
-            if not process.name.isdigit():
-                continue
-            try:
-                open_files = list((process / "fd").iterdir())
-            except OSError:
-                continue  # it ended
-            for file in open_files:
-                try:
-                    if self._number_of(file.stat()) != number:
-                        continue
-                    about = (process / "fdinfo" / file.name).read_text(encoding="ascii")
-                    program = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-                except OSError:
-                    continue  # it was closed
-                flags = re.search(r"^flags:\s*([0-7]+)", about, re.MULTILINE)
-                writes = flags is None or bool(int(flags[1], 8) & os.O_ACCMODE)
-                yield Opener(int(process.name), program, writes)
-
-    @staticmethod
-    def _number_of(status: os.stat_result) -> Number | None:
-        return (os.major(status.st_rdev), os.minor(status.st_rdev)) if stat.S_ISBLK(status.st_mode) else None
-
-
-KERNEL = Kernel()
 
 
 def belongs(pool: PoolOrder, path: str) -> bool:
@@ -172,6 +64,12 @@ def named(pool: PoolOrder, name: str, path: str, kernel: Kernel = KERNEL) -> tup
         if part:
             return f"part{part}", f"{pool.source}-part{part}"
     return name, path
+
+
+def key_of(path: str, kernel: Kernel = KERNEL) -> str:
+    """What tells what is at a path from what may be there later; empty when nothing does."""
+    number = kernel.number(path)
+    return kernel.identity(number) if number is not None else ""
 
 
 def check_disk(pool: PoolOrder, kernel: Kernel = KERNEL) -> None:
@@ -236,45 +134,71 @@ def _is_of(pool: PoolOrder, path: str, number: Number, kernel: Kernel) -> bool:
     return kernel.word(number, "dm/uuid").startswith("LVM-") and kernel.word(number, "dm/name") == f"{group}-{volume}"
 
 
-def look(pool: PoolOrder, name: str, path: str, number: Number, *, writes: bool, kernel: Kernel = KERNEL) -> None:
-    """Look whether a guest may be given a unit now.
+class Wanted(NamedTuple):
+    """A unit that a guest is to be given.
 
-    Args:
+    Attributes:
         pool: which it is of.
         name: as people know it, for errors.
         path: where it is.
-        number: of the device that is there.
+        number: of the device that was there.
         writes: whether the guest will write to it.
-        kernel: who is asked.
+        key: what :meth:`Kernel.identity` said of it when it was found; empty when nothing was to be said.
+    """
+
+    pool: PoolOrder
+    name: str
+    path: str
+    number: Number
+    writes: bool
+    key: str = ""
+
+
+def check(unit: Wanted, kernel: Kernel = KERNEL) -> None:
+    """Look whether a device still is the unit that was found, and free of the host itself.
 
     Raises:
         OSError: it cannot be opened.
-        Refused: it is not the pool's, or somebody uses it.
+        Refused: it is another device, or the host uses it.
     """
-    if kernel.number(path) != number or not is_unit(pool, path, kernel):
+    ours = kernel.number(unit.path) == unit.number and is_unit(unit.pool, unit.path, kernel)
+    if not ours or (unit.key and kernel.identity(unit.number) != unit.key):
         raise Refused(
             N_("{path} of volume {name} does not belong to storage pool {pool}: it is another device."),
             remedy=N_("Refresh the storage pool."),
             field="vm",
-            path=path,
-            name=name,
-            pool=pool.name,
+            path=unit.path,
+            name=unit.name,
+            pool=unit.pool.name,
         )
-    if kernel.claimed(path):
+    if kernel.claimed(unit.path):
         raise Refused(
             N_("The host itself uses volume {name} ({path}): it is mounted, swap, or part of LVM or RAID there."),
             remedy=N_("Free it on the host; keep LVM from taking up what guests write (devices file, global_filter)."),
             field="vm",
-            name=name,
-            path=path,
+            name=unit.name,
+            path=unit.path,
         )
-    for opener in kernel.openers(number):
-        if opener.writes or (writes and opener.program.startswith("qemu")):
-            raise Refused(
-                N_("Volume {name} is used already on this host: by {program} (process {process})."),
-                remedy=N_("End what uses it first: two that write to one disk destroy it."),
-                field="vm",
-                name=name,
-                program=opener.program,
-                process=opener.process,
-            )
+
+
+def refuse_open(units: Sequence[Wanted], kernel: Kernel = KERNEL) -> None:
+    """Refuse units that a program of this host has open, or the disk beneath one, or a part of one.
+
+    Raises:
+        Refused: somebody uses one, or that cannot be seen.
+    """
+    related = {unit: kernel.family(unit.number) for unit in units}
+    found = kernel.openers(frozenset().union(*related.values())) if related else []
+    for unit, numbers in related.items():
+        for opener in found:
+            if opener.device not in numbers:
+                continue
+            if opener.writes or (unit.writes and opener.program.startswith("qemu")):
+                raise Refused(
+                    N_("Volume {name} is used already on this host: by {program} (process {process})."),
+                    remedy=N_("End what uses it first: two that write to one disk destroy it."),
+                    field="vm",
+                    name=unit.name,
+                    program=opener.program,
+                    process=opener.process,
+                )

@@ -149,7 +149,7 @@ class Daemon:
         self.keeper = Keeper(
             self.database, clock, lambda: self.heartbeat.host_id, pools, self.secrets, self.bus, settings.state
         )
-        disks = Disks(self.keeper, lambda: self.settler.temporary, settings.state)
+        disks = Disks(self.keeper, lambda: self.settler.temporary, settings.state, self.connection.is_stuck)
         self.machines = Machines(
             self.database,
             clock,

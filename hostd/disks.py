@@ -4,51 +4,73 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from core.errors import InvalidInput, Refused
 from core.i18n import N_
-from core.rules.pools import DIR
+from core.rules.pools import DIR, ISCSI
 from core.specs.order import BackingFile, DiskOrder, MachineOrder
 from core.specs.pool import PoolOrder
-from hostd import beneath, blocks, intervals, qemu_img
+from hostd import beneath, blocks, devices, intervals, qemu_img
 from hostd.access import let_pass
 from hostd.pools import Keeper
 from hostd.volume_files import explained
 
 T = TypeVar("T")
 
+#: Seconds for which what the kernel said of the units of a target counts as new.
+_SAN_FRESH = 5.0
+
+
+class _Promise(NamedTuple):
+    """A device that a VM is about to be given; ``ended``: its start was given up, and may still come."""
+
+    machine: str
+    writes: bool
+    ended: bool = False
+
 
 class Disks:
     """Looks at files again right before they are used, and keeps the overlays of images that are not written to."""
 
-    def __init__(self, keeper: Keeper, temporary: Callable[[], Path], state: Path) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        temporary: Callable[[], Path],
+        state: Path,
+        hangs: Callable[[str], bool] = lambda _machine: False,
+    ) -> None:
         """Prepare.
 
         Args:
             keeper: makes the pools of volumes ready.
             temporary: where new overlays are kept while their VMs run. It may change: those that are there stay.
             state: hostd's own directory; remembers every directory that may still hold overlays.
+            hangs: whether a call to libvirt for a VM, by UUID, has been given up and has not come back yet.
         """
         self._keeper = keeper
         self._temporary = temporary
         self._record = state / "access.log"
         self._places_file = state / "overlay-directories"
         self._guard = threading.Lock()
-        #: Devices that a VM is about to be given, and by which VM: QEMU does not have them open yet.
-        self._promised: dict[blocks.Number, str] = {}
+        self._hangs = hangs
+        #: Devices that VMs are about to be given: QEMU does not have them open yet.
+        self._promised: dict[devices.Number, list[_Promise]] = {}
+        #: When libvirt last looked what the units of a pool are, by its UUID.
+        self._asked: dict[str, float] = {}
 
     def prepare(self, order: MachineOrder) -> tuple[MachineOrder, dict[int, str]]:
         """The order with its files' true paths, and the overlays made for it by the index of their disk."""
         # A directory of this host is there or not; other pools are made active when they are needed.
         pools = self._keeper.ready_all({disk.pool for disk in order.disks if disk.pool and disk.pool_kind != DIR})
-        ready, overlays = [], {}
+        ready, overlays, units = [], {}, []
         filled = [(index, disk) for index, disk in enumerate(order.spec.disks) if disk.volume or disk.image]
         for (index, spec), disk in zip(filled, order.disks, strict=True):
             if disk.is_block:
-                self._unit(order.uuid, pools, disk, writes=not spec.read_only)
+                units.append(self._unit(order.uuid, pools, disk, writes=not spec.read_only))
                 ready.append(disk)
                 continue
             path = self._look(disk, optional=spec.startup_policy == "optional" and spec.device == "cdrom")
@@ -58,17 +80,47 @@ class Disks:
             )
             if disk.overlay and path is not None:
                 overlays[index] = str(self._make_overlay(order.uuid, index, path, disk.format))
+        self._look_at(units)
         return dataclasses.replace(order, disks=tuple(ready)), overlays
 
-    def _unit(self, machine: str, pools: Mapping[str, PoolOrder], disk: DiskOrder, *, writes: bool) -> None:
-        """Look at a block device, and promise it to a VM until :meth:`started`."""
+    def look_again(self, order: MachineOrder) -> None:
+        """Look at the block devices of a VM once more, right before it gets them.
+
+        Raises:
+            DosvmError: one is another device by now, or somebody uses it.
+        """
+        pools = self._keeper.ready_all({disk.pool for disk in order.disks if disk.is_block})
+        specs = [spec for spec in order.spec.disks if spec.volume or spec.image]
+        self._look_at(
+            [
+                self._unit(order.uuid, pools, disk, writes=not spec.read_only)
+                for spec, disk in zip(specs, order.disks, strict=True)
+                if disk.is_block
+            ]
+        )
+
+    def _look_at(self, units: Sequence[blocks.Wanted]) -> None:
+        """Look whether a guest may be given units that are promised to it.
+
+        Raises:
+            DosvmError: one is another device, or somebody uses it.
+        """
+        for unit in units:
+            self._touch(unit.pool, lambda unit=unit: blocks.check(unit))  # type: ignore[misc]
+        if units:
+            # One pass over all programs; it touches no storage.
+            blocks.refuse_open(units)
+
+    def _unit(self, machine: str, pools: Mapping[str, PoolOrder], disk: DiskOrder, *, writes: bool) -> blocks.Wanted:
+        """Find a block device, and promise it to a VM until :meth:`started`."""
         pool = pools.get(disk.pool)
         if pool is None:
             raise Refused(N_("The storage pool has been deleted."))
 
-        def find() -> blocks.Number | None:
-            return self._touch(pool, lambda: blocks.KERNEL.number(disk.path))
+        def find() -> devices.Number | None:
+            return self._touch(pool, lambda: devices.KERNEL.number(disk.path))
 
+        self._ask(pool)
         number = find()
         if number is None:
             # It may have been made since the pool was made active here.
@@ -81,12 +133,28 @@ class Disks:
                 name=disk.name,
                 path=disk.path,
             )
-        device = number
         # Promised before it is looked at: whoever began earlier is seen by the promise, or by what QEMU has open.
+        self._promise(machine, disk.name, number, writes=writes)
+        return blocks.Wanted(pool, disk.name, disk.path, number, writes, disk.key)
+
+    def _ask(self, pool: PoolOrder) -> None:
+        """Have the kernel ask a target what its units are by now: it knows what they were when it logged in."""
+        if pool.kind != ISCSI or time.monotonic() - self._asked.get(pool.uuid, -_SAN_FRESH) < _SAN_FRESH:
+            return
+        now = time.monotonic()
+        self._keeper.look_again(pool)
+        self._asked[pool.uuid] = now
+
+    def _promise(self, machine: str, name: str, number: devices.Number, *, writes: bool) -> None:
+        family = devices.KERNEL.family(number)
         with self._guard:
-            if self._promised.setdefault(device, machine) != machine:
-                raise Refused(N_("Another VM is being started with volume {name}."), name=disk.name)
-        self._touch(pool, lambda: blocks.look(pool, disk.name, disk.path, device, writes=writes))
+            for device, promises in self._promised.items():
+                promises[:] = [one for one in promises if not (one.ended and not self._hangs(one.machine))]
+                others = [one for one in promises if one.machine != machine and (writes or one.writes)]
+                if others and device in family:
+                    raise Refused(N_("Another VM is being started with volume {name}."), name=name)
+            mine = [one for one in self._promised.get(number, ()) if one.machine != machine]
+            self._promised[number] = [*mine, _Promise(machine, writes)]
 
     def _touch(self, pool: PoolOrder, work: Callable[[], T]) -> T:
         try:
@@ -95,9 +163,21 @@ class Disks:
             raise explained(error) from error
 
     def started(self, machine: str) -> None:
-        """A VM's start has ended, well or not: what it uses is seen by the kernel from here on."""
+        """A VM's start has ended, well or not: what it uses is seen by the kernel from here on.
+
+        But for a start that was given up while libvirt was at it: QEMU may still come, so its devices stay promised.
+        """
+        ended = self._hangs(machine)
         with self._guard:
-            self._promised = {number: other for number, other in self._promised.items() if other != machine}
+            kept = {
+                number: [
+                    one._replace(ended=ended) if one.machine == machine else one
+                    for one in promises
+                    if one.machine != machine or ended
+                ]
+                for number, promises in self._promised.items()
+            }
+            self._promised = {number: promises for number, promises in kept.items() if promises}
 
     def _look(self, disk: DiskOrder, *, optional: bool) -> Path | None:
         """As :meth:`_file`; no storage is waited for without end, be it a directory: anything may be mounted there."""

@@ -180,6 +180,7 @@ class Machines:
             undo.callback(self._disks.remove, order.uuid)
             always.callback(self._disks.started, order.uuid)
             ready, overlays = self._disks.prepare(order)
+            looked = time.monotonic()
             point("prepared")
             xml = domain_xml(ready, accelerator=accelerator, overlays=overlays)
             # It is work for a processor, of libvirtd and of the QEMU that comes up: more at once than there are
@@ -187,6 +188,8 @@ class Machines:
             with self._turns():
                 if closing is not None and closing.is_set():
                     raise Interrupted
+                if time.monotonic() - looked > _FRESH:
+                    self._disks.look_again(order)
                 domain = self._make(order, ready, xml, loaded)
             point("after_create")
             undo.pop_all()

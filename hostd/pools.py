@@ -137,9 +137,11 @@ class Keeper:
         else:
             if pool.kind == DOS:
                 self._on_files(pool, lambda: shared.check(pool, mark=first))
-            elif pool.kind == DISK and first:
-                # Later on guests have written there whatever they like.
-                self._on_files(pool, lambda: blocks.check_disk(pool))
+            elif pool.kind == DISK:
+                if first:
+                    # Later on guests have written there whatever they like.
+                    self._on_files(pool, lambda: blocks.check_disk(pool))
+                self._same_disk(pool)
             self._pools.ensure(pool.uuid, pool_xml(pool), build=pool.kind == DIR)
         if pool.kind == NETFS:
             self._proven(pool, first)
@@ -245,6 +247,23 @@ class Keeper:
         if not note.exists():
             self._notes.mkdir(parents=True, exist_ok=True)
             note.write_text(json.dumps({"kind": pool.kind, "path": pool.path}), encoding="utf-8")
+
+    def _same_disk(self, pool: PoolOrder) -> None:
+        """Refuse a disk that has the name of the one that was here first: the kernel numbers disks as they come."""
+        note = self._notes / pool.uuid
+        known = json.loads(note.read_text(encoding="utf-8"))
+        now = self._on_files(pool, lambda: blocks.key_of(pool.source))
+        if known.setdefault("disk", now) == now:
+            note.write_text(json.dumps(known), encoding="utf-8")
+            return
+        raise Refused(
+            N_("{source} of storage pool {name} is another disk than before: {now} instead of {known}."),
+            remedy=N_("Name disks by /dev/disk/by-id: delete the pool and add it under such a name."),
+            source=pool.source,
+            name=pool.name,
+            now=now or "?",
+            known=known["disk"] or "?",
+        )
 
     def noted(self) -> set[str]:
         """The UUIDs of the pools that this host may have something of."""

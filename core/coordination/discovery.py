@@ -56,12 +56,17 @@ class Known(NamedTuple):
     key: str
 
 
+def unit_key(options: str) -> str:
+    """What tells a unit from another one of its name, of what is kept of a volume; empty when nothing does."""
+    return str(json.loads(options).get("key", "")) if options else ""
+
+
 def known(session: Session, pool_id: int) -> list[Known]:
     """All volumes of a pool; one statement."""
     columns = (Volume.id, Volume.name, Volume.state, Volume.format, Volume.allocation, Volume.backing_id)
     more = (Volume.capacity, Volume.path, Volume.options)
     return [
-        Known(*row[:-1], key=str(json.loads(row.options).get("key", "")) if row.options else "")
+        Known(*row[:-1], key=unit_key(row.options))
         for row in session.execute(select(*columns, *more).where(Volume.pool_id == pool_id))
     ]
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Select, bindparam, literal, select, union_all
 from sqlalchemy.orm import Session
 
+from core.coordination.discovery import unit_key
 from core.coordination.storage import chains, image_path, volume_path
 from core.errors import Refused
 from core.i18n import N_
@@ -128,6 +129,7 @@ def _with_volumes() -> Select[Any]:
             Volume.id.label("file_id"),
             Volume.root_id.label("root_id"),
             Volume.path.label("own_path"),
+            Volume.options.label("options"),
             Pool.path.label("root"),
             Pool.uuid.label("pool"),
             Pool.kind.label("pool_kind"),
@@ -155,6 +157,7 @@ def _with_images() -> Select[Any]:
             Image.id.label("file_id"),
             literal(None).label("root_id"),
             literal("").label("own_path"),
+            literal("").label("options"),
             ProjectGroup.directory.label("root"),
             literal("").label("pool"),
             literal("").label("pool_kind"),
@@ -202,6 +205,7 @@ def _order(disk: DiskSpec, files: dict[str, Any], backing: dict[int, tuple[Backi
             if row.secret_uuid
             else None,
             backing=backing.get(row.file_id, ()) if row.root_id is not None else (),
+            key=unit_key(row.options) if row.own_path else "",
         )
     return DiskOrder(
         kind="image",

@@ -35,6 +35,7 @@ class DiskOrder:
         pool_kind: what kind of pool that is; empty for images.
         secret: what the volume is encrypted by; None when it is not.
         backing: what a snapshot rests on, the nearest first.
+        key: what tells a block device from another one that has its name later; empty when nothing does.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class DiskOrder:
     pool_kind: str = ""
     secret: SealedSecret | None = None
     backing: tuple[BackingFile, ...] = ()
+    key: str = ""
 
     @property
     def is_block(self) -> bool:

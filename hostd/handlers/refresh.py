@@ -24,9 +24,9 @@ from core.errors import InvalidInput, Refused
 from core.i18n import N_
 from core.rules.names import printable
 from core.specs.pool import PoolOrder
-from hostd import blocks, image_headers, intervals, volume_images
+from hostd import blocks, devices, image_headers, intervals, volume_images
 from hostd.executor import Context, Effect, Handler, Interrupted, Obsolete, done
-from hostd.hypervisor.units import Units
+from hostd.hypervisor.units import Unit, Units
 from hostd.log import fields
 from hostd.pools import Keeper
 from hostd.volume_files import explained, file_of
@@ -133,12 +133,12 @@ class RefreshTasks:
             return self._touch(pool, lambda: _files(Path(pool.path)))
         found, strange = {}, 0
         for unit in self._units.found(pool.uuid):
-            name, path = self._touch(pool, lambda unit=unit: blocks.named(pool, unit.name, unit.path))  # type: ignore[misc]
-            if _nameable(name) and self._touch(pool, lambda path=path: blocks.is_unit(pool, path)):  # type: ignore[misc]
-                found[name] = Seen(unit.capacity, unit.allocation, path, unit.key)
+            name, path, key = self._touch(pool, lambda unit=unit: _told(pool, unit))  # type: ignore[misc]
+            if name:
+                found[name] = Seen(unit.capacity, unit.allocation, path, key)
             else:
                 strange += 1
-                logger.warning("no volume can be made of a unit %s", fields(pool=pool.name, unit=name, path=path))
+                logger.warning("no volume can be made of a unit %s", fields(pool=pool.name, unit=unit.name, path=path))
         return found, strange
 
     def _found(self, pool: PoolOrder, names: Sequence[str], seen: dict[str, Seen]) -> list[Found]:
@@ -160,8 +160,14 @@ class RefreshTasks:
 
     def _is_hosts(self, pool: PoolOrder, name: str, path: str) -> bool:
         """Whether the host itself uses a unit: its own system may be on a partition beside."""
-        if not blocks.KERNEL.claimed(path):
-            return False
+        try:
+            if not devices.KERNEL.claimed(path):
+                return False
+        except OSError as error:
+            # One that is sick keeps nobody from the others; it may be well at the next refresh.
+            reason = error.strerror or str(error)
+            logger.warning("a unit cannot be opened %s", fields(pool=pool.name, unit=name, path=path, reason=reason))
+            return True
         logger.warning("the host itself uses a unit %s", fields(pool=pool.name, unit=name, path=path))
         return True
 
@@ -213,6 +219,17 @@ class RefreshTasks:
         size = self._touch(order.pool, look)
         values = {"state": "present", "format": said, "capacity": size.capacity, "allocation": size.allocation}
         return lambda session: done(storage.record_volume(session, order.uuid, **values))
+
+
+def _told(pool: PoolOrder, unit: Unit) -> tuple[str, str, str]:
+    """The name of a unit, empty when none can be a volume; its path; and what tells it from another one."""
+    try:
+        name, path = blocks.named(pool, unit.name, unit.path)
+        if _nameable(name) and blocks.is_unit(pool, path):
+            return name, path, blocks.key_of(path)
+    except OSError as error:
+        logger.warning("a unit cannot be looked at %s", fields(pool=pool.name, path=unit.path, reason=error.strerror))
+    return "", unit.path, ""
 
 
 def _refuse_unfit(name: str, said: str, told: image_headers.Told) -> None:

@@ -11,13 +11,12 @@ from hostd.hypervisor.connection import Connection
 
 
 class Unit(NamedTuple):
-    """One of them; sizes are bytes. ``key`` is the same for as long as it is the same unit."""
+    """One of them; sizes are bytes."""
 
     name: str
     path: str
     capacity: int
     allocation: int
-    key: str = ""
 
 
 class Units:
@@ -39,7 +38,7 @@ class Units:
             units = []
             for volume in place.listAllVolumes():
                 _kind, capacity, allocation = volume.info()
-                units.append(Unit(volume.name(), volume.path(), capacity, allocation, volume.key()))
+                units.append(Unit(volume.name(), volume.path(), capacity, allocation))
             return units
 
         return self._connection.call(look, limit=intervals.LIBVIRT_LONG, key=pool)

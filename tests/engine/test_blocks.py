@@ -14,8 +14,10 @@ from core.errors import Refused
 from core.libvirt_xml import domain_xml
 from core.specs.pool import PoolOrder
 from hostd import blocks
+from hostd.devices import KERNEL
 from tests.engine.hostd import until
 from tests.engine.libvirt import PrivateLibvirt
+from tests.fakes.processes import seen
 from tests.unit.libvirt_xml.test_domain import UUID, order
 
 pytestmark = pytest.mark.engine
@@ -43,9 +45,12 @@ def test_a_guest_has_a_block_device_and_nobody_else_gets_it(
     pool = PoolOrder(1, UUID, "vg0", "logical", "/dev/vg0", format="lvm2")
     # That it is a logical volume is said in its place: this kernel has no device mapper.
     monkeypatch.setattr(blocks, "is_unit", lambda *_a: True)
-    number = blocks.KERNEL.number(loop)
+    monkeypatch.setattr(KERNEL, "_processes", seen)
+    number = KERNEL.number(loop)
     assert number is not None
-    blocks.look(pool, "vg0/lvol0", loop, number, writes=True)
+    unit = blocks.Wanted(pool, "vg0/lvol0", loop, number, writes=True)
+    blocks.check(unit)
+    blocks.refuse_open([unit])
     connection = libvirt.open(private_libvirt.url)
     try:
         domain = connection.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
@@ -53,11 +58,12 @@ def test_a_guest_has_a_block_device_and_nobody_else_gets_it(
             assert domain.blockInfo(loop)[0] == 8 << 20
             for writes in (True, False):
                 with pytest.raises(Refused, match="used already on this host: by qemu-system"):
-                    blocks.look(pool, "vg0/lvol0", loop, number, writes=writes)
-            assert not blocks.KERNEL.claimed(loop), "QEMU's use is no mount"
+                    blocks.refuse_open([unit._replace(writes=writes)])
+            assert not KERNEL.claimed(loop), "QEMU's use is no mount"
         finally:
             domain.destroy()
-        until(lambda: not list(blocks.KERNEL.openers(number)), what="QEMU let go of it")
-        blocks.look(pool, "vg0/lvol0", loop, number, writes=True)
+        until(lambda: not KERNEL.openers({number}), what="QEMU let go of it")
+        blocks.check(unit)
+        blocks.refuse_open([unit])
     finally:
         connection.close()

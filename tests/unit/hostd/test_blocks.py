@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,8 @@ import pytest
 from core.errors import Refused
 from core.specs.pool import PoolOrder
 from hostd import blocks
-from hostd.blocks import Kernel, Number, Opener
+from hostd.devices import Kernel, Number, Opener
+from tests.fakes.processes import seen
 
 UUID = "00000000-0000-4000-8000-000000000001"
 SAN = PoolOrder(1, UUID, "san", "iscsi", "/dev/disk/by-path", server="192.168.2.189", port=3260, source="qyj-target")
@@ -88,8 +93,8 @@ class Machine(Kernel):
     def claimed(self, path: str) -> bool:
         return path in self.used
 
-    def openers(self, number: Number) -> Iterator[Opener]:
-        return iter(self.open)
+    def openers(self, numbers: Collection[Number]) -> list[Opener]:
+        return [one for one in self.open if one.device in numbers]
 
 
 @pytest.fixture
@@ -110,11 +115,13 @@ def machine(tmp_path: Path) -> Machine:
     return made
 
 
-def given(machine: Machine, pool: PoolOrder, path: str, *, writes: bool = True) -> None:
+def given(machine: Machine, pool: PoolOrder, path: str, *, writes: bool = True, key: str = "") -> None:
     """Look whether a guest gets it."""
     number = machine.number(path)
     assert number is not None
-    blocks.look(pool, "pool/unit", path, number, writes=writes, kernel=machine)
+    unit = blocks.Wanted(pool, "pool/unit", path, number, writes, key)
+    blocks.check(unit, machine)
+    blocks.refuse_open([unit], machine)
 
 
 @pytest.mark.parametrize(("pool", "path"), [(SDB, "/dev/sdb1"), (SAN, LUN.format(2)), (VG, "/dev/server212-lvm/lvol0")])
@@ -126,15 +133,16 @@ def test_a_guest_gets_what_its_pool_is_made_of_and_nobody_else_uses(
     with pytest.raises(Refused, match="The host itself uses"):
         given(machine, pool, path)
     machine.used.clear()
-    machine.open.append(Opener(77, "qemu-system-x86", writes=True))
+    number = machine.numbers[path]
+    machine.open.append(Opener(number, 77, "qemu-system-x86", writes=True))
     for writes in (True, False):
         with pytest.raises(Refused, match=r"used already on this host: by qemu-system-x86 \(process 77\)"):
             given(machine, pool, path, writes=writes)
-    machine.open[0] = Opener(77, "qemu-system-x86", writes=False)
+    machine.open[0] = Opener(number, 77, "qemu-system-x86", writes=False)
     given(machine, pool, path, writes=False)
     with pytest.raises(Refused, match="used already"):
         given(machine, pool, path)
-    machine.open[0] = Opener(78, "systemd-udevd", writes=False)
+    machine.open[0] = Opener(number, 78, "systemd-udevd", writes=False)
     given(machine, pool, path)
 
 
@@ -153,6 +161,119 @@ def test_a_link_that_leads_elsewhere_by_now_is_refused(
     machine.numbers[path] = machine.numbers[other]
     with pytest.raises(Refused, match="it is another device"):
         given(machine, pool, path)
+
+
+def test_another_unit_that_has_the_number_by_now_is_not_given(machine: Machine) -> None:
+    """A target hands the number out again; the link and the session are the same as before."""
+    wwid = machine.about((8, 32)) / "../../wwid"
+    wwid.write_text("naa.6001405first\n")
+    key = machine.identity((8, 32))
+    assert key == "naa.6001405first"
+    given(machine, SAN, LUN.format(2), key=key)
+    wwid.write_text("naa.6001405second\n")
+    with pytest.raises(Refused, match="it is another device"):
+        given(machine, SAN, LUN.format(2), key=key)
+
+
+def test_a_logical_volume_that_was_made_anew_under_its_name_is_not_given(machine: Machine) -> None:
+    path, about = "/dev/server212-lvm/lvol0", machine.about((254, 0))
+    key = machine.identity((254, 0))
+    given(machine, VG, path, key=key)
+    (about / "dm/uuid").write_text("LVM-" + "x" * 32 + "y" * 32)
+    with pytest.raises(Refused, match="it is another device"):
+        given(machine, VG, path, key=key)
+
+
+def test_a_partition_of_another_disk_that_is_called_so_by_now_is_not_given(machine: Machine) -> None:
+    """And neither is one that begins elsewhere on the same disk."""
+    serial, start = machine.about((8, 16)) / "serial", machine.about((8, 17)) / "start"
+    serial.write_text("WD-1\n")
+    start.write_text("2048\n")
+    key = machine.identity((8, 17))
+    given(machine, SDB, "/dev/sdb1", key=key)
+    for file, word in ((serial, "WD-2"), (start, "4096")):
+        before = file.read_text()
+        file.write_text(word)
+        with pytest.raises(Refused, match="it is another device"):
+            given(machine, SDB, "/dev/sdb1", key=key)
+        file.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("pool", "path", "opened"),
+    [
+        (SDB, "/dev/sdb1", "/dev/sdb"),
+        (SAN, LUN.format(2), "/dev/sdc1"),
+        (VG, "/dev/server212-lvm/lvol0", "/dev/sda1"),
+        (VG, "/dev/server212-lvm/lvol0", "/dev/sda"),
+    ],
+)
+def test_who_writes_to_the_disk_beneath_or_to_a_part_of_it_uses_it(
+    machine: Machine, pool: PoolOrder, path: str, opened: str
+) -> None:
+    machine.device("/dev/sdc1", "host2/session1/target2:0:0/2:0:0:2/block/sdc/sdc1", "8:33", partition="1")
+    slaves = machine.about((254, 0)) / "slaves"
+    slaves.mkdir()
+    (slaves / "sda1").symlink_to(machine.about((8, 1)))
+    machine.open = [Opener(machine.numbers["/dev/sdb2"], 76, "qemu-system-x86", writes=True)]
+    given(machine, pool, path)
+    machine.open.append(Opener(machine.numbers[opened], 77, "qemu-system-x86", writes=True))
+    with pytest.raises(Refused, match="process 77"):
+        given(machine, pool, path)
+
+
+def test_files_of_storage_that_hangs_are_not_asked_for_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, leads in (("3", "/dev/null"), ("4", "/mnt/dead-server/file"), ("5", "socket:[77]")):
+        (tmp_path / "77/fd").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "77/fd" / name).symlink_to(leads)
+    asked: list[str] = []
+    true_stat = Path.stat
+
+    def stat(self: Path, **how: Any) -> os.stat_result:
+        asked.append(self.name)
+        return true_stat(self, **how)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert Kernel(tmp_path, tmp_path).openers({(8, 16)}) == []
+    assert {"4", "5"}.isdisjoint(asked)
+    assert "3" in asked
+
+
+def test_who_cannot_be_looked_at_is_not_taken_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "77/fd").mkdir(parents=True)
+    true_iterdir = Path.iterdir
+
+    def iterdir(self: Path) -> Iterator[Path]:
+        if self.name == "fd":
+            raise PermissionError(13, "Permission denied")
+        return true_iterdir(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(Refused, match="which devices process 77 has open"):
+        Kernel(tmp_path, tmp_path).openers({(8, 16)})
+
+
+def test_two_looks_at_one_disk_do_not_take_each_other_for_a_mount(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel lets one at a time open a disk, or a partition of it, exclusively."""
+    busy, opened = threading.Lock(), os.open
+
+    def open_(path: str, flags: int) -> int:
+        if not busy.acquire(blocking=False):
+            raise OSError(errno.EBUSY, "busy")
+        try:
+            time.sleep(0.05)
+            return opened("/dev/null", os.O_RDONLY)
+        finally:
+            busy.release()
+
+    monkeypatch.setattr("hostd.devices.os.open", open_)
+    with ThreadPoolExecutor(4) as threads:
+        looks = list(threads.map(lambda path: Kernel.claimed(machine, path), ["/dev/sdb", "/dev/sdb1"] * 2))
+    assert looks == [False] * 4
 
 
 def test_what_is_behind_an_extended_partition_is_no_disk(machine: Machine) -> None:
@@ -198,20 +319,21 @@ def loop(tmp_path: Path) -> Iterator[str]:
     subprocess.run(["losetup", "--detach", device], check=True)
 
 
-def test_the_kernel_says_who_uses_a_device(loop: str) -> None:
+def test_the_kernel_says_who_uses_a_device(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel()
+    monkeypatch.setattr(kernel, "_processes", seen)
     number = kernel.number(loop)
     assert number is not None
     assert kernel.size(number) == 1 << 20
     assert not kernel.claimed(loop)
-    assert list(kernel.openers(number)) == []
+    assert kernel.openers({number}) == []
     mine: Any = (os.getpid(), False)
     reading = os.open(loop, os.O_RDONLY)
     try:
-        assert [(one.process, one.writes) for one in kernel.openers(number)] == [mine]
+        assert [(one.process, one.writes) for one in kernel.openers({number})] == [mine]
         writing = os.open(loop, os.O_RDWR | os.O_EXCL)
         try:
-            assert {one.writes for one in kernel.openers(number)} == {True, False}
+            assert {one.writes for one in kernel.openers({number})} == {True, False}
             assert kernel.claimed(loop), "as by a mount"
         finally:
             os.close(writing)

@@ -17,6 +17,7 @@ from core.specs.instance import parse_instance
 from core.specs.order import DiskOrder, MachineOrder
 from core.specs.pool import PoolOrder
 from hostd import blocks, intervals
+from hostd.devices import KERNEL
 from hostd.disks import Disks
 from hostd.hypervisor.errors import TooSlow
 from hostd.storage_calls import StorageCalls
@@ -82,11 +83,13 @@ class San:
         self.asked: list[str] = []
         self.there = True
         self.made_later = False
-        monkeypatch.setattr(blocks.KERNEL, "number", lambda _path: (8, 32) if self.there else None)
-        monkeypatch.setattr(blocks, "look", self._look)
+        monkeypatch.setattr(KERNEL, "number", lambda _path: (8, 32) if self.there else None)
+        monkeypatch.setattr(KERNEL, "family", lambda _number: frozenset({(8, 32), (8, 33)}))
+        monkeypatch.setattr(KERNEL, "openers", lambda _numbers: [])
+        monkeypatch.setattr(blocks, "check", self._look)
 
-    def _look(self, pool: PoolOrder, _name: str, path: str, _number: blocks.Number, *, writes: bool) -> None:
-        self.asked.append(f"look {pool.name} {path[-5:]} {writes}")
+    def _look(self, unit: blocks.Wanted) -> None:
+        self.asked.append(f"look {unit.pool.name} {unit.path[-5:]} {unit.writes}")
 
     def ready_all(self, uuids: set[str]) -> dict[str, PoolOrder]:
         """The pool is made ready first."""
@@ -96,7 +99,7 @@ class San:
     def look_again(self, _pool: PoolOrder) -> None:
         """The storage system is asked what it has by now."""
         self.asked.append("again")
-        self.there = self.made_later
+        self.there = self.made_later or self.there
 
     def touch(self, _pool: str, look: Any) -> Any:
         """At once."""
@@ -117,7 +120,7 @@ def test_a_unit_is_looked_at_when_its_pool_is_ready_and_is_given_by_its_lasting_
 ) -> None:
     san: Any = San(monkeypatch)
     ready, overlays = Disks(san, lambda: tmp_path, tmp_path).prepare(with_unit())
-    assert san.asked == ["ready", "look san lun-2 True"]
+    assert san.asked == ["ready", "again", "look san lun-2 True"], "the target is asked what it has by now"
     assert (ready.disks[0].path, overlays) == (UNIT, {})
 
 
@@ -144,6 +147,53 @@ def test_two_vms_that_start_at_once_do_not_get_one_unit(tmp_path: Path, monkeypa
         disks.prepare(with_unit(2))
     disks.started("vm-1")
     disks.prepare(with_unit(2))
+
+
+def reading(number: int) -> MachineOrder:
+    """A VM that only reads the unit."""
+    spec = parse_instance({"disks": [{"volume": "san/unit:0:0:2", "read_only": True}]})
+    return dataclasses.replace(with_unit(number), spec=spec)
+
+
+def test_vms_that_only_read_a_unit_start_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    san: Any = San(monkeypatch)
+    disks = Disks(san, lambda: tmp_path, tmp_path)
+    disks.prepare(reading(1))
+    disks.prepare(reading(2))
+    disks.started("vm-1")
+    with pytest.raises(Refused, match="Another VM is being started"):
+        disks.prepare(with_unit(3))
+    disks.started("vm-2")
+    disks.prepare(with_unit(3))
+
+
+def test_a_unit_stays_promised_while_a_start_that_was_given_up_may_still_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    san: Any = San(monkeypatch)
+    hanging = {"vm-1"}
+    disks = Disks(san, lambda: tmp_path, tmp_path, lambda machine: machine in hanging)
+    disks.prepare(with_unit(1))
+    disks.started("vm-1")
+    with pytest.raises(Refused, match="Another VM is being started"):
+        disks.prepare(with_unit(2))
+    hanging.clear()
+    disks.prepare(with_unit(2))
+
+
+def test_a_unit_is_looked_at_again_when_its_vm_has_waited_for_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    san: Any = San(monkeypatch)
+    disks = Disks(san, lambda: tmp_path, tmp_path)
+    disks.prepare(with_unit())
+
+    def taken(unit: blocks.Wanted) -> None:
+        raise Refused("it is another device by now: " + unit.path)
+
+    monkeypatch.setattr(blocks, "check", taken)
+    with pytest.raises(Refused, match="another device"):
+        disks.look_again(with_unit())
 
 
 def test_an_image_on_storage_that_hangs_does_not_hold_its_vm_for_ever(

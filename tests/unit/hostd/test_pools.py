@@ -257,6 +257,21 @@ def test_a_disk_is_looked_at_when_it_becomes_a_pool_and_never_written_to(
     assert told == [False], "nor a volume group"
 
 
+def test_another_disk_of_the_name_is_not_taken_for_the_pools(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel numbers disks as they come: after a reboot another one may be /dev/sdb."""
+    monkeypatch.setattr(keeper._pools, "ensure", lambda *_a, build: None)
+    monkeypatch.setattr(keeper._pools, "space", lambda _uuid: SimpleNamespace(capacity=9, available=1), raising=False)
+    monkeypatch.setattr("hostd.blocks.check_disk", lambda _pool: None)
+    serial = "WD-1"
+    monkeypatch.setattr("hostd.blocks.key_of", lambda _path: serial)
+    disk = PoolOrder(1, "0" * 36, "parts", "disk", "/dev", format="gpt", source="/dev/sdb")
+    keeper.ready(disk, first=True)
+    keeper.ready(disk)
+    serial = "WD-2"
+    with pytest.raises(Refused, match="another disk than before: WD-2 instead of WD-1"):
+        keeper.ready(disk)
+
+
 def test_a_target_is_logged_in_at_with_a_secret_that_is_lent_for_that_moment(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:

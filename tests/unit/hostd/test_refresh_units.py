@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,7 @@ from core.model import Pool, TaskState, Volume
 from core.rules import pools
 from hostd import blocks
 from hostd.bus import Bus
+from hostd.devices import KERNEL
 from hostd.executor import Executor
 from hostd.handlers import refresh
 from hostd.hypervisor.units import Unit
@@ -33,12 +36,21 @@ class Storage:
     def __init__(self) -> None:
         self.units: list[Unit] = []
         self.claimed: set[str] = set()
+        self.sick: set[str] = set()
+        self.keys: dict[str, str] = {}
 
     def lun(self, number: int, capacity: int = 10 * GIB, key: str = "") -> None:
         """Make a unit."""
         name, path = f"unit:0:0:{number}", LUN.format(number)
         self.units = [unit for unit in self.units if unit.name != name]
-        self.units.append(Unit(name, path, capacity, capacity, key or f"serial-{number}"))
+        self.units.append(Unit(name, path, capacity, capacity))
+        self.keys[path] = key or f"serial-{number}"
+
+    def is_claimed(self, path: str) -> bool:
+        """Whether the host uses it; one that is sick does not even open."""
+        if path in self.sick:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return path in self.claimed
 
     def remove(self, number: int) -> None:
         """Take it away."""
@@ -51,7 +63,8 @@ def san(monkeypatch: pytest.MonkeyPatch) -> Storage:
     made = Storage()
     monkeypatch.setattr(pools, "OFFERED", tuple(pools.KINDS))
     monkeypatch.setattr(blocks, "is_unit", lambda pool, path, *_kernel: blocks.belongs(pool, path))
-    monkeypatch.setattr(blocks.KERNEL, "claimed", lambda path: path in made.claimed)
+    monkeypatch.setattr(blocks, "key_of", lambda path: made.keys.get(path, ""))
+    monkeypatch.setattr(KERNEL, "claimed", made.is_claimed)
     return made
 
 
@@ -144,6 +157,26 @@ def test_what_the_host_uses_itself_and_what_is_not_the_pools_is_passed_over(
     assert refreshed(office, san) == {"unit:0:0:1": "present", "unit:0:0:2": "present"}, "it is there all the same"
 
 
+def test_one_sick_unit_keeps_nobody_from_the_others(office: Office, web: Person, san: Storage) -> None:
+    san.lun(1)
+    san.lun(2)
+    san.sick.add(LUN.format(1))
+    assert refreshed(office, san) == {"unit:0:0:2": "present"}
+    san.sick.clear()
+    assert refreshed(office, san) == {"unit:0:0:1": "present", "unit:0:0:2": "present"}
+
+
+def test_what_tells_a_unit_from_another_goes_with_the_order_to_start(office: Office, web: Person, san: Storage) -> None:
+    san.lun(1, key="naa.6001")
+    refreshed(office, san)
+    rack.instance(web, disks=[{"volume": "san/unit:0:0:1"}])
+    web("vm.add", name="shop-1", instance="shop")
+    machine = rack.machine(office, "shop-1")
+    order = office.services.database.read(lambda s: machines.load(s, machine.uuid, office.services.vault))
+    assert order is not None
+    assert order.disks[0].key == "naa.6001"
+
+
 def test_a_unit_that_is_another_pools_volume_gets_no_second_name(office: Office, web: Person, san: Storage) -> None:
     san.lun(1)
     refreshed(office, san)
@@ -188,7 +221,7 @@ def test_partitions_are_on_the_host_of_their_disk_and_so_are_vms(office: Office,
         projects=["web"],
     )  # fmt: skip
     rack.settle(office)
-    san.units = [Unit("sdb1", "/dev/sdb1", GIB, GIB, "/dev/sdb1"), Unit("sda1", "/dev/sda1", GIB, GIB)]
+    san.units = [Unit("sdb1", "/dev/sdb1", GIB, GIB), Unit("sda1", "/dev/sda1", GIB, GIB)]
     assert refreshed(office, san, "parts") == {"sdb1": "present"}
     rack.instance(admin, disks=[{"volume": "parts/sdb1"}])
     admin("vm.add", name="shop-1", instance="shop")
