@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import os
-import stat
 from typing import NamedTuple
 
 from core.errors import Refused
 from core.i18n import N_
 from core.rules.pools import overlap
+from hostd import shared
 
 
 class Place(NamedTuple):
-    """A directory: its true path, and its device and number, which a bind mount has in common with what it shows."""
+    """A directory: its true path, and where that is in its file system, which a bind mount shows elsewhere.
+
+    Device and number are those of a directory that is there, and 0 of one that is to be made.
+    """
 
     path: str
     device: int
     number: int
+    system: str
+    inner: str
 
 
-def place_of(path: str) -> Place | None:
-    """Where a directory truly is; None when there is none yet.
+def place_of(path: str) -> Place:
+    """Where a directory truly is, or will be once it is made.
 
     Raises:
         OSError: it cannot be looked at.
     """
+    true = os.path.realpath(path)
+    system, inner = shared.within(true)
     try:
-        status = os.stat(path)
+        status = os.stat(true)
     except FileNotFoundError:
-        return None
-    return Place(os.path.realpath(path), status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
+        return Place(true, 0, 0, system, inner)
+    return Place(true, status.st_dev, status.st_ino, system, inner)
 
 
 def refuse_one(path: str, mine: Place, name: str, theirs: Place, *, what: str) -> None:
@@ -45,7 +52,9 @@ def refuse_one(path: str, mine: Place, name: str, theirs: Place, *, what: str) -
     Raises:
         Refused: names the other one.
     """
-    if (mine.device, mine.number) != (theirs.device, theirs.number) and not overlap(mine.path, theirs.path):
+    one = mine.number and (mine.device, mine.number) == (theirs.device, theirs.number)
+    shown = mine.system and mine.system == theirs.system and overlap(mine.inner, theirs.inner)
+    if not (one or shown or overlap(mine.path, theirs.path)):
         return
     raise Refused(
         N_("{path} overlaps with the directory of storage pool {name} ({other}).")

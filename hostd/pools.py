@@ -6,10 +6,12 @@ away is let go of when it is back. All that touches storage is bounded in time, 
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
@@ -30,11 +32,11 @@ from hostd import blocks, intervals, netfs, places, shared
 from hostd.access import let_pass
 from hostd.bus import Bus
 from hostd.executor import Context
-from hostd.hypervisor.errors import Stuck, TooSlow
+from hostd.hypervisor.errors import Busy, Stuck, TooSlow
 from hostd.hypervisor.pools import Pools
 from hostd.hypervisor.secrets import Secrets
 from hostd.log import fields
-from hostd.storage_calls import StorageCalls
+from hostd.storage_calls import SILENT, StorageCalls
 
 logger = logging.getLogger("hostd.pools")
 
@@ -66,6 +68,8 @@ class Keeper:
         self._files = StorageCalls()
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
+        #: What was wrong with a pool, and when that was found; changed under its lock.
+        self._failed: dict[str, tuple[float, DosvmError | None]] = {}
 
     def close(self) -> None:
         """Let the threads that wait for nothing end."""
@@ -83,25 +87,41 @@ class Keeper:
         """Run what works on files of a pool (its UUID) for long; see :meth:`StorageCalls.follow`."""
         return self._files.follow(pool, context, work)
 
-    def ready(self, pool: PoolOrder, *, first: bool = False) -> None:
+    def ready(self, pool: PoolOrder, *, first: bool = False, lately: float = 0.0) -> None:
         """Make a pool usable here, whatever state it is in, and tell everybody how that went.
 
         Args:
             pool: which.
             first: it is being made: its storage is marked as its own.
+            lately: what was wrong with it so many seconds ago, or while it was waited for, is still so.
 
         Raises:
+            Busy: others are still at it.
             DosvmError: it cannot be used; says why.
         """
+        since, lock = time.monotonic() - lately, self._lock(pool.uuid)
+        if not lock.acquire(timeout=intervals.STORAGE_TURN):
+            raise Busy(SILENT.busy, seconds=int(intervals.STORAGE_TURN))
         try:
-            with self._lock(pool.uuid):
-                state = self._make_ready(pool, first)
-        except HypervisorUnavailable:
+            at, known = self._failed.pop(pool.uuid, (0.0, None))
+            if known is not None and at >= since and not first:
+                self._failed[pool.uuid] = at, known
+                raise copy.copy(known)  # whoever found it has said it
+            state = self._find(pool, first)
+        finally:
+            lock.release()
+        self.say(pool, state)
+
+    def _find(self, pool: PoolOrder, first: bool) -> PoolState:
+        """Make a pool ready, and say and keep in mind what is wrong with it."""
+        try:
+            return self._make_ready(pool, first)
+        except (HypervisorUnavailable, Busy):
             raise  # that says nothing of the pool
         except DosvmError as error:
+            self._failed[pool.uuid] = time.monotonic(), error
             self.say(pool, PoolState(error=json.dumps(error.to_wire(), ensure_ascii=False, default=str)))
             raise
-        self.say(pool, state)
 
     def ready_all(self, uuids: Collection[str]) -> dict[str, PoolOrder]:
         """As :meth:`ready`, of several pools by UUID; what they are.
@@ -111,7 +131,7 @@ class Keeper:
         """
         found = self._database.read(lambda session: storage.load_pools(session, uuids)) if uuids else []
         for pool in found:
-            self.ready(pool)
+            self.ready(pool, lately=intervals.STORAGE_LATELY)
         return {pool.uuid: pool for pool in found}
 
     def look_again(self, pool: PoolOrder) -> None:
@@ -155,7 +175,7 @@ class Keeper:
         """Refuse a directory that is another pool's here, or a project group's, under another name."""
         mine = self._on_files(pool, lambda: places.place_of(pool.path))
         host_id = self._host_id()
-        if mine is None or host_id is None:
+        if host_id is None:
             return
 
         def read(session: Session) -> tuple[list[PoolOrder], list[tuple[str, str]]]:
@@ -169,14 +189,15 @@ class Keeper:
                 theirs = self.touch(key, lambda path=path: places.place_of(path))  # type: ignore[misc]
             except (DosvmError, OSError):
                 continue  # it is away: nothing of it is here
-            if theirs is not None:
-                places.refuse_one(pool.path, mine, name, theirs, what=what)
+            places.refuse_one(pool.path, mine, name, theirs, what=what)
         if pool.kind == DIR:
             self._on_files(pool, lambda: shared.refuse_marked(pool))
 
     def _on_files(self, pool: PoolOrder, look: Callable[[], T]) -> T:
         try:
             return self.touch(pool.uuid, look)
+        except Busy:
+            raise  # too much is asked of it, which is nothing that is wrong with it
         except (Stuck, TooSlow) as error:
             raise EngineError(
                 N_("The storage of pool {name} does not answer: {path}."),

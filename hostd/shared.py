@@ -37,6 +37,21 @@ def mount_of(path: str, mounts: str) -> tuple[str, str, str]:
     return best
 
 
+def within(path: str) -> tuple[str, str]:
+    """The file system that a path is on, by its device's numbers, and the path inside of it; both empty if unknown.
+
+    What is mounted there may be a directory of that file system (a bind mount): the path begins with that.
+    """
+    text = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    place = mount_of(path, text)[0]
+    for line in reversed(text.splitlines()):
+        words = line.split(" ")
+        if place and len(words) > 4 and _plain(words[4]) == place:
+            rest = path[len(place.rstrip("/")) :]
+            return words[2], (_plain(words[3]).rstrip("/") + rest) or "/"
+    return "", ""
+
+
 def mounted(path: str) -> tuple[str, str, str]:
     """As :func:`mount_of`, on this host now."""
     return mount_of(path, _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape"))

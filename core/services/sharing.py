@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, or_, select, update
 
 from core.coordination.machines import stored_spec, stored_text
 from core.coordination.states import NOWHERE
-from core.errors import InUse, NeedsConsent
+from core.errors import InUse, NeedsConsent, overtaken
 from core.i18n import N_
 from core.model import Image, Instance, Machine, Pool, Power, Volume, instance_image, instance_volume
 from core.services.operation import Call
@@ -112,11 +112,15 @@ def _take_out(call: Call, instance_id: int, lost: list[Row[Any]]) -> None:
     """Take volumes out of an instance whose VMs are off."""
     other = call.session.get_one(Instance, instance_id)
     alive = call.session.scalars(
-        select(Machine.name).where(Machine.instance_id == instance_id, ALIVE).order_by(Machine.name).limit(6)
+        select(Machine.name)
+        # What maintenance switched off is started again, by nobody who would be asked.
+        .where(Machine.instance_id == instance_id, or_(ALIVE, Machine.drained_id.is_not(None)))
+        .order_by(Machine.name)
+        .limit(6)
     ).all()
     if alive:
         raise InUse(
-            N_("VMs of instance {name}, whose volume {volume} is to move, are on: {vms}."),
+            N_("VMs of instance {name}, which uses volume {volume}, are on or come back after maintenance: {vms}."),
             remedy=N_("Power them off first."),
             field="disks",
             name=other.name,
@@ -126,12 +130,14 @@ def _take_out(call: Call, instance_id: int, lost: list[Row[Any]]) -> None:
     uuids = {volume.uuid for volume in lost}
     spec = stored_spec(other.spec)
     left = spec.model_copy(update={"disks": tuple(disk for disk in spec.disks if disk.volume not in uuids)})
-    call.session.execute(
+    done = call.session.execute(
         update(Instance)
-        .where(Instance.id == instance_id)
+        .where(Instance.id == instance_id, Instance.version == other.version)
         .values(spec=stored_text(left), unique=_writes_any(call, left), version=Instance.version + 1)
         .execution_options(synchronize_session=False)
     )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise overtaken()  # its configuration was changed since it was read
     call.session.execute(
         delete(instance_volume).where(
             instance_volume.c.instance_id == instance_id, instance_volume.c.volume_id.in_([v.id for v in lost])

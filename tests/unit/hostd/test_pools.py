@@ -20,7 +20,7 @@ from core.security.sealed import SealedSecret
 from core.specs.pool import PoolOrder
 from hostd import intervals, netfs, places, shared
 from hostd.bus import Bus
-from hostd.hypervisor.errors import Stuck, TooSlow
+from hostd.hypervisor.errors import Busy, Stuck, TooSlow
 from hostd.pools import Keeper
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office
@@ -146,7 +146,6 @@ def test_a_directory_that_is_another_pools_by_a_link_or_a_mount_is_refused(
         # What a bind mount shows has the device and number of what is mounted.
         other.mkdir()
         place_of, shown = places.place_of, places.place_of(str(real))
-        assert shown is not None
         seen = shown._replace(path=str(other))
         monkeypatch.setattr(places, "place_of", lambda path: seen if path == str(other) else place_of(path))
     else:
@@ -297,3 +296,119 @@ def test_a_target_is_logged_in_at_with_a_secret_that_is_lent_for_that_moment(
     assert told == ["nas:3260", "lend chap", "ensure", "take back"]
     keeper.ready(san)
     assert len(told) == 4
+
+
+def _pool(office: Office, place: Path) -> PoolOrder:
+    place.mkdir()
+    office.sysadm("pool.add", name=place.name, type="dos", path=str(place), capacity=GIB)
+    uuid = office.sysadm("pool.show", pool=place.name)["uuid"]
+    order = office.services.database.read(lambda s: load_pool(s, uuid))
+    assert order is not None
+    return order
+
+
+def test_a_hundred_vms_do_not_ask_a_silent_server_one_after_the_other(
+    office: Office, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, asked, told = _pool(office, tmp_path / "away"), [], []
+
+    def check(pool: PoolOrder, **_more: Any) -> None:
+        asked.append(pool.name)
+        time.sleep(0.5)
+        raise EngineError("The server of {name} does not answer.", name=pool.name)
+
+    monkeypatch.setattr(shared, "check", check)
+
+    def start() -> None:
+        for _ in range(10):
+            try:
+                keeper.ready_all({order.uuid})
+            except EngineError as error:
+                told.append(error.text())
+
+    begin = time.monotonic()
+    starts = [threading.Thread(target=start) for _ in range(10)]
+    for thread in starts:
+        thread.start()
+    for thread in starts:
+        thread.join(30)
+    assert time.monotonic() - begin < 10
+    assert len(asked) <= 3
+    assert told == ["The server of away does not answer."] * 100
+    assert "does not answer" in str(office.sysadm("pool.show", pool="away"))
+    monkeypatch.setattr(shared, "check", lambda *_a, **_k: None)
+    keeper.ready(order)
+    keeper.ready_all({order.uuid})
+
+
+def test_many_requests_are_nothing_that_is_wrong_with_a_pool(
+    office: Office, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = _pool(office, tmp_path / "busy")
+
+    def full(*_a: Any, **_k: Any) -> None:
+        raise Busy("Nothing was free.")
+
+    monkeypatch.setattr(shared, "check", lambda *_a, **_k: None)
+    keeper.ready(order)
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper._files, "touch", full)
+        with pytest.raises(Busy):
+            keeper.ready(order)
+    assert "Nothing was free" not in str(office.sysadm("pool.show", pool="busy"))
+    monkeypatch.setattr(intervals, "STORAGE_TURN", 0.1)
+    with keeper._lock(order.uuid), pytest.raises(Busy):
+        keeper.ready(order)
+
+
+MOUNTS = """\
+21 1 8:1 / / rw - ext4 /dev/sda1 rw
+22 21 8:2 / /srv/disk rw - xfs /dev/sdb rw
+23 21 8:1 /srv/a/deep /mnt/deep rw - ext4 /dev/sda1 rw
+24 21 8:2 /vol /mnt/vol rw - xfs /dev/sdb rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "one"),
+    [
+        ("/mnt/deep", "/srv/a", True),
+        ("/mnt/deep/not/yet", "/srv/a", True),
+        ("/mnt/deep", "/srv/a/other", False),
+        ("/mnt/vol/b", "/srv/disk/vol", True),
+        ("/mnt/vol/b", "/srv/disk/volume", False),
+        ("/mnt/vol", "/vol", False),
+        ("/srv/a", "/srv/b", False),
+    ],
+)
+def test_directories_that_a_bind_mount_makes_one_are_told_even_before_they_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mine: str, theirs: str, one: bool
+) -> None:
+    (tmp_path / "mountinfo").write_text(MOUNTS)
+    monkeypatch.setattr(shared, "_MOUNTS", tmp_path / "mountinfo")
+
+    def look() -> None:
+        places.refuse_one(mine, places.place_of(mine), "theirs", places.place_of(theirs), what="pool")
+
+    if one:
+        with pytest.raises(Refused, match="overlaps"):
+            look()
+    else:
+        look()
+
+
+def test_a_directory_that_will_be_behind_a_link_is_refused_before_it_is_made(
+    office: Office, keeper: Keeper, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    orders = []
+    for name, path in (("first", tmp_path / "a"), ("second", tmp_path / "link" / "b")):
+        office.sysadm("pool.add", name=name, type="dir", host="h1", path=str(path), capacity=GIB)
+        uuid = office.sysadm("pool.show", pool=name)["uuid"]
+        order = office.services.database.read(lambda s, uuid=uuid: load_pool(s, uuid))  # type: ignore[misc]
+        assert order is not None
+        orders.append(order)
+    keeper.ready(orders[0], first=True)
+    with pytest.raises(Refused, match="overlaps with the directory of storage pool first"):
+        keeper.ready(orders[1], first=True)

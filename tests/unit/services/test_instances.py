@@ -32,6 +32,7 @@ from core.model import (
     instance_image,
     instance_volume,
 )
+from core.services import sharing
 from core.specs.instance import InstanceSpec
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
@@ -519,14 +520,37 @@ def test_nothing_moves_from_under_a_vm_that_is_on(office: Office, web: Person) -
     rack.instance(web, "old", disks=[{"volume": disk}])
     web("vm.add", name="old-1", instance="old", start=True)
     for state in ("being started", "running"):
-        with pytest.raises(InUse, match="are on: old-1"):
+        with pytest.raises(InUse, match="are on or come back after maintenance: old-1"):
             rack.instance(web, "new", disks=[{"volume": disk}], move=True)
         assert rack.work(office) == (["machine.start"] if state == "being started" else [])
     web("vm.stop", vm="old-1", force=True)
-    with pytest.raises(InUse, match="are on: old-1"):
+    with pytest.raises(InUse, match="are on or come back after maintenance: old-1"):
         rack.instance(web, "new", disks=[{"volume": disk}], move=True)
     rack.work(office)
+    host, database = rack.host_id(office, "h1"), office.services.database
+    database.write(lambda s: s.execute(update(Machine).values(drained_id=host)))
+    with pytest.raises(InUse, match="come back after maintenance: old-1"):
+        rack.instance(web, "new", disks=[{"volume": disk}], move=True)
+    database.write(lambda s: s.execute(update(Machine).values(drained_id=None)))
     rack.instance(web, "new", disks=[{"volume": disk}], move=True)
+
+
+def test_an_instance_that_is_changed_while_a_volume_leaves_it_keeps_the_change(
+    office: Office, web: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = rack.disk(office, web, "data")
+    rack.instance(web, "old", disks=[{"volume": disk}])
+    writes_any = sharing._writes_any
+
+    def meanwhile(call: Any, spec: Any) -> bool:
+        # On MariaDB another transaction may have done so since the configuration was read.
+        changed = update(Instance).where(Instance.name == "old").values(version=Instance.version + 1)
+        call.session.execute(changed.execution_options(synchronize_session=False))
+        return writes_any(call, spec)
+
+    monkeypatch.setattr(sharing, "_writes_any", meanwhile)
+    with pytest.raises(Conflict):
+        rack.instance(web, "new", disks=[{"volume": disk}], move=True)
 
 
 def test_another_projects_volume_does_not_move(office: Office, web: Person) -> None:
