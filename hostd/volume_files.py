@@ -24,6 +24,7 @@ from core.i18n import N_
 from core.rules.sizes import format_size
 from hostd import removal
 from hostd.faults import point
+from hostd.flushing import flush
 
 #: What working directories end in; what begins with a dot is no volume.
 PART = ".part"
@@ -116,6 +117,7 @@ def make(
     work: Callable[[Path], None],
     options: Mapping[str, Any],
     sure: Callable[[], None] = _nothing,
+    alive: Callable[[], None] = _nothing,
 ) -> None:
     """Make a volume's file; one that its own task has made already stays.
 
@@ -126,6 +128,7 @@ def make(
         work: fills the empty file at the path that it is told.
         options: ``mode``, ``owner`` and ``group`` of the file.
         sure: called right before the file gets its name; raises when that may not happen any more.
+        alive: called while the file is written to the disk; raises when it is not wanted any more.
 
     Raises:
         AlreadyExists: there is a file of that name.
@@ -145,7 +148,7 @@ def make(
     part.mkdir(mode=0o700)
     place = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _make(part / name, directory / name, place, work, options, sure)
+        _make(part / name, directory / name, place, work, options, sure, alive)
     finally:
         os.close(place)
     _sync(directory)
@@ -159,6 +162,7 @@ def _make(
     work: Callable[[Path], None],
     options: Mapping[str, Any],
     sure: Callable[[], None],
+    alive: Callable[[], None],
 ) -> None:
     """As :func:`make`, in the fresh working directory that is open as ``place``."""
     part = fresh.parent
@@ -170,7 +174,7 @@ def _make(
             os.fchmod(file.fileno(), int(str(options.get("mode") or "0600"), 8))
             if options.get("owner") or options.get("group"):
                 os.fchown(file.fileno(), int(options.get("owner") or -1), int(options.get("group") or -1))
-            os.fsync(file.fileno())
+            flush(file.fileno(), alive)
             sure()
         except BaseException:
             if _is_still(file.fileno(), fresh):

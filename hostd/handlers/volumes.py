@@ -211,6 +211,10 @@ class VolumeTasks:
         def wanted() -> bool:
             return not (context.closing.is_set() or context.cancelled())
 
+        def alive() -> None:
+            if not wanted():
+                raise Broken
+
         def sure() -> None:
             while True:
                 try:
@@ -223,7 +227,7 @@ class VolumeTasks:
                         raise Interrupted from None
 
         def make() -> None:
-            volume_files.make(directory, order.name, order.uuid, work, order.options, sure)
+            volume_files.make(directory, order.name, order.uuid, work, order.options, sure, alive)
 
         try:
             self._with_keys(source, make)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +219,29 @@ def test_without_links_what_is_meant_goes_and_nothing_else(
     else:
         volume_files.remove(tmp_path, "disk", UUID)
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_file_is_written_to_the_disk_with_signs_of_life(tmp_path: Path) -> None:
+    signs: list[float] = []
+
+    def large(path: Path) -> None:
+        with path.open("r+b") as file:
+            for at in (0, 40 << 20):
+                file.seek(at)
+                file.write(b"x" * (1 << 20))
+
+    volume_files.make(tmp_path, "disk", UUID, large, {}, alive=lambda: signs.append(time.monotonic()))
+    assert len(signs) > 5
+    assert (tmp_path / "disk").stat().st_size == 41 << 20
+
+
+def test_what_is_not_wanted_any_more_is_not_written_to_the_disk(tmp_path: Path) -> None:
+    class Unwanted(Exception):
+        """It was cancelled."""
+
+    def cancelled() -> None:
+        raise Unwanted
+
+    with pytest.raises(Unwanted):
+        volume_files.make(tmp_path, "disk", UUID, whole, {}, alive=cancelled)
+    assert list(tmp_path.iterdir()) == []
