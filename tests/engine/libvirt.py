@@ -24,6 +24,7 @@ mount -t tmpfs tmpfs {root}/dev
 mkdir -p {root}/dev/pts {root}/dev/shm {root}/dev/net
 for device in null zero full random urandom tty fuse; do cp -a /dev/$device {root}/dev/ 2>/dev/null || true; done
 cp -a /dev/net/tun {root}/dev/net/ 2>/dev/null || true
+cp -a /dev/loop[0-9]* {root}/dev/ 2>/dev/null || true
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts {root}/dev/pts
 ln -s pts/ptmx {root}/dev/ptmx; ln -s /proc/self/fd {root}/dev/fd
 mount --rbind {root}/dev /dev
