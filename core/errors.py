@@ -147,7 +147,8 @@ class NeedsConsent(InUse):
     """It would take something away elsewhere, and is done when somebody says that it is meant.
 
     The parameter ``argument`` is what says so to the operation; ``question`` and ``answer`` are the template of what is
-    asked first, and the word for yes.
+    asked first, and the word for yes; ``agreed`` is what the argument is given then (True unless it is there), so that
+    it covers nothing else.
     """
 
     code = "needs-consent"

@@ -15,7 +15,7 @@ from dosvm_tui.watcher import Deaf, News, Watcher
 from screens.base import BaseDialog, BaseScreen
 from screens.context import is_away
 from screens.courier import Answered
-from screens.taskbook import Followed, Sent
+from screens.taskbook import ENDED, Followed, Sent
 
 #: Seconds between tries to reach hostd or the database: 1, 2, 4, 8, then 10.
 LONGEST_PAUSE = 10.0
@@ -172,8 +172,27 @@ class Reach(Stage):
         """See :class:`screens.context.Desk`."""
         book, clock, last = self.context.tasks, self.context.clock, 0.0
 
+        account = self.context.account
+
         def again() -> None:
-            self.context.courier.send(begin, self, lambda made: self.send_file(begin, made, what, name), self.explain)
+            """Once for each end; of who began it, in the session that is his by now."""
+            if sent.state not in ENDED or self.context.account != account:
+                return
+            sent.row = {**sent.row, "state": "running"}
+
+            def made(upload: Upload) -> None:
+                if self.context.account == account:
+                    self.send_file(begin, upload, what, name)
+                else:
+                    upload.close()
+
+            def refused(error: DosvmError) -> None:
+                sent.end(error)
+                if self.context.account == account:
+                    self._tell_tasks([])
+                    self.explain(error)
+
+            self.context.courier.aside(begin, self, made, refused)
 
         sent = Sent(f"file {upload.answer['uuid']}", what, name, upload.size, again)
         book.send(sent)
@@ -188,7 +207,7 @@ class Reach(Stage):
                 self.post_message(Answered(lambda: self._tell_tasks([])))
 
         def there(answer: Mapping[str, Any]) -> None:
-            book.forget(sent.uuid)
+            book.forget(sent)
             if book is self.context.tasks:
                 self.follow(str(answer["task"]), what, name)
 

@@ -118,13 +118,16 @@ class TaskBook:
             del self._held[old]
 
     def send(self, sent: Sent) -> None:
-        """Enter a file that is sent from here, in place of an earlier try."""
-        self._held.pop(sent.uuid, None)
+        """Enter a file that is sent from here, in place of an earlier try, which ends."""
+        before = self._held.pop(sent.uuid, None)
+        if isinstance(before, Sent):
+            before.stop.set()
         self._held[sent.uuid] = sent
 
-    def forget(self, uuid: str) -> None:
-        """Take one out."""
-        self._held.pop(uuid, None)
+    def forget(self, sent: Sent) -> None:
+        """Take one out, unless a later try has its place."""
+        if self._held.get(sent.uuid) is sent:
+            del self._held[sent.uuid]
 
     def get(self, uuid: str) -> Followed | None:
         """A task that is followed."""

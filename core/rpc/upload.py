@@ -103,6 +103,10 @@ class Upload:
         except OSError as error:
             raise self._unreadable(error) from error
 
+    def close(self) -> None:
+        """Send nothing of it."""
+        self._file.close()
+
     def _unreadable(self, error: OSError) -> InvalidInput:
         return InvalidInput(
             N_("{path} cannot be read: {reason}."),

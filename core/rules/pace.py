@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from core.i18n import N_, _
 from core.rules.sizes import format_size
 
@@ -17,35 +15,41 @@ class Pace:
     def __init__(self, size: int) -> None:
         """``size``: bytes in all."""
         self._size = size
-        self._points: deque[tuple[float, int]] = deque()
+        self._points: tuple[tuple[float, int], ...] = ()
 
     def tell(self, now: float, done: int) -> None:
         """At ``now`` (seconds of any steady clock) ``done`` bytes are there; less than before: it began anew."""
         points = self._points
         if points and done < points[-1][1]:
-            points.clear()
-        points.append((now, done))
-        while len(points) > 2 and now - points[1][0] >= _SPAN:
-            points.popleft()
+            points = ()
+        points = (*points, (now, done))
+        first = 0
+        while len(points) - first > 2 and now - points[first + 1][0] >= _SPAN:
+            first += 1
+        # Whoever shows it reads in another thread: all of it changes at once.
+        self._points = points[first:]
 
     @property
     def percent(self) -> float:
         """How much is there, in percent."""
-        return 100.0 * self._points[-1][1] / max(1, self._size) if self._points else 0.0
+        points = self._points
+        return 100.0 * points[-1][1] / max(1, self._size) if points else 0.0
 
     @property
     def rate(self) -> float:
         """Bytes in a second; 0 while that is not known."""
-        if len(self._points) < 2:
+        points = self._points
+        if len(points) < 2:
             return 0.0
-        (then, before), (now, done) = self._points[0], self._points[-1]
+        (then, before), (now, done) = points[0], points[-1]
         return (done - before) / (now - then) if now > then else 0.0
 
     def words(self) -> str:
         """Rate and time left, in the language now set, such as ``412 MiB/s, 0:07 left``; empty while not known."""
-        if not self.rate:
+        rate, points = self.rate, self._points
+        if not rate or not points:
             return ""
-        left = round((self._size - self._points[-1][1]) / self.rate)
+        left = round((self._size - points[-1][1]) / rate)
         hours, rest = divmod(left, 3600)
         clock = f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
-        return _(N_("{rate}/s, {time} left")).format(rate=format_size(self.rate), time=clock)
+        return _(N_("{rate}/s, {time} left")).format(rate=format_size(rate), time=clock)

@@ -146,7 +146,7 @@ def _sealed(call: Call, screen: GraphicsSpec, where: str, instance: str, before:
     )
 
 
-def book(call: Call, instance: Instance, resolved: Resolved, *, move: bool = False) -> None:
+def book(call: Call, instance: Instance, resolved: Resolved, *, move: Any = False) -> None:
     """Tie an instance to the volumes and images it uses, and refuse what others forbid.
 
     With ``move`` volumes leave the other instances of the project that have them.

@@ -135,7 +135,7 @@ def add(
     host_group: str | None = None,
     tuning_xml: str | None = None,
     devices_xml: str | None = None,
-    move: bool = False,
+    move: Any = False,
 ) -> Answer:
     """Describe a machine: the fields of :class:`core.specs.instance.InstanceSpec`; what is left out has its default.
 
@@ -162,7 +162,7 @@ def create_instance(
     name: str,
     values: Mapping[str, Any],
     display_name: str = "",
-    move: bool = False,
+    move: Any = False,
 ) -> Instance:
     """Enter an instance of a project; it is enabled.
 
@@ -172,7 +172,7 @@ def create_instance(
         name: its name.
         values: its configuration as a person writes it.
         display_name: its title.
-        move: volumes may leave other instances of the project.
+        move: volumes may leave other instances of the project, see :func:`core.services.sharing.settle_shared`.
 
     Raises:
         InvalidInput: a value breaks a rule.
@@ -240,7 +240,7 @@ def edit_(
     host_group: str | None = None,
     tuning_xml: str | None = None,
     devices_xml: str | None = None,
-    move: bool = False,
+    move: Any = False,
     version: int | None = None,
 ) -> Answer:
     """Change an instance: what is left out stays, screens' passwords too. For more than names its VMs must be off.
@@ -270,7 +270,7 @@ def edit_(
 
 
 def _reconfigure(
-    call: Call, found: Instance, values: Mapping[str, Any], changed: dict[str, list[Any]], *, move: bool
+    call: Call, found: Instance, values: Mapping[str, Any], changed: dict[str, list[Any]], *, move: Any
 ) -> None:
     """Change the configuration, if it is another one, and the names with it."""
     before = stored_spec(found.spec)

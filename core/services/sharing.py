@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, or_, select, update
 
 from core.coordination.machines import stored_spec, stored_text
 from core.coordination.states import NOWHERE
-from core.errors import InUse, NeedsConsent, overtaken
+from core.errors import InUse, InvalidInput, NeedsConsent, overtaken
 from core.i18n import N_
 from core.model import Image, Instance, Machine, Pool, Power, Volume, instance_image, instance_volume
 from core.services.operation import Call
@@ -22,7 +22,7 @@ ALIVE = or_(Machine.power == Power.ON.value, Machine.state.not_in(NOWHERE))
 
 
 def settle_shared(
-    call: Call, instance: Instance, volumes: Mapping[int, bool], images: Mapping[int, bool], *, move: bool
+    call: Call, instance: Instance, volumes: Mapping[int, bool], images: Mapping[int, bool], *, move: Any
 ) -> None:
     """See that no disk has two users of whom one writes to it; the caller holds the project.
 
@@ -31,7 +31,8 @@ def settle_shared(
         instance: who uses them now.
         volumes: ids of its volumes -> whether it writes to them.
         images: the same of its images.
-        move: volumes that other instances of the project have may be taken out of those.
+        move: volumes that other instances of the project have may be taken out of those: all, or the losses that
+            somebody was asked about, as :class:`NeedsConsent` names them by ``agreed``.
 
     Raises:
         NeedsConsent: other instances of the project would lose volumes; names them.
@@ -48,12 +49,17 @@ def settle_shared(
     for volume in shared:
         if volume.project_id != instance.project_id:
             raise _taken(volume, instance)
-    if shared and not move:
+    losses = [f"{volume.uuid} {volume.instance_uuid}" for volume in shared]
+    if not isinstance(move, bool) and not (isinstance(move, list) and all(isinstance(loss, str) for loss in move)):
+        raise InvalidInput(N_("{field} has the wrong type."), field="move")
+    # What nobody was asked about is not lost: he is asked again, about all of it.
+    if shared and move is not True and not (move and set(losses) <= set(move)):
         raise NeedsConsent(
             N_("{losses} A disk that is written to belongs to one instance."),
             remedy=N_("Use other disks, make them read-only in both, or move them here: --move."),
             field="disks",
             argument="move",
+            agreed=losses,
             answer=N_("Move here"),
             question=N_("{losses} Move it here? Whatever used it until now starts without it."),
             losses=[
@@ -82,6 +88,7 @@ def _others(
             name.label("name"),
             Instance.id.label("instance_id"),
             Instance.name.label("instance"),
+            Instance.uuid.label("instance_uuid"),
             Instance.spec,
             Instance.project_id,
         )

@@ -218,7 +218,7 @@ class ActionRun:
             None
             if len(self._rows) > 1
             else lambda typed, changed: self._call(
-                self._one(), self._sent(typed, changed, form.prefill) | dict.fromkeys(form.consents, True)
+                self._one(), self._sent(typed, changed, form.prefill) | form.consents
             ),
             prefill=prefill,
             button=lambda: _(action.label),
@@ -289,10 +289,10 @@ class ActionRun:
         if row is not None:
             whole |= {argument: row[key] for argument, key in self._action.passes.items()}
         if self._action.uploads and not operation:
-            # Of whoever is logged in now, until all of it is there.
-            backend = self._context.backend.same_session()
 
             def begin() -> Upload:
+                # Of whoever is logged in now, until all of it is there.
+                backend = self._context.backend.same_session()
                 return Upload(backend, self._action.operation, self._action.uploads, whole)
 
             return _Begun(begin, begin())

@@ -100,8 +100,8 @@ class FormDialog(BaseDialog[Any]):
         self._mine, self._before = mine, error
         #: What was sent last, as far as it differs from what the form began with.
         self.typed: dict[str, Any] = {}
-        #: Arguments by which somebody said that what the operation asked about is meant.
-        self.consents: set[str] = set()
+        #: Arguments by which somebody said that what the operation asked about is meant; for the next try alone.
+        self.consents: dict[str, Any] = {}
         if warning:
             self.BOX_CLASSES = "-wide -danger"
 
@@ -284,6 +284,7 @@ class FormDialog(BaseDialog[Any]):
             return
         self._under_way = False
         self._error = error
+        self.consents = {}
         # Whether to leave without the answer is no question any more.
         self.come_to_front()
         self.query_one("#send", PushButton).set_enabled(True)
@@ -304,7 +305,7 @@ class FormDialog(BaseDialog[Any]):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.consents.add(argument)
+                self.consents = {argument: error.parameters.get("agreed", True)}
                 self.send()
             elif error.field:
                 self.form.focus_field(error.field)

@@ -62,11 +62,9 @@ class TaskTray(BaseDialog[None]):
         can = self._cancel is not None and is_allowed(self._cancel, self._row)
         task = self._followed
         if isinstance(task, Sent):
-            keys = (
-                _(N_("r goes on with it. "))
-                if task.state in ENDED
-                else _(N_("c breaks it off: what has arrived stays, and the same upload goes on with it. "))
-            )
+            if task.state in ENDED:
+                return _(N_("r goes on with it. ")) + _(N_("Esc closes."))
+            keys = _(N_("c breaks it off: what has arrived stays, and the same upload goes on with it. "))
             return keys + _(N_("It ends when you leave. Esc closes."))
         keys = _(N_("c takes it back, Enter shows it. ")) if can else _(N_("Enter shows it. "))
         if task is not None and task.can_again:

@@ -484,6 +484,7 @@ async def test_what_another_instance_loses_is_asked_by_name_and_sent_only_after_
     refusal = NeedsConsent(
         "{losses} A disk that is written to belongs to one instance.",
         field="disks", argument="move", answer="Move here", question="{losses} Move it here?", losses=[loss],
+        agreed=["disk1 mail-store"],
     )  # fmt: skip
     cloud.refuse["instance.add"] = refusal
     async with opened(cloud) as pilot:
@@ -506,4 +507,4 @@ async def test_what_another_instance_loses_is_asked_by_name_and_sent_only_after_
         del cloud.refuse["instance.add"]
         await pilot.press("tab", "enter")
         await until(pilot, lambda: len(cloud.called("instance.add")) == 3)
-        assert [call.get("move") for call in cloud.called("instance.add")] == [None, None, True]
+        assert [call.get("move") for call in cloud.called("instance.add")] == [None, None, ["disk1 mail-store"]]

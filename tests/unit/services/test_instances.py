@@ -492,6 +492,23 @@ def test_a_volume_moves_from_another_instance_when_that_is_meant(office: Office,
     assert "local/data (old)" in log
 
 
+def test_a_yes_covers_only_what_was_asked_about(office: Office, web: Person) -> None:
+    one, two = rack.disk(office, web, "one"), rack.disk(office, web, "two")
+    rack.instance(web, "first", disks=[{"volume": one}])
+    rack.instance(web, "second", disks=[{"volume": two}])
+    rack.instance(web, "new", disks=[])
+    with pytest.raises(NeedsConsent) as asked:
+        web("instance.edit", instance="new", disks=[{"volume": one}])
+    agreed = asked.value.parameters["agreed"]
+    with pytest.raises(NeedsConsent, match="used by instance second"):
+        web("instance.edit", instance="new", disks=[{"volume": one}, {"volume": two}], move=agreed)
+    with pytest.raises(InvalidInput):
+        web("instance.edit", instance="new", disks=[{"volume": one}], move={"all": 1})
+    assert (disks(office, "first"), disks(office, "second")) != ([], [])
+    web("instance.edit", instance="new", disks=[{"volume": one}], move=agreed)
+    assert (disks(office, "first"), len(disks(office, "second"))) == ([], 1)
+
+
 def test_a_new_instance_takes_volumes_along_and_the_old_one_may_have_many_vms_then(office: Office, web: Person) -> None:
     disk = rack.disk(office, web, "data")
     rack.instance(web, "old", disks=[{"volume": disk}])
