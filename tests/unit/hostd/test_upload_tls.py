@@ -16,7 +16,7 @@ from typing import Any, cast
 import pytest
 
 from core.clock import SystemClock
-from core.errors import AuthenticationFailed, DosvmError, HostdUnavailable
+from core.errors import AuthenticationFailed, DosvmError, HostdUnavailable, InvalidInput
 from core.rpc.backend import HostdBackend
 from core.rpc.calls import CALLS, UPLOAD
 from core.rpc.client import Client
@@ -180,6 +180,20 @@ def test_a_stream_without_an_end_is_ended(far: Far, monkeypatch: pytest.MonkeyPa
     said, count = endless(far, b"x" * (2 * MIB))
     assert b"413" in said
     assert count < 8 * MIB
+
+
+def test_a_file_that_cannot_be_read_on_ends_the_stream(far: Far, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken for a broken connection it was tried again and again, for ever."""
+    preadv = os.preadv
+
+    def bad(descriptor: int, buffers: Any, offset: int) -> int:
+        if offset >= 8 * MIB:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return preadv(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", bad)
+    with pytest.raises(InvalidInput, match="Input/output error"):
+        far.upload(file)
 
 
 def test_who_is_nobody_sends_nothing(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
