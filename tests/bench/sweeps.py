@@ -37,7 +37,8 @@ def main(directory: Path) -> None:
     for module in (vm, journal, collector_module):
         module.time = clock  # type: ignore[attr-defined]
     names = [str(uuid.uuid4()) for _ in range(GUESTS)]
-    sleeps = subprocess.Popen(["sh", "-c", "sleep 3600", *names])
+    # One process, so that none is left behind who holds our output open.
+    sleeps = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)", *names])
     try:
         for name in names:
             (directory / f"{name}.pid").write_text(str(sleeps.pid))
