@@ -164,7 +164,7 @@ class Field(NamedTuple):
         label: msgid.
         kind: which input.
         required: whether it must be given.
-        default: value when left alone.
+        default: value when left alone; a function that gives it where that depends on the machine.
         rule: name of a check in :mod:`core.rules` (``name``, ``display_name``, ``path``, ...); run as one
             types, and again by the service.
         hint: msgid; the rule in words, shown while the field has the focus and in ``--help``.
@@ -212,6 +212,11 @@ class Field(NamedTuple):
     twice: bool = False
     command_line: bool = True
     console: bool = True
+
+    @property
+    def initial(self) -> Any:
+        """The value when left alone."""
+        return self.default() if callable(self.default) else self.default
 
 
 class Danger(StrEnum):

@@ -19,6 +19,8 @@ RIGHT = frozenset({Kind.INTEGER, Kind.SIZE, Kind.RATE, Kind.PERCENT, Kind.DURATI
 
 _TRUE = frozenset({"yes", "true", "on", "1"})
 _FALSE = frozenset({"no", "false", "off", "0"})
+#: More digits, the sign among them, are no number that a database keeps; the ends of those that it does.
+_DIGITS, _LEAST, _MOST = 19, -(2**63), 2**63 - 1
 _NO_WORDS: Mapping[str, str] = {}
 
 
@@ -203,8 +205,12 @@ def parse(field: Field, text: str) -> Any:
 def _integer(field: Field, text: str) -> int:
     # isdigit() alone would take other scripts' digits and superscripts that int() refuses.
     digits = text.strip()
-    if not (digits.removeprefix("-").isascii() and digits.removeprefix("-").isdigit()) or len(digits) > 19:
+    if not (digits.removeprefix("-").isascii() and digits.removeprefix("-").isdigit()):
         raise InvalidInput(N_("A whole number is needed."), field=field.key)
+    if len(digits) > _DIGITS:
+        low = _LEAST if field.minimum is None else field.minimum
+        high = _MOST if field.maximum is None else field.maximum
+        raise InvalidInput(N_("A whole number from {low} to {high} is needed."), field=field.key, low=low, high=high)
     return int(digits)
 
 

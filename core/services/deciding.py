@@ -155,8 +155,9 @@ def elsewhere(call: Call, machine_ids: Sequence[int], leaving: int) -> list[Move
         placement = place(hosts, _request(vm, groups_of(places), None))
         chosen = placement.host
         if chosen is None:
-            others = [host for host in hosts if host.id != leaving] or hosts
-            plan.append(Move(vm, None, _nowhere(vm, others, placement)))
+            others = [host for host in hosts if host.id != leaving]
+            alone = bool(hosts) and not others
+            plan.append(Move(vm, None, _no_other(vm) if alone else _nowhere(vm, others, placement)))
             continue
         vcpus, memory = taken.get(chosen.id, (0, 0))
         taken[chosen.id] = vcpus + vm.vcpus, memory + vm.memory
@@ -224,6 +225,11 @@ def _parameters(row: Row[Any], host: HostState) -> dict[str, Any]:
         "used_memory": format_size(host.used_memory),
         "max_memory": format_size(host.max_memory),
     }
+
+
+def _no_other(row: Row[Any]) -> DosvmError:
+    """Of a VM whose project may use the one host alone that it would leave."""
+    return Refused(N_("There is no other host that VM {name} may run on."), field="vm", name=row.name)
 
 
 def _nowhere(row: Row[Any], hosts: list[HostState], placement: Placement) -> DosvmError:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from core.errors import InvalidInput
 from core.i18n import N_
 from core.rules.disks import disk as disk_rule
-from core.rules.sizes import MIB, parse_size
+from core.rules.sizes import MIB, format_size, parse_size
 
 MAX_DISKS = 16
 #: How many disks a bus of the machine takes (QEMU's i440FX and Q35 as libvirt lays them out).
@@ -290,8 +290,13 @@ def _explain(error: ValidationError) -> InvalidInput:
         return InvalidInput(N_("It is one of {choices}."), field=field, choices=", ".join(choices))
     if kind in ("greater_than_equal", "too_short"):
         limit = context.get("ge", context.get("min_length"))
-        return InvalidInput(N_("The least is {limit}."), field=field, limit=limit)
+        return InvalidInput(N_("The least is {limit}."), field=field, limit=_written(field, limit))
     if kind in ("less_than_equal", "too_long", "string_too_long"):
         limit = context.get("le", context.get("max_length"))
-        return InvalidInput(N_("The most is {limit}."), field=field, limit=limit)
+        return InvalidInput(N_("The most is {limit}."), field=field, limit=_written(field, limit))
     return InvalidInput(N_("{field} has the wrong type."), field=field)
+
+
+def _written(field: str, limit: Any) -> Any:
+    """A limit as people read it; the memory is the only size here."""
+    return format_size(limit) if field == "memory" else limit

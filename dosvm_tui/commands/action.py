@@ -18,7 +18,7 @@ from dosvm_tui.commands.options import read_value, values_from_file, values_of
 from dosvm_tui.commands.report import report
 from dosvm_tui.commands.selecting import query_of, rows_of, selects
 from dosvm_tui.commands.waiting import Progress, wait_for
-from dosvm_tui.commands.words import Words
+from dosvm_tui.commands.words import Words, too_many
 from screens.generic.offers import is_allowed
 from screens.spec import Action, Danger, ResourceSpec, Target
 from screens.values import filled, previewed
@@ -205,7 +205,7 @@ def _arguments(spec: ResourceSpec, action: Action, words: Words, *, selected: bo
     for field, text in zip(positional, bare, strict=False):
         given[field.key] = read_value(field, text)
     if len(bare) > len(positional):
-        raise UsageError(N_("{word} is too much."), word=bare[len(positional)])
+        raise too_many(bare[len(positional)], f"{spec.name} {action.verb}")
     return targets, values_of(action.fields, words, given)
 
 

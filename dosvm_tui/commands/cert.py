@@ -15,7 +15,7 @@ from dosvm_tui import wiring
 from dosvm_tui.commands import output
 from dosvm_tui.commands.help import usage
 from dosvm_tui.commands.options import secret_from
-from dosvm_tui.commands.words import EVERYWHERE, Option, Words, part
+from dosvm_tui.commands.words import EVERYWHERE, Option, Words, part, too_many
 from screens.spec import Column, Kind
 
 _CA = Option("ca", "DIR", N_("the directory of the authority; ca in DOSVM_HOME otherwise"))
@@ -90,7 +90,7 @@ def run(argv: Sequence[str]) -> int:
     if takes and not rest:
         raise UsageError(N_("{option} is missing."), option=takes)
     if len(rest) > (1 if takes else 0):
-        raise UsageError(N_("{word} is too much."), word=rest[-1])
+        raise too_many(rest[-1], f"cert {verb}")
     return _RUN[verb](words, rest[0] if rest else "")
 
 

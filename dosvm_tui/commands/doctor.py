@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import DosvmError, UsageError
+from core.errors import DosvmError
 from core.i18n import N_, _
 from core.rules.sizes import GIB, format_size
 from dosvm_tui import wiring
 from dosvm_tui.commands import output
 from dosvm_tui.commands.help import usage
-from dosvm_tui.commands.words import EVERYWHERE, part
+from dosvm_tui.commands.words import EVERYWHERE, part, too_many
 
 if TYPE_CHECKING:
     from core.security.certificates import Certificate
@@ -53,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
         print(usage("doctor", ()))
         return 0
     if words.bare:
-        raise UsageError(N_("{word} is too much."), word=words.bare[0])
+        raise too_many(words.bare[0], "doctor")
     form = output.format_of(words)
     logging.disable(logging.CRITICAL)  # what hostd's parts would write into its log is said here as findings
     findings = []

@@ -12,7 +12,7 @@ from dosvm_tui.commands.resource import LIST_OPTIONS, verbs
 from dosvm_tui.commands.selecting import SELECTING
 from dosvm_tui.commands.words import EVERYWHERE, Option
 from screens import registry
-from screens.spec import Action, Field, Kind, ResourceSpec, Target
+from screens.spec import SYSADM, Action, Field, Kind, ResourceSpec, Target
 from screens.values import show
 
 
@@ -50,8 +50,17 @@ def help_for(spec: ResourceSpec, verb: str | None) -> str:
     if spec.help:
         lines += [_(spec.help), ""]
     texts = {"list": _(N_("List")), "show": _(N_("Details"))}
-    lines += _table([(name, texts.get(name) or _(actions[name].label)) for name in verbs(spec)])
+    lines += _table([(name, texts.get(name) or _verb_text(spec, actions[name])) for name in verbs(spec)])
     return "\n".join(lines)
+
+
+def _verb_text(spec: ResourceSpec, action: Action) -> str:
+    """What a verb does, and who may where not all who see the area may."""
+    if set(action.roles) >= set(spec.roles):
+        return _(action.label)
+    if SYSADM in action.roles:
+        return _(N_("{what} (the system administrator)")).format(what=_(action.label))
+    return _(N_("{what} (project administrators)")).format(what=_(action.label))
 
 
 def _help_for_verb(spec: ResourceSpec, verb: str) -> str:
@@ -96,8 +105,8 @@ def _field_text(field: Field) -> str:
         parts.append(_(N_("(needed)")) if field.when is None else _(N_("(needed where it applies)")))
     if field.hint:
         parts = [_(N_("{label}: {hint}")).format(label=" ".join(parts), hint=_(field.hint))]
-    if field.default not in (None, "", False) and field.kind is not Kind.ROWS:
-        parts.append(_(N_("Default: {value}.")).format(value=show(field.default, field.kind)))
+    if field.initial not in (None, "", False) and field.kind is not Kind.ROWS:
+        parts.append(_(N_("Default: {value}.")).format(value=show(field.initial, field.kind)))
     return " ".join(parts)
 
 

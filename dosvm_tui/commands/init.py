@@ -11,7 +11,7 @@ from dosvm_tui import wiring
 from dosvm_tui.commands.asking import make_sure
 from dosvm_tui.commands.help import usage
 from dosvm_tui.commands.options import secret_from
-from dosvm_tui.commands.words import EVERYWHERE, Option, Words, part
+from dosvm_tui.commands.words import EVERYWHERE, Option, Words, part, too_many
 
 OPTIONS: tuple[Option, ...] = (
     Option("database", "URL", N_("sqlite:///FILE or mysql://USER:PASSWORD@HOST/NAME; a file in DOSVM_HOME otherwise")),
@@ -32,7 +32,7 @@ def run(argv: Sequence[str]) -> int:
         print(usage("init", OPTIONS))
         return 0
     if words.bare:
-        raise UsageError(N_("{word} is too much."), word=words.bare[0])
+        raise too_many(words.bare[0], "init")
     home = wiring.home()
     database = _database(words, f"sqlite:///{home / 'cloud.db'}")
     path = words.value("sysadm-password-file")

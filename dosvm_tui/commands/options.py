@@ -81,8 +81,8 @@ def values_of(fields: Sequence[Field], words: Words, given: Mapping[str, Any]) -
 
 def _default(field: Field, before: Mapping[str, Any]) -> Any:
     """What is taken for a field that was not given: the first choice beside the others, if the usual one is none."""
-    if field.fits is None or field.fits(field.default, before):
-        return field.default
+    if field.fits is None or field.fits(field.initial, before):
+        return field.initial
     return next((value for value, _label in field.choices if field.fits(value, before)), None)
 
 

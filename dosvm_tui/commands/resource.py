@@ -13,7 +13,7 @@ from dosvm_tui.commands.action import act, selectable
 from dosvm_tui.commands.credentials import credentials
 from dosvm_tui.commands.options import options_of, read_value
 from dosvm_tui.commands.selecting import SELECTING, query_of, rows_of, selects
-from dosvm_tui.commands.words import EVERYWHERE, Option, Words, part, unknown
+from dosvm_tui.commands.words import EVERYWHERE, Option, Words, part, too_many, unknown
 from screens.spec import PROJECT, SYSADM, Column, Field, Kind, ResourceSpec
 
 LIST_OPTIONS: tuple[Option, ...] = (
@@ -50,7 +50,7 @@ def run(spec: ResourceSpec, verb: str, argv: Sequence[str]) -> int:
 def _list(spec: ResourceSpec, words: Words) -> int:
     form = output.format_of(words)
     if words.bare:
-        raise UsageError(N_("{word} is too much."), word=words.bare[0])
+        raise too_many(words.bare[0], f"{spec.name} list")
     query = query_of(spec, words, words.value("sort") or spec.default_sort)
     limit = _limit(words)
     who = credentials(words)
@@ -76,7 +76,7 @@ def _show(spec: ResourceSpec, words: Words) -> int:
     form = output.format_of(words)
     most = 0 if spec.single else 1
     if len(words.bare) > most:
-        raise UsageError(N_("{word} is too much."), word=words.bare[most])
+        raise too_many(words.bare[most], f"{spec.name} show")
     who = credentials(words)
     try:
         # Whether there is one to show when none is named (a project admin's own usage) is the service's to say.

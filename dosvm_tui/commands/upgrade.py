@@ -6,12 +6,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from core.errors import UsageError
-from core.i18n import N_, _
+from core.i18n import _
 from dosvm_tui import wiring
 from dosvm_tui.commands.asking import make_sure
 from dosvm_tui.commands.help import usage
-from dosvm_tui.commands.words import EVERYWHERE, part
+from dosvm_tui.commands.words import EVERYWHERE, part, too_many
 
 
 def run(argv: Sequence[str]) -> int:
@@ -26,7 +25,7 @@ def run(argv: Sequence[str]) -> int:
         print(usage("upgrade", ()))
         return 0
     if words.bare:
-        raise UsageError(N_("{word} is too much."), word=words.bare[0])
+        raise too_many(words.bare[0], "upgrade")
 
     # SQLAlchemy and what hostd stands on are not for every command.
     from core.database import Database

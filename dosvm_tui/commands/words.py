@@ -55,6 +55,16 @@ class Words:
         return self.values[name][-1] if name in self.values else None
 
 
+def too_many(word: str, command: str) -> UsageError:
+    """What is said of a word for which a command (``vm start``) has no place."""
+    return UsageError(
+        N_("{word} is one word too many."),
+        remedy=N_("`dosvm {command} --help` shows how it is called."),
+        word=word,
+        command=command,
+    )
+
+
 def part(argv: Sequence[str], options: Sequence[Option]) -> Words:
     """Part words into options and bare words; ``--`` ends the options.
 

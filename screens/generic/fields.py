@@ -64,7 +64,7 @@ def _unit(field: Field) -> str:
 
 
 def _form_field(field: Field, prefill: Mapping[str, Any] | None) -> FormField:
-    value = field.default if prefill is None else prefill.get(field.key)
+    value = field.initial if prefill is None else prefill.get(field.key)
     if field.kind is Kind.BOOLEAN:
         value = bool(value)
     if field.kind is Kind.SECRET:

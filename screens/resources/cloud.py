@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from core.errors import InvalidInput
 from core.i18n import N_
+from core.rpc.ways import home
 from screens.resources.user import NEW_PASSWORD, OWN_PASSWORD
 from screens.spec import SYSADM, Action, Field, Kind, ResourceSpec, Target
+
+#: Where a packaged cloud, and that of `make run`, has its images and volumes.
+_DATA = Path("/var/lib/dosvm")
+
+
+def _proposed(name: str) -> Callable[[], str]:
+    """The directory that is proposed for images or volumes: below DOSVM_HOME where the cloud is elsewhere.
+
+    Not where that would be refused (/etc), nor where QEMU, which is another account, would not come through.
+    """
+
+    def directory() -> str:
+        from core.rules import check
+
+        place = home().absolute()
+        try:
+            check("directory", "", str(place))
+            open_ways = all(way.stat().st_mode & 0o001 for way in (place, *place.parents))
+        except (InvalidInput, OSError):
+            return str(_DATA / name)
+        return str((place if open_ways and os.path.exists(place / "dosvm.toml") else _DATA) / name)
+
+    return directory
+
 
 _NAME_HINT = N_("1 to 64 characters of any script.")
 _IDENTIFIER_HINT = N_("1 to 64 letters, digits, dots, dashes or underscores.")
@@ -33,7 +63,7 @@ SPEC = ResourceSpec(
                     "directory",
                     N_("Directory for images"),
                     required=True,
-                    default="/var/lib/dosvm/images",
+                    default=_proposed("images"),
                     rule="directory",
                     hint=N_("An absolute path on this host; it is made when it does not exist."),
                 ),
@@ -55,7 +85,7 @@ SPEC = ResourceSpec(
                     "pool_path",
                     N_("Directory for volumes"),
                     required=True,
-                    default="/var/lib/dosvm/volumes",
+                    default=_proposed("volumes"),
                     rule="directory",
                     hint=N_("An absolute path on this host; it is made when it does not exist."),
                 ),

@@ -42,6 +42,7 @@ def _basic() -> tuple[Field, ...]:
             Kind.SIZE,
             default=1024**3,
             minimum=16 * 1024**2,
+            maximum=2**46,
             rule="size",
             hint=N_("At most a host's memory less 512 MiB."),
             panel=BASIC,

@@ -229,9 +229,9 @@ SPEC = ResourceSpec(
     help=N_(
         "A volume is a virtual disk in a storage pool. Instances use it; one that is used cannot be deleted. A volume"
         " that somebody removed from outside is shown as missing after a refresh of its pool; a file that was found"
-        " there is foreign until c says what format it has. One that is encrypted opens with the value that its secret"
-        " had when it was made. A snapshot is a volume that rests on another one, which nobody writes to any more: t"
-        " shows the tree, m writes all of a snapshot into a volume of its own. Of the formats qcow2 and raw can be"
-        " encrypted, qcow2, raw and qed can grow; QEMU no longer writes cow."
+        " there is foreign until the system administrator says with c what format it has. One that is encrypted opens"
+        " with the value that its secret had when it was made. A snapshot is a volume that rests on another one, which"
+        " nobody writes to any more: t shows the tree, m writes all of a snapshot into a volume of its own. Of the"
+        " formats qcow2 and raw can be encrypted, qcow2, raw and qed can grow; QEMU no longer writes cow."
     ),
 )

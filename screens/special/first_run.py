@@ -160,8 +160,8 @@ class WhatNext(BaseDialog[None]):
             ).format(admin=self._typed.get("admin", ""))
         return _(
             N_(
-                "Now log out (F10), log in as {admin} with the password you just gave, open VMs, and press p on the"
-                " sample VM to see it run; its screen address is in the list."
+                "Now log out (F10), log in as {admin} with the password you just gave, open VMs (in the menu under"
+                " Machines), and press p on the sample VM to see it run; its screen address is in the list."
             )
         ).format(admin=self._typed.get("admin", ""))
 

@@ -123,7 +123,10 @@ def test_a_bad_value_names_its_option(dosvm: Dosvm, office: Office) -> None:
         (["user", "lst"], "Did you mean list?"),
         (["user", "list", "--serch", "x"], "Did you mean --search?"),
         (["user", "show"], "USER is missing"),
-        (["user", "show", "a", "b"], "b is too much"),
+        (["user", "show", "a", "b"], "b is one word too many. `dosvm user show --help` shows"),
+        (["instance", "add", "big", "--memory", "999TiB"], "--memory: At most 64 TiB."),
+        (["volume", "grow", "local/vol1", "512MiB"], "512MiB is one word too many. `dosvm volume grow --help` shows"),
+        (["user", "list", "a"], "a is one word too many. `dosvm user list --help` shows"),
         (["project", "add"], "NAME is missing"),
         (["project", "add", "web"], "--group is missing"),
         (["pool", "add", "p", "--capacity", "1GiB"], "--host is missing"),
@@ -131,6 +134,10 @@ def test_a_bad_value_names_its_option(dosvm: Dosvm, office: Office) -> None:
         (["pool", "add", "p", "--type", "netfs", "--path", "/mnt/p"], "--server is missing"),
         (["project", "configure", "web", "--max-memory", "lots"], "--max-memory: A size"),
         (["project", "configure", "web", "--max-vcpus", "²"], "--max-vcpus: A whole number"),
+        (
+            ["project", "configure", "web", "--max-vcpus", "9" * 20],
+            "--max-vcpus: A whole number from 0 to 1000000 is needed.",
+        ),
         (["project", "configure", "web", "--max-vcpus", "-1"], "--max-vcpus: At least 0"),
         (["user", "list", "-o", "xml"], "table, json, yaml"),
         (["user", "list", "--limit", "0"], "At least 1"),
@@ -215,6 +222,9 @@ def test_several_at_once_report_each(dosvm: Dosvm, office: Office) -> None:
 def test_help_is_made_from_the_declarations(dosvm: Dosvm) -> None:
     assert "host-group" in dosvm("--help", who="").out
     assert "configure" in dosvm("project", "--help", who="").out
+    assert "Accept (the system administrator)\n" in dosvm("volume", "--help", who="").out
+    assert "Grow\n" in dosvm("volume", "--help", who="").out
+    assert "接纳（系统管理员）" in dosvm("volume", "--help", "--lang", "zh", who="").out
     shown = dosvm("project", "configure", "--help", who="").out
     assert "--add-host-group" in shown
     assert "项目" in dosvm("project", "add", "--help", "--lang", "zh", who="").out

@@ -63,7 +63,7 @@ def test_init_asks_when_there_is_somebody(
         (["init", "--database", "oracle://x", "--yes"], 1, "database URL"),
         (["init", "--database", "sqlite:////nowhere/at/all/x.db", "--yes"], 1, "/nowhere/at/all does not exist"),
         (["init", "--sysadm-password-file", "/nowhere", "--yes"], 2, "cannot be read"),
-        (["init", "now", "--yes"], 2, "now is too much"),
+        (["init", "now", "--yes"], 2, "now is one word too many"),
         (["hostd"], 2, "dosvm hostd run"),
         (["hostd", "status"], 1, "hostd does not answer"),
         (["hostd", "run"], 1, "dosvm.toml does not exist"),

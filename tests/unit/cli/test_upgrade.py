@@ -43,7 +43,7 @@ def test_the_refusal_says_what_to_run_and_that_helps(dosvm: Dosvm, old: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "hint"), [(["upgrade"], 2, "--yes"), (["upgrade", "now", "--yes"], 2, "now is too much")]
+    ("words", "code", "hint"), [(["upgrade"], 2, "--yes"), (["upgrade", "now", "--yes"], 2, "now is one word too many")]
 )
 def test_wrong_words(dosvm: Dosvm, old: Path, words: list[str], code: int, hint: str) -> None:
     done = dosvm(*words, who="")

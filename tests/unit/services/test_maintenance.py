@@ -70,6 +70,19 @@ def test_the_plan_names_what_moves_and_what_cannot_and_changes_nothing(office: O
     assert [sentence(line) for line in office.sysadm("host.drain-plan", host="h2")["lines"]] == ["No VM runs on it."]
 
 
+def test_the_plan_of_the_only_host_says_that_there_is_no_other(office: Office) -> None:
+    admin = rack.web(office)
+    rack.instance(admin, "free")
+    admin("vm.add", name="free-1", instance="free")
+    admin("vm.start", vm="free-1")
+    rack.work(office, "h1")
+    plan = office.sysadm("host.drain-plan", host="h1")
+    assert [sentence(line) for line in plan["lines"]] == [
+        "VMs that cannot move and are stopped in any case (1): free-1.",
+        "free-1: There is no other host that VM free-1 may run on.",
+    ]
+
+
 def test_the_plan_fills_other_hosts_only_as_far_as_they_go(office: Office, web: Person) -> None:
     office.sysadm("host.edit", host="h2", max_vcpus=1)
     web("vm.add", name="free-2", instance="free")

@@ -98,6 +98,20 @@ def test_what_breaks_a_rule_is_said_at_its_field(values: dict[str, Any], field: 
 
 
 @pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"memory": "999TiB"}, "The most is 64 TiB."),
+        ({"memory": "1MiB"}, "The least is 16 MiB."),
+        ({"vcpus": 256}, "The most is 255."),
+    ],
+)
+def test_a_limit_is_said_as_people_write_it(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse_instance(values)
+    assert refused.value.text() == sentence
+
+
+@pytest.mark.parametrize(
     "values",
     [
         {},
