@@ -17,7 +17,7 @@ from screens.base import BaseDialog, BaseScreen
 from screens.context import Context
 from screens.generic.actions import ActionRun
 from screens.generic.cells import label_of
-from screens.generic.offers import actions_of, is_allowed
+from screens.generic.offers import actions_of, is_allowed, takes_row
 from screens.generic.resource_detail import ResourceDetail
 from screens.generic.resource_list import ResourceList
 from screens.spec import Action, ResourceSpec, Row, Target
@@ -150,7 +150,7 @@ class Palette(BaseDialog[None]):
             entries += [
                 self._action(other, action, {} if other.single else None)
                 for action in actions_of(other, self.context.role)
-                if action.target is Target.NOTHING or other.single
+                if not takes_row(action) or other.single
             ]
         return entries
 
@@ -161,14 +161,14 @@ class Palette(BaseDialog[None]):
             self._picked(spec, action)
             for spec in (registry.resource(name) for name in names)
             for action in actions_of(spec, self.context.role)
-            if action.target is not Target.NOTHING and not spec.single and spec.lists_by
+            if takes_row(action) and not spec.single and spec.lists_by
         ]
 
     def _actions_on(self, spec: ResourceSpec, row: Row) -> list[Entry]:
         return [
             self._action(spec, action, row)
             for action in actions_of(spec, self.context.role)
-            if action.target is not Target.NOTHING and any(is_allowed(action, one) for one in self._meant(action, row))
+            if takes_row(action) and any(is_allowed(action, one) for one in self._meant(action, row))
         ]
 
     def _meant(self, action: Action, row: Row) -> list[Row]:

@@ -70,7 +70,9 @@ class ActionRun:
             for f in action.fields
         )
         self._action = action._replace(fields=fields)
-        self._rows = list(rows)
+        #: A row that only lends its values to the form of a new one.
+        self._template = rows[0] if rows and action.target is Target.NOTHING and action.prefill else None
+        self._rows = [] if self._template is not None else list(rows)
         self._ask = ask
         self._done = done
         self._made = made
@@ -121,6 +123,8 @@ class ActionRun:
     def title(self) -> str:
         """What is done to what."""
         action = _(self._action.label)
+        if self._template is not None:
+            return f"{action}: {label_of(self._spec, self._template)}"
         if self._action.target is Target.NOTHING or not self._rows:
             return f"{action}: {_(self._spec.title if self._action.preview else self._spec.singular)}"
         return f"{action}: {self._names()}"
@@ -183,12 +187,21 @@ class ActionRun:
         return bool(fields) and not any(field.required for field in fields)
 
     def _open_form(self) -> None:
-        if not self._is_edit:
+        if self._template is not None:
+            self._ask(self._values_of_template, self._show_form, key="form", front=True)
+        elif not self._is_edit:
             self._show_form(None)
         elif self._action.prefill or self._spec.shows_by:
             self._ask(self._values_now, self._show_form, key="form", front=True)
         else:
             self._show_form(self._rows[0])
+
+    def _values_of_template(self) -> Mapping[str, Any]:
+        """What a new object begins with: all of another but its name; runs in a thread."""
+        assert self._template is not None
+        arguments = self._reference(self._template, show=True)
+        values: Mapping[str, Any] = self._context.backend.call(self._action.prefill, **arguments)
+        return {key: value for key, value in values.items() if key not in ("name", "uuid", "version")}
 
     def _values_now(self) -> Mapping[str, Any]:
         """The form's values as the cloud has them; runs in a thread."""

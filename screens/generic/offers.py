@@ -10,6 +10,11 @@ def actions_of(spec: ResourceSpec, role: str) -> list[Action]:
     return [action for action in spec.actions if action.console and role in action.roles]
 
 
+def takes_row(action: Action) -> bool:
+    """Whether an action is on a row, or begins with the values of one."""
+    return action.target is not Target.NOTHING or bool(action.prefill)
+
+
 def is_allowed(action: Action, row: Row | None) -> bool:
     """Whether an action makes sense for a row now; a row of a shape it does not know is left to the service."""
     if action.target is Target.NOTHING:

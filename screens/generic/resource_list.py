@@ -26,7 +26,7 @@ from screens.generic.list_view import (
     shown_columns,
     view_of,
 )
-from screens.generic.offers import actions_of, is_allowed
+from screens.generic.offers import actions_of, is_allowed, takes_row
 from screens.spec import Action, Related, ResourceSpec, Row, Target
 from screens.values import show
 from widgets.bar import Bar, KeyHint, Piece
@@ -403,7 +403,7 @@ class ResourceList(BaseScreen):
     def start(self, action: Action, rows: list[Row] | None = None) -> None:
         """Begin an action: on these rows, or on the marked ones, or on the one under the cursor."""
         rows = rows or []
-        if not rows and action.target is not Target.NOTHING:
+        if not rows and takes_row(action):
             row = self.table.cursor_row
             rows = [row] if row is not None else []
             if action.target is Target.ROWS and self.table.marked:

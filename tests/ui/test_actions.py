@@ -362,6 +362,41 @@ async def test_a_table_inside_a_form(cloud: FakeBackend) -> None:
         assert disks[0]["volume"] == "local/disk1"
 
 
+async def test_a_new_instance_begins_with_everything_of_the_one_under_the_cursor_but_its_name(
+    cloud: FakeBackend,
+) -> None:
+    disks = [{"device": "cdrom", "image": "debian-12.iso"}]
+    cloud.answers["instance.show"] = lambda **which: {
+        **next(row for row in cloud.rows["instance"] if row["uuid"] == which["instance"]),
+        "disks": disks,
+    }
+    async with opened(cloud) as pilot:
+        await pilot.press("]")
+        await until(pilot, lambda: "公司网站" in screen_text(pilot.app) and rows_are_there(pilot.app))
+        name = table(pilot.app).cursor_row["name"]
+        await pilot.press("n")
+        await until(pilot, lambda: pilot.app.screen.query("Form"))
+        assert f"Add from this one: {name}" in screen_text(pilot.app)
+        assert "2 GiB" in screen_text(pilot.app)
+        await typed(pilot, "another")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: cloud.called("instance.add"))
+    (sent,) = cloud.called("instance.add")
+    assert (sent["name"], sent["vcpus"], sent["memory"]) == ("another", 2, 2 * 1024**3)
+    assert sent["disks"][0]["image"] == "debian-12.iso"
+    assert not {"uuid", "version", "instance"} & set(sent)
+
+
+async def test_nothing_is_copied_where_no_row_is(cloud: FakeBackend) -> None:
+    cloud.rows["instance"] = []
+    async with opened(cloud) as pilot:
+        await pilot.press("]")
+        await until(pilot, lambda: "No instances yet." in screen_text(pilot.app))
+        await pilot.press("n")
+        await pilot.pause(0.2)
+        assert not pilot.app.screen.query("Form")
+
+
 async def test_fields_that_do_not_apply_are_not_there(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         await pilot.press("2")
