@@ -34,16 +34,18 @@ GIB = 1024**3
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size such as ``512MiB``, ``1.5 GB`` or ``10G``; a number alone is bytes.
+    """Bytes of a size such as ``512MiB``, ``1.5 GB`` or ``10G``.
+
+    A number alone is none but 0: some mean bytes by it, others MiB, and those would get a millionth of what they meant.
 
     Raises:
         InvalidInput: it is not a size.
     """
     match = _SIZE.fullmatch(text)
-    if match is None or (match[2] and match[2].upper() not in UNITS):
+    if match is None or (match[2].upper() not in UNITS and (match[2] or match[1].strip("0."))):
         raise InvalidInput(N_("A size with its unit is needed, such as 512MiB, 20GiB or 20GB."))
     whole, _, fraction = match[1].partition(".")
-    factor = UNITS[match[2].upper()] if match[2] else 1
+    factor = UNITS.get(match[2].upper(), 1)
     result = int(whole) * factor + (int(fraction) * factor // 10 ** len(fraction) if fraction else 0)
     if result > _MOST:
         raise InvalidInput(N_("The size is too large."))

@@ -20,8 +20,9 @@ from core.rules.sizes import GIB, MIB, format_size, parse_size
         ("1.5 GB", 1_500_000_000),
         ("10G", 10 * GIB),
         ("0.5k", 512),
-        (" 7 ", 7),
-        ("9223372036854775807", 2**63 - 1),
+        (" 7 B", 7),
+        ("0.0", 0),
+        ("9223372036854775807B", 2**63 - 1),
     ],
 )
 def test_what_people_write(text: str, value: int) -> None:
@@ -29,7 +30,7 @@ def test_what_people_write(text: str, value: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "GiB", "-1", "1,5GB", "1e3", "10 XB", "٣GiB", "9223372036854775808", "8388608TiB"]
+    "text", ["", "GiB", "-1", "1,5GB", "1e3", "10 XB", "٣GiB", "9223372036854775808B", "8388608TiB", "7", "4096", "0.5"]
 )
 def test_what_is_not_a_size(text: str) -> None:
     with pytest.raises(InvalidInput):
