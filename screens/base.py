@@ -46,6 +46,7 @@ class Asking(MessagePump):
         key: str = "",
         front: bool = False,
         anywhere: bool = False,
+        aside: bool = False,
     ) -> None:
         """Ask the cloud.
 
@@ -57,6 +58,7 @@ class Asking(MessagePump):
             front: the answer opens something: it counts only while nothing else was opened above this screen.
             anywhere: somebody changes something: the answer is told although this screen was left meanwhile, to
                 whoever asked, not to who logs in next.
+            aside: it may take long, as a file does that is opened on storage which hangs: it holds nothing else up.
         """
         asked: dict[str, int] = self.__dict__.setdefault("_asked", {})
         number = asked[key] = asked.get(key, 0) + 1
@@ -76,7 +78,8 @@ class Asking(MessagePump):
             if fresh():
                 (failed or self.context.desk.explain)(error)
 
-        self.context.courier.send(work, app if anywhere else self, well, ill)
+        courier = self.context.courier
+        (courier.aside if aside else courier.send)(work, app if anywhere else self, well, ill)
 
     @property
     def is_attached_to_app(self) -> bool:

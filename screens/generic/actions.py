@@ -245,6 +245,7 @@ class ActionRun:
             else None,
             mine=mine,
             error=error,
+            under_way=(lambda: _(N_("The file is being opened; Esc leaves"))) if action.uploads else None,
         )
 
         def again(error: DosvmError | None) -> None:

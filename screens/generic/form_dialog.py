@@ -63,6 +63,7 @@ class FormDialog(BaseDialog[Any]):
         check: NameCheck | None = None,
         mine: Mapping[str, Any] | None = None,
         error: DosvmError | None = None,
+        under_way: Callable[[], str] | None = None,
     ) -> None:
         """Make a form.
 
@@ -81,6 +82,7 @@ class FormDialog(BaseDialog[Any]):
             check: asks the cloud about the name, while one types.
             mine: what was typed an earlier time, which counts as typed.
             error: what became of that.
+            under_way: gives what is said from the moment it is sent until the answer, for what may take long.
         """
         super().__init__(context)
         self._title = title
@@ -96,6 +98,7 @@ class FormDialog(BaseDialog[Any]):
         self._quick = quick
         self._rule = rule
         self._under_way = False
+        self._says_under_way = under_way
         self._error: DosvmError | None = None
         self._mine, self._before = mine, error
         #: What was sent last, as far as it differs from what the form began with.
@@ -149,6 +152,8 @@ class FormDialog(BaseDialog[Any]):
             self._refused(self._before)
 
     def _how(self) -> str:
+        if self._under_way and self._says_under_way is not None:
+            return self._says_under_way()
         how = _(N_("Ctrl+S sends, Esc leaves"))
         if any(field.panel for field in self._fields):
             how += _(N_(", F7 F8 panels"))
@@ -271,7 +276,9 @@ class FormDialog(BaseDialog[Any]):
         self._under_way = True
         self.query_one("#send", PushButton).set_enabled(False)
         self._say_wrong("")
-        self.ask(lambda: submit(typed, changed), self._sent, self._refused)
+        self._say_how()
+        aside = self._says_under_way is not None
+        self.ask(lambda: submit(typed, changed), self._sent, self._refused, aside=aside)
 
     def _sent(self, result: Any) -> None:
         self.dismiss(result if result is not None else {})
@@ -283,6 +290,7 @@ class FormDialog(BaseDialog[Any]):
             self.ask(renew, lambda now: self._meet(conflict, now), self._refused)
             return
         self._under_way = False
+        self._say_how()
         self._error = error
         self.consents = {}
         # Whether to leave without the answer is no question any more.
@@ -345,6 +353,9 @@ class FormDialog(BaseDialog[Any]):
         else:
             # They changed what this form does not show, or the same to the same: nothing of theirs is touched.
             decided(Decision(kept(found, mine, ()), send=True))
+
+    def _say_how(self) -> None:
+        self.query_one("#how", Paragraph).set(self._how())
 
     def _say_wrong(self, text: str) -> None:
         if not text:
@@ -414,7 +425,7 @@ class FormDialog(BaseDialog[Any]):
         """See :class:`screens.base.BaseDialog`."""
         super().retranslate()
         self.form.relabel(form_fields(self._fields, self.prefill), form_texts())
-        self.query_one("#how", Paragraph).set(self._how())
+        self._say_how()
         self.query_one("#leave", PushButton).set_label(_("No") if self._warning else _("Cancel"))
         self.query_one("#send", PushButton).set_label(self._button())
         if self._warning:

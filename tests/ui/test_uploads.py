@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from core.errors import InvalidInput
+from screens.courier import THREADS
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import opened, screen_text, until
 
@@ -51,6 +54,65 @@ async def test_a_file_is_chosen_sent_and_its_task_followed(
         await until(pilot, lambda: bool(pilot.app.context.tasks.running))
     assert (said[0]["source"], said[0]["name"], said[0]["file"]) == (5000, "debian", "debian.iso")
     assert b"".join(sent) == file.read_bytes()
+
+
+async def test_what_is_no_plain_file_is_refused_at_its_field_at_once(cloud: FakeBackend, tmp_path: Path) -> None:
+    """Nobody is at the other end of the FIFO; a form that waited for him would stay mute."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    async with opened(cloud) as pilot:
+        await pilot.press("3", "u")
+        await until(pilot, lambda: "File here" in screen_text(pilot.app))
+        form = pilot.app.screen.form
+        form.rows["source"].input.value = str(pipe)
+        form.rows["name"].input.value = "debian"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "is not a plain file" in screen_text(pilot.app))
+        assert "Ctrl+S sends" in screen_text(pilot.app)
+    assert not cloud.called("image.upload")
+
+
+async def test_a_file_that_does_not_answer_says_so_and_holds_nothing_else_up(
+    cloud: FakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forms that were left while files hang would otherwise have used up every thread that fills lists."""
+    file = tmp_path / "debian.iso"
+    file.write_bytes(b"x" * 5000)
+    there, really = threading.Event(), os.open
+
+    def hanging(path: Any, *arguments: Any, **more: Any) -> int:
+        if str(path) == str(file):
+            there.wait(60)
+        return really(path, *arguments, **more)
+
+    cloud.refuse["image.upload"] = InvalidInput("It is too large.", field="source")
+    monkeypatch.setattr("core.rpc.upload.os.open", hanging)
+    try:
+        async with opened(cloud) as pilot:
+            await pilot.press("3")
+            for last in [False] * THREADS + [True]:
+                await pilot.press("u")
+                await until(pilot, lambda: "File here" in screen_text(pilot.app))
+                form = pilot.app.screen.form
+                form.rows["source"].input.value = str(file)
+                form.rows["name"].input.value = "debian"
+                await pilot.press("ctrl+s")
+                await until(pilot, lambda: "The file is being opened" in screen_text(pilot.app))
+                if last:
+                    break
+                await pilot.press("escape")
+                await until(pilot, lambda: "not answered yet" in screen_text(pilot.app))
+                pilot.app.screen.dismiss(True)
+                await until(pilot, lambda: "File here" not in screen_text(pilot.app))
+                asked = len(cloud.called("image.list"))
+                await pilot.press("r")
+                await until(pilot, lambda before=asked: len(cloud.called("image.list")) > before)  # type: ignore[misc]
+            there.set()
+            await until(pilot, lambda: "It is too large." in screen_text(pilot.app))
+            assert "The file is being opened" not in screen_text(pilot.app)
+            assert "Ctrl+S sends" in screen_text(pilot.app)
+    finally:
+        there.set()
 
 
 async def test_a_file_on_its_way_holds_nothing_up_is_broken_off_and_gone_on_with(
