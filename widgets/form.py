@@ -15,7 +15,17 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from widgets.form_field import BadValue, FormField, FormTexts, InputKind
-from widgets.inputs import Choice, Edited, FieldInput, NextWanted, SecretTwice, TextInput, Toggle
+from widgets.inputs import (
+    Choice,
+    Edited,
+    FieldInput,
+    LineInput,
+    LineReached,
+    NextWanted,
+    SecretTwice,
+    TextInput,
+    Toggle,
+)
 from widgets.text import fit, one_line, strip_of, wrap
 
 
@@ -74,6 +84,9 @@ class FieldRow(Widget):
     }
     """
 
+    class Resized(Message):
+        """It is higher or lower than it was: what is below it has moved."""
+
     def __init__(self, field: FormField, label_width: int) -> None:
         """Make the row of a field; ``label_width`` in cells."""
         super().__init__()
@@ -96,6 +109,7 @@ class FieldRow(Widget):
         """Wrap what is said below anew."""
         if self.error or self.caution:
             self._place()
+        self.post_message(self.Resized())
 
     def _place(self) -> None:
         unit = cell_len(self.field.unit) + 1 if self.field.unit else 0
@@ -443,15 +457,43 @@ class Form(Widget):
             self._panel = self.panels.index(panel)
         self._show()
         self.rows[key].input.focus()
-        # A field of many lines may fill the form, and what is said of it stands below them.
-        self.call_after_refresh(self._show_said, self.rows[key])
+        self._keep_in_view(said=True)
 
-    def _show_said(self, row: FieldRow) -> None:
-        lines = row.said
-        if lines and row.is_attached:
-            place = row.virtual_region
-            said = Region(place.x, place.bottom - lines, place.width, lines)
-            self.query_one(VerticalScroll).scroll_to_region(said, animate=False, force=True)
+    def _keep_in_view(self, *, said: bool = False) -> None:
+        """Once all has its place, scroll to the field that has the focus: nobody types what is out of sight."""
+        self.call_after_refresh(self._show_focused, said)
+
+    def _show_focused(self, said: bool) -> None:
+        """Show the field that has the focus with what is said of it; ``said``: of a field of many lines just that."""
+        row = next((row for row in self.rows.values() if row.has_focus_within), None)
+        if row is None or not row.is_attached:
+            return
+        view, place = self.query_one(VerticalScroll), row.virtual_region
+        if place.height > view.scrollable_content_region.height:
+            # Not all of it can be seen.
+            line, lines = (row.input.lines, row.said) if said and row.said else (row.input.at_line, 1)
+            place = Region(place.x, place.y + line, place.width, lines)
+        view.scroll_to_region(place, animate=False, force=True)
+        self.call_after_refresh(self._put_cursor)
+
+    def _put_cursor(self) -> None:
+        focused = self.screen.focused if self.is_attached else None
+        if isinstance(focused, LineInput):
+            focused.put_cursor()
+
+    def on_resize(self) -> None:
+        """There is more room, or less."""
+        self._keep_in_view()
+
+    def on_field_row_resized(self, event: FieldRow.Resized) -> None:
+        """Something is said above the field that has the focus, or not any more."""
+        event.stop()
+        self._keep_in_view()
+
+    def on_line_reached(self, event: LineReached) -> None:
+        """Another line of a field of many."""
+        event.stop()
+        self._keep_in_view()
 
     def go_to_panel(self, index: int) -> None:
         """Show a panel and focus its first field."""
@@ -471,7 +513,10 @@ class Form(Widget):
         values = self.values()
         for key, row in self.rows.items():
             own = row.field.panel
-            row.display = key in values and (not own or own == panels[self._panel])
+            shown = key in values and (not own or own == panels[self._panel])
+            if shown != row.display:
+                row.display = shown
+                self._keep_in_view()
             if row.field.fits is not None and isinstance(row.input, Choice):
                 row.input.narrow(values)
         if panels:
@@ -527,6 +572,7 @@ class Form(Widget):
         for row in self.rows.values():
             if row.has_focus_within:
                 self.post_message(self.HintChanged(row.field.hint))
+                self._keep_in_view()
                 return
 
 

@@ -42,6 +42,13 @@ class NextWanted(Message):
     back: bool = False
 
 
+@dataclass
+class LineReached(Message):
+    """In an input of many lines one went to another, which may be out of sight."""
+
+    key: str
+
+
 #: Keys that go to another input.
 NEXT = ("enter", "down", "up")
 
@@ -51,6 +58,8 @@ class FieldInput(Widget):
 
     field: FormField
     lines: int = 1
+    #: The line that one is at, from 0.
+    at_line: int = 0
 
     def get(self) -> Any:
         """The value; None when it is left empty.
@@ -100,6 +109,15 @@ class LineInput(Input):
     ) -> None:
         """Make a line with a text in it."""
         super().__init__(value, placeholder=placeholder, password=password, compact=True, id=id, select_on_focus=True)
+
+    def watch_selection(self) -> None:
+        """Textual has put the terminal's cursor where it was before the text was scrolled within the line."""
+        self.put_cursor()
+
+    def put_cursor(self) -> None:
+        """Put the terminal's cursor where one types: there an input method shows what it offers."""
+        if self.has_focus:
+            self.app.cursor_position = self.cursor_screen_offset
 
     def action_copy(self) -> None:
         """What is typed in secret does not go to the clipboard, where it can be read."""

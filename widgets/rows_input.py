@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from widgets.form_field import FormField
 from widgets.glyphs import glyphs
-from widgets.inputs import Edited, FieldInput, NextWanted
+from widgets.inputs import Edited, FieldInput, LineReached, NextWanted
 from widgets.text import fit, strip_of
 
 
@@ -50,6 +50,11 @@ class RowsInput(FieldInput, can_focus=True):
     def _fit(self) -> None:
         self.lines = len(self._rows) + 1
         self.styles.height = self.lines
+
+    @property
+    def at_line(self) -> int:  # type: ignore[override]
+        """See :class:`FieldInput`."""
+        return self._at
 
     @property
     def rows(self) -> list[Mapping[str, Any]]:
@@ -114,6 +119,7 @@ class RowsInput(FieldInput, can_focus=True):
             else:
                 self._at = to
                 self.refresh()
+                self.post_message(LineReached(self.field.key))
         elif key in ("enter", "e"):
             self.want(self._at if at_row else -1)
         elif key in ("a", "f4"):

@@ -153,16 +153,23 @@ class Picker(BaseDialog[list[Any]]):
             self._pump()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """From the search line to the list."""
+        """Take the row under the cursor as well; before what is typed is found, only go to the list."""
         event.stop()
-        self.table.focus()
+        row = self.table.cursor_row
+        if row is not None and self.table.loaded:
+            self._take_rows(row)
+        else:
+            self.table.focus()
 
     def on_key(self, event: events.Key) -> None:
-        """What is typed in the list goes to the search line; the arrow down leaves the search line."""
+        """What is typed in the list goes to the search line, and Ctrl+U empties it; the arrow down leaves it."""
         searching = self.query_one("#search", LineInput)
         if event.key == "down" and searching.has_focus:
             event.stop()
             self.table.focus()
+        elif event.key == "ctrl+u":
+            event.stop()
+            searching.value = ""
         elif event.is_printable and event.character and not searching.has_focus:
             event.stop()
             self._type("" if event.character == "/" else event.character)
@@ -181,7 +188,11 @@ class Picker(BaseDialog[list[Any]]):
     def on_virtual_table_activated(self, event: VirtualTable.Activated) -> None:
         """Take it."""
         event.stop()
-        rows = self.table.marked if self._many and self.table.marked else [event.row]
+        self._take_rows(event.row)
+
+    def _take_rows(self, at: Row) -> None:
+        """Close with what is marked where several are wanted; with the row at the cursor else."""
+        rows = self.table.marked if self._many and self.table.marked else [at]
         self.dismiss([self._written(row) for row in rows])
         if self._take is not None:
             self.app.call_later(self._take, rows)

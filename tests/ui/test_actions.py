@@ -321,6 +321,30 @@ async def test_a_reference_is_picked_from_its_list(cloud: FakeBackend) -> None:
         assert pilot.app.focused is pilot.app.screen.form.rows["instance"].input
 
 
+async def test_enter_after_a_search_takes_the_row_under_the_cursor(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("a")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        await pilot.press("tab", "f4")
+        await until(pilot, lambda: rows_are_there(pilot.app) and table(pilot).total == 2)
+        await typed(pilot, "nothing-of-this-name")
+        await until(pilot, lambda: "Nothing found." in screen_text(pilot.app))
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        assert "Nothing found." in screen_text(pilot.app), "there is nothing to take"
+        await pilot.press("ctrl+u")
+        await until(pilot, lambda: table(pilot).total == 2 and rows_are_there(pilot.app))
+        await typed(pilot, "front")
+        await until(pilot, lambda: table(pilot).total == 1 and rows_are_there(pilot.app))
+        await pilot.press("ctrl+u")
+        await until(pilot, lambda: table(pilot).total == 2 and rows_are_there(pilot.app))
+        await typed(pilot, "front")
+        await until(pilot, lambda: table(pilot).total == 1 and rows_are_there(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        assert pilot.app.screen.form.rows["instance"].input.value == "web-front"
+
+
 async def test_several_references_are_marked(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
         await pilot.press("4", "]")

@@ -59,3 +59,45 @@ async def test_a_cloud_that_is_used_is_not_offered_anything(cloud: FakeBackend) 
         await until(pilot, lambda: cloud.called("cloud.status"))
         await pilot.pause(0.2)
         assert len(pilot.app.screen_stack) == 2
+
+
+async def test_who_types_into_a_form_higher_than_the_terminal_sees_it(cloud: FakeBackend) -> None:
+    cloud.empty = True
+    async with opened(cloud, account="sysadm") as pilot:
+
+        def seen(label: str) -> bool:
+            """The field that has the focus is on screen."""
+            lines, line = screen_text(pilot.app).split("\n"), pilot.app.focused.region.y
+            return 0 < line < len(lines) and label in lines[line]
+
+        await until(pilot, lambda: "This cloud is empty" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Make this machine a cloud of one host" in screen_text(pilot.app))
+        form = pilot.app.screen.form
+        wrong = {
+            "group": "云" * 65,
+            "directory": "relative/dir",
+            "project": "[red]x",
+            "pool": "云",
+            "pool_path": "/etc/passwd",
+            "capacity": "abc",
+        }
+        for key, text in wrong.items():
+            form.rows[key].input.value = text
+        # From the last field, at the end of the form, to the first, of which and above which much is said now.
+        form.focus_field("own_password")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "A name has at most 64 characters." in screen_text(pilot.app))
+        await until(pilot, lambda: seen("Project group"))
+        await pilot.press("backspace")
+        await until(pilot, lambda: not form.rows["group"].error and seen("Project group"))
+        assert pilot.app.focused.region.contains(*pilot.app.cursor_position), "where an input method opens"
+        # What is said above a field goes away and comes back while another one is typed into.
+        form.focus_field("capacity")
+        await until(pilot, lambda: seen("Capacity") and "20GiB or 20GB." in screen_text(pilot.app))
+        for key, text in (("directory", "/srv/vm"), ("pool", "local"), ("group", "云" * 65), ("pool", "云")):
+            form.rows[key].input.value = text
+            await pilot.pause(0.2)
+            assert seen("Capacity"), key
+        form.focus_field("own_password")
+        await until(pilot, lambda: seen("Your own password"))
