@@ -166,6 +166,16 @@ class FormDialog(BaseDialog[Any]):
 
     # -- the hand
 
+    @property
+    def focus_chain(self) -> list[Widget]:
+        """After the fields Tab comes to what sends the form, unless that does harm, and then to what leaves it."""
+        chain = super().focus_chain
+        keys = [widget.id for widget in chain]
+        if not self._warning and "leave" in keys and "send" in keys:
+            leave, send = keys.index("leave"), keys.index("send")
+            chain[leave], chain[send] = chain[send], chain[leave]
+        return chain
+
     def on_key(self, event: events.Key) -> None:
         """A long warning is scrolled through."""
         for words in self.query(Words):
@@ -396,7 +406,7 @@ class FormDialog(BaseDialog[Any]):
         rows = self.form.rows[event.key].input
         if not isinstance(rows, RowsInput):
             return
-        prefill = dict(rows.rows[event.index]) if event.index >= 0 else None
+        prefill = self._row_again(field, rows.rows[event.index]) if event.index >= 0 else None
 
         def typed(row: dict[str, Any] | None) -> None:
             if row is not None:
@@ -414,6 +424,12 @@ class FormDialog(BaseDialog[Any]):
             rule=field.row_rule,
         )
         self.context.desk.show(inner, typed)
+
+    @staticmethod
+    def _row_again(field: Field, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row to begin its form with: what was left out of it as empty, or as not applying, is the default again."""
+        said = (Kind.CHOICE, Kind.BOOLEAN)
+        return {one.key: one.default for one in field.fields if one.kind in said} | dict(row)
 
     @staticmethod
     def _secrets_left(field: Field, before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

@@ -355,6 +355,32 @@ async def test_a_screens_password_is_not_shown_and_stays_when_its_row_is_opened_
         assert (row["port"], row["password"]) == (5901, "geheim77")
 
 
+async def test_a_row_opened_again_says_what_it_was_left_at_and_tab_sends_first(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("]")
+        await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
+        await pilot.press("a")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        outer = pilot.app.screen
+        outer.form.focus_field("disks")  # type: ignore[attr-defined]
+        await pilot.pause(0.05)
+        await pilot.press("a")
+        await until(pilot, lambda: pilot.app.screen is not outer and bool(pilot.app.screen.query("Form")))
+        pilot.app.screen.form.rows["volume"].input.value = "local/disk1"  # type: ignore[attr-defined]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: pilot.app.screen is outer and "local/disk1" in screen_text(pilot.app))
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: pilot.app.screen is not outer and bool(pilot.app.screen.query("Form")))
+        assert "what fits the machine type" in screen_text(pilot.app)
+        rows = pilot.app.screen.form.rows  # type: ignore[attr-defined]
+        assert rows["startup_policy"].input.get() == "mandatory", "of a CD, should it become one"
+        [row for row in rows.values() if row.display][-1].input.focus()
+        await pilot.press("tab")
+        await until(pilot, lambda: "> Take over <" in screen_text(pilot.app))
+        await pilot.press("tab")
+        await until(pilot, lambda: "> Cancel <" in screen_text(pilot.app))
+
+
 async def test_what_is_renamed_in_its_details_is_still_there(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
         await pilot.press("4", "]")
