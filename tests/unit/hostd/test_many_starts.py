@@ -41,7 +41,12 @@ def libvirt(monkeypatch: pytest.MonkeyPatch) -> _Libvirt:
 
 def _machines(libvirt: _Libvirt) -> Machines:
     order = SimpleNamespace(disks=())
-    disks = SimpleNamespace(prepare=lambda _order: (order, {}), remove=lambda _uuid: None)
+    disks = SimpleNamespace(
+        prepare=lambda _order: (order, {}),
+        look_again=lambda _order: None,
+        started=lambda _uuid: None,
+        remove=lambda _uuid: None,
+    )
     secrets = SimpleNamespace(lent=lambda *_secrets: contextlib.nullcontext())
     nothing = cast(Any, None)
     return Machines(

@@ -253,6 +253,7 @@ def _questions(spec: ResourceSpec, rows: list[dict[str, Any]], role: str) -> st.
     })  # fmt: skip
 
 
+@pytest.mark.timeout(600)  # every list with hundreds of questions, on a machine that others may use as well
 @pytest.mark.parametrize("role", [SYSADM, PROJECT])
 def test_pages_are_those_of_a_naive_sort(office: Office, role: str, bounds: None) -> None:
     _world(office, 7)
