@@ -60,6 +60,7 @@ def test_a_vm_runs_from_a_snapshot_and_the_base_stays_as_it_was(hostd: Hostd, ki
     remove(hostd, "whole", "two", "one", "base")
 
 
+@pytest.mark.timeout(400)  # keys cost seconds of a processor each, and merges let everybody else go first
 def test_an_encrypted_chain_starts_and_merges(hostd: Hostd) -> None:
     hostd.admin(
         "secret.add",
@@ -77,7 +78,7 @@ def test_an_encrypted_chain_starts_and_merges(hostd: Hostd) -> None:
     hostd.done("vm.start", vm="vm")
     hostd.wait_for("vm", "running", 30)
     hostd.done("vm.stop", vm="vm", force=True)
-    row = hostd.task(hostd.zhao("volume.merge", volume="local/one", name="whole"), seconds=90)
+    row = hostd.task(hostd.zhao("volume.merge", volume="local/one", name="whole"), seconds=300)
     assert row["state"] == "done", row
     info = subprocess.run(
         ["qemu-img", "info", "-U", str(hostd.home / "pool/whole")], check=True, capture_output=True, text=True

@@ -111,6 +111,7 @@ def test_every_format_can_be_rested_on_and_is_merged(tmp_path: Path, volume_form
     assert Path(base.path).read_bytes() == before, "what snapshots rest on does not change"
 
 
+@pytest.mark.timeout(400)  # keys cost seconds of a processor each, and merges let everybody else go first
 @pytest.mark.parametrize("volume_format", ["qcow2", "raw"])
 def test_what_rests_on_an_encrypted_volume_is_encrypted_and_merges(tmp_path: Path, volume_format: str) -> None:
     base = make(tmp_path, volume_format, key=KEY)
