@@ -24,8 +24,8 @@ STORAGE_SILENT, STORAGE_GRACE = 600.0, 10.0
 #: A task that works on storage for longer than this does not keep tasks of other things waiting.
 STORAGE_ASIDE = 1.0
 #: Who needs a pool waits so long for others that make it ready; what they found wrong a moment ago is not looked for
-#: again when a VM is to start: many that start at once would wait for the same server one after the other.
-STORAGE_TURN, STORAGE_LATELY = 30.0, 3.0
+#: again when a VM is to start, if it took a while: many would wait for the same server one after the other.
+STORAGE_TURN, STORAGE_LATELY, STORAGE_SOON = 30.0, 3.0, 1.0
 #: A server of storage takes up within this time, or is said not to answer.
 STORAGE_SERVER = 5.0
 #: Tasks of hosts that are down, which another host can do as well, are looked for.

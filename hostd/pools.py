@@ -114,12 +114,16 @@ class Keeper:
 
     def _find(self, pool: PoolOrder, first: bool) -> PoolState:
         """Make a pool ready, and say and keep in mind what is wrong with it."""
+        begun = time.monotonic()
         try:
             return self._make_ready(pool, first)
         except (HypervisorUnavailable, Busy):
             raise  # that says nothing of the pool
         except DosvmError as error:
-            self._failed[pool.uuid] = time.monotonic(), error
+            now = time.monotonic()
+            # What is told at once is asked anew: who has just mended it is not told what was.
+            if now - begun > intervals.STORAGE_SOON:
+                self._failed[pool.uuid] = now, error
             self.say(pool, PoolState(error=json.dumps(error.to_wire(), ensure_ascii=False, default=str)))
             raise
 

@@ -314,7 +314,7 @@ def test_a_hundred_vms_do_not_ask_a_silent_server_one_after_the_other(
 
     def check(pool: PoolOrder, **_more: Any) -> None:
         asked.append(pool.name)
-        time.sleep(0.5)
+        time.sleep(1.2)
         raise EngineError("The server of {name} does not answer.", name=pool.name)
 
     monkeypatch.setattr(shared, "check", check)
@@ -338,6 +338,22 @@ def test_a_hundred_vms_do_not_ask_a_silent_server_one_after_the_other(
     assert "does not answer" in str(office.sysadm("pool.show", pool="away"))
     monkeypatch.setattr(shared, "check", lambda *_a, **_k: None)
     keeper.ready(order)
+    keeper.ready_all({order.uuid})
+
+
+def test_who_has_just_mended_a_pool_is_not_told_what_was_wrong(
+    office: Office, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = _pool(office, tmp_path / "unmounted")
+
+    def check(*_a: Any, **_k: Any) -> None:
+        raise Refused("It is not mounted.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shared, "check", check)
+        with pytest.raises(Refused):
+            keeper.ready_all({order.uuid})
+    monkeypatch.setattr(shared, "check", lambda *_a, **_k: None)
     keeper.ready_all({order.uuid})
 
 
