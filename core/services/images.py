@@ -31,7 +31,7 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import idle, order
 from core.services.paging import Named
-from core.services.relations import some
+from core.services.relations import names_by, some
 
 #: What the file of an image may be (manual 9.5); ``iso`` is raw that must hold the file system of a CD or DVD.
 FORMATS = ("raw", "qcow2", "qcow", "iso")
@@ -56,18 +56,7 @@ def _statement() -> Any:
 
 def _users(call: Call, ids: Iterable[int]) -> dict[int, list[str]]:
     """The names of the instances that use images, as far as the caller may see them."""
-    wanted = list(ids)
-    users: dict[int, list[str]] = {i: [] for i in wanted}
-    if wanted:
-        found = call.session.execute(
-            select(instance_image.c.image_id, Instance.name)
-            .join(Instance, Instance.id == instance_image.c.instance_id)
-            .where(instance_image.c.image_id.in_(wanted), *visible(call, Instance))
-            .order_by(Instance.name, Instance.id)
-        )
-        for image_id, name in found:
-            users[image_id].append(name)
-    return users
+    return names_by(call, instance_image, "image_id", "instance_id", Instance, ids, *visible(call, Instance))
 
 
 def _rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, insert, select, update
 
 from core.errors import InvalidInput, overtaken
 from core.i18n import N_
@@ -16,7 +16,9 @@ from core.services.operation import Call
 M = TypeVar("M", bound=Base)
 
 
-def names_by(call: Call, link: Table, owner: str, other: str, model: Any, ids: Iterable[int]) -> dict[int, list[str]]:
+def names_by(
+    call: Call, link: Table, owner: str, other: str, model: Any, ids: Iterable[int], *among: ColumnElement[bool]
+) -> dict[int, list[str]]:
     """The names of what is linked to each of some rows, in order.
 
     Args:
@@ -26,6 +28,7 @@ def names_by(call: Call, link: Table, owner: str, other: str, model: Any, ids: I
         other: its column with the ids of what is linked.
         model: the table of what is linked; has ``id`` and ``name``.
         ids: the rows.
+        among: which of what is linked counts, such as what the caller may see.
     """
     wanted = list(ids)
     names: dict[int, list[str]] = {i: [] for i in wanted}
@@ -33,7 +36,7 @@ def names_by(call: Call, link: Table, owner: str, other: str, model: Any, ids: I
         found = call.session.execute(
             select(link.c[owner], model.name)
             .join(model, model.id == link.c[other])
-            .where(link.c[owner].in_(wanted))
+            .where(link.c[owner].in_(wanted), *among)
             .order_by(model.name, model.id)
         )
         for owner_id, name in found:

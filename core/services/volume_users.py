@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from core.model import Instance, Machine, Pool, Volume, instance_volume
 from core.services.lookup import visible
 from core.services.operation import Call
+from core.services.relations import names_by
 
 #: So many VMs are named for each volume of a list; of more it is only said that there are.
 NAMED = 5
@@ -17,18 +18,7 @@ NAMED = 5
 
 def instances_of(call: Call, ids: Iterable[int]) -> dict[int, list[str]]:
     """The names of the instances that use volumes, as far as the caller may see them."""
-    wanted = list(ids)
-    users: dict[int, list[str]] = {i: [] for i in wanted}
-    if wanted:
-        found = call.session.execute(
-            select(instance_volume.c.volume_id, Instance.name)
-            .join(Instance, Instance.id == instance_volume.c.instance_id)
-            .where(instance_volume.c.volume_id.in_(wanted), *visible(call, Instance))
-            .order_by(Instance.name, Instance.id)
-        )
-        for volume_id, name in found:
-            users[volume_id].append(name)
-    return users
+    return names_by(call, instance_volume, "volume_id", "instance_id", Instance, ids, *visible(call, Instance))
 
 
 def vms_of(call: Call, ids: Iterable[int], *, most: int = 0) -> dict[int, list[str]]:
