@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from hostd import blocks
 from hostd.devices import KERNEL
 from tests.engine.hostd import until
 from tests.engine.libvirt import PrivateLibvirt
+from tests.fakes.loops import loop_device
 from tests.fakes.processes import seen
 from tests.unit.libvirt_xml.test_domain import UUID, order
 
@@ -26,14 +26,8 @@ pytestmark = pytest.mark.engine
 @pytest.fixture
 def loop(tmp_path: Path) -> Iterator[str]:
     """A block device of 8 MiB, plain bytes."""
-    file = tmp_path / "file"
-    file.write_bytes(bytes(8 << 20))
-    made = subprocess.run(["losetup", "--find", "--show", str(file)], capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no loop device: {made.stderr.strip()}")
-    device = made.stdout.strip()
-    yield device
-    subprocess.run(["losetup", "--detach", device], check=True)
+    with loop_device(tmp_path / "file", 8 << 20) as device:
+        yield device
 
 
 def test_a_guest_has_a_block_device_and_nobody_else_gets_it(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -18,6 +17,7 @@ from core.errors import Refused
 from core.specs.pool import PoolOrder
 from hostd import blocks
 from hostd.devices import Kernel, Number, Opener
+from tests.fakes.loops import loop_device
 from tests.fakes.processes import seen
 
 UUID = "00000000-0000-4000-8000-000000000001"
@@ -309,14 +309,8 @@ def test_a_physical_volume_is_told_whether_it_is_used_or_not(tmp_path: Path) -> 
 @pytest.fixture
 def loop(tmp_path: Path) -> Iterator[str]:
     """A true block device."""
-    file = tmp_path / "file"
-    file.write_bytes(bytes(1 << 20))
-    made = subprocess.run(["losetup", "--find", "--show", str(file)], capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no loop device: {made.stderr.strip()}")
-    device = made.stdout.strip()
-    yield device
-    subprocess.run(["losetup", "--detach", device], check=True)
+    with loop_device(tmp_path / "file", 1 << 20) as device:
+        yield device
 
 
 def test_the_kernel_says_who_uses_a_device(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
