@@ -16,8 +16,11 @@ rm -rf "$share"
 mkdir -p "$share"
 printf '%s\0' "$@" >"$share/arguments"
 
+# What lets it run on processors with more registers than it knows.
+gcc -shared -fPIC -O2 -o "$share/xstate.so" "$tree/packaging/storage-vm/xstate.c"
+
 # Its memory is a file in here, and its own files are below HOME. Output goes through a pipe: it waits for no file.
-HOME=$share TMPDIR=/dev/shm timeout --signal=KILL "$limit" linux.uml \
+HOME=$share TMPDIR=/dev/shm timeout --signal=KILL "$limit" env "LD_PRELOAD=$share/xstate.so" linux.uml \
 	"mem=${STORAGE_VM_MEMORY:-4G}" root=none rootfstype=hostfs rootflags=/ ro quiet \
 	con=null con0=null,fd:1 "init=$tree/packaging/storage-vm/init.sh" "storage_tree=$tree" "storage_share=$share" \
 	</dev/null 2>"$share/kernel.log" | cat || true
