@@ -178,7 +178,9 @@ class Database:
                 "connect_timeout": 5,
                 "read_timeout": 30,
                 "write_timeout": 30,
-                "init_command": f"SET SESSION innodb_lock_wait_timeout = {_LOCK_WAIT}",
+                # MariaDB would make the sums of a list one by one, for each row anew, and takes twice as long.
+                "init_command": f"SET SESSION innodb_lock_wait_timeout = {_LOCK_WAIT}"
+                " /*M! , optimizer_switch = 'split_materialized=off' */",
             },
         )
 

@@ -31,7 +31,9 @@ class User(Trashable, Base):
         *(
             Index(f"ix_user_role_{column}", "role", "deleted", column)
             for column in ("account", "display_name", "project_id", "phone", "email", "frozen", "created")
-        )
+        ),
+        # Part of a name is looked for without reading the rows.
+        Index("ix_user_search", "role", "deleted", "account", "display_name"),
     )
     id: Mapped[Id]
     uuid: Mapped[Uuid]

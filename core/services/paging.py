@@ -138,6 +138,10 @@ class Order:
 
     by: tuple[tuple[Any, bool], ...]
 
+    def reversed(self) -> Order:
+        """The same rows from the last to the first."""
+        return Order(tuple((part, not down) for part, down in self.by))
+
     def apiece(self) -> Order:
         """The same order by expressions of each row."""
         return Order(tuple((_apiece(part), down) for part, down in self.by))
@@ -299,7 +303,7 @@ def _page(call: Call, choice: Choice, order: Order, span: Span, total: Total | N
         choice = Choice(only, choice.conditions, choice.branches)
     if few:
         return _few(call, choice, plain, span)
-    return _along(call, choice, plain, span)
+    return _along(call, choice, plain, span, total)
 
 
 def _count(call: Call, choice: Choice, span: Span) -> Total:
@@ -309,13 +313,25 @@ def _count(call: Call, choice: Choice, span: Span) -> Total:
     if not choice.chooses:
         # Nothing is kept while rows are passed over or counted; a limited select within another is kept first.
         (whole,) = choice.selects()
-        if call.session.execute(whole.offset(bound).limit(1)).first() is not None:
+        if _may_exceed(call, whole, bound) and call.session.execute(whole.offset(bound).limit(1)).first() is not None:
             return Total.at_least(bound)
         counted = whole.with_only_columns(func.count(), maintain_column_froms=True)
         return Total(min(bound, call.session.scalar(counted) or 0))
     found = _either([each.limit(bound + 1) for each in choice.selects()])
     fitting = call.session.scalar(select(func.count()).select_from(found)) or 0
     return Total.at_least(bound) if fitting > bound else Total(fitting)
+
+
+def _may_exceed(call: Call, whole: Select[Any], bound: int) -> bool:
+    """Whether a table may have more rows than that: not when its numbers span fewer, which the index's ends tell."""
+    (identity,) = whole.selected_columns
+    number = getattr(identity, "element", identity)
+    if not getattr(number, "primary_key", False):
+        return True
+    column = number.table.c[number.key]
+    # Each end by itself: SQLite would walk the index for both at once.
+    ends = select(func.max(column)).scalar_subquery() - select(func.min(column)).scalar_subquery()
+    return (call.session.scalar(select(ends)) or 0) >= bound
 
 
 def _handful(call: Call, choice: Choice) -> list[int] | None:
@@ -330,7 +346,7 @@ def _few(call: Call, choice: Choice, order: Order, span: Span) -> list[int]:
     return _sorted(call, _either([order.with_keys(each).limit(_WITHIN) for each in choice.selects()]), order, span)
 
 
-def _along(call: Call, choice: Choice, order: Order, span: Span) -> list[int]:
+def _along(call: Call, choice: Choice, order: Order, span: Span, total: Total | None) -> list[int]:
     """The page of many rows that fit, and one more if there is one: the order's index is walked."""
     upto = span.offset + span.limit + 1
     walks = [order.walk(choice.only, (branch, *choice.conditions)) for branch in choice.branches]
@@ -341,6 +357,12 @@ def _along(call: Call, choice: Choice, order: Order, span: Span) -> list[int]:
             for (walk, exact), branch in zip(walks, choice.branches, strict=True)
         ]
         return _sorted(call, _either(parts), order, span)
+    if total is not None and not total.more and span.offset + span.limit > total - span.offset:
+        # Past the middle: from the other end it is nearer.
+        left = total - span.offset
+        walk, _exact = order.reversed().walk(choice.only, choice.all_conditions, keys=False)
+        nearer = walk.offset(max(0, left - span.limit)).limit(min(left, span.limit))
+        return list(call.session.scalars(nearer))[::-1]
     walk, _exact = order.walk(choice.only, choice.all_conditions, keys=False)
     return list(call.session.scalars(walk.offset(span.offset).limit(span.limit + 1)))
 

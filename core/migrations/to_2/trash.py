@@ -21,3 +21,4 @@ def upgrade(change: Changes) -> None:
         )
     for column in ("account", "display_name", "project_id", "phone", "email", "frozen", "created"):
         change.index(f"ix_user_role_{column}", "user", "role", "deleted", column)
+    change.index("ix_user_search", "user", "role", "deleted", "account", "display_name")
