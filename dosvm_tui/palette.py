@@ -17,7 +17,7 @@ from screens.base import BaseDialog, BaseScreen
 from screens.context import Context
 from screens.generic.actions import ActionRun
 from screens.generic.cells import label_of
-from screens.generic.offers import actions_of, is_allowed, takes_row
+from screens.generic.offers import actions_of, takes_row, why_not
 from screens.generic.resource_detail import ResourceDetail
 from screens.generic.resource_list import ResourceList
 from screens.spec import Action, ResourceSpec, Row, Target
@@ -29,13 +29,18 @@ from widgets.virtual_table import Cell, VirtualTable
 
 #: Seconds after the last key before objects are searched for.
 QUIET = 0.15
+#: So much worse does an action fit that makes no sense now.
+_SENSELESS = 500
 #: Objects of one resource that are offered.
 OBJECTS = 6
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Something the palette offers: its words, its kind, what it does; ``also`` finds it too, ``at`` is its object."""
+    """Something the palette offers: its words, its kind, what it does.
+
+    ``also`` finds it too, ``at`` is its object, ``why`` says why it makes no sense now.
+    """
 
     key: str
     text: str
@@ -43,6 +48,7 @@ class Entry:
     run: Callable[[], None]
     also: str = ""
     at: tuple[ResourceSpec, Row] | None = None
+    why: str = ""
 
 
 def score(words: str, text: str) -> int | None:
@@ -117,7 +123,7 @@ class Palette(BaseDialog[None]):
             TableColumn("text", "", 60, sortable=False, flexible=True),
             TableColumn("kind", "", 20, sortable=False),
         ]
-        yield VirtualTable(columns, lambda e: [Cell(e.text), Cell(e.kind, "muted")], lambda e: e.key, id="found")
+        yield VirtualTable(columns, _cells, lambda e: e.key, id="found")
         yield Paragraph("", id="help", classes="-muted")
 
     def on_mount(self) -> None:
@@ -165,18 +171,16 @@ class Palette(BaseDialog[None]):
         ]
 
     def _actions_on(self, spec: ResourceSpec, row: Row) -> list[Entry]:
-        return [
-            self._action(spec, action, row)
-            for action in actions_of(spec, self.context.role)
-            if takes_row(action) and any(is_allowed(action, one) for one in self._meant(action, row))
+        """What makes sense for it first; the rest stands dimmed behind that."""
+        entries = [
+            self._action(spec, action, row) for action in actions_of(spec, self.context.role) if takes_row(action)
         ]
+        return sorted(entries, key=lambda entry: bool(entry.why))
 
     def _meant(self, action: Action, row: Row) -> list[Row]:
         """The rows an action on a row is for: as by its key, those that are marked, when the cursor is on it."""
         over = self._over
-        if isinstance(over, ResourceList) and action.target is Target.ROWS and over.table.cursor_row is row:
-            return over.table.marked or [row]
-        return [row]
+        return over.meant(action) if isinstance(over, ResourceList) and over.table.cursor_row is row else [row]
 
     def _picked(self, spec: ResourceSpec, action: Action) -> Entry:
         """An action whose object is picked from its list first."""
@@ -218,7 +222,9 @@ class Palette(BaseDialog[None]):
                 ActionRun(self.context, spec, action, rows, over.ask, over.look_again).start()
 
         key = f"do:{spec.name}:{action.verb}:{name}"
-        return Entry(key, f"{_(action.label)}: {name}", _(N_("action")), run, f"{action.verb} {spec.name}")
+        why = why_not(action, rows)
+        text = f"{_(action.label)}: {name}"
+        return Entry(key, text, _(N_("action")), run, f"{action.verb} {spec.name}", why=_(why) if why else "")
 
     def _own(self) -> list[Entry]:
         return [Entry(f"own:{key}", text, _(N_("console")), run) for key, text, run in self._commands]
@@ -240,6 +246,8 @@ class Palette(BaseDialog[None]):
                 (p for p in (score(self._typed, entry.text), _also(self._typed, entry)) if p is not None), default=None
             )
             if points is not None:
+                # What makes no sense is found, after what does.
+                points += _SENSELESS if entry.why and self._typed else 0
                 found.append((points, number, entry))
         found.sort(key=lambda item: item[:2])
         entries = [entry for _points, _number, entry in found]
@@ -250,10 +258,12 @@ class Palette(BaseDialog[None]):
         table.deliver(Want(self._generation, 0, len(entries)), entries, len(entries))
 
     def on_virtual_table_highlighted(self, event: VirtualTable.Highlighted) -> None:
-        """Say what Tab does for an object."""
+        """Say what Tab does for an object, and why an action makes no sense."""
         event.stop()
         can = event.row is not None and event.row.at is not None
         says = _(N_("Enter opens it, Tab shows what can be done with it.")) if can else ""
+        if event.row is not None and event.row.why:
+            says = event.row.why
         self.query_one("#help", Paragraph).set(says)
 
     def _go_inside(self, entry: Entry | None) -> None:
@@ -358,6 +368,10 @@ class Palette(BaseDialog[None]):
             table.first().post_message(events.Key(event.key, None))
             return
         await super().on_event(event)
+
+
+def _cells(entry: Entry) -> list[Cell]:
+    return [Cell(entry.text, "muted" if entry.why else ""), Cell(entry.kind, "muted")]
 
 
 #: Resources whose rows nobody goes to by name.

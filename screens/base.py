@@ -406,7 +406,7 @@ class BaseScreen(Asking, Screen[None], Backdrop):
 
     def all_keys(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """Every key that acts here, by group, for the list of all keys."""
-        here = [(hint.key, hint.label) for hint in self.hints()]
+        here = [(hint.key, f"{hint.label} ({hint.why})" if hint.why else hint.label) for hint in self.hints()]
         return [(_("Here"), here), (_("Everywhere"), everywhere())]
 
 

@@ -219,6 +219,13 @@ class Field(NamedTuple):
         return self.default() if callable(self.default) else self.default
 
 
+class Unfit(NamedTuple):
+    """What makes an action senseless for a row: ``when`` looks at the row, ``why`` is the msgid that is then said."""
+
+    when: Callable[[Row], bool]
+    why: str
+
+
 class Danger(StrEnum):
     """How much a person is asked before it happens."""
 
@@ -257,8 +264,8 @@ class Action(NamedTuple):
             form, its answer's keys stand in ``warning``, and that is what is asked last.
         plan: an operation that says, before anything is asked, what would happen to the row: ``lines`` of its answer
             are sentences ``{"message": template, "parameters": {...}}``.
-        allowed: whether it makes sense for this row now; greyed otherwise.
-        needs: msgid; what it takes for that, said to who presses the key all the same.
+        unfit: what makes it senseless for a row; it is greyed then, and the first that holds says why. The service has
+            the last word.
         many: whether the operation takes many rows by one call (see ``core.rpc.backend.call_each``); otherwise it is
             called for each.
         task: whether the operation returns ``{"task": uuid}``, or ``tasks`` with several, to follow.
@@ -281,8 +288,7 @@ class Action(NamedTuple):
     danger: Danger = Danger.NONE
     warning: str = ""
     plan: str = ""
-    allowed: Callable[[Row], bool] | None = None
-    needs: str = ""
+    unfit: tuple[Unfit, ...] = ()
     many: bool = False
     task: bool = False
     screen: str = ""

@@ -120,12 +120,13 @@ def _cells(pieces: Sequence[Piece]) -> int:
 
 
 class KeyHint(NamedTuple):
-    """A key, what it does, and whether it does it now."""
+    """A key, what it does, whether it does it now, and if not why."""
 
     key: str
     label: str
     enabled: bool = True
     press: str = ""
+    why: str = ""
 
 
 class KeyBar(Bar):

@@ -24,13 +24,11 @@ from core.model import (
     Volume,
     instance_volume,
 )
+from core.rules.hosts import GIVEN_UP_AFTER
 from core.rules.sizes import format_size
 from core.services.lookup import find
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 from core.services.relations import some
-
-#: Seconds a host must have been seen to be silent: nobody gives a host up that is only being rebooted.
-LONG = 600.0
 
 
 @operation("host.losses", roles=SYSTEM_ADMIN)
@@ -53,13 +51,13 @@ def abandon(call: Call, *, host: str) -> Answer:
     """Give up a host that is down for long: its pools and volumes go, its VMs are off, its bindings end."""
     found = find(call, Host, host, field="host")
     view = call.cloud.host(found.id)
-    if view is None or view.state != "down" or view.age < LONG:
+    if view is None or view.state != "down" or view.age < GIVEN_UP_AFTER:
         raise Refused(
             N_("Host {name} is not known to be down for {minutes} minutes."),
             remedy=N_("Only a host that does not return is given up. Wait, or bring it back."),
             field="host",
             name=found.name,
-            minutes=int(LONG / 60),
+            minutes=int(GIVEN_UP_AFTER / 60),
         )
     volumes = select(Volume.id).where(Volume.pool_id.in_(_pools(found)))
     pools = _names(call, Pool, Pool.host_id == found.id)

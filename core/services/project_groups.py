@@ -65,6 +65,7 @@ def members(call: Call, *, query: Query) -> Answer:
     """A row for each project of each group (manual 7.2.2.1), and one for a group without any.
 
     ``member`` tells the row from all others; ``project`` is its project, or empty. For a project admin the own one.
+    ``groups``: how many groups that project is in.
     """
     # To projects that the caller may see: one in the trash would be a row of a group without projects.
     seen = [] if call.actor.is_sysadm else [project_in_group.c.project_id == call.actor.project_id]
@@ -96,8 +97,27 @@ def members(call: Call, *, query: Query) -> Answer:
         among=lambda numbers: and_(ProjectGroup.id.in_({n >> 32 for n in numbers}), member.in_(numbers)),
     )
     groups = {group["uuid"]: group for group in _rows(call, list({f.ProjectGroup for f in found}))}
-    rows = [{**groups[f.ProjectGroup.uuid], "project": f.project or "", "member": str(f.member)} for f in found]
+    counts = _groups_of(call, {f.member % 2**32 for f in found})
+    rows = [
+        {
+            **groups[f.ProjectGroup.uuid],
+            "project": f.project or "",
+            "member": str(f.member),
+            "groups": counts.get(f.member % 2**32, 0),
+        }
+        for f in found
+    ]
     return answer(rows, total)
+
+
+def _groups_of(call: Call, projects: set[int]) -> dict[int, int]:
+    """How many groups each of some projects is in."""
+    counted = (
+        select(project_in_group.c.project_id, func.count())
+        .where(project_in_group.c.project_id.in_(projects))
+        .group_by(project_in_group.c.project_id)
+    )
+    return {row[0]: row[1] for row in call.session.execute(counted)}
 
 
 def _holds(call: Call, project: Any) -> Any:

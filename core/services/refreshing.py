@@ -7,11 +7,11 @@ from core.errors import InvalidInput, Refused
 from core.i18n import N_
 from core.model import Pool, Volume
 from core.rules.pools import KINDS
+from core.rules.volumes import FORMATS
 from core.services.lookup import find
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.orders import host_for, idle, order
 from core.services.volume_checks import claim, pool_of, refuse_unready
-from core.services.volume_formats import FORMATS
 
 
 @operation("pool.refresh", roles=EVERYBODY, action=N_("Refresh"), target="pool")

@@ -7,12 +7,9 @@ from typing import Any
 
 from core.errors import InvalidInput
 from core.i18n import N_
+from core.rules.volumes import FORMATS
 from core.services.fields import in_range
 
-#: Formats that the QEMU of Debian 12 writes (of the manual's, it no longer knows cow).
-FORMATS = ("qcow2", "raw", "qcow", "qed", "vmdk", "vpc")
-#: Those among them that qemu-img can grow.
-GROWING = ("qcow2", "raw", "qed")
 COMPATS = ("0.10", "1.1")
 #: Largest numeric id of a user or group; the one above means nobody in particular to the kernel.
 _ID_MAX = 2**32 - 2

@@ -25,6 +25,7 @@ from core.rules import names
 from core.rules.pools import KINDS
 from core.rules.secrets import ENCRYPTED_FORMATS, VOLUME
 from core.rules.sizes import format_size
+from core.rules.volumes import GROWING
 from core.services.editing import edit, unused
 from core.services.fields import SIZE_MAX, in_range, ruled
 from core.services.listing import Query, answer, called, iso, listing
@@ -46,7 +47,7 @@ from core.services.volume_checks import (
     refuse_unready,
     refuse_used,
 )
-from core.services.volume_formats import GROWING, making
+from core.services.volume_formats import making
 from core.services.volume_users import NAMED, instances_of, vms_of
 
 #: Least that a volume grows by, in bytes (manual 9.4.4).
@@ -107,6 +108,8 @@ def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
             "pool": row.pool,
             "pool_type": row.pool_type,
             "project": row.project or "",
+            # Whether the caller may change it.
+            "own": whole or row.Volume.project_id is not None,
             "format": row.Volume.format,
             "capacity": row.Volume.capacity,
             "allocation": row.Volume.allocation,

@@ -15,7 +15,7 @@ from screens.generic.cells import identity_of, label_of
 from screens.generic.confirm import Confirm, names_of
 from screens.generic.fields import offered, sent
 from screens.generic.form_dialog import FormDialog
-from screens.generic.offers import is_allowed
+from screens.generic.offers import is_allowed, why_not
 from screens.generic.report import BulkReport
 from screens.generic.taken import name_check
 from screens.spec import Action, Danger, Kind, ResourceSpec, Row, Target
@@ -84,11 +84,11 @@ class ActionRun:
         """Begin: a special screen, a form, a question, or at once."""
         action = self._action
         if action.target is not Target.NOTHING:
-            fitting = [row for row in self._rows if is_allowed(action, row)]
-            if not fitting:
-                self._say_senseless()
+            why = why_not(action, self._rows)
+            if why:
+                self._say_senseless(why)
                 return
-            self._rows = fitting
+            self._rows = [row for row in self._rows if is_allowed(action, row)]
         if action.screen and self._context.desk.open_special(
             action.screen, self._spec, self._rows[0] if self._rows else None
         ):
@@ -114,11 +114,10 @@ class ActionRun:
         else:
             self._run({})
 
-    def _say_senseless(self) -> None:
+    def _say_senseless(self, why: str) -> None:
         names = names_of([label_of(self._spec, row) for row in self._rows])
         text = _(N_("{action} makes no sense for {name} now.")).format(action=_(self._action.label), name=names)
-        needs = f" {_(self._action.needs)}" if self._action.needs else ""
-        self._context.desk.notice(text + needs, "warning")
+        self._context.desk.notice(f"{text} {_(why)}", "warning")
 
     def title(self) -> str:
         """What is done to what."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from screens.spec import Action, ResourceSpec, Row, Target
+from collections.abc import Sequence
+
+from screens.spec import Action, ResourceSpec, Row, Target, Unfit
 
 
 def actions_of(spec: ResourceSpec, role: str) -> list[Action]:
@@ -15,15 +17,36 @@ def takes_row(action: Action) -> bool:
     return action.target is not Target.NOTHING or bool(action.prefill)
 
 
-def is_allowed(action: Action, row: Row | None) -> bool:
-    """Whether an action makes sense for a row now; a row of a shape it does not know is left to the service."""
+def why_unfit(action: Action, row: Row) -> str:
+    """The msgid of why an action makes no sense for a row now; empty when it does.
+
+    What a row of a shape that a check does not know comes to is left to the service.
+    """
     if action.target is Target.NOTHING:
-        return True
-    if row is None:
-        return False
-    if action.allowed is None:
-        return True
+        return ""
+    return next((unfit.why for unfit in action.unfit if _holds(unfit, row)), "")
+
+
+def _holds(unfit: Unfit, row: Row) -> bool:
     try:
-        return action.allowed(row)
+        return unfit.when(row)
     except (KeyError, TypeError):
-        return True
+        return False
+
+
+def why_not(action: Action, rows: Sequence[Row]) -> str:
+    """The msgid of why an action makes no sense for any of some rows; empty when it does for one."""
+    first = ""
+    for row in rows:
+        why = why_unfit(action, row)
+        if not why:
+            return ""
+        first = first or why
+    return first
+
+
+def is_allowed(action: Action, row: Row | None) -> bool:
+    """Whether an action makes sense for a row now."""
+    if row is None:
+        return action.target is Target.NOTHING
+    return not why_unfit(action, row)

@@ -13,7 +13,7 @@ from screens.base import BaseScreen
 from screens.context import Context
 from screens.generic.actions import ActionRun
 from screens.generic.cells import facts, label_of
-from screens.generic.offers import actions_of, is_allowed
+from screens.generic.offers import actions_of, why_not
 from screens.generic.views import show_yaml, shown_again
 from screens.spec import Action, Related, ResourceSpec, Row, Target
 from widgets.bar import KeyHint
@@ -112,7 +112,11 @@ class ResourceDetail(BaseScreen):
 
     def hints(self) -> Sequence[KeyHint]:
         """The actions on this row, the related lists."""
-        hints = [KeyHint(a.key, _(a.label), bool(self.row) and is_allowed(a, self.row)) for a in self._actions]
+        reasons = [why_not(action, [self.row]) for action in self._actions]
+        hints = [
+            KeyHint(a.key, _(a.label), bool(self.row) and not why, why=_(why) if why else "")
+            for a, why in zip(self._actions, reasons, strict=True)
+        ]
         hints += [KeyHint(related.key, _(related.label)) for related in self._related]
         return [*hints, KeyHint("y", "YAML"), KeyHint("Y", _(N_("Copy")))]
 

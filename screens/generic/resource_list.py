@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from screens.generic.list_view import (
     shown_columns,
     view_of,
 )
-from screens.generic.offers import actions_of, is_allowed, takes_row
+from screens.generic.offers import actions_of, takes_row, why_not
 from screens.spec import Action, Related, ResourceSpec, Row, Target
 from screens.values import show
 from widgets.bar import Bar, KeyHint, Piece
@@ -289,6 +289,9 @@ class ResourceList(BaseScreen):
     def _show_around(self) -> None:
         self._show_chosen()
         self._show_pane()
+        self._show_keys_anew()
+
+    def _show_keys_anew(self) -> None:
         allowed = self._allowed()
         if allowed != self._allowed_now:
             self._allowed_now = allowed
@@ -302,8 +305,9 @@ class ResourceList(BaseScreen):
             pane.set(facts(self.spec, self.context.role, row) if row is not None else ())
 
     def on_virtual_table_marked(self) -> None:
-        """Say how many are marked."""
+        """Say how many are marked; what makes no sense for the row under the cursor may for them."""
         self._show_chosen()
+        self._show_keys_anew()
 
     def on_virtual_table_mark_all_wanted(self) -> None:
         """Mark all that the search and the filters find."""
@@ -312,8 +316,24 @@ class ResourceList(BaseScreen):
         MarkAll(self.context, self.spec, self.ask, self._query, self.table.mark).next_page()
 
     def _allowed(self) -> tuple[bool, ...]:
+        return tuple(hint.enabled for hint in self._offers())
+
+    def _offers(self) -> Iterator[KeyHint]:
+        """The actions: one that makes no sense for the row under the cursor, or any that is marked, is grey."""
+        for action in self._actions:
+            rows = self.meant(action)
+            why = why_not(action, rows)
+            enabled = not why and (bool(rows) or not takes_row(action))
+            yield KeyHint(action.key, _(action.label), enabled, why=_(why) if why else "")
+
+    def meant(self, action: Action) -> list[Row]:
+        """The rows that an action is for now: those marked, if it is for many, or the one under the cursor."""
+        if not takes_row(action) or not self.query(VirtualTable):
+            return []
+        if action.target is Target.ROWS and self.table.marked:
+            return self.table.marked
         row = self.table.cursor_row
-        return tuple(is_allowed(action, row) for action in self._actions)
+        return [row] if row is not None else []
 
     @property
     def _actions(self) -> list[Action]:
@@ -326,7 +346,7 @@ class ResourceList(BaseScreen):
     def hints(self) -> Sequence[KeyHint]:
         """The actions, the related lists."""
         row = self.table.cursor_row if self.query(VirtualTable) else None
-        hints = [KeyHint(action.key, _(action.label), is_allowed(action, row)) for action in self._actions]
+        hints = [*self._offers()]
         hints += [KeyHint(related.key, _(related.label), row is not None) for related in self._related]
         return hints
 
@@ -404,10 +424,7 @@ class ResourceList(BaseScreen):
         """Begin an action: on these rows, or on the marked ones, or on the one under the cursor."""
         rows = rows or []
         if not rows and takes_row(action):
-            row = self.table.cursor_row
-            rows = [row] if row is not None else []
-            if action.target is Target.ROWS and self.table.marked:
-                rows = self.table.marked
+            rows = self.meant(action)
             if not rows:
                 return
         from screens.generic.actions import ActionRun

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.i18n import N_
+from core.rules.hosts import GIVEN_UP_AFTER
 from core.rules.sizes import format_size
 from screens.resources.host_history import CHART_FIELDS, CLEAR_BEFORE, CLEAR_WARNING
 from screens.spec import (
@@ -19,6 +20,7 @@ from screens.spec import (
     Related,
     ResourceSpec,
     Row,
+    Unfit,
 )
 
 #: What a host keeps for itself (manual 6.2.2.4).
@@ -39,6 +41,8 @@ def _leaves_room(value: Any, row: Row) -> Finding | None:
 
 STATES = ("up", "draining", "drained", "down", "unknown")
 POLICIES = (("migrate", N_("migrate as they run")), ("move", N_("restart elsewhere")), ("stop", N_("stop")))
+
+_NOT_DOWN = Unfit(lambda row: row["state"] != "down", N_("It is not known to be down: only such a host is forgotten."))
 
 SPEC = ResourceSpec(
     name="host",
@@ -109,7 +113,7 @@ SPEC = ResourceSpec(
             key="d",
             danger=Danger.TYPE_NAME,
             warning=N_("The host {name} and its load history are forgotten. It registers again if its hostd starts."),
-            allowed=lambda row: row["state"] in ("down", "unknown"),
+            unfit=(_NOT_DOWN,),
             roles=(SYSADM,),
         ),
         Action(
@@ -127,7 +131,13 @@ SPEC = ResourceSpec(
                 "\nInstances that lose a disk or were bound to it: {instances}"
                 "\nIf it returns after all it is a new host, and ends the VMs that still run on it."
             ),
-            allowed=lambda row: row["state"] == "down",
+            unfit=(
+                _NOT_DOWN,
+                Unfit(
+                    lambda row: row["age"] < GIVEN_UP_AFTER,
+                    N_("Only a host that has been down for ten minutes is given up: wait, or bring it back."),
+                ),
+            ),
             roles=(SYSADM,),
         ),
         Action(
@@ -193,7 +203,7 @@ SPEC = ResourceSpec(
                     hint=N_("The VMs that its maintenance stopped start again. Those that moved stay where they are."),
                 ),
             ),
-            allowed=lambda row: bool(row["drain"]),
+            unfit=(Unfit(lambda row: not row["drain"], N_("It is not in maintenance.")),),
             roles=(SYSADM,),
         ),
         Action(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.i18n import N_
-from screens.spec import SYSADM, Action, Column, Danger, Field, Kind, Related, ResourceSpec, Target
+from screens.spec import SYSADM, Action, Column, Danger, Field, Kind, Related, ResourceSpec, Target, Unfit
 
 _HINT = N_("1 to 64 characters of any script.")
 _REST = (
@@ -57,6 +57,7 @@ SPEC = ResourceSpec(
             key="d",
             danger=Danger.CONFIRM,
             warning=N_("The host group {name} goes to the trash. Its hosts and their VMs stay as they are."),
+            unfit=(Unfit(lambda row: bool(row["projects"]), N_("It is given to projects: take it from them first.")),),
             roles=(SYSADM,),
         ),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.i18n import N_
-from screens.spec import PROJECT, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Target
+from screens.spec import PROJECT, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Target, Unfit
 
 FORMATS = (
     ("raw", N_("raw (also ISO files)")),
@@ -134,6 +134,12 @@ SPEC = ResourceSpec(
                 Field("file", N_("File"), rule="file_name", hint=_FILE_HINT),
                 *_rest(new=False),
             ),
+            unfit=(
+                Unfit(
+                    lambda row: row["state"] == "uploading",
+                    N_("It is being uploaded: change it when all of it is there."),
+                ),
+            ),
             task=True,
             roles=(PROJECT,),
         ),
@@ -144,8 +150,10 @@ SPEC = ResourceSpec(
             key="d",
             danger=Danger.TYPE_NAME,
             warning=N_("The image {name} and its file {file} are deleted. This cannot be undone."),
-            allowed=lambda row: bool(row["own"]) and not row["instances"],
-            needs=N_("It takes an image of the project's own that no instance uses."),
+            unfit=(
+                Unfit(lambda row: not row["own"], N_("It is another project's: only that one may delete it.")),
+                Unfit(lambda row: bool(row["instances"]), N_("Instances use it: its details name them.")),
+            ),
             task=True,
             roles=(PROJECT,),
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.i18n import N_
 from screens.resources.instance_fields import CHANGED, NEW
-from screens.spec import PROJECT, SYSADM, Action, Column, Danger, Filter, Kind, Related, ResourceSpec, Target
+from screens.spec import PROJECT, SYSADM, Action, Column, Danger, Filter, Kind, Related, ResourceSpec, Target, Unfit
 
 SPEC = ResourceSpec(
     name="instance",
@@ -58,7 +58,7 @@ SPEC = ResourceSpec(
             "instance.enable",
             key="t",
             target=Target.ROWS,
-            allowed=lambda row: not row["enabled"],
+            unfit=(Unfit(lambda row: row["enabled"], N_("It is enabled already.")),),
             roles=(PROJECT,),
         ),
         Action(
@@ -70,7 +70,7 @@ SPEC = ResourceSpec(
             task=True,
             danger=Danger.CONFIRM,
             warning=N_("{name} can no longer be used; its VMs that run are forced off."),
-            allowed=lambda row: bool(row["enabled"]),
+            unfit=(Unfit(lambda row: not row["enabled"], N_("It is disabled already.")),),
             roles=(PROJECT,),
         ),
         Action(
@@ -80,7 +80,7 @@ SPEC = ResourceSpec(
             key="d",
             danger=Danger.CONFIRM,
             warning=N_("The instance {name} is deleted. Its volumes and images stay. It must have no VMs."),
-            allowed=lambda row: not row["vms"],
+            unfit=(Unfit(lambda row: bool(row["vms"]), N_("It has VMs: delete them first.")),),
             roles=(PROJECT,),
         ),
     ),

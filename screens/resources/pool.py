@@ -7,7 +7,7 @@ from typing import Any
 
 from core.i18n import N_
 from core.rules import pools
-from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Target
+from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Target, Unfit
 
 #: Kinds of pools that can be made, with what people call them.
 KINDS = {
@@ -183,6 +183,12 @@ def add_fields(offered: Sequence[str]) -> tuple[Field, ...]:
     return tuple(field._replace(console=False, command_line=False) if field.key in idle else field for field in fields)
 
 
+#: Of what its host is to do with it.
+_UNREADY = (
+    Unfit(lambda row: row["state"] == "creating", N_("It is still being made: wait for the end of that task.")),
+    Unfit(lambda row: row["state"] == "deleting", N_("It is being deleted already.")),
+)
+
 SPEC = ResourceSpec(
     name="pool",
     title=N_("Storage pools"),
@@ -245,6 +251,7 @@ SPEC = ResourceSpec(
                 "What is in the storage of {name} is looked at: new files and units become volumes, those that are gone"
                 " are marked missing."
             ),
+            unfit=_UNREADY,
             task=True,
         ),
         Action("edit", N_("Edit description"), "pool.edit", key="e", fields=(_DESCRIPTION,), roles=(SYSADM,)),
@@ -255,8 +262,10 @@ SPEC = ResourceSpec(
             key="d",
             danger=Danger.CONFIRM,
             warning=N_("The storage pool {name} is forgotten. What it is made of stays."),
-            allowed=lambda row: not row["volumes"],
-            needs=N_("There are volumes in it: delete them first."),
+            unfit=(
+                *_UNREADY,
+                Unfit(lambda row: bool(row["volumes"]), N_("There are volumes in it: delete them first.")),
+            ),
             task=True,
             roles=(SYSADM,),
         ),

@@ -20,6 +20,7 @@ from screens.spec import (
     ResourceSpec,
     Row,
     Target,
+    Unfit,
 )
 
 _DESCRIPTION = Field("description", N_("Description"), Kind.MULTILINE, rule="prose")
@@ -147,7 +148,7 @@ SPEC = ResourceSpec(
             "project.activate",
             key="t",
             target=Target.ROWS,
-            allowed=lambda row: not _is_active(row),
+            unfit=(Unfit(_is_active, N_("It is active already.")),),
         ),
         Action(
             "deactivate",
@@ -157,7 +158,7 @@ SPEC = ResourceSpec(
             target=Target.ROWS,
             danger=Danger.CONFIRM,
             warning=N_("The administrators of {name} can no longer manage it. Its VMs are left as they are."),
-            allowed=_is_active,
+            unfit=(Unfit(lambda row: not _is_active(row), N_("It is deactivated already.")),),
         ),
         Action("usage", N_("Usage"), key="p", screen="usage", command_line=False),
         Action(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.i18n import N_
-from screens.spec import SYSADM, Action, Column, Danger, Field, Kind, Related, ResourceSpec, Target
+from screens.spec import SYSADM, Action, Column, Danger, Field, Kind, Related, ResourceSpec, Target, Unfit
 
 _NAME = Field(
     "name", N_("Name"), required=True, rule="name", positional=True, hint=N_("1 to 64 characters of any script.")
@@ -70,7 +70,13 @@ SPEC = ResourceSpec(
             passes={"project": "project"},
             danger=Danger.CONFIRM,
             warning=N_("Project {project} is taken out of project group {name}."),
-            allowed=lambda row: bool(row["project"]),
+            unfit=(
+                Unfit(lambda row: not row["project"], N_("No project is in it.")),
+                Unfit(
+                    lambda row: row["groups"] == 1,
+                    N_("It is the only group of the project: add that to another group first."),
+                ),
+            ),
             roles=(SYSADM,),
         ),
         Action(
@@ -80,7 +86,7 @@ SPEC = ResourceSpec(
             key="d",
             danger=Danger.CONFIRM,
             warning=N_("The project group {name} is deleted. The files in its directory stay."),
-            allowed=lambda row: not row["projects"],
+            unfit=(Unfit(lambda row: bool(row["projects"]), N_("There are projects in it: remove them first.")),),
             roles=(SYSADM,),
         ),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.i18n import N_
-from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Target
+from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Target, Unfit
 
 #: What a secret can be for, with what people call it.
 KINDS = {
@@ -131,7 +131,7 @@ SPEC = ResourceSpec(
             key="d",
             danger=Danger.CONFIRM,
             warning=N_("The secret {name} goes to the trash. What it opens, nobody opens without its value."),
-            allowed=lambda row: not row["used_by"],
+            unfit=(Unfit(lambda row: bool(row["used_by"]), N_("It is used: its details say by what.")),),
             roles=(SYSADM,),
         ),
     ),

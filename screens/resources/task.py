@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.i18n import N_
-from screens.spec import Action, Column, Danger, Filter, Kind, ResourceSpec, Target
+from screens.spec import Action, Column, Danger, Filter, Kind, ResourceSpec, Target, Unfit
 
 KINDS = {
     "machine.start": N_("Power on"),
@@ -67,9 +67,16 @@ SPEC = ResourceSpec(
             warning=N_(
                 "What was asked of {target_name} is taken back, if its host has not begun it or can break it off."
             ),
-            allowed=lambda row: (
-                (row["state"] == "queued" and row["kind"] in TAKEN_BACK)
-                or (row["state"] in ("queued", "running") and row["kind"] in BROKEN_OFF)
+            unfit=(
+                Unfit(lambda row: row["state"] not in ("queued", "running"), N_("It has ended.")),
+                Unfit(
+                    lambda row: row["kind"] not in (*TAKEN_BACK, *BROKEN_OFF),
+                    N_("A task of this kind cannot be taken back."),
+                ),
+                Unfit(
+                    lambda row: row["state"] != "queued" and row["kind"] not in BROKEN_OFF,
+                    N_("A host has begun it already."),
+                ),
             ),
         ),
     ),

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from core.i18n import N_
-from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Row, Target
+from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Target, Unfit
 
 #: Kinds of things that go to the trash, with what people call them.
 KINDS = {"user": N_("User"), "project": N_("Project"), "host-group": N_("Host group"), "secret": N_("Secret")}
-
-
-def _is_whole(row: Row) -> bool:
-    return bool(row["state"] == "restorable")
 
 
 SPEC = ResourceSpec(
@@ -42,7 +38,12 @@ SPEC = ResourceSpec(
                     hint=N_("Left empty, it gets the name it had. Needed when that is taken meanwhile."),
                 ),
             ),
-            allowed=_is_whole,
+            unfit=(
+                Unfit(
+                    lambda row: row["state"] != "restorable",
+                    N_("It is being deleted for good and cannot be restored any more."),
+                ),
+            ),
         ),
         Action(
             "purge",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.i18n import N_
-from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Target
+from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Target, Unfit
 
 #: What everybody may say of themselves; the forms of `profile` and `user` share it.
 BASICS = (
@@ -45,6 +45,8 @@ _ACCOUNT = Field(
     positional=True,
     hint=N_("1 to 64 letters, digits, dots, dashes or underscores; used to log in."),
 )
+
+_SYSADM = Unfit(lambda row: row["name"] == "sysadm", N_("The system administrator manages itself: see the profile."))
 
 SPEC = ResourceSpec(
     name="user",
@@ -93,7 +95,7 @@ SPEC = ResourceSpec(
                 Field("account", N_("Account"), rule="account", hint=_ACCOUNT.hint),
                 *BASICS,
             ),
-            allowed=lambda row: row["name"] != "sysadm",
+            unfit=(_SYSADM,),
         ),
         Action(
             "set-password",
@@ -101,7 +103,7 @@ SPEC = ResourceSpec(
             "user.set-password",
             key="p",
             fields=(NEW_PASSWORD, _MUST_CHANGE, OWN_PASSWORD),
-            allowed=lambda row: row["name"] != "sysadm",
+            unfit=(_SYSADM,),
         ),
         Action(
             "freeze",
@@ -111,7 +113,7 @@ SPEC = ResourceSpec(
             target=Target.ROWS,
             danger=Danger.CONFIRM,
             warning=N_("{name} can no longer log in. A session that is open goes on until it ends."),
-            allowed=lambda row: not row["frozen"] and row["name"] != "sysadm",
+            unfit=(_SYSADM, Unfit(lambda row: row["frozen"], N_("It is frozen already."))),
         ),
         Action(
             "unfreeze",
@@ -119,7 +121,7 @@ SPEC = ResourceSpec(
             "user.unfreeze",
             key="u",
             target=Target.ROWS,
-            allowed=lambda row: bool(row["frozen"]),
+            unfit=(_SYSADM, Unfit(lambda row: not row["frozen"], N_("It is not frozen."))),
         ),
         Action(
             "delete",
@@ -129,7 +131,7 @@ SPEC = ResourceSpec(
             fields=(OWN_PASSWORD,),
             danger=Danger.CONFIRM,
             warning=N_("The account {name} goes to the trash and its sessions end. What it made stays."),
-            allowed=lambda row: row["name"] != "sysadm",
+            unfit=(_SYSADM,),
         ),
     ),
     reference="name",

@@ -16,6 +16,7 @@ from screens.spec import (
     ResourceSpec,
     Row,
     Target,
+    Unfit,
 )
 
 POWER = {"on": N_("on"), "off": N_("off")}
@@ -27,11 +28,15 @@ def _is_on(row: Row) -> bool:
 
 
 def _is_off(row: Row) -> bool:
-    return bool(row["power"] == "off")
+    return not _is_on(row) and row["state"] in ("off", "failed")
 
 
-def _runs(row: Row) -> bool:
-    return bool(row["state"] == "running")
+#: Of whatever is done to a guest that runs.
+_NOT_RUNNING = (
+    Unfit(lambda row: row["state"] != "running", N_("It does not run.")),
+    Unfit(lambda row: not _is_on(row), N_("It is being powered off.")),
+)
+_MIGRATING = Unfit(lambda row: bool(row["moves_to"]), N_("It is being migrated: wait for the end of that task."))
 
 
 SPEC = ResourceSpec(
@@ -101,7 +106,13 @@ SPEC = ResourceSpec(
                     hint=N_("Left empty, the host with the most room is taken."),
                 ),
             ),
-            allowed=lambda row: not row["disabled"] and row["state"] not in ("running", "paused"),
+            unfit=(
+                Unfit(lambda row: row["disabled"], N_("Its instance is disabled: enable that first.")),
+                Unfit(
+                    lambda row: _is_on(row) and row["state"] in ("running", "paused", "stopping"),
+                    N_("It is on already."),
+                ),
+            ),
             roles=(PROJECT,),
         ),
         Action(
@@ -123,7 +134,8 @@ SPEC = ResourceSpec(
             ),
             danger=Danger.CONFIRM,
             warning=N_("{name} is powered off and stays off."),
-            allowed=lambda row: _is_on(row) or row["state"] not in ("off", "failed"),
+            # One that waits for the end of a host's maintenance stays off then.
+            unfit=(Unfit(lambda row: _is_off(row) and not row["waits_for"], N_("It is off already.")),),
             roles=(PROJECT,),
         ),
         Action(
@@ -136,7 +148,7 @@ SPEC = ResourceSpec(
             task=True,
             danger=Danger.CONFIRM,
             warning=N_("The guest of {name} is asked to reboot; it may ignore it."),
-            allowed=_runs,
+            unfit=(*_NOT_RUNNING, _MIGRATING),
             roles=(PROJECT,),
         ),
         Action(
@@ -149,7 +161,7 @@ SPEC = ResourceSpec(
             task=True,
             danger=Danger.CONFIRM,
             warning=N_("{name} is reset like by the button on a machine; what the guest has not written is lost."),
-            allowed=_runs,
+            unfit=(*_NOT_RUNNING, _MIGRATING),
             roles=(PROJECT,),
         ),
         Action(
@@ -160,7 +172,7 @@ SPEC = ResourceSpec(
             target=Target.ROWS,
             many=True,
             task=True,
-            allowed=_runs,
+            unfit=(*_NOT_RUNNING, _MIGRATING),
             roles=(PROJECT,),
         ),
         Action(
@@ -171,7 +183,11 @@ SPEC = ResourceSpec(
             target=Target.ROWS,
             many=True,
             task=True,
-            allowed=lambda row: row["state"] == "paused",
+            unfit=(
+                Unfit(lambda row: row["state"] != "paused", N_("It is not suspended.")),
+                Unfit(lambda row: not _is_on(row), _NOT_RUNNING[1].why),
+                _MIGRATING,
+            ),
             roles=(PROJECT,),
         ),
         Action(
@@ -203,7 +219,10 @@ SPEC = ResourceSpec(
             target=Target.ROWS,
             danger=Danger.CONFIRM,
             warning=N_("The VM {name} is deleted. Its instance and its disks stay."),
-            allowed=_is_off,
+            unfit=(
+                Unfit(_is_on, N_("It is on: power it off first.")),
+                Unfit(lambda row: row["state"] in ("running", "paused", "starting", "stopping"), _NOT_RUNNING[1].why),
+            ),
             roles=(PROJECT,),
         ),
         Action(

@@ -5,9 +5,23 @@ from __future__ import annotations
 from core.i18n import N_
 from core.rules.pools import KINDS
 from core.rules.secrets import ENCRYPTED_FORMATS
-from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, Related, ResourceSpec, Row, Target
+from core.rules.volumes import FORMATS, GROWING
+from screens.spec import (
+    SYSADM,
+    Action,
+    Column,
+    Danger,
+    Field,
+    Filter,
+    Kind,
+    Related,
+    ResourceSpec,
+    Row,
+    Target,
+    Unfit,
+)
 
-FORMATS = tuple((name, name) for name in ("qcow2", "raw", "qcow", "qed", "vmdk", "vpc"))
+_FORMATS = tuple((name, name) for name in FORMATS)
 STATES = ("present", "missing", "foreign", "creating", "merging", "deleting", "failed")
 _DISPLAY_NAME = Field("display_name", N_("Title"), rule="display_name", hint=N_("For people; any script."))
 _DESCRIPTION = Field("description", N_("Description"), Kind.MULTILINE, rule="prose")
@@ -26,8 +40,10 @@ def _is_file(row: Row) -> bool:
     return KINDS[row["pool_type"]].files
 
 
-def _free(row: Row) -> bool:
-    return not row["instances"] and not row["snapshots"]
+_NOT_OWN = Unfit(lambda row: not row["own"], N_("It belongs to no project: the system administrator may do it."))
+_UNIT = Unfit(lambda row: not _is_file(row), N_("Its storage system does that; a refresh finds what is new."))
+_ABSENT = Unfit(lambda row: row["state"] != "present", N_("It takes a volume that is present."))
+_RESTED_ON = Unfit(lambda row: bool(row["snapshots"]), N_("Snapshots rest on it: t shows them."))
 
 
 SPEC = ResourceSpec(
@@ -96,7 +112,7 @@ SPEC = ResourceSpec(
                     N_("Format"),
                     Kind.CHOICE,
                     default="qcow2",
-                    choices=FORMATS,
+                    choices=_FORMATS,
                     hint=N_("The format cow is not offered: no QEMU since 2014 writes it."),
                 ),
                 Field(
@@ -146,11 +162,16 @@ SPEC = ResourceSpec(
                     hint=N_("At least 10 MB more than now; a volume cannot shrink."),
                 ),
             ),
-            allowed=lambda row: row["state"] == "present" and _is_file(row),
-            needs=N_("It takes a file that is present."),
+            unfit=(
+                _NOT_OWN,
+                _UNIT,
+                Unfit(lambda row: row["format"] not in GROWING, N_("QEMU cannot grow volumes of its format.")),
+                _ABSENT,
+                _RESTED_ON,
+            ),
             task=True,
         ),
-        Action("edit", N_("Edit"), "volume.edit", key="e", fields=(_DISPLAY_NAME, _DESCRIPTION)),
+        Action("edit", N_("Edit"), "volume.edit", key="e", fields=(_DISPLAY_NAME, _DESCRIPTION), unfit=(_NOT_OWN,)),
         Action(
             "snapshot",
             N_("Make a snapshot"),
@@ -170,8 +191,7 @@ SPEC = ResourceSpec(
                 ),
                 _DESCRIPTION,
             ),
-            allowed=lambda row: row["state"] == "present" and _is_file(row),
-            needs=N_("It takes a file that is present."),
+            unfit=(_UNIT, _ABSENT),
             task=True,
         ),
         Action(
@@ -180,8 +200,11 @@ SPEC = ResourceSpec(
             "volume.merge",
             key="m",
             fields=(_NEW_NAME, _DISPLAY_NAME, _DESCRIPTION),
-            allowed=lambda row: bool(row["backing"]) and row["state"] == "present",
-            needs=N_("It takes a snapshot that is present."),
+            unfit=(
+                _NOT_OWN,
+                Unfit(lambda row: not row["backing"], N_("It is no snapshot: it rests on nothing.")),
+                _ABSENT,
+            ),
             task=True,
         ),
         Action(
@@ -196,14 +219,19 @@ SPEC = ResourceSpec(
                     N_("Format"),
                     Kind.CHOICE,
                     required=True,
-                    choices=FORMATS,
+                    choices=_FORMATS,
                     hint=N_("What format the file truly has; the list shows what it looks like."),
                 ),
             ),
             danger=Danger.CONFIRM,
             warning=N_("The file of {reference} may be used by every project that has the storage pool."),
-            allowed=lambda row: row["state"] == "foreign",
-            needs=N_("It takes a file that a refresh found and whose format nobody has said yet."),
+            unfit=(
+                _UNIT,
+                Unfit(
+                    lambda row: row["state"] != "foreign",
+                    N_("It takes a file that a refresh found and whose format nobody has said yet."),
+                ),
+            ),
             task=True,
             roles=(SYSADM,),
         ),
@@ -217,8 +245,11 @@ SPEC = ResourceSpec(
                 "The volume {reference} is deleted with everything on it. This cannot be undone. Of a volume in an"
                 " iSCSI, disk or logical pool only its record is deleted: a refresh finds it again."
             ),
-            allowed=_free,
-            needs=N_("Instances use it, or snapshots rest on it: its details name them."),
+            unfit=(
+                Unfit(lambda row: _is_file(row) and not row["own"], _NOT_OWN.why),
+                Unfit(lambda row: bool(row["instances"]), N_("Instances use it: its details name them.")),
+                _RESTED_ON,
+            ),
             task=True,
         ),
     ),

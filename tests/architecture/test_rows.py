@@ -31,7 +31,7 @@ def test_each_column_is_in_the_rows(spec: ResourceSpec, role: str, world: World)
     if spec.shows_by:
         arguments = {spec.name.replace("-", "_"): row[spec.reference]}
         shown = world.services.call(spec.shows_by, arguments, actor, "")
-        assert set(row) <= set(shown) | ({"project", "member"} if spec.row_key else set())
+        assert set(row) <= set(shown) | ({"project", "member", "groups"} if spec.row_key else set())
     for column in spec.columns:
         if role in column.roles:
             assert column.key in (shown if column.details_only else row), column.key

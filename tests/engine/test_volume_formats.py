@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from core.errors import AlreadyExists, DosvmError
-from core.services.volume_formats import FORMATS, GROWING, making
+from core.rules.volumes import FORMATS, GROWING
+from core.services.volume_formats import making
 from hostd import volume_files, volume_images
 from hostd.volume_images import Layer
 

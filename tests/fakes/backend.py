@@ -208,6 +208,7 @@ def world() -> dict[str, list[Row]]:
             "instances": ["web-front"] if n < 3 else [],
             "vms": ["web-front-01"] if n < 3 else [],
             "description": "",
+            "own": True,
             "backing": "local/disk1" if n in (4, 5) else "local/disk4" if n == 6 else "",
             "snapshots": {1: 2, 4: 1}.get(n, 0),
             "created": BORN,
@@ -717,7 +718,7 @@ class FakeBackend:
         if verb == "add":
             name = arguments.get("name") or arguments.get("account")
             row = {"uuid": uuid_of(str(arguments)), "name": name, "reference": f"{arguments.get('pool')}/{name}"}
-            row |= {"pool_type": "dir"} if resource == "volume" else {}
+            row |= {"pool_type": "dir", "own": True, "snapshots": 0} if resource == "volume" else {}
             self.rows[resource] = [*self.rows[resource], {**row, **arguments}]
             self.ring()
             return {

@@ -72,11 +72,11 @@ async def test_what_was_typed_comes_back_when_its_task_fails(cloud: FakeBackend)
 
 
 async def test_what_is_typed_for_an_edit_comes_back_when_its_task_fails(cloud: FakeBackend) -> None:
-    cloud.answers["volume.grow"] = lambda **_more: {"task": cloud.start_task("volume.grow", "disk1")}
+    cloud.answers["volume.grow"] = lambda **_more: {"task": cloud.start_task("volume.grow", "disk2")}
     async with opened(cloud) as pilot:
         await pilot.press("2")
         await until(pilot, lambda: "disk6" in screen_text(pilot.app))
-        await pilot.press("home", "w")
+        await pilot.press("home", "down", "w")
         await until(pilot, lambda: pilot.app.screen.query("Form"))
         pilot.app.screen.form.rows["capacity"].input.put(2 * 1024**4)
         await pilot.press("ctrl+s")
@@ -140,7 +140,7 @@ async def test_the_gravest_need_the_name_typed(cloud: FakeBackend) -> None:
 async def test_what_makes_no_sense_now_is_grey_and_says_so(cloud: FakeBackend) -> None:
     async with opened(cloud, size=(160, 48)) as pilot:
         await pilot.press("u")
-        assert notices(pilot) == ["Resume makes no sense for web-front-01 now."]
+        assert notices(pilot) == ["Resume makes no sense for web-front-01 now. It is not suspended."]
         assert not cloud.called("vm.resume")
 
 
@@ -149,8 +149,27 @@ async def test_what_makes_no_sense_now_says_what_it_takes(cloud: FakeBackend) ->
         await pilot.press("2")
         await until(pilot, lambda: "disk6" in screen_text(pilot.app))
         await pilot.press("home", "d", "m")
-        assert "Instances use it, or snapshots rest on it" in notices(pilot)[0]
-        assert "It takes a snapshot that is present." in notices(pilot)[1]
+        assert "Instances use it: its details name them." in notices(pilot)[0]
+        assert "It is no snapshot: it rests on nothing." in notices(pilot)[1]
+        # The list of all keys says it too.
+        await pilot.press("?")
+        await until(pilot, lambda: "Merge (It is no snapshot: it rests on nothing.)" in screen_text(pilot.app))
+
+
+async def test_a_key_that_acts_on_marked_rows_is_bright_for_them(cloud: FakeBackend) -> None:
+    """The row under the cursor runs; of those marked one is suspended, which Resume is for."""
+    cloud.change("vm", "web-front-02", state="paused")
+    async with opened(cloud, size=(160, 48)) as pilot:
+
+        def resumes() -> bool:
+            hints = pilot.app.screen.hints()  # type: ignore[attr-defined]
+            return next(hint.enabled for hint in hints if hint.key == "u")
+
+        await until(pilot, lambda: "paused" in screen_text(pilot.app))
+        await pilot.press("home")
+        assert not resumes()
+        await pilot.press("down", "space", "home")
+        assert resumes()
 
 
 async def test_details_of_a_snapshot_name_it_without_its_branch(cloud: FakeBackend) -> None:

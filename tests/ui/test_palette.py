@@ -6,7 +6,7 @@ import pytest
 
 from dosvm_tui.palette import score
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, screen_text, table, typed, until
+from tests.ui.conftest import notices, opened, screen_text, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -81,3 +81,17 @@ async def test_with_marked_rows_it_says_how_many_an_action_is_for(cloud: FakeBac
         await pilot.pause(0.5)
         await pilot.press("enter")
         await until(pilot, lambda: len(pilot.app.context.tasks.running) == 2)  # type: ignore[attr-defined]
+
+
+async def test_what_makes_no_sense_is_dimmed_behind_the_rest_and_says_why(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("ctrl+p")
+        await typed(pilot, "resume")
+        await until(pilot, lambda: "Resume: web-front-01" in screen_text(pilot.app))
+        while table(pilot).cursor_row.text != "Resume: web-front-01":
+            await pilot.press("down")
+        await until(pilot, lambda: "It is not suspended." in screen_text(pilot.app))
+        assert table(pilot).cursor_row.why
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(notices(pilot)))
+        assert notices(pilot) == ["Resume makes no sense for web-front-01 now. It is not suspended."]

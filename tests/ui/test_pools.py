@@ -9,6 +9,7 @@ import pytest
 from core.rules import pools
 from dosvm_tui.commands.options import values_of
 from dosvm_tui.commands.words import Words
+from screens.generic.offers import is_allowed
 from screens.resources import pool, volume
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import opened, screen_text, typed, until
@@ -99,6 +100,6 @@ def test_on_the_command_line_the_usual_format_is_that_of_the_kind() -> None:
 
 
 def test_volumes_that_others_make_are_not_offered_what_nobody_can_do_with_them() -> None:
-    row = {"state": "present", "pool_type": "iscsi", "instances": [], "snapshots": 0, "backing": ""}
-    allowed = {a.verb for a in volume.SPEC.actions if a.allowed is None or a.allowed(row)}
+    row = {"state": "present", "pool_type": "iscsi", "instances": [], "snapshots": 0, "backing": "", "own": True}
+    allowed = {a.verb for a in volume.SPEC.actions if is_allowed(a, row)}
     assert allowed == {"add", "edit", "delete"}
