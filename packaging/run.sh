@@ -13,7 +13,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 started_services=
-if ! timeout 5 virsh -q -c qemu:///system uri >/dev/null 2>&1; then
+if ! packaging/services.sh answers; then
 	packaging/services.sh start
 	started_services=yes
 fi

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Starts libvirtd (and virtlogd) when nobody did, and stops what it started.
-# Usage: services.sh start|stop
+# Usage: services.sh start|stop|answers (whether both are there)
 #
 # Where systemd runs, it is asked to. Elsewhere (containers) both run under `tini -s`, which reaps libvirtd's
 # children at once: under an init that does not, every start and stop of a VM takes seconds longer.
@@ -11,7 +11,14 @@ if [ "$(id -u)" != 0 ]; then
 	exec sudo "$0" "$@"
 fi
 
-answers() { timeout 5 virsh -q -c qemu:///system uri >/dev/null 2>&1; }
+libvirtd_answers() { timeout 5 virsh -q -c qemu:///system uri >/dev/null 2>&1; }
+
+# By its socket: a process of that name may be one of a container's, which this libvirtd cannot reach.
+virtlogd_answers() {
+	timeout 5 python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect("/run/libvirt/virtlogd-sock")' 2>/dev/null
+}
+
+answers() { libvirtd_answers && virtlogd_answers; }
 
 # Whether the pid remembered for a program is still that program.
 ours() { [ -s "$pids/$1.pid" ] && grep -q "^tini" "/proc/$(cat "$pids/$1.pid")/comm" 2>/dev/null; }
@@ -37,14 +44,16 @@ start() {
 	else
 		mkdir -p "$pids"
 		open_kvm
-		pgrep -x virtlogd >/dev/null || launch virtlogd
-		launch libvirtd
+		virtlogd_answers || launch virtlogd
+		libvirtd_answers || launch libvirtd
 	fi
 	for _ in $(seq 100); do
 		answers && return
 		sleep 0.2
 	done
-	echo "libvirtd does not answer; see $pids/libvirtd.log or journalctl -u libvirtd" >&2
+	local silent=libvirtd
+	libvirtd_answers && silent=virtlogd
+	echo "$silent does not answer; see $pids/$silent.log or journalctl -u $silent" >&2
 	exit 1
 }
 
@@ -60,5 +69,6 @@ stop() {
 case ${1:-} in
 start) start ;;
 stop) stop ;;
-*) echo "Usage: services.sh start|stop" >&2; exit 2 ;;
+answers) answers ;;
+*) echo "Usage: services.sh start|stop|answers" >&2; exit 2 ;;
 esac

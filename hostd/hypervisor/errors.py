@@ -48,6 +48,12 @@ class MissingSecret(EngineError):
     code = "libvirt-missing-secret"
 
 
+class LogDaemonAway(EngineError):
+    """virtlogd, which keeps what QEMU prints, does not answer libvirtd; libvirtd itself is well."""
+
+    code = "virtlogd"
+
+
 class Stuck(EngineError):
     """An earlier call for the same VM has not come back; libvirt is not asked again until it does."""
 
@@ -83,6 +89,12 @@ def translate(error: libvirt.libvirtError) -> DosvmError:
     if code in _MISSING:
         return Missing(N_("libvirt: {reason}."), reason=message)
     from_wire = error.get_error_domain() in (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE)
+    if "virtlogd-sock" in message:
+        return LogDaemonAway(
+            N_("virtlogd, which libvirt needs to start a VM, does not answer: {reason}."),
+            remedy=N_("Start it with `systemctl start virtlogd.socket`, then try again."),
+            reason=message,
+        )
     if (
         code in _GONE
         or any(sign in message for sign in _BROKEN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -152,6 +153,20 @@ def test_libvirtd_away_is_said_and_what_was_asked_happens_when_it_is_back(hostd:
     until(lambda: not hostd.admin("host.list")["rows"][0]["hypervisor_error"], 15)
     if hostd.vm("one")["power"] == "on":
         hostd.wait_for("one", "running", 20)
+
+
+def test_virtlogd_away_is_said_by_its_name_and_libvirtd_is_not_blamed(hostd: Hostd) -> None:
+    hostd.machine("one")
+    for pid in hostd.libvirt.processes("virtlogd"):
+        os.kill(pid, signal.SIGKILL)
+    try:
+        row = hostd.task(hostd.zhao("vm.start", vm="one"), seconds=40)
+        assert row["state"] == "failed"
+        assert "systemctl start virtlogd" in hostd.error(row)
+        assert not hostd.admin("host.list")["rows"][0]["hypervisor_error"]
+    finally:
+        subprocess.run(hostd.libvirt.command(["virtlogd", "-d"]), check=True)
+    hostd.wait_for("one", "running", 30)
 
 
 def _start_now(hostd: Hostd) -> None:
