@@ -5,20 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
+
 SUPERVISE = Path(__file__).resolve().parents[2] / "packaging/supervise.sh"
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    give_up = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < give_up, what
-        time.sleep(0.02)
 
 
 class Supervised:
@@ -44,7 +38,7 @@ class Supervised:
 @pytest.fixture
 def supervised(tmp_path: Path) -> Iterator[Supervised]:
     it = Supervised(tmp_path)
-    wait_until(lambda: it.pids, "the first start")
+    until(lambda: it.pids, what="the first start")
     yield it
     it.process.terminate()
     it.process.wait(20)
@@ -60,10 +54,10 @@ def alive(pid: int) -> bool:
 
 def test_a_killed_daemon_is_started_again_and_the_log_says_so(supervised: Supervised) -> None:
     os.kill(supervised.pids[0], signal.SIGKILL)
-    wait_until(lambda: len(supervised.pids) == 2, "the second start")
+    until(lambda: len(supervised.pids) == 2, what="the second start")
     assert "ended (137); it is started again in 1 s" in supervised.log.read_text()
     os.kill(supervised.pids[1], signal.SIGKILL)
-    wait_until(lambda: "again in 2 s" in supervised.log.read_text(), "a longer pause")
+    until(lambda: "again in 2 s" in supervised.log.read_text(), what="a longer pause")
 
 
 def test_the_daemon_ends_with_its_supervisor_which_waits_for_it(supervised: Supervised) -> None:
@@ -77,7 +71,7 @@ def test_the_daemon_ends_with_its_supervisor_which_waits_for_it(supervised: Supe
 
 def test_it_ends_in_the_middle_of_a_pause(supervised: Supervised) -> None:
     os.kill(supervised.pids[0], signal.SIGKILL)
-    wait_until(lambda: supervised.log.exists() and "again in" in supervised.log.read_text(), "the pause")
+    until(lambda: supervised.log.exists() and "again in" in supervised.log.read_text(), what="the pause")
     supervised.process.terminate()
     supervised.process.wait(20)
     assert all(not alive(pid) for pid in supervised.pids)

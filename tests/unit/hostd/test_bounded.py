@@ -10,6 +10,7 @@ import pytest
 
 from hostd.hypervisor.bounded import Bounded, Pulse, Unwanted
 from hostd.hypervisor.errors import Stuck, TooSlow
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -149,10 +150,7 @@ def test_what_waits_for_its_turn_waits_as_long_as_it_takes_or_until_it_is_cancel
 def test_threads_that_nothing_is_to_be_done_by_end() -> None:
     calls = Bounded("t", size=2, cap=2, linger=0.1)
     assert calls.call(lambda: 1, limit=1) == 1
-    give_up = time.monotonic() + 5
-    while calls._threads:
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+    until(lambda: not calls._threads)
     assert calls.call(lambda: 2, limit=1) == 2
 
 

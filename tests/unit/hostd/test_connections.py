@@ -11,6 +11,7 @@ import pytest
 from hostd import intervals
 from hostd.hypervisor import connection as module
 from hostd.hypervisor.connection import Connection
+from tests.waiting import until
 
 
 class _Fake:
@@ -55,10 +56,7 @@ def test_a_storm_leaves_no_connections_behind(opened: list[_Fake]) -> None:
     for thread in threads:
         thread.join(10)
     assert len(opened) == 8
-    give_up = time.monotonic() + 10
-    while not all(each.closed for each in opened):
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+    until(lambda: all(each.closed for each in opened))
     assert not connection._own
     assert connection.call(lambda c: c) is opened[8]
 

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import select, update
@@ -23,6 +24,7 @@ from hostd.bus import Bus
 from hostd.executor import Context, Effect, Executor, Handler, Obsolete
 from hostd.runtime import Runtime
 from hostd.targets import Targets
+from tests.waiting import until
 
 
 class Bench:
@@ -91,10 +93,7 @@ class Bench:
         """Start, and wait until the tasks of earlier runs were looked for."""
         self.executor.start()
         self.executor.ring()
-        give_up = time.monotonic() + 5
-        while not self.executor._resumed:
-            assert time.monotonic() < give_up
-            time.sleep(0.01)
+        until(lambda: self.executor._resumed)
 
     def task(self, uuid: str) -> Task:
         found = self.database.read(lambda session: session.scalar(select(Task).where(Task.uuid == uuid)))
@@ -102,11 +101,31 @@ class Bench:
         return found
 
     def wait(self, uuid: str, *states: str, seconds: float = 5.0) -> Task:
-        give_up = time.monotonic() + seconds
-        while (task := self.task(uuid)).state not in (states or ("done", "failed", "cancelled")):
-            assert time.monotonic() < give_up, f"still {task.state}"
-            time.sleep(0.01)
-        return task
+        """Wait until a task is in one of the states; when none is given, until it has ended."""
+        wanted = states or ("done", "failed", "cancelled")
+        until(lambda: self.task(uuid).state in wanted, seconds, lambda: f"still {self.task(uuid).state}")
+        return self.task(uuid)
+
+    @contextmanager
+    def storage_hangs(
+        self, monkeypatch: pytest.MonkeyPatch, disks: int, *, seconds: float = 0.1, long: bool = False
+    ) -> Iterator[list[str]]:
+        """While the body runs, a task hangs on each of so many disks; those that do not answer for
+        ``seconds`` are set aside. Tasks of kind ``k`` do nothing. When storage answers again, all of them end."""
+        monkeypatch.setattr(intervals, "STORAGE_ASIDE", seconds)
+        answered = threading.Event()
+        self.handlers["hangs"] = Handler(
+            lambda task, context: answered.wait(60) and None, frozenset(), storage=True, long=long
+        )
+        self.handle("k", lambda task, context: None)
+        self.ready()
+        hanging = [self.put("hangs", f"disk-{number}") for number in range(disks)]
+        self.executor.ring()
+        try:
+            yield hanging
+        finally:
+            answered.set()
+        assert {self.wait(task, seconds=30).state for task in hanging} == {"done"}
 
 
 @pytest.fixture
@@ -126,10 +145,7 @@ def test_a_task_is_done_and_its_effect_written_with_its_end(bench: Bench) -> Non
     task = bench.wait(bench.enter("k"))
     assert (task.state, task.progress, task.attempts, task.error) == ("done", 100, 1, "")
     assert bench.database.read(lambda session: session.scalar(select(Host.name))) == "renamed"
-    give_up = time.monotonic() + 10
-    while not bench.ended and time.monotonic() < give_up:
-        time.sleep(0.01)
-    assert bench.ended == ["o"]
+    until(lambda: bench.ended == ["o"])
 
 
 def test_a_failure_says_why_and_writes_what_failure_writes(bench: Bench) -> None:
@@ -420,10 +436,7 @@ def test_a_commit_that_comes_to_light_late_is_still_found(bench: Bench) -> None:
     bench.ready()
     assert bench.executor.promise(bench.host_id, "t1")
     bench.executor.release(1, unsure=True)
-    give_up = time.monotonic() + 10
-    while bench.executor._uncertain:
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+    until(lambda: not bench.executor._uncertain)
     order, now = Order("k", "t1", "t1", None, bench.host_id, {}), bench.executor._clock.now()
     late = bench.database.write(lambda s: tasks.enter_begun(s, order, "boot-1", account="a", origin="o", now=now))
     assert late is not None
@@ -435,10 +448,7 @@ def test_who_rings_while_something_is_promised_is_not_forgotten(bench: Bench) ->
     """A task for a target that is promised is left waiting; the end of the promise lets it be looked for."""
     bench.handle("k", lambda task, context: None)
     bench.ready()
-    give_up = time.monotonic() + 10
-    while bench.executor._left_waiting:
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+    until(lambda: not bench.executor._left_waiting)
     assert bench.executor.promise(bench.host_id, "t1")
     bench.executor._claim(bench.host_id, 1)
     assert bench.executor._left_waiting
@@ -461,28 +471,16 @@ def test_what_was_given_to_another_host_is_neither_tidied_up_nor_tried_again(ben
         bench.handlers[kind] = Handler(given_away, frozenset(), then=lambda task: tidied.append(task.kind))
     uuids = [bench.put("done", "t1"), bench.put("away", "t2")]
     bench.ready()
-    give_up = time.monotonic() + 10
-    while len(runs) < 2 or bench.executor._mine:
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+    until(lambda: len(runs) >= 2 and not bench.executor._mine)
     assert (sorted(runs), tidied) == (["away", "done"], [])
     assert [bench.task(uuid).state for uuid in uuids] == ["running", "running"]
 
 
 def test_tasks_of_storage_that_hangs_hold_up_no_others(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intervals, "STORAGE_ASIDE", 0.2)
-    answered = threading.Event()
-    bench.handlers["slow"] = Handler(lambda task, context: answered.wait(30) and None, frozenset(), storage=True)
-    bench.handle("k", lambda task, context: None)
-    bench.ready()
-    hanging = [bench.enter("slow", f"disk-{number}") for number in range(6)]
-    try:
+    with bench.storage_hangs(monkeypatch, disks=6, seconds=0.2) as hanging:
         for task in hanging:
             bench.wait(task, "running")
         assert bench.wait(bench.enter("k", "vm")).state == "done"
-    finally:
-        answered.set()
-    assert {bench.wait(task).state for task in hanging} == {"done"}
 
 
 def test_tasks_of_storage_that_are_quick_are_no_more_than_there_are_threads(bench: Bench) -> None:
@@ -504,45 +502,18 @@ def test_tasks_of_storage_that_are_quick_are_no_more_than_there_are_threads(benc
 
 
 def test_vms_are_started_however_many_tasks_wait_for_storage(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intervals, "STORAGE_ASIDE", 0.1)
-    answered = threading.Event()
-    bench.handlers["slow"] = Handler(lambda task, context: answered.wait(60) and None, frozenset(), storage=True)
-    bench.handle("k", lambda task, context: None)
-    bench.ready()
-    hanging = [bench.put("slow", f"disk-{number}") for number in range(45)]
-    bench.executor.ring()
-    try:
-        give_up = time.monotonic() + 20
-        while len(bench.executor._of_storage) < 34:
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
+    with bench.storage_hangs(monkeypatch, disks=45):
+        until(lambda: len(bench.executor._of_storage) >= 34)
         time.sleep(0.3)
         assert len(bench.executor._of_storage) == 34
         for number in range(5):
             assert bench.wait(bench.enter("k", f"vm-{number}")).state == "done"
-    finally:
-        answered.set()
-    assert {bench.wait(task, seconds=30).state for task in hanging} == {"done"}
 
 
 def test_what_takes_hours_leaves_room_for_what_is_quick_on_other_storage(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intervals, "STORAGE_ASIDE", 0.1)
-    answered = threading.Event()
-    bench.handlers["merge"] = Handler(
-        lambda task, context: answered.wait(60) and None, frozenset(), storage=True, long=True
-    )
     bench.handlers["create"] = Handler(lambda task, context: None, frozenset(), storage=True)
-    bench.ready()
-    merges = [bench.put("merge", f"disk-{number}") for number in range(40)]
-    bench.executor.ring()
-    try:
-        give_up = time.monotonic() + 20
-        while len(bench.executor._long) < 16:
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
+    with bench.storage_hangs(monkeypatch, disks=40, long=True):
+        until(lambda: len(bench.executor._long) >= 16)
         assert bench.wait(bench.enter("create", "new")).state == "done"
-    finally:
-        answered.set()
-    assert {bench.wait(task, seconds=30).state for task in merges} == {"done"}

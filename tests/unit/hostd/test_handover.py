@@ -9,7 +9,6 @@ import os
 import random
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from core.rpc.signature import Signer
 from hostd.copying import copy
 from hostd.handover import Handover
 from hostd.partial import BLOCK, Partial
+from tests.waiting import until
 
 KEY = bytes(range(32))
 SIZE = 9 * BLOCK + 12345
@@ -128,10 +128,7 @@ def test_who_says_nothing_or_too_much_leaves_nothing_open(desk: Desk, place: str
                 except ConnectionResetError:
                     pass  # hung up before it had read all
         # It hangs up first, and closes what it was handed then.
-        give_up = time.monotonic() + 20
-        while mine() > 1:
-            assert time.monotonic() < give_up
-            time.sleep(0.02)
+        until(lambda: mine() == 1)
     assert desk.got == []
 
 

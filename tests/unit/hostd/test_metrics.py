@@ -20,6 +20,7 @@ from hostd.metrics.host import HostSampler
 from hostd.metrics.store import MOST, Ring, Store
 from hostd.metrics.vm import Run, VmSampler
 from hostd.runtime import Runtime
+from tests.waiting import until
 
 
 def test_a_ring_keeps_an_hour_in_its_order() -> None:
@@ -92,10 +93,7 @@ def test_a_vms_processor_is_counted_against_its_own(busy: tuple[str, subprocess.
     sampler = VmSampler(run_directory=tmp_path)
     found: list[tuple[float, ...]] = []
     run = Run(uuid, "vm", 1, 2, ())
-    give_up = time.monotonic() + 5
-    while sampler.pid(uuid) is None and time.monotonic() < give_up:
-        sampler.sweep([run], lambda *_: None)
-        time.sleep(0.05)
+    until(lambda: sampler.sweep([run], lambda *_: None) == set() and sampler.pid(uuid), what="its process")
     # Looked at from outside just before and just after each sweep: however busy the machine, the truth lies between.
     begun, first = time.time(), used(process.pid)
     sampler.sweep([run], lambda *_: None)
@@ -120,9 +118,7 @@ def test_a_stopped_process_is_silent_and_a_dead_one_too(
     (tmp_path / "vm.pid").write_text(str(process.pid))
     sampler = VmSampler(run_directory=tmp_path)
     run = Run(uuid, "vm", 1, 1, ())
-    give_up = time.monotonic() + 5
-    while sampler.sweep([run], lambda *_: None) and time.monotonic() < give_up:
-        time.sleep(0.05)
+    until(lambda: not sampler.sweep([run], lambda *_: None), what="its process")
     os.kill(process.pid, 19)
     time.sleep(0.1)
     assert sampler.sweep([run], lambda *_: None) == {uuid}
@@ -160,10 +156,7 @@ def test_a_new_vm_is_asked_soon_again_until_it_has_told_everything(
     thread = threading.Thread(target=collector._slow)
     thread.start()
     try:
-        give_up = time.monotonic() + 20
-        while asked["mute"] < 5 or asked["new"] < 3:
-            assert time.monotonic() < give_up
-            time.sleep(0.01)
+        until(lambda: asked["mute"] >= 5 and asked["new"] >= 3)
         time.sleep(0.3)
     finally:
         collector._closing.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +20,7 @@ from hostd.runtime import Runtime
 from hostd.targets import Targets
 from tests.fakes import rack
 from tests.fakes.office import Office, Person
+from tests.waiting import until
 
 Start = Callable[[str, int | None], Effect]
 
@@ -129,10 +129,7 @@ def test_news_that_come_while_work_ends_are_looked_at(office: Office, web: Perso
     bench.targets.on_release(news)
     bench.reconciler._submit(uuid, "observe", lambda _uuid: None)
     assert done.wait(5)
-    give_up = time.monotonic() + 2
-    while uuid not in bench.reconciler._dirty:
-        assert time.monotonic() < give_up, "the news are lost"
-        time.sleep(0.01)
+    until(lambda: uuid in bench.reconciler._dirty, what="the news are lost")
 
 
 def test_what_a_task_has_just_written_is_not_compared_once_more(office: Office, web: Person) -> None:

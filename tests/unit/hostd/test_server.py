@@ -19,6 +19,7 @@ from core.rpc.calls import CALL, CALLS, DOORBELL, HOST_SAMPLES, LOGIN, WAIT
 from core.rpc.client import Client
 from core.rpc.signature import HEADER, Signer
 from hostd.server import MAX_BODY, Server
+from tests.waiting import refuses_connections, until
 
 KEY = b"k" * 32
 
@@ -238,14 +239,7 @@ def test_it_moves_to_another_port_while_it_answers(
     assert ask(address[0], free_port) == {"since": 1}
     asking.join(10)
     assert answers == [{"since": 1}], "an answer that was being made was lost"
-    give_up = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(address, 1).close()
-        except ConnectionRefusedError:
-            break
-        assert time.monotonic() < give_up, "the old port is still open"
-        time.sleep(0.05)
+    until(lambda: refuses_connections(address), what="the old port is still open")
 
 
 def test_both_ports_answer_until_the_others_have_read_the_new_one(

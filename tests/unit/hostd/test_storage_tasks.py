@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +32,7 @@ from hostd.targets import Targets
 from hostd.volume_images import Size
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
+from tests.waiting import until
 
 
 class Storage:
@@ -319,16 +319,15 @@ def test_a_merge_whose_storage_hangs_ends_and_gives_nothing_its_name_later(
     office: Office, web: Person, merging: threading.Event, tmp_path: Path
 ) -> None:
     task = web("volume.merge", volume="local/shot", name="whole")["task"]
-    perform(office, Real())
+    storage = Real()
+    perform(office, storage)
     shown = web("task.show", task=task)
     assert shown["state"] == "failed"
     assert "did not answer" in shown["error"]["message"]
     assert web("volume.show", volume="local/shot")["state"] == "present"
     assert "whole" not in web.names("volume.list")
     merging.set()
-    give_up = time.monotonic() + 5
-    while any(thread.name.startswith("files") for thread in threading.enumerate()) and time.monotonic() < give_up:
-        time.sleep(0.05)
+    until(lambda: not any(each.hanging for each in storage.calls._long.values()), what="the end of what hung")
     assert not (tmp_path / "pool" / "whole").exists()
 
 
@@ -339,10 +338,7 @@ def test_a_merge_whose_storage_hangs_can_be_cancelled(
     task = web("volume.merge", volume="local/shot", name="whole")["task"]
     work = threading.Thread(target=lambda: perform(office, Real()))
     work.start()
-    give_up = time.monotonic() + 10
-    while web("task.show", task=task)["state"] != "running":
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
+    until(lambda: web("task.show", task=task)["state"] == "running")
     web("task.cancel", task=task)
     work.join(15)
     assert web("task.show", task=task)["state"] == "cancelled"

@@ -7,7 +7,6 @@ import logging
 import shutil
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from core.rpc.signature import HEADER, Signer
 from core.rpc.tls import Tls, TlsFiles
 from core.security.authority import Holder, create, issue
 from hostd.server import ADDRESS_LENGTH, Server
+from tests.waiting import refuses_connections, until
 
 KEY = b"k" * 32
 HERE = "127.0.0.1"
@@ -265,7 +265,7 @@ def test_a_port_is_moved_while_it_runs(side: Side) -> None:
     server.move_tcp(*other)
     assert Client(other, None, side.console()).request(HELLO, {}) == {}
     assert client.request(HELLO, {"kept": 1}) == {"kept": 1}
-    await_refusal(address)
+    until(lambda: refuses_connections(address), what="the old port still listens")
     with socket.socket() as taken:
         taken.bind((HERE, 0))
         taken.listen()
@@ -297,21 +297,7 @@ def test_forwarded_headers_make_nobody_somebody_else(side: Side) -> None:
 
 
 def await_log(caplog: pytest.LogCaptureFixture, text: str) -> None:
-    give_up = time.monotonic() + 5
-    while text not in caplog.text:
-        assert time.monotonic() < give_up, f"{text!r} is not in the log: {caplog.text}"
-        time.sleep(0.02)
-
-
-def await_refusal(address: tuple[str, int]) -> None:
-    give_up = time.monotonic() + 5
-    while True:
-        try:
-            socket.create_connection(address, 1).close()
-        except OSError:
-            return
-        assert time.monotonic() < give_up, "the old port still listens"
-        time.sleep(0.02)
+    until(lambda: text in caplog.text, what=lambda: f"{text!r} is not in the log: {caplog.text}")
 
 
 @pytest.fixture(autouse=True)

@@ -36,6 +36,7 @@ from hostd.uploads import ABANDONED, Uploads
 from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office, Person
+from tests.waiting import until
 
 SIZE = 3000
 
@@ -372,9 +373,7 @@ def test_a_deletion_that_storage_held_up_spares_the_image_that_has_the_name_by_t
     file.write_text("a new one")
     answered.set()
     assert moved.wait(5)
-    give_up = time.monotonic() + 5
-    while any((tmp_path / "group").glob(".*.removal/.removed")) and time.monotonic() < give_up:
-        time.sleep(0.02)
+    until(lambda: not any((tmp_path / "group").glob(".*.removal/.removed")))
     assert file.read_text() == "a new one"
 
 
