@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,12 +16,17 @@ from textual.pilot import Pilot
 from core.i18n import set_language
 from dosvm_tui.app import Console
 from dosvm_tui.settings import Settings
+from screens import courier
 from tests.fakes.backend import FakeBackend
 from widgets.glyphs import use_plain
 from widgets.virtual_table import VirtualTable
 
 #: The time it always is, UTC.
 NOW = datetime(2026, 11, 24, 13, 4)  # noqa: DTZ001  (naive UTC, as the database keeps it)
+
+
+#: Seconds: who pauses longer does it for something that is not looked at, or that a test waits for by its name.
+LONG = 0.8
 
 
 class WallStands:
@@ -46,6 +52,9 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[No
     monkeypatch.delenv("NO_COLOR", raising=False)
     time.tzset()
     set_language("en")
+    global ERRANDS
+    ERRANDS = Errands()  # what an earlier test asked for may still be under way
+    monkeypatch.setattr(courier, "_errand", ERRANDS.counted(courier._errand))
     yield
     set_language("en")
     use_plain(False)
@@ -105,17 +114,61 @@ async def until(pilot: Pilot[Any], condition: Callable[[], Any], seconds: float 
     await pilot.pause()
 
 
+class Errands:
+    """The questions to the cloud that are under way, until their answers are in the queue of who asked."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def counted(self, make: Callable[..., Callable[[], None]]) -> Callable[..., Callable[[], None]]:
+        """The maker of errands ``make``, whose errands are counted from their asking on."""
+
+        def make_counted(*about: Any) -> Callable[[], None]:
+            errand = make(*about)
+            self._add(1)
+
+            def run() -> None:
+                try:
+                    errand()
+                finally:
+                    self._add(-1)
+
+            return run
+
+        return make_counted
+
+    def _add(self, more: int) -> None:
+        with self._lock:
+            self.count += more
+
+
+#: Those of the test that runs.
+ERRANDS = Errands()
+
+
 async def still(pilot: Pilot[Any]) -> None:
-    """Wait until nothing on the screen has changed for a while: what was asked for is painted."""
-    before, same = "", 0
-    for _ in range(100):
-        await pilot.pause(0.1)
-        now = screen_text(pilot.app)
-        same = same + 1 if now == before else 0
-        if same == 4:
-            return
-        before = now
-    raise AssertionError("the screen never comes to rest: " + before[:4000])
+    """Wait until what was asked for is painted: no question, short pause or animation is under way any more."""
+    give_up = time.monotonic() + 15
+    quiet = 0
+    while quiet < 3:
+        assert time.monotonic() < give_up, f"never at rest, {_under_way(pilot.app)}: " + screen_text(pilot.app)[:4000]
+        await pilot.pause()
+        quiet = 0 if _under_way(pilot.app) else quiet + 1
+
+
+def _under_way(app: Any) -> str:
+    """What may change the screen in a moment; "" when nothing does."""
+    if ERRANDS.count:
+        return f"{ERRANDS.count} questions"
+    if app.animator._animations or app.animator._scheduled:
+        return "an animation"
+    nodes = [app, *(node for screen in app.screen_stack for node in screen.walk_children(with_self=True))]
+    for timer in [timer for node in nodes for timer in node._timers]:
+        task = timer._task
+        if timer._repeat == 0 and timer._interval < LONG and task is not None and not task.done():
+            return f"a pause of {timer._interval} s by {timer._target_repr}"
+    return ""
 
 
 def rows_are_there(app: Any) -> bool:
@@ -138,6 +191,20 @@ def table(pilot: Pilot[Any]) -> VirtualTable:
 def notices(pilot: Pilot[Any]) -> list[str]:
     """What notices say, the oldest first."""
     return [str(notice.message) for notice in pilot.app._notifications]
+
+
+async def shows(pilot: Pilot[Any], text: str, *keys: str) -> None:
+    """Press keys, and wait until the screen shows a text."""
+    await pilot.press(*keys)
+    await until(pilot, lambda: text in screen_text(pilot.app))
+
+
+async def form_of(pilot: Pilot[Any], *keys: str) -> Any:
+    """Press keys, and wait until a screen with a form has opened; its form."""
+    before = pilot.app.screen
+    await pilot.press(*keys)
+    await until(pilot, lambda: pilot.app.screen is not before and bool(pilot.app.screen.query("Form")))
+    return pilot.app.screen.form  # type: ignore[attr-defined]
 
 
 async def typed(pilot: Pilot[Any], text: str) -> None:

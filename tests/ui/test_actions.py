@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import AlreadyExists, Conflict, NeedsConsent, QuotaExceeded, Refused
 from tests.fakes.backend import FakeBackend, uuid_of
-from tests.ui.conftest import notices, opened, rows_are_there, screen_text, table, typed, until
+from tests.ui.conftest import form_of, notices, opened, rows_are_there, screen_text, shows, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -43,11 +43,8 @@ async def test_a_failed_task_says_why_and_stays_in_the_tray(cloud: FakeBackend) 
 async def test_what_was_typed_comes_back_when_its_task_fails(cloud: FakeBackend) -> None:
     cloud.answers["volume.add"] = lambda **_more: {"task": cloud.start_task("volume.create", "new"), "name": "new"}
     async with opened(cloud) as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
-        await pilot.press("a")
-        await until(pilot, lambda: pilot.app.screen.query("Form"))
-        form = pilot.app.screen.form
+        await shows(pilot, "disk6", "2")
+        form = await form_of(pilot, "a")
         form.rows["name"].input.put("new")
         form.rows["pool"].input.put("local")
         form.rows["capacity"].input.put(10 * 1024**3)
@@ -57,10 +54,8 @@ async def test_what_was_typed_comes_back_when_its_task_fails(cloud: FakeBackend)
         taken = {"code": "exists", "message": "There is a file of that name.", "field": "name", "parameters": {}}
         cloud.end_task(task, error=taken)
         await until(pilot, lambda: any("F3, then r" in text for text in notices(pilot)))
-        await pilot.press("f3")
-        await until(pilot, lambda: "r: again with what was typed" in screen_text(pilot.app))
-        await pilot.press("r")
-        await until(pilot, lambda: "There is a file of that name." in screen_text(pilot.app))
+        await shows(pilot, "r: again with what was typed", "f3")
+        await shows(pilot, "There is a file of that name.", "r")
         form = pilot.app.screen.form
         assert form.rows["name"].error == "There is a file of that name."
         assert form.rows["name"].has_focus_within
@@ -74,11 +69,9 @@ async def test_what_was_typed_comes_back_when_its_task_fails(cloud: FakeBackend)
 async def test_what_is_typed_for_an_edit_comes_back_when_its_task_fails(cloud: FakeBackend) -> None:
     cloud.answers["volume.grow"] = lambda **_more: {"task": cloud.start_task("volume.grow", "disk2")}
     async with opened(cloud) as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
-        await pilot.press("home", "down", "w")
-        await until(pilot, lambda: pilot.app.screen.query("Form"))
-        pilot.app.screen.form.rows["capacity"].input.put(2 * 1024**4)
+        await shows(pilot, "disk6", "2")
+        form = await form_of(pilot, "home", "down", "w")
+        form.rows["capacity"].input.put(2 * 1024**4)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: cloud.called("volume.grow"))
         cloud.end_task(next(iter(cloud.tasks)), error={"code": "engine", "message": "No room.", "parameters": {}})
@@ -109,8 +102,7 @@ async def test_a_host_is_given_up_after_it_was_said_what_is_lost(cloud: FakeBack
     async with opened(cloud, account="sysadm") as pilot:
         await pilot.press("4")
         await until(pilot, lambda: name in screen_text(pilot.app))
-        await pilot.press("home", "u")
-        await until(pilot, lambda: "to confirm" in screen_text(pilot.app))
+        await shows(pilot, "to confirm", "home", "u")
         text = screen_text(pilot.app)
         for lost in ("2 (local, fast)", "1.5 TiB", "2 (mail-1, web-1)", "3 (mail, web, db)", "it is a new host"):
             assert lost in text, text
@@ -122,8 +114,7 @@ async def test_a_host_is_given_up_after_it_was_said_what_is_lost(cloud: FakeBack
 
 async def test_the_gravest_need_the_name_typed(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await shows(pilot, "disk6", "2")
         await pilot.press("end", "d")
         await pilot.pause(0.1)
         await typed(pilot, "disk")
@@ -146,14 +137,12 @@ async def test_what_makes_no_sense_now_is_grey_and_says_so(cloud: FakeBackend) -
 
 async def test_what_makes_no_sense_now_says_what_it_takes(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await shows(pilot, "disk6", "2")
         await pilot.press("home", "d", "m")
         assert "Instances use it: its details name them." in notices(pilot)[0]
         assert "It is no snapshot: it rests on nothing." in notices(pilot)[1]
         # The list of all keys says it too.
-        await pilot.press("?")
-        await until(pilot, lambda: "Merge (It is no snapshot: it rests on nothing.)" in screen_text(pilot.app))
+        await shows(pilot, "Merge (It is no snapshot: it rests on nothing.)", "?")
 
 
 async def test_a_key_that_acts_on_marked_rows_is_bright_for_them(cloud: FakeBackend) -> None:
@@ -174,12 +163,9 @@ async def test_a_key_that_acts_on_marked_rows_is_bright_for_them(cloud: FakeBack
 
 async def test_details_of_a_snapshot_name_it_without_its_branch(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
-        await pilot.press("home", "t")
-        await until(pilot, lambda: "├─ disk4" in screen_text(pilot.app))
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: "Rests on" in screen_text(pilot.app))
+        await shows(pilot, "disk6", "2")
+        await shows(pilot, "├─ disk4", "home", "t")
+        await shows(pilot, "Rests on", "down", "enter")
         assert "├─" not in screen_text(pilot.app)
 
 
@@ -201,8 +187,7 @@ async def test_marked_rows_are_acted_on_together_with_a_report_for_each(cloud: F
         await pilot.pause(0.1)
         assert "web-front-01, web-front-02, web-front-05" in screen_text(pilot.app)
         assert "Each of them: The guest of ... is asked to reboot" in screen_text(pilot.app)
-        await pilot.press("right", "enter")
-        await until(pilot, lambda: "2 of 3 done, 1 refused" in screen_text(pilot.app))
+        await shows(pilot, "2 of 3 done, 1 refused", "right", "enter")
         text = screen_text(pilot.app)
         assert "The VM x is busy." in text
         assert text.count("asked for") >= 2
@@ -224,21 +209,18 @@ async def test_a_bulk_of_which_some_make_no_sense_takes_the_others(cloud: FakeBa
 async def test_a_service_error_appears_at_its_field_and_the_form_stays(cloud: FakeBackend) -> None:
     cloud.refuse["volume.add"] = AlreadyExists("{name} is taken.", name="disk1", field="name")
     async with opened(cloud) as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await shows(pilot, "disk6", "2")
         await pilot.press("a")
         await pilot.pause(0.1)
         await typed(pilot, "disk1")
         form = pilot.app.screen.form
         form.rows["pool"].input.put("local")
         form.rows["capacity"].input.put("10GiB")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "disk1 is taken." in screen_text(pilot.app))
+        await shows(pilot, "disk1 is taken.", "ctrl+s")
         assert form.rows["name"].input.value == "disk1"
         assert pilot.app.focused is form.rows["name"].input
         cloud.refuse["volume.add"] = QuotaExceeded("Disk space: {left} are left.", left="3 GiB")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "Disk space: 3 GiB are left." in screen_text(pilot.app))
+        await shows(pilot, "Disk space: 3 GiB are left.", "ctrl+s")
         del cloud.refuse["volume.add"]
         await pilot.press("ctrl+s")
         await until(pilot, lambda: rows_are_there(pilot.app))
@@ -247,8 +229,7 @@ async def test_a_service_error_appears_at_its_field_and_the_form_stays(cloud: Fa
 
 async def test_the_cursor_goes_to_what_was_added_unless_it_was_moved(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await shows(pilot, "disk6", "2")
 
         async def add(name: str) -> None:
             await pilot.press("a")
@@ -270,8 +251,7 @@ async def test_the_cursor_goes_to_what_was_added_unless_it_was_moved(cloud: Fake
 
 async def test_a_form_checks_as_one_types(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await shows(pilot, "disk6", "2")
         await pilot.press("a")
         await pilot.pause(0.1)
         assert "also the file's name" in screen_text(pilot.app)
@@ -303,17 +283,14 @@ async def test_esc_never_loses_a_form_without_asking(cloud: FakeBackend) -> None
 
 async def test_an_edit_sends_only_what_was_changed_and_the_version(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
-        await pilot.press("end", "e")
-        await until(pilot, lambda: "Edit: web" in screen_text(pilot.app))
+        await shows(pilot, "Web shop", "2")
+        await shows(pilot, "Edit: web", "end", "e")
         form = pilot.app.screen.form
         form.focus_field("description")
         await pilot.pause(0.05)
         await typed(pilot, "!")
         cloud.refuse["project.edit"] = Conflict("zhao changed it meanwhile.", remedy="Look again.", field="version")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "zhao changed it meanwhile. Look again." in screen_text(pilot.app))
+        await shows(pilot, "zhao changed it meanwhile. Look again.", "ctrl+s")
         del cloud.refuse["project.edit"]
         await pilot.press("ctrl+s")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
@@ -342,8 +319,7 @@ async def test_a_reference_is_picked_from_its_list(cloud: FakeBackend) -> None:
 
 async def test_enter_after_a_search_takes_the_row_under_the_cursor(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("a")
-        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        await form_of(pilot, "a")
         await pilot.press("tab", "f4")
         await until(pilot, lambda: rows_are_there(pilot.app) and table(pilot).total == 2)
         await typed(pilot, "nothing-of-this-name")
@@ -359,8 +335,7 @@ async def test_enter_after_a_search_takes_the_row_under_the_cursor(cloud: FakeBa
         await until(pilot, lambda: table(pilot).total == 2 and rows_are_there(pilot.app))
         await typed(pilot, "front")
         await until(pilot, lambda: table(pilot).total == 1 and rows_are_there(pilot.app))
-        await pilot.press("enter")
-        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        await form_of(pilot, "enter")
         assert pilot.app.screen.form.rows["instance"].input.value == "web-front"
 
 
@@ -383,8 +358,7 @@ async def test_several_references_are_marked(cloud: FakeBackend) -> None:
 
 async def test_a_table_inside_a_form(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("]")
-        await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
+        await shows(pilot, "公司网站", "]")
         await pilot.press("a")
         await pilot.pause(0.1)
         await typed(pilot, "web")
@@ -417,8 +391,7 @@ async def test_a_new_instance_begins_with_everything_of_the_one_under_the_cursor
         await pilot.press("]")
         await until(pilot, lambda: "公司网站" in screen_text(pilot.app) and rows_are_there(pilot.app))
         name = table(pilot.app).cursor_row["name"]
-        await pilot.press("n")
-        await until(pilot, lambda: pilot.app.screen.query("Form"))
+        await form_of(pilot, "n")
         assert f"Add from this one: {name}" in screen_text(pilot.app)
         assert "2 GiB" in screen_text(pilot.app)
         await typed(pilot, "another")
@@ -433,8 +406,7 @@ async def test_a_new_instance_begins_with_everything_of_the_one_under_the_cursor
 async def test_nothing_is_copied_where_no_row_is(cloud: FakeBackend) -> None:
     cloud.rows["instance"] = []
     async with opened(cloud) as pilot:
-        await pilot.press("]")
-        await until(pilot, lambda: "No instances yet." in screen_text(pilot.app))
+        await shows(pilot, "No instances yet.", "]")
         await pilot.press("n")
         await pilot.pause(0.2)
         assert not pilot.app.screen.query("Form")
@@ -442,8 +414,7 @@ async def test_nothing_is_copied_where_no_row_is(cloud: FakeBackend) -> None:
 
 async def test_fields_that_do_not_apply_are_not_there(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await shows(pilot, "disk6", "2")
         await pilot.press("a")
         await pilot.pause(0.1)
         assert "Compatibility" in screen_text(pilot.app)
@@ -455,8 +426,7 @@ async def test_fields_that_do_not_apply_are_not_there(cloud: FakeBackend) -> Non
 
 async def test_secrets_are_typed_twice_and_shown_never(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("5")
-        await until(pilot, lambda: "赵小明" in screen_text(pilot.app))
+        await shows(pilot, "赵小明", "5")
         await pilot.press("p")
         await pilot.pause(0.1)
         await typed(pilot, "Zha0-secret-9")
@@ -477,8 +447,7 @@ async def test_rows_are_written_to_a_file(cloud: FakeBackend) -> None:
         await pilot.pause(0.1)
         form = pilot.app.screen.form
         form.rows["file"].input.put("../../etc/x")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "must be inside your home directory" in screen_text(pilot.app))
+        await shows(pilot, "must be inside your home directory", "ctrl+s")
         form.rows["file"].input.put("vms")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: any("40 rows written to" in text for text in notices(pilot)))
@@ -499,8 +468,7 @@ async def test_rows_are_written_to_a_file(cloud: FakeBackend) -> None:
 
 async def test_yaml_help_and_all_keys(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("y")
-        await until(pilot, lambda: "uuid: " in screen_text(pilot.app))
+        await shows(pilot, "uuid: ", "y")
         await pilot.press("escape", "f1")
         await pilot.pause(0.1)
         assert "A VM is one machine made from an instance." in screen_text(pilot.app)
@@ -515,11 +483,9 @@ async def test_the_logs_are_cleared_after_it_was_said_how_many_rows_go(cloud: Fa
     async with opened(cloud, account="sysadm") as pilot:
         pilot.app.open_resource("log", root=True)
         await until(pilot, lambda: rows_are_there(pilot.app))
-        await pilot.press("d")
-        await until(pilot, lambda: "The last hour stays" in screen_text(pilot.app))
+        await shows(pilot, "The last hour stays", "d")
         await typed(pilot, "soon")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "is not a time" in screen_text(pilot.app))
+        await shows(pilot, "is not a time", "ctrl+s")
         await pilot.press("home", "ctrl+k")
         await typed(pilot, "2026-01-01 08:00")
         await pilot.press("ctrl+s")
@@ -566,10 +532,8 @@ async def test_what_another_instance_loses_is_asked_by_name_and_sent_only_after_
     )  # fmt: skip
     cloud.refuse["instance.add"] = refusal
     async with opened(cloud) as pilot:
-        await pilot.press(*":instance", "enter")
-        await until(pilot, lambda: "web-front" in screen_text(pilot.app))
-        await pilot.press("a")
-        await until(pilot, lambda: "Add: instance" in screen_text(pilot.app))
+        await shows(pilot, "web-front", *":instance", "enter")
+        await shows(pilot, "Add: instance", "a")
         await typed(pilot, "shop")
         form = pilot.app.screen
         await pilot.press("ctrl+s")
@@ -580,8 +544,7 @@ async def test_what_another_instance_loses_is_asked_by_name_and_sent_only_after_
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is form)
         assert len(cloud.called("instance.add")) == 1, "no is no"
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "Move it here?" in screen_text(pilot.app))
+        await shows(pilot, "Move it here?", "ctrl+s")
         del cloud.refuse["instance.add"]
         await pilot.press("tab", "enter")
         await until(pilot, lambda: len(cloud.called("instance.add")) == 3)

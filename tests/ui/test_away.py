@@ -10,7 +10,7 @@ import pytest
 from core.errors import DatabaseUnavailable, DosvmError, HostdUnavailable, Refused
 from dosvm_tui.app import end_session
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import console_over, notices, opened, rows_are_there, screen_text, table, typed, until
+from tests.ui.conftest import console_over, notices, opened, rows_are_there, screen_text, shows, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -36,13 +36,11 @@ async def test_the_console_starts_while_hostd_is_away(cloud: FakeBackend) -> Non
         await typed(pilot, "zhao")
         await pilot.press("enter")
         await typed(pilot, "Zha0-secret-9")
-        await pilot.press("enter")
-        await until(pilot, lambda: "hostd does not answer at" in screen_text(pilot.app))
+        await shows(pilot, "hostd does not answer at", "enter")
         await until(pilot, lambda: "sends it again" in screen_text(pilot.app))
         assert pilot.app.screen.query_one("Form").rows["password"].input.value == "Zha0-secret-9"
         cloud.away = None
-        await pilot.press("enter")
-        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+        await shows(pilot, "web-front-01", "enter")
 
 
 async def test_a_form_survives_the_absence(cloud: FakeBackend) -> None:
@@ -52,8 +50,7 @@ async def test_a_form_survives_the_absence(cloud: FakeBackend) -> None:
         await typed(pilot, "new-one")
         pilot.app.screen.form.rows["instance"].input.put("web-front")
         cloud.away = HostdUnavailable("/run/hostd.sock")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "hostd does not answer" in screen_text(pilot.app))
+        await shows(pilot, "hostd does not answer", "ctrl+s")
         assert pilot.app.screen.form.rows["name"].input.value == "new-one"
         cloud.away = None
         await pilot.press("ctrl+s")
@@ -63,11 +60,9 @@ async def test_a_form_survives_the_absence(cloud: FakeBackend) -> None:
 async def test_a_list_that_is_refused_says_why_and_goes_on(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         cloud.refuse["volume.list"] = Refused("The project is deactivated.", remedy="Ask the system administrator.")
-        await pilot.press("2")
-        await until(pilot, lambda: "The project is deactivated. Ask the system" in screen_text(pilot.app))
+        await shows(pilot, "The project is deactivated. Ask the system", "2")
         del cloud.refuse["volume.list"]
-        await pilot.press("r")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await shows(pilot, "disk6", "r")
 
 
 async def test_an_error_nobody_thought_of_is_a_sentence_too(cloud: FakeBackend) -> None:
@@ -108,8 +103,7 @@ async def test_the_banner_is_whole_at_80_columns_and_at_60(cloud: FakeBackend) -
         cloud.away = None
         async with opened(cloud, size=(width, 24)) as pilot:
             cloud.away = HostdUnavailable("/var/lib/dosvm/hostd.sock")
-            await pilot.press("r")
-            await until(pilot, lambda: "does not answer" in screen_text(pilot.app))
+            await shows(pilot, "does not answer", "r")
             shown = " ".join(screen_text(pilot.app).split())
             assert "Start it with `dosvm hostd run`, or look at its log. Trying again" in shown, screen_text(pilot.app)
 

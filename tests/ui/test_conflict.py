@@ -13,7 +13,7 @@ from screens.generic.conflict import differences, kept, same
 from screens.generic.fields import sent
 from screens.spec import Field, Kind
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import notices, opened, screen_text, table, typed, until
+from tests.ui.conftest import notices, opened, screen_text, shows, table, typed, until
 
 KEYS = ("a", "b", "c", "d")
 FIELDS = [Field(key, key.upper()) for key in KEYS]
@@ -77,10 +77,8 @@ def _faster(cloud: FakeBackend, **theirs: Any) -> None:
 
 
 async def _edit_web(pilot: Any, text: str) -> Any:
-    await pilot.press("2")
-    await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
-    await pilot.press("end", "e")
-    await until(pilot, lambda: "Edit: web" in screen_text(pilot.app))
+    await shows(pilot, "Web shop", "2")
+    await shows(pilot, "Edit: web", "end", "e")
     form = pilot.app.screen.form
     form.focus_field("description")
     await pilot.pause(0.05)
@@ -100,8 +98,7 @@ async def test_the_second_sees_what_the_first_changed_and_takes_mine(cloud: Fake
     async with opened(cloud, account="sysadm") as pilot:
         await _edit_web(pilot, "!")
         _faster(cloud, description="Theirs")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "mueller changed this while you had it open" in screen_text(pilot.app))
+        await shows(pilot, "mueller changed this while you had it open", "ctrl+s")
         text = screen_text(pilot.app)
         assert "Description" in text
         assert "Theirs" in text
@@ -117,8 +114,7 @@ async def test_theirs_stays_when_one_says_so_and_nothing_is_sent(cloud: FakeBack
     async with opened(cloud, account="sysadm") as pilot:
         await _edit_web(pilot, "!")
         _faster(cloud, description="Theirs")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+        await shows(pilot, "Changed meanwhile", "ctrl+s")
         calls = len(cloud.called("project.edit"))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "Nothing of yours is left to be saved." in notices(pilot))
@@ -132,8 +128,7 @@ async def test_back_in_the_form_one_goes_on_from_theirs(cloud: FakeBackend) -> N
     async with opened(cloud, account="sysadm") as pilot:
         form = await _edit_web(pilot, "!")
         _faster(cloud, description="Theirs")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+        await shows(pilot, "Changed meanwhile", "ctrl+s")
         await pilot.click("#back")
         await until(pilot, lambda: form.rows["description"].input.get() == "Theirs")
         form.focus_field("description")
@@ -147,13 +142,11 @@ async def test_esc_goes_back_to_the_form_as_it_was(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
         form = await _edit_web(pilot, "!")
         _faster(cloud, description="Theirs")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+        await shows(pilot, "Changed meanwhile", "ctrl+s")
         await pilot.press("escape")
         await pilot.pause(0.1)
         assert "!" in form.rows["description"].input.get()
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+        await shows(pilot, "Changed meanwhile", "ctrl+s")
 
 
 @pytest.mark.ui
@@ -172,8 +165,7 @@ async def test_what_was_deleted_meanwhile_is_said_in_the_form(cloud: FakeBackend
         form = await _edit_web(pilot, "!")
         _faster(cloud, description="Theirs")
         cloud.refuse["project.show"] = NotFound("There is no {kind} {name}.", kind="project", name="web")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "There is no project web." in screen_text(pilot.app))
+        await shows(pilot, "There is no project web.", "ctrl+s")
         assert "!" in form.rows["description"].input.get()
 
 
@@ -182,8 +174,7 @@ async def test_all_mine_and_all_theirs_are_one_press(cloud: FakeBackend) -> None
     async with opened(cloud, account="sysadm") as pilot:
         await _edit_web(pilot, "!")
         _faster(cloud, description="Theirs")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+        await shows(pilot, "Changed meanwhile", "ctrl+s")
         await pilot.click("#mine")
         await pilot.pause(0.1)
         assert len(table(pilot).marked) == table(pilot).total

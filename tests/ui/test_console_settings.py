@@ -8,7 +8,7 @@ import pytest
 
 from core.rpc import ways
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import notices, opened, screen_text, typed, until
+from tests.ui.conftest import notices, opened, screen_text, shows, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -34,11 +34,9 @@ async def test_what_does_not_answer_is_not_saved_and_nothing_typed_is_lost(cloud
     async with opened(cloud, account="sysadm") as pilot:
         pilot.app.open_resource("console-settings", root=True)
         await until(pilot, lambda: "local" in screen_text(pilot.app))
-        await pilot.press("e")
-        await until(pilot, lambda: "Test and save" in screen_text(pilot.app))
+        await shows(pilot, "Test and save", "e")
         await typed(pilot, "127.0.0.1:1")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "plain text" in screen_text(pilot.app))
+        await shows(pilot, "plain text", "ctrl+s")
         assert ways.load(file) == ways.ConsoleSettings()
         form = pilot.app.screen.query_one("Form")
         form.rows["use_ssl"].input.put(True)
@@ -62,12 +60,10 @@ async def test_each_host_is_tried(cloud: FakeBackend, file: Path) -> None:
     async with opened(cloud, account="sysadm") as pilot:
         pilot.app.open_resource("console-settings", root=True)
         await until(pilot, lambda: "local" in screen_text(pilot.app))
-        await pilot.press("t")
-        await until(pilot, lambda: "cluster key" in screen_text(pilot.app))
+        await shows(pilot, "cluster key", "t")
         await pilot.press("escape")
         _break(file)
-        await pilot.press("r")
-        await until(pilot, lambda: "a list of texts" in screen_text(pilot.app))
+        await shows(pilot, "a list of texts", "r")
 
 
 async def test_a_project_administrator_is_not_offered_them(cloud: FakeBackend, file: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import notices, opened, screen_text, typed, until
+from tests.ui.conftest import notices, opened, screen_text, shows, typed, until
 from widgets.chart import LineChart
 
 pytestmark = pytest.mark.ui
@@ -13,8 +13,7 @@ pytestmark = pytest.mark.ui
 
 async def test_a_host_shows_facts_and_four_charts_at_80x24(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: "server185" in screen_text(pilot.app))
+        await shows(pilot, "server185", "4")
         await pilot.press("enter")
         await until(pilot, lambda: "no samples yet" not in screen_text(pilot.app) and cloud.called("host.samples"))
         text = screen_text(pilot.app)
@@ -72,10 +71,8 @@ async def test_charts_say_when_there_is_nothing(cloud: FakeBackend) -> None:
 async def test_usage_is_seven_circles_with_their_figures(cloud: FakeBackend) -> None:
     cloud.rows["usage"][0].update(used_disk=3 << 40, max_snapshots=0, used_snapshots=0)
     async with opened(cloud) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: "Instances" in screen_text(pilot.app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "60 of 64" in screen_text(pilot.app))
+        await shows(pilot, "Instances", "4")
+        await shows(pilot, "60 of 64", "enter")
         text = screen_text(pilot.app)
         for words in ("93%", "100%", "96 GiB of 128 GiB", "150%, over", "none allowed", "7 d 00:01:11", "used", "free"):
             assert words in text
@@ -86,30 +83,24 @@ async def test_usage_is_seven_circles_with_their_figures(cloud: FakeBackend) -> 
 
 async def test_a_circle_is_chosen_by_arrows_and_seen_large(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: "Instances" in screen_text(pilot.app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "60 of 64" in screen_text(pilot.app))
+        await shows(pilot, "Instances", "4")
+        await shows(pilot, "60 of 64", "enter")
         await pilot.press("down", "right", "enter")
         await until(pilot, lambda: "VCPUs" not in screen_text(pilot.app))
         text = screen_text(pilot.app)
         assert "▸Image space" in text
         assert "quota: 100 GiB" in text
         assert "free: 67 GiB" in text
-        await pilot.press("left")
-        await until(pilot, lambda: "▸Images" in screen_text(pilot.app))
-        await pilot.press("escape")
-        await until(pilot, lambda: "VCPUs" in screen_text(pilot.app))
+        await shows(pilot, "▸Images", "left")
+        await shows(pilot, "VCPUs", "escape")
         await pilot.press("escape")
         await until(pilot, lambda: "Enter" not in screen_text(pilot.app).splitlines()[-1])
 
 
 async def test_the_system_administrator_sees_the_circles_of_any_project(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
-        await pilot.press("end", "p")
-        await until(pilot, lambda: "60 of 64" in screen_text(pilot.app))
+        await shows(pilot, "Web shop", "2")
+        await shows(pilot, "60 of 64", "end", "p")
         web = next(row for row in cloud.rows["usage"] if row["name"] == "web")
         assert cloud.called("usage.show")[-1] == {"usage": web["uuid"]}
 

@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import InvalidInput
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, screen_text, typed, until
+from tests.ui.conftest import opened, screen_text, shows, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -15,8 +15,7 @@ async def test_from_the_offer_to_the_administrators_login(cloud: FakeBackend) ->
     cloud.empty = True
     async with opened(cloud, account="sysadm") as pilot:
         await until(pilot, lambda: "This cloud is empty" in screen_text(pilot.app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "Make this machine a cloud of one host" in screen_text(pilot.app))
+        await shows(pilot, "Make this machine a cloud of one host", "enter")
         assert "/var/lib/dosvm" in screen_text(pilot.app)
         form = pilot.app.screen.form
         form.focus_field("new_password")
@@ -28,18 +27,15 @@ async def test_from_the_offer_to_the_administrators_login(cloud: FakeBackend) ->
         await pilot.pause(0.05)
         await typed(pilot, "wrong")
         cloud.refuse["cloud.prepare"] = InvalidInput("This is not your password.", field="own_password")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "This is not your password." in screen_text(pilot.app))
+        await shows(pilot, "This is not your password.", "ctrl+s")
         del cloud.refuse["cloud.prepare"]
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "This machine is a cloud now" in screen_text(pilot.app))
+        await shows(pilot, "This machine is a cloud now", "ctrl+s")
         assert "Install the sample image" in screen_text(pilot.app)
         (task,) = cloud.tasks
         cloud.end_task(task)
         await until(pilot, lambda: "The sample image is installed." in screen_text(pilot.app))
         assert cloud.called("cloud.prepare")[-1]["capacity"] == 20 * 1024**3
-        await pilot.press("enter")
-        await until(pilot, lambda: "Log in with your account." in screen_text(pilot.app))
+        await shows(pilot, "Log in with your account.", "enter")
 
 
 async def test_later_is_later_and_the_palette_still_has_it(cloud: FakeBackend) -> None:
@@ -50,8 +46,7 @@ async def test_later_is_later_and_the_palette_still_has_it(cloud: FakeBackend) -
         await pilot.pause(0.1)
         await typed(pilot, "prepare")
         await until(pilot, lambda: "Make this machine a cloud of one host" in screen_text(pilot.app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "Directory for images" in screen_text(pilot.app))
+        await shows(pilot, "Directory for images", "enter")
 
 
 async def test_a_cloud_that_is_used_is_not_offered_anything(cloud: FakeBackend) -> None:
@@ -71,8 +66,7 @@ async def test_who_types_into_a_form_higher_than_the_terminal_sees_it(cloud: Fak
             return 0 < line < len(lines) and label in lines[line]
 
         await until(pilot, lambda: "This cloud is empty" in screen_text(pilot.app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "Make this machine a cloud of one host" in screen_text(pilot.app))
+        await shows(pilot, "Make this machine a cloud of one host", "enter")
         form = pilot.app.screen.form
         wrong = {
             "group": "云" * 65,
@@ -86,8 +80,7 @@ async def test_who_types_into_a_form_higher_than_the_terminal_sees_it(cloud: Fak
             form.rows[key].input.value = text
         # From the last field, at the end of the form, to the first, of which and above which much is said now.
         form.focus_field("own_password")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "A name has at most 64 characters." in screen_text(pilot.app))
+        await shows(pilot, "A name has at most 64 characters.", "ctrl+s")
         await until(pilot, lambda: seen("Project group"))
         await pilot.press("backspace")
         await until(pilot, lambda: not form.rows["group"].error and seen("Project group"))

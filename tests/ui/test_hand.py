@@ -17,7 +17,7 @@ from screens import registry
 from screens.generic.export import Wish, Writer, csv_cell, csv_lines, target
 from screens.special import guide
 from tests.fakes.backend import FakeBackend, ManyVms, vm_row
-from tests.ui.conftest import notices, opened, rows_are_there, screen_text, table, typed, until
+from tests.ui.conftest import notices, opened, rows_are_there, screen_text, shows, table, typed, until
 
 ui = pytest.mark.ui
 HOME_EXISTS = "exists already. Write over it?"
@@ -30,8 +30,7 @@ HOME_EXISTS = "exists already. Write over it?"
 async def test_the_star_marks_all_that_were_found_not_only_what_is_on_screen(cloud: FakeBackend) -> None:
     cloud.rows["vm"] = ManyVms(2500)
     async with opened(cloud) as pilot:
-        await pilot.press("*")
-        await until(pilot, lambda: "2500 marked" in screen_text(pilot.app))
+        await shows(pilot, "2500 marked", "*")
         assert len({row["uuid"] for row in table(pilot).marked}) == 2500
         await pilot.press("*")
         await until(pilot, lambda: "marked" not in screen_text(pilot.app))
@@ -46,8 +45,7 @@ async def test_marks_stay_when_one_searches_for_something_else(cloud: FakeBacken
         await until(pilot, lambda: table(pilot).total == 10)
         await pilot.press("*")
         await until(pilot, lambda: not table(pilot).marked, 2)
-        await pilot.press("*")
-        await until(pilot, lambda: "10 marked" in screen_text(pilot.app))
+        await shows(pilot, "10 marked", "*")
 
 
 @ui
@@ -66,8 +64,7 @@ async def test_what_was_refused_is_tried_again_and_the_others_are_followed(cloud
     async with opened(cloud) as pilot:
         await pilot.press("space", "space", "b")
         await pilot.pause(0.1)
-        await pilot.press("right", "enter")
-        await until(pilot, lambda: "1 of 2 done, 1 refused" in screen_text(pilot.app))
+        await shows(pilot, "1 of 2 done, 1 refused", "right", "enter")
         await until(pilot, lambda: "asked for: ● running" in screen_text(pilot.app))
         table(pilot).go_to("1")
         await until(pilot, lambda: "THE END" in screen_text(pilot.app))
@@ -92,16 +89,13 @@ async def test_a_task_that_waits_is_taken_back_from_the_tray(cloud: FakeBackend)
         await pilot.press("b", "right", "enter")
         await until(pilot, lambda: cloud.tasks)
         (task,) = cloud.tasks
-        await pilot.press("f3")
-        await until(pilot, lambda: "Enter shows it." in screen_text(pilot.app))
+        await shows(pilot, "Enter shows it.", "f3")
         assert "c takes it back" not in screen_text(pilot.app), "it runs already"
         cloud.tasks[task]["state"] = "queued"
         cloud.ring()
         await until(pilot, lambda: "c takes it back" in screen_text(pilot.app))
-        await pilot.press("c")
-        await until(pilot, lambda: "What was asked of web-front-01 is taken back" in screen_text(pilot.app))
-        await pilot.press("right", "enter")
-        await until(pilot, lambda: "○ cancelled" in screen_text(pilot.app))
+        await shows(pilot, "What was asked of web-front-01 is taken back", "c")
+        await shows(pilot, "○ cancelled", "right", "enter")
         assert not pilot.app.context.tasks.running
 
 
@@ -156,8 +150,7 @@ async def test_a_long_file_is_stopped_and_leaves_nothing(cloud: FakeBackend) -> 
         await pilot.pause(0.1)
         pilot.app.screen.form.rows["file"].input.put("many")
         cloud.delay = 0.1
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "/ 50000" in screen_text(pilot.app))
+        await shows(pilot, "/ 50000", "ctrl+s")
         await pilot.press("escape")
         await until(pilot, lambda: "Stopped; nothing was written." in notices(pilot))
         cloud.delay = 0.0
@@ -220,8 +213,7 @@ def test_files_stay_in_the_home_directory(name: str, tmp_path: Path, monkeypatch
 @ui
 async def test_a_cell_is_copied_and_shown_for_terminals_without_a_clipboard(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("Y")
-        await until(pilot, lambda: "Copy: web-front-01" in screen_text(pilot.app))
+        await shows(pilot, "Copy: web-front-01", "Y")
         table(pilot).go_to("screen")
         await pilot.pause(0.05)
         assert screen_text(pilot.app).count("192.168.7.1:5901") >= 2
@@ -257,8 +249,7 @@ def test_sections_are_told_apart_and_read_as_text() -> None:
 @ui
 async def test_f1_shows_the_guide_on_this_list_and_finds_words_in_it(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("f1")
-        await until(pilot, lambda: "To make one, press a and choose an instance." in screen_text(pilot.app))
+        await shows(pilot, "To make one, press a and choose an instance.", "f1")
         await typed(pilot, "/write the whole screen")
         await until(pilot, lambda: "line 1 of 1" in screen_text(pilot.app))
         assert "Ctrl+L" in screen_text(pilot.app)
@@ -275,8 +266,7 @@ async def test_n_goes_through_what_was_found(cloud: FakeBackend) -> None:
         await pilot.press("?")
         await pilot.pause(0.1)
         await typed(pilot, "/the")
-        await pilot.press("enter", "n")
-        await until(pilot, lambda: "line 2 of" in screen_text(pilot.app))
+        await shows(pilot, "line 2 of", "enter", "n")
         await pilot.press("N", "N")
         await pilot.pause(0.05)
         text = screen_text(pilot.app)
@@ -297,8 +287,7 @@ async def test_any_action_is_found_and_its_object_picked(cloud: FakeBackend) -> 
         await until(pilot, lambda: "Grow: volume ..." in screen_text(pilot.app))
         await pilot.press("enter")
         await until(pilot, lambda: rows_are_there(pilot.app) and "disk6" in screen_text(pilot.app))
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: "Grow: disk2" in screen_text(pilot.app))
+        await shows(pilot, "Grow: disk2", "down", "enter")
 
 
 @ui
@@ -307,11 +296,9 @@ async def test_tab_shows_what_can_be_done_with_an_object_found_by_name(cloud: Fa
         await pilot.press("ctrl+p")
         await typed(pilot, "front-07")
         await until(pilot, lambda: "Tab shows what can be done with it." in screen_text(pilot.app))
-        await pilot.press("tab")
-        await until(pilot, lambda: "Reboot: web-front-07" in screen_text(pilot.app))
+        await shows(pilot, "Reboot: web-front-07", "tab")
         await typed(pilot, "reboot")
-        await pilot.press("enter")
-        await until(pilot, lambda: "The guest of web-front-07 is asked to reboot" in screen_text(pilot.app))
+        await shows(pilot, "The guest of web-front-07 is asked to reboot", "enter")
 
 
 # -- forms
@@ -323,8 +310,7 @@ async def test_leaving_with_a_form_half_typed_is_asked_about(cloud: FakeBackend)
         await pilot.press("a")
         await pilot.pause(0.1)
         await typed(pilot, "abc")
-        await pilot.press("ctrl+q")
-        await until(pilot, lambda: "Leave, and throw it away?" in screen_text(pilot.app))
+        await shows(pilot, "Leave, and throw it away?", "ctrl+q")
         await pilot.press("ctrl+q", "enter")
         await pilot.pause(0.1)
         assert pilot.app.is_running
@@ -338,8 +324,7 @@ async def test_leaving_with_a_form_half_typed_is_asked_about(cloud: FakeBackend)
 @ui
 async def test_ctrl_z_gives_a_field_back_what_it_began_with(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("e")
-        await until(pilot, lambda: "Edit:" in screen_text(pilot.app))
+        await shows(pilot, "Edit:", "e")
         form = pilot.app.screen.form
         began = form.rows["display_name"].input.value
         form.focus_field("display_name")

@@ -9,15 +9,14 @@ from textual.pilot import Pilot
 
 from screens.registry import resource
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, screen_text, typed, until
+from tests.ui.conftest import form_of, opened, screen_text, shows, typed, until
 from widgets.chart import LineChart
 
 pytestmark = pytest.mark.ui
 
 
 async def to_hosts(pilot: Pilot[Any]) -> None:
-    await pilot.press("4")
-    await until(pilot, lambda: "server185" in screen_text(pilot.app))
+    await shows(pilot, "server185", "4")
 
 
 async def to_chart(pilot: Pilot[Any]) -> None:
@@ -40,11 +39,9 @@ def asked(cloud: FakeBackend) -> dict[str, Any]:
 async def test_the_table_is_one_hosts_and_leads_to_the_chart_at_that_time(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
         await to_hosts(pilot)
-        await pilot.press("h")
-        await until(pilot, lambda: "2026-11-24 12:59" in screen_text(pilot.app))
+        await shows(pilot, "2026-11-24 12:59", "h")
         assert "1/120" in screen_text(pilot.app)
-        await pilot.press("down", "down", "c")
-        await until(pilot, lambda: "Processor" in screen_text(pilot.app))
+        await shows(pilot, "Processor", "down", "down", "c")
         assert "2026-11-24 12:57:30" in line(pilot)
 
 
@@ -115,15 +112,12 @@ async def test_nothing_to_draw_is_said(cloud: FakeBackend) -> None:
 async def test_clearing_begins_with_the_host_one_is_at_and_says_how_many_rows(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
         await to_hosts(pilot)
-        await pilot.press("h")
-        await until(pilot, lambda: "1/120" in screen_text(pilot.app))
-        await pilot.press("d")
-        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        await shows(pilot, "1/120", "h")
+        await form_of(pilot, "d")
         assert pilot.app.screen.query_one("Form").rows["host"].input.get() == "server185"
         await pilot.press("enter")
         await typed(pilot, "2026-11-01")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "1234 rows of the history of server185" in screen_text(pilot.app))
+        await shows(pilot, "1234 rows of the history of server185", "ctrl+s")
         assert not cloud.called("host-history.clear")
         await pilot.press("tab", "enter")
         await until(pilot, lambda: len(cloud.called("host-history.clear")) == 1)

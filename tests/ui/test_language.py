@@ -8,7 +8,7 @@ import pytest
 
 from dosvm_tui.settings import Settings
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, screen_text, table, typed, until
+from tests.ui.conftest import opened, screen_text, shows, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -60,8 +60,7 @@ async def test_the_choice_is_kept_for_the_account(cloud: FakeBackend, tmp_path: 
         await typed(pilot, "zhao")
         await pilot.press("enter")
         await typed(pilot, "Zha0-secret-9")
-        await pilot.press("enter")
-        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+        await shows(pilot, "web-front-01", "enter")
         await pilot.press("f6", "f7")
         await pilot.pause(0.1)
     again = Settings(path=path)

@@ -20,7 +20,7 @@ from screens.generic.list_view import view_of
 from screens.registry import resource
 from screens.spec import Field
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import notices, opened, rows_are_there, screen_text, table, typed, until
+from tests.ui.conftest import form_of, notices, opened, rows_are_there, screen_text, shows, table, typed, until
 from widgets.sparing import Seen, SparingUpdate
 
 pytestmark = pytest.mark.ui
@@ -42,8 +42,7 @@ def held(cloud: FakeBackend, operation: str, error: Exception | None = None) -> 
 
 async def send_new_vm(pilot: Pilot[Any]) -> None:
     """Fill the form of a new VM, and send it."""
-    await pilot.press("a")
-    await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+    await form_of(pilot, "a")
     await typed(pilot, "new-one")
     pilot.app.screen.form.rows["instance"].input.put("web-front")  # type: ignore[attr-defined]
     await pilot.press("ctrl+s")
@@ -56,8 +55,7 @@ async def test_leaving_a_form_that_is_sent_says_so_and_its_answer_closes_it(clou
     go = held(cloud, "vm.add")
     async with opened(cloud) as pilot:
         await send_new_vm(pilot)
-        await pilot.press("escape")
-        await until(pilot, lambda: "This is sent already, and not answered yet." in screen_text(pilot.app))
+        await shows(pilot, "This is sent already, and not answered yet.", "escape")
         go.set()
         await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
         await until(pilot, lambda: any("new-one: done" in text for text in notices(pilot)))
@@ -67,13 +65,11 @@ async def test_a_form_that_is_refused_while_one_wants_to_leave_it_keeps_what_was
     go = held(cloud, "vm.add", Refused("The quota is used up."))
     async with opened(cloud) as pilot:
         await send_new_vm(pilot)
-        await pilot.press("escape")
-        await until(pilot, lambda: "not answered yet" in screen_text(pilot.app))
+        await shows(pilot, "not answered yet", "escape")
         go.set()
         await until(pilot, lambda: "The quota is used up." in screen_text(pilot.app))
         assert "not answered yet" not in screen_text(pilot.app)
-        await pilot.press("escape")
-        await until(pilot, lambda: "Throw it away?" in screen_text(pilot.app))
+        await shows(pilot, "Throw it away?", "escape")
 
 
 async def test_an_answer_waits_for_who_has_to_log_in_again_above_the_form(cloud: FakeBackend) -> None:
@@ -94,10 +90,8 @@ async def test_an_answer_waits_for_who_has_to_log_in_again_above_the_form(cloud:
 async def test_a_report_that_ends_under_the_question_whether_to_leave_closes(cloud: FakeBackend) -> None:
     go = held(cloud, "vm.suspend")
     async with opened(cloud) as pilot:
-        await pilot.press("space", "space", "z")
-        await until(pilot, lambda: "of 2 done" in screen_text(pilot.app))
-        await pilot.press("ctrl+q")
-        await until(pilot, lambda: "Leave the console" in screen_text(pilot.app))
+        await shows(pilot, "of 2 done", "space", "space", "z")
+        await shows(pilot, "Leave the console", "ctrl+q")
         go.set()
         await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
         assert not table(pilot).marked
@@ -107,8 +101,7 @@ async def test_a_button_pressed_twice_at_once_answers_once(cloud: FakeBackend) -
     async with opened(cloud) as pilot:
         await pilot.press("enter")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 3)
-        await pilot.press("b")
-        await until(pilot, lambda: "> No <" in screen_text(pilot.app))
+        await shows(pilot, "> No <", "b")
         button = pilot.app.screen.query_one("#yes")
         button.press()  # type: ignore[attr-defined]
         button.press()  # type: ignore[attr-defined]
@@ -121,8 +114,7 @@ async def test_a_button_pressed_twice_at_once_answers_once(cloud: FakeBackend) -
 async def test_a_key_pressed_twice_opens_one_form(cloud: FakeBackend) -> None:
     go = held(cloud, "project.show")
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
+        await shows(pilot, "Web shop", "2")
         await pilot.press("end", "e", "e")
         go.set()
         await until(pilot, lambda: len(cloud.called("project.show")) == 2 and len(pilot.app.screen_stack) == 3)
@@ -133,10 +125,8 @@ async def test_a_key_pressed_twice_opens_one_form(cloud: FakeBackend) -> None:
 async def test_a_form_that_comes_late_does_not_open_over_what_was_opened_meanwhile(cloud: FakeBackend) -> None:
     go = held(cloud, "project.show")
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
-        await pilot.press("end", "e", "?")
-        await until(pilot, lambda: "All keys" in screen_text(pilot.app))
+        await shows(pilot, "Web shop", "2")
+        await shows(pilot, "All keys", "end", "e", "?")
         go.set()
         await pilot.pause(0.3)
         assert not pilot.app.screen.query("Form")
@@ -148,8 +138,7 @@ async def test_a_form_that_comes_late_does_not_open_over_what_was_opened_meanwhi
 async def test_who_goes_on_is_told_of_a_refusal(cloud: FakeBackend) -> None:
     go = held(cloud, "vm.suspend", Refused("The VM is busy."))
     async with opened(cloud) as pilot:
-        await pilot.press("z", "2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await shows(pilot, "disk6", "z", "2")
         go.set()
         await until(pilot, lambda: "The VM is busy." in notices(pilot))
 
@@ -157,8 +146,7 @@ async def test_who_goes_on_is_told_of_a_refusal(cloud: FakeBackend) -> None:
 async def test_who_goes_on_can_follow_the_task(cloud: FakeBackend) -> None:
     go = held(cloud, "vm.suspend")
     async with opened(cloud) as pilot:
-        await pilot.press("z", "2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await shows(pilot, "disk6", "z", "2")
         go.set()
         await until(pilot, lambda: "1 task" in screen_text(pilot.app))
 
@@ -166,8 +154,7 @@ async def test_who_goes_on_can_follow_the_task(cloud: FakeBackend) -> None:
 async def test_who_logs_in_next_is_not_told_what_the_one_before_had_asked(cloud: FakeBackend) -> None:
     go = held(cloud, "vm.suspend")
     async with opened(cloud) as pilot:
-        await pilot.press("z", "f10")
-        await until(pilot, lambda: "Log in with your account." in screen_text(pilot.app))
+        await shows(pilot, "Log in with your account.", "z", "f10")
         go.set()
         await pilot.pause(0.3)
         assert not pilot.app.context.tasks.all
@@ -178,8 +165,7 @@ async def test_the_helper_for_an_empty_cloud_is_not_offered_to_nobody(cloud: Fak
     cloud.empty = True
     go = held(cloud, "cloud.status")
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("f10")
-        await until(pilot, lambda: "Log in with your account." in screen_text(pilot.app))
+        await shows(pilot, "Log in with your account.", "f10")
         go.set()
         await pilot.pause(0.3)
         assert len(pilot.app.screen_stack) == 2
@@ -196,10 +182,8 @@ async def test_who_comes_after_an_ended_session_sees_no_tasks_and_pastes_nothing
         await until(pilot, lambda: "Log in again" in screen_text(pilot.app))
         pilot.app.screen.query_one("Form").rows["account"].input.put("sysadm")  # type: ignore[attr-defined]
         await typed(pilot, "Adm1n-secret-9")
-        await pilot.press("enter")
-        await until(pilot, lambda: "赵小明" in screen_text(pilot.app))
-        await pilot.press("f3")
-        await until(pilot, lambda: "No task was started here yet." in screen_text(pilot.app))
+        await shows(pilot, "赵小明", "enter")
+        await shows(pilot, "No task was started here yet.", "f3")
         assert not pilot.app.clipboard
 
 
@@ -212,11 +196,9 @@ async def test_news_of_tasks_while_the_tray_opens(cloud: FakeBackend) -> None:
 
 async def test_a_list_to_pick_from_comes_when_the_cloud_is_back(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("a")
-        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        await form_of(pilot, "a")
         cloud.away = HostdUnavailable("/run/hostd.sock")
-        await pilot.press("tab", "f4")
-        await until(pilot, lambda: "hostd does not answer" in screen_text(pilot.app))
+        await shows(pilot, "hostd does not answer", "tab", "f4")
         cloud.away = None
         await until(pilot, lambda: rows_are_there(pilot.app) and table(pilot).total == 2, 20)
         assert "hostd does not answer" not in screen_text(pilot.app)
@@ -266,9 +248,8 @@ async def test_a_password_is_not_copied_in_plain_text(cloud: FakeBackend, key: s
 
 async def test_a_file_name_that_is_too_long_is_refused_in_words(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("x")
-        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
-        pilot.app.screen.form.rows["file"].input.put("x" * 300)  # type: ignore[attr-defined]
+        form = await form_of(pilot, "x")
+        form.rows["file"].input.put("x" * 300)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: any("File name too long" in text for text in notices(pilot)))
 
@@ -282,8 +263,7 @@ def test_preferences_of_any_shape_do_not_keep_anybody_out() -> None:
 
 async def test_every_letter_typed_over_a_list_to_pick_from_searches_it(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("a")
-        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        await form_of(pilot, "a")
         await pilot.press("tab", "f4")
         await until(pilot, lambda: rows_are_there(pilot.app) and table(pilot).total == 2)
         await typed(pilot, "gjkG")
@@ -306,18 +286,15 @@ async def test_a_long_warning_is_scrolled_and_leaves_room_for_the_answer(cloud: 
             await until(pilot, lambda: "Line 0 of" in screen_text(pilot.app))
             assert "Type web to confirm:" in screen_text(pilot.app)
             assert "[ No ]" in screen_text(pilot.app).replace("> No <", "[ No ]")
-            await pilot.press(*["pagedown"] * 8)
-            await until(pilot, lambda: "Line 39 of" in screen_text(pilot.app))
+            await shows(pilot, "Line 39 of", *["pagedown"] * 8)
             pilot.app.pop_screen()
 
 
 async def test_a_form_longer_than_the_terminal_keeps_its_hint_and_buttons(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("]")
-        await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
-        await pilot.press("a")
-        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
-        pilot.app.screen.form.focus_field("devices_xml")  # type: ignore[attr-defined]
+        await shows(pilot, "公司网站", "]")
+        form = await form_of(pilot, "a")
+        form.focus_field("devices_xml")
         await until(pilot, lambda: "[Custom]" in screen_text(pilot.app))
         text = screen_text(pilot.app)
         assert "Devices XML" in text
@@ -333,22 +310,18 @@ async def test_a_form_longer_than_the_terminal_keeps_its_hint_and_buttons(cloud:
 
 async def test_a_screens_password_is_not_shown_and_stays_when_its_row_is_opened_again(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("]")
-        await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
-        await pilot.press("a")
-        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        await shows(pilot, "公司网站", "]")
+        await form_of(pilot, "a")
         outer = pilot.app.screen
         outer.form.focus_field("graphics")  # type: ignore[attr-defined]
         await pilot.pause(0.05)
-        await pilot.press("a")
-        await until(pilot, lambda: pilot.app.screen is not outer and bool(pilot.app.screen.query("Form")))
-        pilot.app.screen.form.rows["password"].input.value = "geheim77"  # type: ignore[attr-defined]
+        form = await form_of(pilot, "a")
+        form.rows["password"].input.value = "geheim77"
         await pilot.press("ctrl+s")
         await until(pilot, lambda: pilot.app.screen is outer and "VNC  Password" in screen_text(pilot.app))
         assert "geheim" not in screen_text(pilot.app)
-        await pilot.press("up", "enter")
-        await until(pilot, lambda: pilot.app.screen is not outer and bool(pilot.app.screen.query("Form")))
-        pilot.app.screen.form.rows["port"].input.value = "5901"  # type: ignore[attr-defined]
+        form = await form_of(pilot, "up", "enter")
+        form.rows["port"].input.value = "5901"
         await pilot.press("ctrl+s")
         await until(pilot, lambda: pilot.app.screen is outer)
         (row,) = outer.form.values()["graphics"]  # type: ignore[attr-defined]
@@ -357,39 +330,31 @@ async def test_a_screens_password_is_not_shown_and_stays_when_its_row_is_opened_
 
 async def test_a_row_opened_again_says_what_it_was_left_at_and_tab_sends_first(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("]")
-        await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
-        await pilot.press("a")
-        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        await shows(pilot, "公司网站", "]")
+        await form_of(pilot, "a")
         outer = pilot.app.screen
         outer.form.focus_field("disks")  # type: ignore[attr-defined]
         await pilot.pause(0.05)
-        await pilot.press("a")
-        await until(pilot, lambda: pilot.app.screen is not outer and bool(pilot.app.screen.query("Form")))
-        pilot.app.screen.form.rows["volume"].input.value = "local/disk1"  # type: ignore[attr-defined]
+        form = await form_of(pilot, "a")
+        form.rows["volume"].input.value = "local/disk1"
         await pilot.press("ctrl+s")
         await until(pilot, lambda: pilot.app.screen is outer and "local/disk1" in screen_text(pilot.app))
-        await pilot.press("up", "enter")
-        await until(pilot, lambda: pilot.app.screen is not outer and bool(pilot.app.screen.query("Form")))
+        await form_of(pilot, "up", "enter")
         assert "what fits the machine type" in screen_text(pilot.app)
         rows = pilot.app.screen.form.rows  # type: ignore[attr-defined]
         assert rows["startup_policy"].input.get() == "mandatory", "of a CD, should it become one"
         [row for row in rows.values() if row.display][-1].input.focus()
-        await pilot.press("tab")
-        await until(pilot, lambda: "> Take over <" in screen_text(pilot.app))
-        await pilot.press("tab")
-        await until(pilot, lambda: "> Cancel <" in screen_text(pilot.app))
+        await shows(pilot, "> Take over <", "tab")
+        await shows(pilot, "> Cancel <", "tab")
 
 
 async def test_what_is_renamed_in_its_details_is_still_there(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("4", "]")
-        await until(pilot, lambda: "all" in screen_text(pilot.app))
+        await shows(pilot, "all", "4", "]")
         await pilot.press("enter")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 3)
-        await pilot.press("e")
-        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
-        pilot.app.screen.form.rows["name"].input.value = "renamed"  # type: ignore[attr-defined]
+        form = await form_of(pilot, "e")
+        form.rows["name"].input.value = "renamed"
         await pilot.press("ctrl+s")
         await until(
             pilot, lambda: len(pilot.app.screen_stack) == 3 and "Host groups › renamed" in screen_text(pilot.app)
@@ -426,14 +391,11 @@ async def test_the_helper_keeps_no_password_once_it_is_sent(cloud: FakeBackend) 
     cloud.empty = True
     async with opened(cloud, account="sysadm") as pilot:
         await until(pilot, lambda: "This cloud is empty" in screen_text(pilot.app))
-        await pilot.press("enter")
-        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
-        form = pilot.app.screen.form  # type: ignore[attr-defined]
+        form = await form_of(pilot, "enter")
         form.rows["own_password"].input.value = "Adm1n-secret-9"
         form.rows["new_password"].input.first.value = "Proj3ct-secret"
         form.rows["new_password"].input.second.value = "Proj3ct-secret"
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "This machine is a cloud now" in screen_text(pilot.app))
+        await shows(pilot, "This machine is a cloud now", "ctrl+s")
         assert "secret" not in str(vars(pilot.app.screen))
 
 

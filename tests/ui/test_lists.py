@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.backend import NASTY, FakeBackend, ManyVms, uuid_of, vm_row, world
-from tests.ui.conftest import opened, rows_are_there, screen_text, table, typed, until
+from tests.ui.conftest import opened, rows_are_there, screen_text, shows, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -143,8 +143,7 @@ async def test_enter_on_the_nastiest_name_opens_its_details(cloud: FakeBackend) 
 
 async def test_related_lists_open_filtered_and_say_from_where(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
+        await shows(pilot, "Web shop", "2")
         await pilot.press("end", "v")
         await until(pilot, lambda: rows_are_there(pilot.app) and "web: VMs" in screen_text(pilot.app))
         assert cloud.called("vm.list")[-1]["filters"] == {"project": uuid_of("web")}
@@ -161,8 +160,7 @@ async def test_an_empty_list_says_what_it_is_and_how_to_begin(cloud: FakeBackend
 
 async def test_a_dead_host_is_grey_and_says_for_how_long(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: "✗ down 5m 12s" in screen_text(pilot.app))
+        await shows(pilot, "✗ down 5m 12s", "4")
         cells = table(pilot)._cells(cloud.rows["host"][2])
         assert [cell.role for cell in cells][4:8] == ["muted"] * 4
 
@@ -172,16 +170,13 @@ async def test_wide_terminals_show_more_columns_and_the_second_menu(cloud: FakeB
         text = screen_text(pilot.app)
         assert "Uptime" in text
         assert "Instances" in text
-        await pilot.press("shift+tab", "down", "enter")
-        await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
+        await shows(pilot, "公司网站", "shift+tab", "down", "enter")
 
 
 async def test_neighbours_of_the_menu_by_brackets_and_sections_by_numbers(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("]")
-        await until(pilot, lambda: "公司网站" in screen_text(pilot.app))
-        await pilot.press("2")
-        await until(pilot, lambda: "local" in screen_text(pilot.app))
+        await shows(pilot, "公司网站", "]")
+        await shows(pilot, "local", "2")
         assert "[2 Volumes 1/3]" in screen_text(pilot.app)
 
 
@@ -204,16 +199,14 @@ async def test_every_list_of_every_role_opens_at_80_columns(cloud: FakeBackend) 
 
 async def test_a_project_is_taken_out_of_its_group_on_its_own_row(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("2", "]")
-        await until(pilot, lambda: "/srv/dosvm/images" in screen_text(pilot.app))
+        await shows(pilot, "/srv/dosvm/images", "2", "]")
         text = screen_text(pilot.app)
         rows = [line.strip(" ▸").split()[:2] for line in text.splitlines() if "/srv/dosvm/images" in line]
         assert rows == [
             ["acme", "web"],
             ["acme", "mail"],
         ]
-        await pilot.press("down", "m")
-        await until(pilot, lambda: "Project mail is taken out of project group acme" in screen_text(pilot.app))
+        await shows(pilot, "Project mail is taken out of project group acme", "down", "m")
         await pilot.press("right", "enter")
         await until(pilot, lambda: cloud.called("project-group.remove-project"))
         assert cloud.called("project-group.remove-project") == [{"project_group": uuid_of("acme"), "project": "mail"}]

@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import AuthenticationFailed
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, rows_are_there, screen_text, table, typed, until
+from tests.ui.conftest import opened, rows_are_there, screen_text, shows, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -17,8 +17,7 @@ async def test_account_password_enter(cloud: FakeBackend) -> None:
         await pilot.press("enter")
         await typed(pilot, "Zha0-secret-9")
         assert "secret" not in screen_text(pilot.app)
-        await pilot.press("enter")
-        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+        await shows(pilot, "web-front-01", "enter")
 
 
 async def test_a_wrong_password_is_typed_anew(cloud: FakeBackend) -> None:
@@ -26,14 +25,12 @@ async def test_a_wrong_password_is_typed_anew(cloud: FakeBackend) -> None:
         await typed(pilot, "zhao")
         await pilot.press("tab")
         await typed(pilot, "wrong")
-        await pilot.press("enter")
-        await until(pilot, lambda: "The account or the password is wrong." in screen_text(pilot.app))
+        await shows(pilot, "The account or the password is wrong.", "enter")
         form = pilot.app.screen.query_one("Form")
         assert form.rows["account"].input.value == "zhao"
         assert form.rows["password"].input.value == ""
         await typed(pilot, "Zha0-secret-9")
-        await pilot.press("enter")
-        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+        await shows(pilot, "web-front-01", "enter")
 
 
 async def test_nothing_typed_says_what_is_needed(cloud: FakeBackend) -> None:
@@ -49,8 +46,7 @@ async def test_a_slow_check_says_why_it_is_slow(cloud: FakeBackend) -> None:
         await pilot.press("tab")
         await typed(pilot, "x")
         cloud.delay = 2.5
-        await pilot.press("enter")
-        await until(pilot, lambda: "after wrong passwords this takes longer" in screen_text(pilot.app))
+        await shows(pilot, "after wrong passwords this takes longer", "enter")
         cloud.delay = 0.0
         await until(pilot, lambda: "is wrong." in screen_text(pilot.app))
 
@@ -74,8 +70,7 @@ async def test_a_first_password_must_be_changed(cloud: FakeBackend) -> None:
         await typed(pilot, "zhao")
         await pilot.press("enter")
         await typed(pilot, "Zha0-secret-9")
-        await pilot.press("enter")
-        await until(pilot, lambda: "Choose a new password" in screen_text(pilot.app))
+        await shows(pilot, "Choose a new password", "enter")
         await typed(pilot, "Zha0-secret-9")
         await pilot.press("enter")
         await typed(pilot, "short")
@@ -83,15 +78,13 @@ async def test_a_first_password_must_be_changed(cloud: FakeBackend) -> None:
         await typed(pilot, "er-one-9")
         await pilot.press("enter")
         await typed(pilot, "shorter-one-9")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+        await shows(pilot, "web-front-01", "ctrl+s")
         assert cloud.passwords["zhao"] == "shorter-one-9"
 
 
 async def test_an_ended_session_asks_again_and_comes_back_to_the_same_place(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "disk6" in screen_text(pilot.app))
+        await shows(pilot, "disk6", "2")
         await pilot.press("down", "down")
         cloud.session = False
         await until(pilot, lambda: "The session has ended." in screen_text(pilot.app))
@@ -106,21 +99,18 @@ async def test_an_ended_session_asks_again_and_comes_back_to_the_same_place(clou
 async def test_after_an_ended_session_somebody_else_begins_anew(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         cloud.refuse["vm.list"] = AuthenticationFailed("The session has ended.")
-        await pilot.press("r")
-        await until(pilot, lambda: "Log in again" in screen_text(pilot.app))
+        await shows(pilot, "Log in again", "r")
         del cloud.refuse["vm.list"]
         form = pilot.app.screen.query_one("Form")
         form.rows["account"].input.put("sysadm")
         await typed(pilot, "Adm1n-secret-9")
-        await pilot.press("enter")
-        await until(pilot, lambda: "赵小明" in screen_text(pilot.app))
+        await shows(pilot, "赵小明", "enter")
         assert len(pilot.app.screen_stack) == 2
 
 
 async def test_logging_out_leaves_nothing_on_screen(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("f10")
-        await until(pilot, lambda: "Log in with your account." in screen_text(pilot.app))
+        await shows(pilot, "Log in with your account.", "f10")
         await until(pilot, lambda: not cloud.session)
         assert len(pilot.app.screen_stack) == 2
         assert "web-front" not in screen_text(pilot.app)

@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from core.errors import Conflict, Refused
 from core.i18n import set_language
 from tests.fakes.backend import NASTY, FakeBackend, vm_row
-from tests.ui.conftest import console_over, rows_are_there, screen_text, still, typed, until
+from tests.ui.conftest import console_over, rows_are_there, screen_text, shows, still, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -93,7 +93,7 @@ def steps(keys: tuple[str, ...]) -> Callable[[Pilot[Any]], Any]:
                 app.open_resource(key[1:], root=True)
             else:
                 await pilot.press(key)
-            await pilot.pause(0.15)
+            await still(pilot)
             if len(app.screen_stack) == 2 and app.screen.query("VirtualTable"):
                 await until(pilot, lambda: rows_are_there(app))
         await still(pilot)
@@ -153,8 +153,7 @@ def test_conflict(snap_compare: Any, size: str, language: str) -> None:
 def test_first_run(snap_compare: Any) -> None:
     async def run(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: "This cloud is empty" in screen_text(pilot.app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "Directory for images" in screen_text(pilot.app))
+        await shows(pilot, "Directory for images", "enter")
         await typed(pilot, "acme")
         for node in pilot.app.screen.query("LineInput"):
             node.cursor_blink = False

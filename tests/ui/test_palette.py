@@ -6,7 +6,7 @@ import pytest
 
 from dosvm_tui.palette import score
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import notices, opened, screen_text, table, typed, until
+from tests.ui.conftest import notices, opened, screen_text, shows, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -28,8 +28,7 @@ async def test_an_object_by_its_name_from_anywhere(cloud: FakeBackend) -> None:
         await pilot.pause(0.1)
         await typed(pilot, "disk5")
         await until(pilot, lambda: table(pilot).cursor_row is not None and table(pilot).cursor_row.kind == "volume")
-        await pilot.press("enter")
-        await until(pilot, lambda: "/srv/dosvm/volumes/disk5" in screen_text(pilot.app))
+        await shows(pilot, "/srv/dosvm/volumes/disk5", "enter")
 
 
 async def test_a_screen_by_its_name_typed_ahead(cloud: FakeBackend) -> None:
@@ -57,8 +56,7 @@ async def test_arrows_choose_while_one_types(cloud: FakeBackend) -> None:
         await pilot.press("down", "down")
         await pilot.pause(0.3)
         assert table(pilot).cursor == 2, "what is found later does not move the cursor"
-        await pilot.press("up", "enter")
-        await until(pilot, lambda: "/srv/dosvm/volumes/disk2" in screen_text(pilot.app))
+        await shows(pilot, "/srv/dosvm/volumes/disk2", "up", "enter")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dosvm_tui.commands.words import Words
 from screens.generic.offers import is_allowed
 from screens.resources import pool, volume
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, screen_text, typed, until
+from tests.ui.conftest import opened, shows, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -41,10 +41,8 @@ def _all_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_each_kind_asks_for_what_it_needs(kind: str, asked: dict[str, str], sent: dict[str, Any]) -> None:
     cloud = FakeBackend()
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("3")
-        await until(pilot, lambda: "local" in screen_text(pilot.app))
-        await pilot.press("a")
-        await until(pilot, lambda: "Add: storage pool" in screen_text(pilot.app))
+        await shows(pilot, "local", "3")
+        await shows(pilot, "Add: storage pool", "a")
         await typed(pilot, "vg0")
         form = pilot.app.screen.form
         form.rows["type"].input.put(kind)
@@ -67,10 +65,8 @@ async def test_each_kind_asks_for_what_it_needs(kind: str, asked: dict[str, str]
 async def test_a_disk_is_not_offered_what_servers_speak() -> None:
     cloud = FakeBackend()
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("3")
-        await until(pilot, lambda: "local" in screen_text(pilot.app))
-        await pilot.press("a")
-        await until(pilot, lambda: "Add: storage pool" in screen_text(pilot.app))
+        await shows(pilot, "local", "3")
+        await shows(pilot, "Add: storage pool", "a")
         form = pilot.app.screen.form
         form.rows["type"].input.put("disk")
         form.touched("type")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.backend import FakeBackend, uuid_of
-from tests.ui.conftest import opened, screen_text, typed, until
+from tests.ui.conftest import opened, screen_text, shows, typed, until
 
 pytestmark = pytest.mark.ui
 CANARY = "Canary-of-the-console-6"
@@ -14,10 +14,8 @@ CANARY = "Canary-of-the-console-6"
 async def test_a_secret_is_added_by_keys_and_its_value_is_not_seen() -> None:
     cloud = FakeBackend()
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("5")
-        await until(pilot, lambda: "disk-key" in screen_text(pilot.app))
-        await pilot.press("a")
-        await until(pilot, lambda: "Add: secret" in screen_text(pilot.app))
+        await shows(pilot, "disk-key", "5")
+        await shows(pilot, "Add: secret", "a")
         for text in ("Archive", "archive-key", None, "mail/archive", None, None, CANARY, CANARY):
             if text is not None:
                 await typed(pilot, text)
@@ -41,10 +39,8 @@ async def test_a_secret_is_added_by_keys_and_its_value_is_not_seen() -> None:
 async def test_an_edit_sends_what_was_changed_and_no_empty_value() -> None:
     cloud = FakeBackend()
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("5")
-        await until(pilot, lambda: "disk-key" in screen_text(pilot.app))
-        await pilot.press("e")
-        await until(pilot, lambda: "Edit: disk-key" in screen_text(pilot.app))
+        await shows(pilot, "disk-key", "5")
+        await shows(pilot, "Edit: disk-key", "e")
         pilot.app.screen.form.focus_field("usage")
         await pilot.press("end")
         await typed(pilot, "-2")
@@ -55,13 +51,10 @@ async def test_an_edit_sends_what_was_changed_and_no_empty_value() -> None:
 
 async def test_a_new_volume_picks_among_the_secrets_that_encrypt_volumes(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "disk1" in screen_text(pilot.app))
-        await pilot.press("a")
-        await until(pilot, lambda: "Encrypted by" in screen_text(pilot.app))
+        await shows(pilot, "disk1", "2")
+        await shows(pilot, "Encrypted by", "a")
         pilot.app.screen.form.focus_field("secret")
-        await pilot.press("f4")
-        await until(pilot, lambda: "mail-key" in screen_text(pilot.app))
+        await shows(pilot, "mail-key", "f4")
         assert "iscsi-189" not in screen_text(pilot.app)
         assert all(asked["filters"] == {"kind": "volume"} for asked in cloud.called("secret.list"))
         await pilot.press("escape")
@@ -73,12 +66,9 @@ async def test_a_new_volume_picks_among_the_secrets_that_encrypt_volumes(cloud: 
 async def test_a_secret_that_is_used_cannot_be_deleted_and_shows_by_what(cloud: FakeBackend) -> None:
     cloud.account = "sysadm"
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("5")
-        await until(pilot, lambda: "disk-key" in screen_text(pilot.app))
+        await shows(pilot, "disk-key", "5")
         await pilot.press("d")
         await pilot.pause(0.2)
         assert cloud.called("secret.delete") == []
-        await pilot.press("enter")
-        await until(pilot, lambda: "local/disk1" in screen_text(pilot.app))
-        await pilot.press("escape", "down", "d")
-        await until(pilot, lambda: "The secret iscsi-189 goes to the trash" in screen_text(pilot.app))
+        await shows(pilot, "local/disk1", "enter")
+        await shows(pilot, "The secret iscsi-189 goes to the trash", "escape", "down", "d")

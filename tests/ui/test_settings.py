@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import InvalidInput
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import notices, opened, screen_text, typed, until
+from tests.ui.conftest import notices, opened, screen_text, shows, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -15,20 +15,16 @@ GREATER = "It must be greater than the interval of VM samples"
 
 async def test_each_field_shows_its_range_and_unit(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm", size=(80, 30)) as pilot:
-        await pilot.press("7")
-        await until(pilot, lambda: "server186" in screen_text(pilot.app))
-        await pilot.press("e")
-        await until(pilot, lambda: "2-1800 s" in screen_text(pilot.app))
+        await shows(pilot, "server186", "7")
+        await shows(pilot, "2-1800 s", "e")
         for words in ("4-1800 s", "5-1800 s", "10-3600 s", "2-300 s", "5-300 s", "1-10 beats", "1-65535 TCP"):
             assert words in screen_text(pilot.app)
 
 
 async def test_a_rule_between_two_fields_is_told_at_its_field_whichever_is_typed(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm", size=(80, 30)) as pilot:
-        await pilot.press("7")
-        await until(pilot, lambda: "server186" in screen_text(pilot.app))
-        await pilot.press("e")
-        await until(pilot, lambda: "2-1800 s" in screen_text(pilot.app))
+        await shows(pilot, "server186", "7")
+        await shows(pilot, "2-1800 s", "e")
         form = pilot.app.screen.query_one("Form")
         await typed(pilot, "60")
         assert form.rows["vm_sample_interval"].input.get() == 60
@@ -57,10 +53,7 @@ async def test_what_the_cloud_refuses_is_told_at_its_field(cloud: FakeBackend) -
         "{path} belongs to the system.", field="temporary_directory", path="/etc"
     )
     async with opened(cloud, account="sysadm", size=(80, 30)) as pilot:
-        await pilot.press("7")
-        await until(pilot, lambda: "server186" in screen_text(pilot.app))
-        await pilot.press("e")
-        await until(pilot, lambda: "2-1800 s" in screen_text(pilot.app))
+        await shows(pilot, "server186", "7")
+        await shows(pilot, "2-1800 s", "e")
         await typed(pilot, "7")
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "/etc belongs to the system" in screen_text(pilot.app))
+        await shows(pilot, "/etc belongs to the system", "ctrl+s")

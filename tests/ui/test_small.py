@@ -9,7 +9,7 @@ from screens import registry
 from screens.generic.fields import offered
 from screens.generic.form_dialog import FormDialog
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, screen_text, until
+from tests.ui.conftest import opened, screen_text, shows, until
 
 pytestmark = [pytest.mark.ui, pytest.mark.timeout(300)]
 
@@ -46,8 +46,7 @@ async def test_the_buttons_of_every_form_are_on_the_screen(cloud: FakeBackend, l
 
 async def test_every_field_of_a_long_form_is_reached_by_the_arrows(cloud: FakeBackend) -> None:
     async with opened(cloud, size=(60, 20)) as pilot:
-        await pilot.press("]", "a")
-        await until(pilot, lambda: "Boot menu" in screen_text(pilot.app))
+        await shows(pilot, "Boot menu", "]", "a")
         form = pilot.app.screen.form
         rows = [row for row in form.rows.values() if row.display]
         for row in rows:
@@ -58,10 +57,8 @@ async def test_every_field_of_a_long_form_is_reached_by_the_arrows(cloud: FakeBa
 
 async def test_f1_in_a_form_says_what_its_fields_are_for(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("3", "a")
-        await until(pilot, lambda: "Format" in screen_text(pilot.app))
-        await pilot.press("x", "f1")
-        await until(pilot, lambda: "Help: Add: image" in screen_text(pilot.app))
+        await shows(pilot, "Format", "3", "a")
+        await shows(pilot, "Help: Add: image", "x", "f1")
         shown = " ".join(screen_text(pilot.app).replace("│", " ").split())
         assert "Needed. 1 to 64 characters of any script." in shown
         assert "(raw (also ISO files) / ISO: a CD or DVD, checked to be one / qcow2 / qcow)" in shown
@@ -72,10 +69,8 @@ async def test_f1_in_a_form_says_what_its_fields_are_for(cloud: FakeBackend) -> 
 
 async def test_a_disk_without_a_source_is_told_where_it_is_typed(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("]", "a", "f8", "a")
-        await until(pilot, lambda: "Take over" in screen_text(pilot.app))
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "name one of them" in screen_text(pilot.app))
+        await shows(pilot, "Take over", "]", "a", "f8", "a")
+        await shows(pilot, "name one of them", "ctrl+s")
         assert "Take over" in screen_text(pilot.app)
 
 
@@ -83,8 +78,7 @@ async def test_a_section_says_how_many_lists_it_has_where_they_are_not_shown_bes
     for width, said in ((80, True), (160, False)):
         async with opened(cloud, size=(width, 24)) as pilot:
             assert ("[1 Machines 1/3]" in screen_text(pilot.app)) is said
-            await pilot.press("]")
-            await until(pilot, lambda: "Instances" in screen_text(pilot.app))
+            await shows(pilot, "Instances", "]")
             assert ("[1 Machines 2/3]" in screen_text(pilot.app)) is said
 
 

@@ -10,7 +10,7 @@ import pytest
 from dosvm_tui import app as console
 from dosvm_tui.settings import Settings
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import console_over, opened, rows_are_there, screen_text, until
+from tests.ui.conftest import console_over, opened, rows_are_there, screen_text, shows, until
 from themes import THEMES, TITLES, theme_for_terminal
 
 pytestmark = pytest.mark.ui
@@ -105,8 +105,7 @@ async def test_tasks_that_go_on_are_told_of_on_leaving(cloud: FakeBackend) -> No
 
 async def test_tall_terminals_show_the_details_below(cloud: FakeBackend) -> None:
     async with opened(cloud, size=(120, 45)) as pilot:
-        await pilot.press("down", "down", "down", "down", "down")
-        await until(pilot, lambda: "The volume local/disk1 is missing" in screen_text(pilot.app))
+        await shows(pilot, "The volume local/disk1 is missing", "down", "down", "down", "down", "down")
 
 
 async def test_very_small_terminals_do_not_break_it(cloud: FakeBackend) -> None:

@@ -14,7 +14,7 @@ import pytest
 from core.errors import InvalidInput
 from screens.courier import THREADS
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, screen_text, until
+from tests.ui.conftest import opened, screen_text, shows, until
 
 pytestmark = [pytest.mark.ui, pytest.mark.timeout(300)]
 
@@ -40,13 +40,11 @@ async def test_a_file_is_chosen_sent_and_its_task_followed(
     cloud.answers["image.upload"] = announced
     monkeypatch.setattr(cloud, "send", send)
     async with opened(cloud) as pilot:
-        await pilot.press("3", "u")
-        await until(pilot, lambda: "File here" in screen_text(pilot.app))
+        await shows(pilot, "File here", "3", "u")
         form = pilot.app.screen.form
         form.rows["source"].input.value = str(tmp_path / "none.iso")
         form.rows["name"].input.value = "debian"
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "cannot be read" in screen_text(pilot.app))
+        await shows(pilot, "cannot be read", "ctrl+s")
         form.rows["source"].input.value = str(file)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(said) and "File here" not in screen_text(pilot.app))
@@ -61,13 +59,11 @@ async def test_what_is_no_plain_file_is_refused_at_its_field_at_once(cloud: Fake
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     async with opened(cloud) as pilot:
-        await pilot.press("3", "u")
-        await until(pilot, lambda: "File here" in screen_text(pilot.app))
+        await shows(pilot, "File here", "3", "u")
         form = pilot.app.screen.form
         form.rows["source"].input.value = str(pipe)
         form.rows["name"].input.value = "debian"
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: "is not a plain file" in screen_text(pilot.app))
+        await shows(pilot, "is not a plain file", "ctrl+s")
         assert "Ctrl+S sends" in screen_text(pilot.app)
     assert not cloud.called("image.upload")
 
@@ -91,17 +87,14 @@ async def test_a_file_that_does_not_answer_says_so_and_holds_nothing_else_up(
         async with opened(cloud) as pilot:
             await pilot.press("3")
             for last in [False] * THREADS + [True]:
-                await pilot.press("u")
-                await until(pilot, lambda: "File here" in screen_text(pilot.app))
+                await shows(pilot, "File here", "u")
                 form = pilot.app.screen.form
                 form.rows["source"].input.value = str(file)
                 form.rows["name"].input.value = "debian"
-                await pilot.press("ctrl+s")
-                await until(pilot, lambda: "The file is being opened" in screen_text(pilot.app))
+                await shows(pilot, "The file is being opened", "ctrl+s")
                 if last:
                     break
-                await pilot.press("escape")
-                await until(pilot, lambda: "not answered yet" in screen_text(pilot.app))
+                await shows(pilot, "not answered yet", "escape")
                 pilot.app.screen.dismiss(True)
                 await until(pilot, lambda: "File here" not in screen_text(pilot.app))
                 asked = len(cloud.called("image.list"))
@@ -138,25 +131,21 @@ async def test_a_file_on_its_way_holds_nothing_up_is_broken_off_and_gone_on_with
     monkeypatch.setattr(cloud, "send", lambda _part, **_about: {"task": cloud.start_task("image.receive", "debian")})
     try:
         async with opened(cloud) as pilot:
-            await pilot.press("3", "u")
-            await until(pilot, lambda: "File here" in screen_text(pilot.app))
+            await shows(pilot, "File here", "3", "u")
             form = pilot.app.screen.form
             form.rows["source"].input.value = str(file)
             form.rows["name"].input.value = "debian"
             await pilot.press("ctrl+s")
             await until(pilot, lambda: bool(begun) and "File here" not in screen_text(pilot.app))
             await until(pilot, lambda: "1 task" in screen_text(pilot.app))
-            await pilot.press("f3")
-            await until(pilot, lambda: "/s, 0:" in screen_text(pilot.app))
+            await shows(pilot, "/s, 0:", "f3")
             assert "Upload debian" in screen_text(pilot.app)
             assert "c breaks it off" in screen_text(pilot.app)
-            await pilot.press("c")
-            await until(pilot, lambda: "r goes on with it" in screen_text(pilot.app))
+            await shows(pilot, "r goes on with it", "c")
             assert "cancelled" in screen_text(pilot.app)
             await pilot.press("r")
             await until(pilot, lambda: len(begun) == 2)
-            await pilot.press("escape", "ctrl+q")
-            await until(pilot, lambda: "A file is being sent from here" in screen_text(pilot.app))
+            await shows(pilot, "A file is being sent from here", "escape", "ctrl+q")
             await pilot.press("escape")
             slow.set()
             await until(pilot, lambda: bool(pilot.app.context.tasks.running))

@@ -8,17 +8,15 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.fakes.backend import GIB, FakeBackend, uuid_of
-from tests.ui.conftest import opened, screen_text, typed, until
+from tests.ui.conftest import opened, screen_text, shows, typed, until
 
 pytestmark = pytest.mark.ui
 
 
 async def configure(pilot: Pilot[Any], project: str = "web") -> None:
     """Open the form of a project's quotas."""
-    await pilot.press("2")
-    await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
-    await pilot.press("end" if project == "web" else "home", "c")
-    await until(pilot, lambda: "Most instances" in screen_text(pilot.app))
+    await shows(pilot, "Web shop", "2")
+    await shows(pilot, "Most instances", "end" if project == "web" else "home", "c")
 
 
 def free_user(name: str) -> dict[str, Any]:
@@ -29,8 +27,7 @@ async def test_admins_are_picked_from_those_who_manage_nothing_and_taken_out(clo
     cloud.rows["user"].append(free_user("li"))
     async with opened(cloud, account="sysadm") as pilot:
         await configure(pilot)
-        await pilot.press("f8")
-        await until(pilot, lambda: "manages one project" in screen_text(pilot.app))
+        await shows(pilot, "manages one project", "f8")
         await pilot.press("a")
         await until(pilot, lambda: cloud.called("user.list") and "type to search" in screen_text(pilot.app))
         assert cloud.called("user.list")[-1]["filters"] == {"free": True}
@@ -59,8 +56,7 @@ async def test_a_quota_below_what_is_used_is_warned_about_and_may_be_set(cloud: 
 async def test_an_emptied_set_is_sent_as_empty(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
         await configure(pilot)
-        await pilot.press("f8", "f8")
-        await until(pilot, lambda: "may serve several projects" in screen_text(pilot.app))
+        await shows(pilot, "may serve several projects", "f8", "f8")
         await pilot.press("delete", "ctrl+s")
         await until(pilot, lambda: cloud.called("project.configure"))
         assert cloud.called("project.configure")[0]["pools"] == []
@@ -68,10 +64,8 @@ async def test_an_emptied_set_is_sent_as_empty(cloud: FakeBackend) -> None:
 
 async def test_more_memory_than_a_host_can_give_is_said_at_the_field_and_not_sent(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("4")
-        await until(pilot, lambda: "server185" in screen_text(pilot.app))
-        await pilot.press("e")
-        await until(pilot, lambda: "Most VM memory" in screen_text(pilot.app))
+        await shows(pilot, "server185", "4")
+        await shows(pilot, "Most VM memory", "e")
         await pilot.press("tab", "tab")
         await typed(pilot, "128GiB")
         await until(pilot, lambda: "At most 127.5 GiB" in screen_text(pilot.app))
@@ -87,10 +81,8 @@ async def test_more_memory_than_a_host_can_give_is_said_at_the_field_and_not_sen
 
 async def test_a_host_group_shows_each_host_with_its_state(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("4", "]")
-        await until(pilot, lambda: "server185, server187" in screen_text(pilot.app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "Hosts and their states" in screen_text(pilot.app))
+        await shows(pilot, "server185, server187", "4", "]")
+        await shows(pilot, "Hosts and their states", "enter")
         lines = {line.split()[0]: line for line in screen_text(pilot.app).splitlines() if line.strip()}
         assert "● up" in lines["server185"]
         assert "✗ down" in lines["server187"]
@@ -98,12 +90,9 @@ async def test_a_host_group_shows_each_host_with_its_state(cloud: FakeBackend) -
 
 async def test_hosts_and_projects_of_a_group_are_picked_and_taken_out(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("4", "]")
-        await until(pilot, lambda: "server185, server187" in screen_text(pilot.app))
-        await pilot.press("e")
-        await until(pilot, lambda: "add (a)" in screen_text(pilot.app))
-        await pilot.press("tab", "tab", "down", "d", "f4")
-        await until(pilot, lambda: "type to search" in screen_text(pilot.app))
+        await shows(pilot, "server185, server187", "4", "]")
+        await shows(pilot, "add (a)", "e")
+        await shows(pilot, "type to search", "tab", "tab", "down", "d", "f4")
         await until(pilot, lambda: "server186" in screen_text(pilot.app))
         await pilot.press("space", "space", "enter")
         await until(pilot, lambda: "type to search" not in screen_text(pilot.app))
@@ -116,10 +105,8 @@ async def test_hosts_and_projects_of_a_group_are_picked_and_taken_out(cloud: Fak
 
 async def test_the_system_administrator_reads_where_vms_run_and_how_they_are_reached(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        await pilot.press("2")
-        await until(pilot, lambda: "Web shop" in screen_text(pilot.app))
-        await pilot.press("end", "v")
-        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+        await shows(pilot, "Web shop", "2")
+        await shows(pilot, "web-front-01", "end", "v")
         text = screen_text(pilot.app)
         for title in ("Instance", "Project", "Disabled", "Runs on", "Port", "State"):
             assert title in text, "all of it at 80x24"

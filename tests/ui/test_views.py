@@ -9,29 +9,26 @@ import pytest
 from core.i18n import language, set_language
 from dosvm_tui.settings import Settings
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, rows_are_there, screen_text, table, typed, until
+from tests.ui.conftest import opened, rows_are_there, screen_text, shows, table, typed, until
 
 pytestmark = pytest.mark.ui
 
 
 async def test_any_column_is_sorted_by_in_three_keys(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("O")
-        await until(pilot, lambda: "VMs: columns and order" in screen_text(pilot.app))
+        await shows(pilot, "VMs: columns and order", "O")
         table(pilot).go_to("memory")
         await pilot.press("enter")
         await until(pilot, lambda: cloud.called("vm.list")[-1]["sort"] == "memory")
         await until(pilot, lambda: rows_are_there(pilot.app) and "Memory▲" in screen_text(pilot.app))
-        await pilot.press("O")
-        await until(pilot, lambda: "smallest first" in screen_text(pilot.app))
+        await shows(pilot, "smallest first", "O")
         await pilot.press("enter")
         await until(pilot, lambda: cloud.called("vm.list")[-1]["descending"] is True)
 
 
 async def test_what_no_operation_sorts_by_says_so_and_stays(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("O")
-        await until(pilot, lambda: "cannot be sorted by" in screen_text(pilot.app))
+        await shows(pilot, "cannot be sorted by", "O")
         table(pilot).go_to("screen")
         await pilot.press("enter")
         await pilot.pause(0.1)
@@ -41,14 +38,12 @@ async def test_what_no_operation_sorts_by_says_so_and_stays(cloud: FakeBackend) 
 
 async def test_columns_are_chosen_and_moved_and_are_so_at_the_next_host(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("O")
-        await until(pilot, lambda: "columns and order" in screen_text(pilot.app))
+        await shows(pilot, "columns and order", "O")
         columns = table(pilot)
         columns.go_to("memory")
         await pilot.press("space")
         columns.go_to("vnc_port")
-        await pilot.press("space", *["K"] * 12, "ctrl+s")
-        await until(pilot, lambda: "VNC port" in screen_text(pilot.app))
+        await shows(pilot, "VNC port", "space", *["K"] * 12, "ctrl+s")
         head = next(line for line in screen_text(pilot.app).splitlines() if "VNC port" in line)
         assert "Memory" not in head
         assert head.index("VNC port") < head.index("Name")
@@ -56,8 +51,7 @@ async def test_columns_are_chosen_and_moved_and_are_so_at_the_next_host(cloud: F
     async with opened(cloud, size=(160, 48)) as pilot:
         head = next(line for line in screen_text(pilot.app).splitlines() if "VNC port" in line)
         assert "Memory" not in head
-        await pilot.press("O")
-        await until(pilot, lambda: "columns and order" in screen_text(pilot.app))
+        await shows(pilot, "columns and order", "O")
         await pilot.click("#usual")
         await until(pilot, lambda: "Uptime" in screen_text(pilot.app))
         await until(pilot, lambda: "lists" not in cloud.preferences["zhao"])
@@ -65,17 +59,14 @@ async def test_columns_are_chosen_and_moved_and_are_so_at_the_next_host(cloud: F
 
 async def test_the_name_cannot_be_taken_away(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("O")
-        await until(pilot, lambda: "columns and order" in screen_text(pilot.app))
+        await shows(pilot, "columns and order", "O")
         table(pilot).go_to("name")
-        await pilot.press("space", "ctrl+s")
-        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+        await shows(pilot, "web-front-01", "space", "ctrl+s")
 
 
 async def test_esc_leaves_the_list_as_it_was(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await pilot.press("O")
-        await until(pilot, lambda: "columns and order" in screen_text(pilot.app))
+        await shows(pilot, "columns and order", "O")
         table(pilot).go_to("memory")
         await pilot.press("space", "escape")
         await pilot.pause(0.1)
@@ -85,8 +76,7 @@ async def test_esc_leaves_the_list_as_it_was(cloud: FakeBackend) -> None:
 async def test_details_stand_below_or_at_the_right_and_follow_the_cursor(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         assert "Host address" not in screen_text(pilot.app)
-        await pilot.press("P")
-        await until(pilot, lambda: "Host address" in screen_text(pilot.app))
+        await shows(pilot, "Host address", "P")
         await pilot.press("down")
         await until(pilot, lambda: screen_text(pilot.app).count("web-front-02") > 1)
         await pilot.press("P")
@@ -115,13 +105,11 @@ async def test_the_next_person_at_the_same_terminal_begins_with_their_own(cloud:
     async with opened(cloud) as pilot:
         assert pilot.app.theme == "high-contrast"
         assert cloud.called("vm.list")[0]["descending"] is True
-        await pilot.press("f10")
-        await until(pilot, lambda: "Log in with your account." in screen_text(pilot.app))
+        await shows(pilot, "Log in with your account.", "f10")
         await typed(pilot, "sysadm")
         await pilot.press("enter")
         await typed(pilot, "Adm1n-secret-9")
-        await pilot.press("enter")
-        await until(pilot, lambda: "mueller" in screen_text(pilot.app))
+        await shows(pilot, "mueller", "enter")
         assert pilot.app.theme == "dark"
         assert "sysadm" not in cloud.preferences
 
@@ -133,8 +121,7 @@ async def test_a_language_chosen_at_the_login_is_the_persons(cloud: FakeBackend)
         await typed(pilot, "zhao")
         await pilot.press("enter")
         await typed(pilot, "Zha0-secret-9")
-        await pilot.press("enter")
-        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+        await shows(pilot, "web-front-01", "enter")
         assert language() == "zh_CN"
         await until(pilot, lambda: cloud.preferences["zhao"]["language"] == "zh_CN")
 
