@@ -132,6 +132,7 @@ class Column(NamedTuple):
         details_only: not in the list.
         list_only: not in the details.
         words: for CHOICE and LIST values: value -> msgid.
+        short: msgid; the heading in a list, where the column before it says what it is of.
     """
 
     key: str
@@ -145,6 +146,12 @@ class Column(NamedTuple):
     list_only: bool = False
     roles: tuple[str, ...] = BOTH
     words: Mapping[str, str] = _NOTHING
+    short: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The msgid that stands over it in a list."""
+        return self.short or self.title
 
 
 class Finding(NamedTuple):

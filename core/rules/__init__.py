@@ -29,6 +29,7 @@ from core.rules.parameters import problems
 from core.rules.pools import server
 from core.rules.secrets import secret_value, usage
 from core.rules.sizes import size
+from core.rules.volumes import volume_size
 
 Rule = Callable[[Any], None]
 #: Looks at all values of a form together: key -> what is wrong with it.
@@ -51,6 +52,7 @@ RULES: dict[str, Rule] = {
     "server": server,
     "size": size,
     "usage": usage,
+    "volume_size": volume_size,
 }
 
 #: Rules between the fields of a form, by the name that an action, or a field for its rows, gives.

@@ -13,6 +13,7 @@ from core.errors import InUse, InvalidInput
 from core.i18n import N_
 from core.model import Host, HostGroup, Instance, Machine, Project, new_uuid
 from core.rules import names
+from core.rules.instances import first_screens
 from core.services.configuration import Resolved, book, release, resolve, shown
 from core.services.editing import check_version, edit, touch, unused
 from core.services.fields import ruled
@@ -139,9 +140,10 @@ def add(
 ) -> Answer:
     """Describe a machine: the fields of :class:`core.specs.instance.InstanceSpec`; what is left out has its default.
 
+    Without a word about its screens it has one by VNC, see :func:`core.rules.instances.first_screens`.
     Volumes that another instance of the project has are refused unless they shall ``move`` here.
     """
-    values = _given(locals())
+    values = {"graphics": first_screens(), **_given(locals())}
     project = call.session.scalars(select(Project).where(Project.id == call.actor.project_id)).one()
     made = create_instance(call, project, name=name, display_name=display_name, values=values, move=move)
     return _show(call, made)

@@ -25,7 +25,7 @@ from core.rules import names
 from core.rules.pools import KINDS
 from core.rules.secrets import ENCRYPTED_FORMATS, VOLUME
 from core.rules.sizes import format_size
-from core.rules.volumes import GROWING
+from core.rules.volumes import GROWING, volume_size
 from core.services.editing import edit, unused
 from core.services.fields import SIZE_MAX, in_range, ruled
 from core.services.listing import Query, answer, called, iso, listing
@@ -221,6 +221,7 @@ def add(
     ruled("display_name", names.display_name, display_name)
     ruled("description", names.prose, description)
     in_range("capacity", capacity, 1, SIZE_MAX)
+    ruled("capacity", volume_size, capacity)
     options = making(format, mode=mode, owner=owner, group=group, compat=compat, lazy_refcounts=lazy_refcounts)
     key = _key(call, secret, format)
     whole = -(-capacity // _SECTOR) * _SECTOR

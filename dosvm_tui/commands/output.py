@@ -46,7 +46,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> 
     width = terminal_width()
     shown = [c for c in columns if not c.details_only and (width is None or c.from_width <= width)]
     shown = [c for c in shown if not rows or any(c.key in row for row in rows)]
-    cells = [[_(column.title) for column in shown]]
+    cells = [[_(column.heading) for column in shown]]
     cells += [[printable(show(row.get(c.key), c.kind, c.words)) for c in shown] for row in rows]
     _print_table(cells, [c.kind in RIGHT for c in shown], width)
 

@@ -75,7 +75,7 @@ def table_columns(spec: ResourceSpec, columns: Sequence[Column]) -> list[TableCo
     return [
         TableColumn(
             key=column.key,
-            title=_(column.title),
+            title=_(column.heading),
             width=column.width,
             right=column.kind in values.RIGHT,
             sortable=column.sort,

@@ -55,7 +55,7 @@ SPEC = ResourceSpec(
         Column("cores", N_("Cores"), 5, Kind.INTEGER),
         Column("memory", N_("Memory"), 9, Kind.SIZE),
         Column("cpu_percent", N_("CPU"), 5, Kind.PERCENT, live=True),
-        Column("memory_percent", N_("Mem"), 5, Kind.PERCENT, live=True),
+        Column("memory_percent", N_("Memory used"), 5, Kind.PERCENT, live=True, short=N_("Mem")),
         Column("disk_percent", N_("Disk"), 5, Kind.PERCENT, live=True),
         Column("network_rate", N_("Network"), 11, Kind.RATE, live=True),
         Column("max_vcpus", N_("Max VCPUs"), 9, Kind.INTEGER),

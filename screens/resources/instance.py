@@ -93,5 +93,6 @@ SPEC = ResourceSpec(
     help=N_(
         "An instance is a complete description of a machine: processors, memory, disks, screen. VMs are made from it;"
         " when one of its disks can be written, it can have one VM only. A disabled instance cannot be used."
+        " A new one has a screen by VNC unless you take that out; VMs have no network interfaces in this version."
     ),
 )

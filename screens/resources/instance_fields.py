@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.i18n import N_
+from core.rules.instances import first_screens
 from screens.spec import Field, Kind
 
 BASIC = N_("Basic")
@@ -295,8 +296,14 @@ def _devices(*, changed: bool) -> tuple[Field, ...]:
             "graphics",
             N_("Screens"),
             Kind.ROWS,
+            default=first_screens,
             fields=_GRAPHICS if changed else tuple(field for field in _GRAPHICS if field is not _CLEAR),
-            hint=N_("How the VM's screen is seen: VNC, SPICE, or both."),
+            hint=N_("How the VM's screen is seen: VNC, SPICE, or both. Open to the network with a password only.")
+            if changed
+            else N_(
+                "How the VM's screen is seen: VNC unless you say something else; its host alone reaches it, until you"
+                " give it a password."
+            ),
             panel=GRAPHICS,
         ),
     )

@@ -103,9 +103,8 @@ SPEC = ResourceSpec(
                     N_("Capacity"),
                     Kind.SIZE,
                     required=True,
-                    minimum=1,
-                    rule="size",
-                    hint=N_("Such as 20GiB or 20GB."),
+                    rule="volume_size",
+                    hint=N_("Such as 20GiB or 20GB; at least 1 MiB."),
                 ),
                 Field(
                     "format",

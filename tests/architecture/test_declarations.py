@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import core.services.registry  # noqa: F401  (declares all operations)
 from core.coordination.purging import CLEARED
 from core.database import Database
+from core.i18n import LANGUAGES, _, set_language
 from core.model import State, TaskState
 from core.rules import FORM_RULES, RULES
 from core.services.operation import OPERATIONS
@@ -128,6 +130,25 @@ def test_texts_say_something(spec: ResourceSpec) -> None:
     for action in spec.actions:
         assert action.label
         assert (action.danger.value == "none") or action.warning
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("spec", ALL)
+def test_no_two_columns_are_called_the_same(spec: ResourceSpec, language: str) -> None:
+    """In Chinese a host's memory and how much of it is used were; so were the limits of all quotas."""
+    set_language(language)
+    try:
+        for role in spec.roles:
+            columns = {column.key: column for column in spec.columns if role in column.roles}
+            titles = [_(column.title) for column in columns.values()]
+            assert len(set(titles)) == len(titles), sorted(titles)
+            # In the list one may be called as another is that stands elsewhere, but not beside it.
+            listed = [_(column.heading) for column in columns.values() if not column.details_only]
+            assert all(one != other for one, other in itertools.pairwise(listed))
+            alone = [_(column.heading) for column in columns.values() if not column.short]
+            assert len(set(alone)) == len(alone)
+    finally:
+        set_language("en")
 
 
 def test_every_operation_can_be_reached_by_a_command() -> None:

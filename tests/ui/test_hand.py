@@ -352,3 +352,17 @@ async def test_a_name_that_is_taken_is_said_while_one_types_and_blocks_nothing(c
         assert pilot.app.screen.form.rows["account"].input.value == "mueller23456"
         await pilot.pause(1.0)
         assert len(cloud.called("user.list")) <= questions + 4
+
+
+async def test_a_new_instance_begins_with_a_screen(cloud: FakeBackend) -> None:
+    """Almost everybody wants one, and forgot the panel; d takes it out."""
+    async with opened(cloud) as pilot:
+        await pilot.press("]")
+        await until(pilot, lambda: "web-front" in screen_text(pilot.app))
+        await pilot.press("a")
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        form = pilot.app.screen.form  # type: ignore[attr-defined]
+        form.rows["name"].input.put("new")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: cloud.called("instance.add"))
+        assert [screen["type"] for screen in cloud.called("instance.add")[0]["graphics"]] == ["vnc"]

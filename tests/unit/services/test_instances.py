@@ -83,6 +83,14 @@ def test_the_least_that_must_be_said(web: Person) -> None:
     assert web("usage.show")["used_instances"] == 1
 
 
+def test_a_new_instance_can_be_seen_unless_somebody_says_otherwise(office: Office, web: Person) -> None:
+    """Its screen is not open to the network: without a password it listens on its host's own address."""
+    (screen,) = rack.instance(web, "seen")["graphics"]
+    assert (screen["type"], screen["listen"], screen["password"]) == ("vnc", "", "")
+    assert rack.instance(web, "blind", graphics=[])["graphics"] == []
+    assert [s["type"] for s in rack.instance(web, "spicy", graphics=[{"type": "spice"}])["graphics"]] == ["spice"]
+
+
 def test_what_is_shown_may_be_given_again(office: Office, web: Person) -> None:
     image(office, "cd", file="cd.iso")
     volume = rack.disk(office, web, "disk1")

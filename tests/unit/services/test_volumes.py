@@ -119,6 +119,17 @@ def test_how_it_was_made_is_kept(web: Person) -> None:
     }
 
 
+@pytest.mark.parametrize("capacity", [1, 1024, MIB - 1])
+@pytest.mark.parametrize("volume_format", ["qcow2", "raw"])
+def test_a_disk_that_holds_nothing_is_refused(web: Person, volume_format: str, capacity: int) -> None:
+    """QEMU makes one of a single sector, which no guest can use: who asks for it has mistaken the unit."""
+    with pytest.raises(InvalidInput) as refused:
+        web("volume.add", name="disk1", pool="local", capacity=capacity, format=volume_format)
+    assert refused.value.field == "capacity"
+    assert refused.value.text().endswith(" is too small for a disk: a volume has at least 1 MiB.")
+    assert web("volume.list")["total"] == 0
+
+
 @pytest.mark.parametrize("volume_format", ["qcow2", "raw", "qcow", "qed", "vmdk", "vpc"])
 def test_every_format_that_qemu_writes(web: Person, volume_format: str) -> None:
     web("volume.add", name="disk1", pool="local", capacity=MIB, format=volume_format)
