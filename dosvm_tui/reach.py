@@ -197,11 +197,11 @@ class Reach(Stage):
         sent = Sent(f"file {upload.answer['uuid']}", what, name, upload.size, again)
         book.send(sent)
 
-        def told(done: int, _size: int) -> None:
+        def told(done: int, _size: int, checked: int) -> None:
             """Runs in the thread that sends."""
             nonlocal last
             now = clock.monotonic()
-            sent.tell(now, done)
+            sent.tell(now, done, checked)
             if now - last > BETWEEN:
                 last = now
                 self.post_message(Answered(lambda: self._tell_tasks([])))

@@ -10,6 +10,7 @@ from typing import Any
 from core.errors import DatabaseUnavailable, InvalidInput, NotFound
 from core.i18n import N_
 from core.model import TaskState
+from core.rpc.calls import HANDED_OVER
 from core.rules.names import is_uuid
 from core.services.actor import Actor
 from core.services.dispatch import Services, check_permission
@@ -21,7 +22,7 @@ from core.version import version
 from hostd import intervals
 from hostd.bus import Bus
 from hostd.metrics.collector import Collector
-from hostd.uploads import Uploads
+from hostd.uploads import Told, Uploads
 
 Body = dict[str, Any]
 
@@ -108,12 +109,17 @@ class Api:
                 image, actor.project_id, _text(body, "sender"), _offset(body), body["payload"]
             )
             return {"received": received}
-        wanted = _text(body, "finish")
+        wanted, stamp = _text(body, "finish"), None
         try:
-            self._uploads.whole(image, actor.project_id)
+            if wanted == HANDED_OVER:
+                stamp = self._uploads.copied(image, actor.project_id, _text(body, "sender"))
+                if stamp is None:
+                    return {"again": True}
+            else:
+                self._uploads.whole(image, actor.project_id)
         except NotFound:
             pass  # said before, and the answer was lost; or there is nothing, which is told now
-        return self._services.duty(lambda call: finish(call, image, wanted), actor)
+        return self._services.duty(lambda call: finish(call, image, wanted, stamp), actor)
 
     def uploading(self, body: Body) -> tuple[Callable[[memoryview], bool], Callable[[], Body]]:
         """As :meth:`upload`, for bytes that come over TLS one after the other, after one look at who sends them."""
@@ -137,7 +143,7 @@ class Api:
         return taken, close
 
     def hand_over(
-        self, body: Body, descriptor: int, gone: Callable[[], bool], told: Callable[[int], None]
+        self, body: Body, descriptor: int, gone: Callable[[], bool], told: Told
     ) -> Body:  # fmt: skip
         """Copy a file of this machine whose ``descriptor`` was handed over; see :mod:`core.rpc.handover`."""
         actor, image = self._uploader(body)

@@ -1,97 +1,45 @@
-"""Copies an open file of another process behind what has arrived of it, and sums it meanwhile in a second thread.
+"""Copies an open file of another process behind what has arrived of it, while a second thread sums what is there.
 
 The copy is the kernel's (``copy_file_range``, as cp's), the sum is of what is there afterwards: two threads that hardly
-wait for one another, nor for Python. Reading once and writing and summing what was read took twice the time.
+wait for one another, nor for Python. Reading once and writing and summing what was read took twice the time. SHA-256
+takes twice as long as the copy itself, so nobody waits for it here: it ends while the file is written out for good.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
-import threading
 from collections.abc import Callable
 
 from core.errors import InvalidInput
 from core.i18n import N_
 from hostd.faults import point
 from hostd.partial import Partial
+from hostd.trailing import Sum, WriteOut
 
 #: Bytes that are copied between two looks whether to go on, and with them a place where a test may have hostd die.
 _PART = 4 * 1024 * 1024
-#: Bytes that are read together: they stay in the processor's cache while they are summed.
+#: Bytes that are read together: they stay in the processor's cache while they are compared.
 _BLOCK = 256 * 1024
 #: What it says of a disk or a quota that is full, whoever copies.
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-class _Trailing:
-    """A thread that sums a file as far as it is there."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._digest = hashlib.sha256()
-        self._summed = self._there = 0
-        self._ended = False
-        self._news = threading.Condition()
-        self._error: OSError | None = None
-        self._thread = threading.Thread(target=self._run, name="sum", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        block = bytearray(_BLOCK)
-        while True:
-            with self._news:
-                self._news.wait_for(lambda: self._there > self._summed or self._ended)
-                there = self._there
-            if there == self._summed:
-                return
-            try:
-                while self._summed < there:
-                    view = memoryview(block)[: min(_BLOCK, there - self._summed)]
-                    count = os.preadv(self._descriptor, [view], self._summed)
-                    if not count:
-                        raise OSError(errno.EIO, "it became shorter")
-                    self._digest.update(view[:count])
-                    self._summed += count
-            except OSError as error:
-                self._error = error
-                return
-
-    def there(self, length: int) -> None:
-        """So many bytes of the file will not change any more."""
-        with self._news:
-            self._there = length
-            self._news.notify()
-
-    def end(self) -> tuple[hashlib._Hash, int]:
-        """The sum of all that is there, and how much that is.
-
-        Raises:
-            OSError: it cannot be read.
-        """
-        with self._news:
-            self._ended = True
-            self._news.notify()
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._digest, self._summed
-
-
-def copy(source: int, partial: Partial, size: int, stop: Callable[[], bool], told: Callable[[int], None]) -> None:
+def copy(
+    source: int, partial: Partial, size: int, stop: Callable[[], bool], told: Callable[[int, int], None]
+) -> None:  # fmt: skip
     """Have all of ``source`` in the file of ``partial``, whose guard the caller holds.
 
-    What has arrived before is compared first: where it is of another file it is written anew from there. Afterwards
-    the sum of all of it is known to ``partial``. Holes stay holes.
+    What has arrived before is compared first: where it is of another file it is written anew from there. The sum of
+    all of it goes on behind, and is known to ``partial`` when it ends. Holes stay holes.
 
     Args:
         source: an open file; its owner's own place in it moves where there are holes.
         partial: open.
         size: bytes of the source.
         stop: asked between parts; when it says so, what has arrived stays, to be gone on with.
-        told: called with the bytes that are there.
+        told: called with the bytes that are there, and how much of what had arrived was compared, while it is.
 
     Raises:
         InvalidInput: the source cannot be read, or changed.
@@ -99,9 +47,12 @@ def copy(source: int, partial: Partial, size: int, stop: Callable[[], bool], tol
         Over: the upload is over; nothing is written any more.
     """
     before = stamp(source)
-    trailing = _Trailing(partial.descriptor)
+    # What an earlier sender had in the sum is summed again: it was not known to be of this file.
+    partial.forget_sum()
+    sums, out = Sum(partial.descriptor), WriteOut(partial.descriptor)
+    whole = False
     try:
-        at = _compared(source, partial, stop, trailing)
+        at = _compared(source, partial, stop, sums, told)
         carry = _Carrier(source, partial)
         while at < size and partial.received == at and not stop():
             if at % _PART == 0:
@@ -109,17 +60,26 @@ def copy(source: int, partial: Partial, size: int, stop: Callable[[], bool], tol
             end = min(size, at - at % _PART + _PART)
             carry.over(at, end)
             partial.received = at = end
-            trailing.there(at)
-            told(at)
+            sums.there(at)
+            out.there(at)
+            told(at, 0)
+        if stamp(source) != before:
+            raise InvalidInput(
+                N_("The file was changed while it was sent."), field="source", remedy=N_("Send it again.")
+            )
+        whole = at == size
     finally:
-        # What an earlier sender had in the sum was summed again: it was not known to be of this file.
-        partial.summed(*trailing.end())
-    if stamp(source) != before:
-        raise InvalidInput(N_("The file was changed while it was sent."), field="source", remedy=N_("Send it again."))
+        out.leave()
+        if not whole:
+            sums.leave()
     partial.seal()
+    if whole:
+        partial.summed(sums)
 
 
-def _compared(source: int, partial: Partial, stop: Callable[[], bool], trailing: _Trailing) -> int:
+def _compared(
+    source: int, partial: Partial, stop: Callable[[], bool], sums: Sum, told: Callable[[int, int], None]
+) -> int:  # fmt: skip
     """How much of what has arrived is of this file; the rest is cut off."""
     mine, theirs, at = bytearray(_BLOCK), bytearray(_BLOCK), 0
     while at < partial.received and not stop():
@@ -130,7 +90,8 @@ def _compared(source: int, partial: Partial, stop: Callable[[], bool], trailing:
             partial.cut(at)
             break
         at += wanted
-        trailing.there(at)
+        sums.there(at)
+        told(partial.received, at)
     return at
 
 

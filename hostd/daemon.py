@@ -37,6 +37,7 @@ from core.version import version
 from hostd import intervals
 from hostd import log as log_module
 from hostd import settings as settings_module
+from hostd.abandoned import Abandoned
 from hostd.api import Api
 from hostd.bus import Bus
 from hostd.cloud import LivingCloud
@@ -174,7 +175,7 @@ class Daemon:
             self.connection.wait,
         )
         self.reception = Reception(settings.migration_url, settings.address)
-        uploads = Uploads(self.database, clock, settings.state, lambda: self._after_commit({}, {"image"}))
+        uploads = Uploads(self.database, settings.state, lambda: self._after_commit({}, {"image"}))
         self.executor = Executor(
             self.database,
             clock,
@@ -235,12 +236,13 @@ class Daemon:
         trash, maintenance = Trash(self.services), Maintenance(self.services, clock)
         succession = Succession(self.services)
         self.storage.on_change(lambda up: self.duties.soon("leftovers") if up else None)
+        abandoned = Abandoned(uploads, self.database, clock, lambda: self._after_commit({}, {"image"}))
         leftovers = Leftovers(self.database, lambda: self.heartbeat.host_id, pools, self.keeper)
         return Duties(
             [
                 Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
                 Duty("runs", intervals.PRUNE, self.runs.prune),
-                Duty("uploads", intervals.UPLOADS, uploads.sweep),
+                Duty("uploads", intervals.UPLOADS, abandoned.sweep),
                 Duty("trash", intervals.TRASH, trash.look, trash.concerns),
                 Duty("leftovers", intervals.LEFTOVERS, leftovers.look),
                 Duty("succession", intervals.SUCCESSION, succession.look, succession.concerns),

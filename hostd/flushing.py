@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 from collections.abc import Callable
 
 #: Bytes that are written out at once: also a slow disk takes them within the time in which a cancelled task is to end.
 _SLICE = 8 * 1024 * 1024
 #: SYNC_FILE_RANGE_WAIT_BEFORE | _WRITE | _WAIT_AFTER, see sync_file_range(2).
-_ALL = 1 | 2 | 4
+_WRITE, _ALL = 2, 1 | 2 | 4
 #: What this kernel or file system does not know is left to fsync.
 _UNKNOWN = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ESPIPE}
 
@@ -25,14 +26,35 @@ def flush(descriptor: int, alive: Callable[[], None]) -> None:
     Raises:
         OSError: the storage refuses it.
     """
-    write_out = ctypes.CDLL(None, use_errno=True).sync_file_range
-    write_out.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
     for at in range(0, os.fstat(descriptor).st_size, _SLICE):
         alive()
-        if write_out(descriptor, at, _SLICE, _ALL) != 0:
-            number = ctypes.get_errno()
-            if number in _UNKNOWN:
-                break
-            raise OSError(number, os.strerror(number))
+        if not _write_out(descriptor, at, _SLICE, _ALL):
+            break
     alive()
     os.fsync(descriptor)
+
+
+def begin(descriptor: int, at: int, length: int) -> None:
+    """Have the disk begin with a part of a file; that it was written is known by :func:`flush` only.
+
+    Raises:
+        OSError: the storage refuses it.
+    """
+    _write_out(descriptor, at, length, _WRITE)
+
+
+def _write_out(descriptor: int, at: int, length: int, how: int) -> bool:
+    """Whether this kernel and file system can do it so."""
+    if _sync_file_range()(descriptor, at, length, how) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _UNKNOWN:
+        return False
+    raise OSError(number, os.strerror(number))
+
+
+@functools.cache
+def _sync_file_range() -> Callable[[int, int, int, int], int]:
+    found = ctypes.CDLL(None, use_errno=True).sync_file_range
+    found.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return found

@@ -28,6 +28,7 @@ from core.rpc.signature import Signer
 from hostd.copying import unreadable
 from hostd.log import Throttled, fields
 from hostd.sockets import unix_listener
+from hostd.uploads import Told
 
 logger = logging.getLogger("hostd.handover")
 
@@ -36,7 +37,7 @@ _AT_ONCE, _LISTENED_TO = 4, 16
 #: Seconds one who connects has to say what he wants; between words to one who waits; to take a word.
 _FIRST_WORDS, _BETWEEN, _LAST_WORDS = 5.0, 0.25, 10.0
 #: Looks at one file for whoever asked: (what is asked, descriptor, whether he hung up, told of bytes) -> the answer.
-Copies = Callable[[dict[str, Any], int, Callable[[], bool], Callable[[int], None]], dict[str, Any]]
+Copies = Callable[[dict[str, Any], int, Callable[[], bool], Told], dict[str, Any]]
 
 
 class Handover:
@@ -111,12 +112,12 @@ class Handover:
         # He has nothing more to say: what can be read is the end.
         poll.register(connection, select.POLLIN | select.POLLHUP)
 
-        def told(received: int) -> None:
+        def told(received: int, compared: int) -> None:
             nonlocal said, gone
             if time.monotonic() - said > _BETWEEN and not gone:
                 said = time.monotonic()
                 try:
-                    self._say(connection, nonce, {"received": received})
+                    self._say(connection, nonce, {"received": received, "compared": compared})
                 except OSError:
                     gone = True  # the disk has no part in this
 
@@ -132,7 +133,7 @@ class Handover:
         self._say(connection, nonce, answer)
 
     def _copied(
-        self, data: bytes, descriptor: int, gone: Callable[[], bool], told: Callable[[int], None]
+        self, data: bytes, descriptor: int, gone: Callable[[], bool], told: Told
     ) -> dict[str, Any]:  # fmt: skip
         try:
             body = json.loads(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import threading
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hostd.shared import mounted
+from hostd.trailing import Sum
 
 #: Bytes that are looked at together.
 BLOCK = 1024 * 1024
@@ -37,14 +37,20 @@ class Partial:
         #: Whoever works on it stops as soon as this is set: the upload is over.
         self.over = threading.Event()
         self._pen = threading.Lock()
-        self._digest = hashlib.sha256()
-        self._summed = 0
-        self._stamp = (0, 0, 0)
+        #: What the file looked like when all of it was written: number, bytes, time of change (ns).
+        self.stamp = (0, 0, 0)
+        #: What sums it as it comes.
+        self.sums: Sum | None = None
+        #: Whether no other host can write to it.
+        self.own = False
+        #: Who handed over the file of which all was copied, from the first byte on; else empty.
+        self.copied_for = ""
 
     def opened(self, path: Path, descriptor: int, received: int) -> None:
         """Its file is this one, of which so much is there; what was known of another is forgotten."""
         self.path, self.descriptor, self.received = path, descriptor, received
-        self._digest, self._summed = hashlib.sha256(), 0
+        self.own = is_own(path)
+        self.forget_sum()
 
     def is_true(self) -> bool:
         """Whether the file is still the one that was written to here, and nobody else changed its length."""
@@ -73,6 +79,11 @@ class Partial:
                 while at < len(view):
                     at += os.pwrite(self.descriptor, view[at:], self.received + at)
             self.received += len(part)
+        if self.sums is None and self.own:
+            # What came before, from another sender or to an earlier hostd, is summed meanwhile as well.
+            self.sums = Sum(self.descriptor)
+        if self.sums is not None:
+            self.sums.there(self.received)
 
     def cut(self, length: int) -> None:
         """Have no more than so many bytes of it.
@@ -81,6 +92,7 @@ class Partial:
             OSError: it cannot be done.
             Over: the upload is.
         """
+        self.forget_sum()
         with self.writing():
             os.ftruncate(self.descriptor, length)
             self.received = length
@@ -99,35 +111,29 @@ class Partial:
         with self._pen:
             pass
 
-    def add(self, at: int, part: memoryview) -> None:
-        """Take a part into the sum, when all that lies before it was."""
-        if at == self._summed:
-            self._digest.update(part)
-            self._summed += len(part)
+    def forget_sum(self) -> None:
+        """Nothing of it is in the sum."""
+        if self.sums is not None:
+            self.sums.leave()
+        self.sums, self.copied_for = None, ""
 
-    def summed(self, digest: hashlib._Hash, length: int) -> None:
-        """So many bytes, from the first on, have this sum."""
-        self._digest, self._summed = digest, length
+    def summed(self, by: Sum) -> None:
+        """This sums it, and knows of all that is there."""
+        self.sums = by
 
     def seal(self) -> None:
         """All of it was written, and nothing since."""
-        self._stamp = self._look()
+        self.stamp = self._look()
 
-    def sum_so_far(self, size: int) -> str:
-        """The SHA-256 of what went through here, when that were so many bytes from the first on; else empty."""
-        return self._digest.hexdigest() if self._summed == size else ""
-
-    def sum_of(self, size: int) -> str:
-        """Its SHA-256 in hexadecimal digits, where that is sure without reading the file again; else empty.
+    def sum_of(self, size: int) -> Sum | None:
+        """What sums it, where that is of the file as it is now.
 
         It is where all of it went through here, and nobody can have written to it since: on a file system of this
         host alone, with the time of change that it had.
         """
-        if self.descriptor < 0 or self._summed != size or not self.is_true():
-            return ""
-        if self._look() != self._stamp or not is_own(self.path):
-            return ""
-        return self._digest.hexdigest()
+        if self.descriptor < 0 or self.received != size or not self.is_true():
+            return None
+        return self.sums if self.own and self._look() == self.stamp else None
 
     def _look(self) -> tuple[int, int, int]:
         status = os.fstat(self.descriptor)
@@ -135,6 +141,7 @@ class Partial:
 
     def close(self) -> None:
         """Let go of the file."""
+        self.forget_sum()
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             with contextlib.suppress(OSError):

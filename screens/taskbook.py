@@ -80,9 +80,9 @@ class Sent(Followed):
         self.stop = threading.Event()
         self._pace = Pace(size)
 
-    def tell(self, now: float, done: int) -> None:
-        """At ``now`` (seconds of a steady clock) so many bytes are there; from any thread."""
-        self._pace.tell(now, done)
+    def tell(self, now: float, done: int, checked: int = 0) -> None:
+        """At ``now`` (seconds of a steady clock) so many bytes are there; see :class:`Pace`; from any thread."""
+        self._pace.tell(now, done, checked)
         self.row = {"state": "running", "progress": self._pace.percent}
 
     @property

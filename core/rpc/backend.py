@@ -31,7 +31,7 @@ class Backend(Protocol):
     def streams(self) -> bool:
         """Whether :meth:`send` takes a part of any length, by :class:`core.rpc.http.Stream`."""
 
-    def hand_over(self, descriptor: int, told: Callable[[int], bool], **about: Any) -> dict[str, Any] | None:
+    def hand_over(self, descriptor: int, told: Callable[[int, int], bool], **about: Any) -> dict[str, Any] | None:
         """Have an open file of this machine copied; None where that cannot be. See :mod:`core.rpc.handover`."""
 
     def call(self, operation: str, **arguments: Any) -> Any:
@@ -83,7 +83,7 @@ class Way(Protocol):
         """See :meth:`core.rpc.client.Client.streams`."""
 
     def hand_over(
-        self, body: dict[str, Any], descriptor: int, told: Callable[[int], bool]
+        self, body: dict[str, Any], descriptor: int, told: Callable[[int, int], bool]
     ) -> dict[str, Any] | None:  # fmt: skip
         """See :meth:`core.rpc.client.Client.hand_over`."""
 
@@ -151,7 +151,7 @@ class HostdBackend:
         """See :meth:`Backend.streams`."""
         return self._client.streams
 
-    def hand_over(self, descriptor: int, told: Callable[[int], bool], **about: Any) -> dict[str, Any] | None:
+    def hand_over(self, descriptor: int, told: Callable[[int, int], bool], **about: Any) -> dict[str, Any] | None:
         """See :meth:`Backend.hand_over`; a lost connection is the caller's to deal with."""
         return self._client.hand_over({"client": self._address, **about, **self._identity}, descriptor, told)
 

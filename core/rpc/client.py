@@ -59,7 +59,7 @@ class Client:
         return self._tls is not None and self._signer is None
 
     def hand_over(
-        self, body: dict[str, Any], descriptor: int, told: Callable[[int], bool]
+        self, body: dict[str, Any], descriptor: int, told: Callable[[int, int], bool]
     ) -> dict[str, Any] | None:  # fmt: skip
         """Have hostd copy an open file of this machine; None when it is on another. See :mod:`core.rpc.handover`."""
         if not isinstance(self.address, str) or self._signer is None:

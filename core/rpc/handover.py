@@ -3,8 +3,8 @@
 Beside hostd's socket there is one for this alone. A message is three lines and a descriptor (``SCM_RIGHTS``): the
 signature of :mod:`core.rpc.signature` over the second, what is asked for (JSON). So who asks holds the cluster key,
 and the file is one that he could open himself, whatever its name is now. hostd answers by lines, each a signature, a
-space and JSON: ``{"received": n}`` now and then, at last ``{"ok": ...}`` or ``{"error": ...}``. Who hangs up
-takes back what he asked for; what has arrived stays. Standard library only.
+space and JSON: ``{"received": n, "compared": n}`` now and then, at last ``{"ok": ...}`` or ``{"error": ...}``. Who
+hangs up takes back what he asked for; what has arrived stays. Standard library only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SILENCE = 60.0
 
 
 def hand_over(
-    address: str, signer: Signer, body: dict[str, Any], descriptor: int, told: Callable[[int], bool]
+    address: str, signer: Signer, body: dict[str, Any], descriptor: int, told: Callable[[int, int], bool]
 ) -> dict[str, Any]:
     """Have hostd copy an open file; returns when it has, or when ``told`` says so.
 
@@ -38,7 +38,8 @@ def hand_over(
         signer: signs with the cluster key.
         body: what is asked for, JSON data.
         descriptor: of the file.
-        told: called with the bytes that are there, every second and more often; True: break off.
+        told: called with the bytes that are there, and those of them that were compared with the file (0 when that is
+            over), every second and more often; True: break off.
 
     Returns:
         What hostd said at the end; empty when it was broken off.
@@ -70,7 +71,7 @@ def hand_over(
                         raise from_wire(answer["error"])
                     if "ok" in answer:
                         return dict(answer["ok"])
-                    if told(int(answer["received"])):
+                    if told(int(answer["received"]), int(answer["compared"])):
                         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HostdUnavailable(address) from error

@@ -2,8 +2,8 @@
 
 To the hostd of the same machine the open file is handed over (:mod:`core.rpc.handover`), over TLS its bytes are sent in
 a stream, and where neither can be, part by part, each a signed message of its own, so that neither side holds more than
-one. At the end both sides must have seen the same SHA-256, which binds all that was sent to a signed call, or to
-one of who showed a certificate. Standard library only.
+one. At the end of what was sent both sides must have seen the same SHA-256, which binds all of it to a signed call, or
+to one of who showed a certificate; what was handed over hostd sums by itself. Standard library only.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ from typing import Any, TypeVar
 from core.errors import DosvmError, HostdUnavailable, InUse, InvalidInput
 from core.i18n import N_
 from core.rpc.backend import Backend
-from core.rpc.calls import PART, STREAM
+from core.rpc.calls import HANDED_OVER, PART, STREAM
 from core.rpc.http import Stream
 from core.rpc.own_files import OWN, identities, identity
 from core.rpc.ways import own_places
 from core.summing import Summing
 
 _Answer = TypeVar("_Answer")
+#: Told how far it is; see :meth:`Upload.send`.
+Told = Callable[[int, int, int], None]
 #: Seconds a hostd that went away is waited for, and one that waits for an earlier sender to be silent.
 PATIENCE, ANOTHER = 120.0, 20.0
 #: Bytes that are read and sent together.
 _PIECE = 1024 * 1024
+#: How often a hostd that comes back without knowing what it had copied is handed the file again.
+_TRIES = 3
 
 
 class BrokenOff(DosvmError):
@@ -81,11 +85,12 @@ class Upload:
             self._file.close()
             raise
 
-    def send(self, told: Callable[[int, int], None], stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+    def send(self, told: Told, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
         """Send what is missing of the file; once.
 
         Args:
-            told: called with bytes done and bytes in all.
+            told: called with bytes done, bytes in all, and how many of those that had arrived before were looked at,
+                while they are.
             stop: asked several times a second; when it says so, no more is sent.
 
         Returns:
@@ -125,7 +130,7 @@ def call_with_file(
     operation: str,
     key: str,
     arguments: dict[str, Any],
-    told: Callable[[int, int], None],
+    told: Told,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Call an operation that wants a file, and send the file; as :class:`Upload` in one go."""
@@ -141,7 +146,7 @@ class _Sending:
         image: str,
         descriptor: int,
         size: int,
-        told: Callable[[int, int], None],
+        told: Told,
         stop: Callable[[], bool],
     ) -> None:
         self._backend, self._descriptor, self._size = backend, descriptor, size
@@ -151,24 +156,31 @@ class _Sending:
     def _told(self, done: int) -> None:
         if self._stop():
             raise BrokenOff
-        self._tell(done, self._size)
+        self._tell(done, self._size, 0)
 
     def all(self) -> dict[str, Any]:
         """Send what is missing and say that it was all."""
-        digest = self._handed_over() or self._sent()
-        self._tell(self._size, self._size)
-        return self._asked(lambda: self._backend.send(b"", **self._about, finish=digest))
+        for _ in range(_TRIES):
+            digest = self._handed_over() or self._sent()
+            self._tell(self._size, self._size, 0)
+            answer = self._asked(lambda said=digest: self._backend.send(b"", **self._about, finish=said))  # type: ignore[misc]
+            if "task" in answer:
+                return answer
+            # hostd was started anew in between: it compares what it has, which takes no more than reading it.
+        raise DosvmError(
+            N_("Nothing more of the file arrives."), remedy=N_("Begin the upload again: it goes on.")
+        )  # fmt: skip
 
     # -- handed over
 
     def _handed_over(self) -> str:
-        """Have hostd copy the file; its SHA-256, or nothing where it must be sent."""
+        """Have hostd copy the file; what is said of it in the end, or nothing where it must be sent."""
         wanted = False
 
-        def heard(received: int) -> bool:
+        def heard(received: int, compared: int) -> bool:
             nonlocal wanted
             wanted = self._stop()
-            self._tell(received, self._size)
+            self._tell(received, self._size, compared)
             return wanted
 
         def ask() -> dict[str, Any] | None:
@@ -177,16 +189,18 @@ class _Sending:
                 self._told(0)
             return answer
 
-        for _ in range(3):
+        for _ in range(_TRIES):
             try:
                 answer = self._retried(ask)
             except HostdUnavailable:
                 # Gone, or one that takes no files: its other socket says which, when it is there again.
                 self._told(self._received())
                 continue
-            digest = str((answer or {}).get("digest") or "")
-            if digest or answer is None or answer.get("busy"):
-                return digest
+            if answer is None or answer.get("busy"):
+                return ""
+            if answer.get("received") == self._size:
+                # Where other hosts write to its directory hostd has to hold it against the sum as well.
+                return str(answer.get("digest") or HANDED_OVER)
         return ""
 
     # -- sent
@@ -266,6 +280,7 @@ class _Sending:
         """Have all before a place in the sum: what an earlier sender sent, or what was sent twice."""
         while (at := summing.taken) < offset:
             self._stop_asked()
+            self._tell(offset, self._size, at)
             summing.take(at, self._read(at, min(_PIECE, offset - at), summing))
 
     def _stop_asked(self) -> None:

@@ -320,7 +320,7 @@ class Ways:
         return clients[at].streams
 
     def hand_over(
-        self, body: dict[str, Any], descriptor: int, told: Callable[[int], bool]
+        self, body: dict[str, Any], descriptor: int, told: Callable[[int, int], bool]
     ) -> dict[str, Any] | None:  # fmt: skip
         """See :meth:`core.rpc.client.Client.hand_over`; asks the hostd that is asked now, and no other."""
         clients, at = self._look()

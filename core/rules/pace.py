@@ -16,10 +16,15 @@ class Pace:
         """``size``: bytes in all."""
         self._size = size
         self._points: tuple[tuple[float, int], ...] = ()
+        self._checked: float | None = None
 
-    def tell(self, now: float, done: int) -> None:
-        """At ``now`` (seconds of any steady clock) ``done`` bytes are there; less than before: it began anew."""
-        points = self._points
+    def tell(self, now: float, done: int, checked: int = 0) -> None:
+        """At ``now`` (seconds of any steady clock) ``done`` bytes are there; less than before: it began anew.
+
+        Nothing more comes while what had arrived before is looked at, of which ``checked`` bytes were.
+        """
+        self._checked = 100.0 * checked / max(1, done) if checked else None
+        points = self._points if not checked else ()
         if points and done < points[-1][1]:
             points = ()
         points = (*points, (now, done))
@@ -46,6 +51,9 @@ class Pace:
 
     def words(self) -> str:
         """Rate and time left, in the language now set, such as ``412 MiB/s, 0:07 left``; empty while not known."""
+        checked = self._checked
+        if checked is not None:
+            return _(N_("what had arrived is being checked: {percent}%")).format(percent=int(checked))
         rate, points = self.rate, self._points
         if not rate or not points:
             return ""

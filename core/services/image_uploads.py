@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from sqlalchemy import select, update
 
@@ -10,6 +11,7 @@ from core.coordination.charges import fit_image_bytes
 from core.errors import AlreadyExists, InvalidInput, NotFound
 from core.i18n import N_
 from core.model import Image, Project, Task
+from core.rpc.calls import HANDED_OVER
 from core.services.images import check_values, enter, group_of
 from core.services.operation import PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import here, order
@@ -76,13 +78,19 @@ def upload(
     return {"uuid": image.uuid, "name": name}
 
 
-def finish(call: Call, uuid: str, digest: str) -> Answer:
+def finish(call: Call, uuid: str, digest: str, stamp: Sequence[int] | None = None) -> Answer:
     """All parts are here: have this host look at them. Said again, the task is the same.
+
+    Args:
+        call: by whom.
+        uuid: of the image.
+        digest: SHA-256 of what was sent, or that it was handed over.
+        stamp: what hostd's copy looks like then, as which alone it is taken.
 
     Raises:
         NotFound: nothing of the caller's project is being uploaded under this identity.
     """
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+    if digest != HANDED_OVER and not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise InvalidInput(N_("{field} has the wrong type."), field="finish")
     project_id = call.actor.project_id
     image = call.session.scalar(select(Image).where(Image.uuid == uuid, Image.project_id == project_id))
@@ -104,5 +112,6 @@ def finish(call: Call, uuid: str, digest: str) -> Answer:
         return {"task": before}
     assert image is not None
     call.changed("image")
-    done = order(call, "image.receive", image, here(call).id, project_id=image.project_id, payload={"digest": digest})
+    payload = {"digest": digest} if stamp is None else {"copied": list(stamp)}
+    done = order(call, "image.receive", image, here(call).id, project_id=image.project_id, payload=payload)
     return {"task": done["task"]}

@@ -90,12 +90,12 @@ class Progress:
             print(f"\r\x1b[K{printable(self._label)}: {state}{percent}", end="", file=sys.stderr, flush=True)
             self._shown = True
 
-    def sent(self, done: int, size: int) -> None:
-        """So many bytes of a file are there: a bar, how fast it goes, and how long it will take."""
+    def sent(self, done: int, size: int, checked: int = 0) -> None:
+        """So many bytes of a file are there: a bar, how fast it goes, and how long it will take; see :class:`Pace`."""
         now = time.monotonic()
         if self._pace is None:
             self._pace = Pace(size)
-        self._pace.tell(now, done)
+        self._pace.tell(now, done, checked)
         if not self.wanted or (now - self._told < _BETWEEN and done < size):
             return
         self._told = now

@@ -105,7 +105,7 @@ def test_upload_beside_cp(cloud: Cloud, file: Path, figures: Figures) -> None:
         before = memory(pid, "VmRSS")
         begun = time.monotonic()
         arguments = {"name": f"big-{number}", "source": str(file), "file": f"big-{number}.raw"}
-        answer = call_with_file(session, "image.upload", "source", arguments, lambda _done, _size: None)
+        answer = call_with_file(session, "image.upload", "source", arguments, lambda _done, _size, _checked: None)
         own.append(time.monotonic() - begun)
         ended(session, [answer["task"]])
         looked.append(time.monotonic() - begun)

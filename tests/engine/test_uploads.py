@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> Path:
 class Parts(HostdBackend):
     """A console that cannot hand over open files, as one that meets a hostd which is busy with others."""
 
-    def hand_over(self, _descriptor: int, _told: Callable[[int], bool], **_about: Any) -> None:
+    def hand_over(self, _descriptor: int, _told: Callable[[int, int], bool], **_about: Any) -> None:
         """Sends parts."""
 
 
@@ -53,7 +53,7 @@ def upload(hostd: Hostd, path: Path, name: str = "disk", *, parts: bool = False,
     if parts:
         backend = backend.same_session()
         backend.__class__ = Parts
-    answer = call_with_file(backend, "image.upload", "source", arguments, lambda _done, _size: None)
+    answer = call_with_file(backend, "image.upload", "source", arguments, lambda _done, _size, _checked: None)
     return hostd.task(answer)
 
 
@@ -118,7 +118,7 @@ def test_what_was_broken_off_is_gone_on_with(hostd: Hostd, file: Path) -> None:
     told: list[int] = []
     arguments = {"name": "disk", "source": str(file)}
     answer = call_with_file(
-        hostd.backend("zhao"), "image.upload", "source", arguments, lambda done, _size: told.append(done)
+        hostd.backend("zhao"), "image.upload", "source", arguments, lambda done, _size, _checked: told.append(done)
     )
     assert hostd.task(answer)["state"] == "done"
     assert told[0] == PART, "it did not begin anew"
@@ -186,7 +186,7 @@ def test_two_who_upload_one_name_do_not_mix(hostd: Hostd, file: Path) -> None:
         try:
             backend = Hostd.backend(hostd, "zhao")
             answer = call_with_file(
-                backend, "image.upload", "source", {"name": "disk", "source": str(file)}, lambda _d, _s: None
+                backend, "image.upload", "source", {"name": "disk", "source": str(file)}, lambda _d, _s, _c: None
             )
             ends.append(answer["task"])
         except DosvmError as error:
@@ -215,7 +215,7 @@ def test_hostd_killed_at_each_step_of_an_upload(hostd: Hostd, file: Path, point:
     def send() -> None:
         arguments = {"name": "disk", "source": str(file)}
         try:
-            end.append(call_with_file(backend, "image.upload", "source", arguments, lambda _d, _s: None))
+            end.append(call_with_file(backend, "image.upload", "source", arguments, lambda _d, _s, _c: None))
         except HostdUnavailable as error:
             end.append(error)
 

@@ -532,7 +532,7 @@ class FakeBackend:
     #: It takes parts only, as a hostd of this machine that is asked for no other.
     streams = False
 
-    def hand_over(self, _descriptor: int, _told: Callable[[int], bool], **_about: Any) -> None:
+    def hand_over(self, _descriptor: int, _told: Callable[[int, int], bool], **_about: Any) -> None:
         """Takes no open files."""
 
     def send(self, payload: bytes, **about: Any) -> Row:

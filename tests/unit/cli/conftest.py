@@ -76,7 +76,7 @@ def office(
     )
     key = create_key(home / "cluster.key")
     # The collector answers other hosts' questions for samples only, which nobody asks here.
-    api = Api(services, sessions, bus, cast(Any, None), lambda topics: None, Uploads(database, clock, home / "state"))
+    api = Api(services, sessions, bus, cast(Any, None), lambda topics: None, Uploads(database, home / "state"))
     server = Server(Signer(key), api.handlers(), threads=2)
     server.listen_unix(home / "hostd.sock")
     server.start()

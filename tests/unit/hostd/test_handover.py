@@ -37,11 +37,11 @@ class Desk:
         self.left = threading.Event()
 
     def take(self, body: dict[str, Any], descriptor: int, gone: Any, told: Any) -> dict[str, Any]:
-        told(5)
+        told(5, 3)
         if body.get("wait"):
             self.waits.set()
             while not gone():
-                told(6)
+                told(6, 0)
             self.left.set()
             return {}
         self.got.append((body, os.pread(descriptor, 100, 0)))
@@ -66,18 +66,18 @@ def place(desk: Desk, tmp_path: Path) -> Iterator[str]:
 def test_an_open_file_is_read_whatever_became_of_its_name(desk: Desk, place: str, tmp_path: Path) -> None:
     file = tmp_path / "disk"
     file.write_bytes(b"precious")
-    told: list[int] = []
+    told: list[tuple[int, int]] = []
     with file.open("rb") as opened:
         file.unlink()
-        answer = hand_over(place, Signer(KEY), {"image": "u"}, opened.fileno(), lambda n: bool(told.append(n)))
-    assert (answer, told, desk.got) == ({"received": 7}, [5], [({"image": "u"}, b"precious")])
+        answer = hand_over(place, Signer(KEY), {"image": "u"}, opened.fileno(), lambda *n: bool(told.append(n)))
+    assert (answer, told, desk.got) == ({"received": 7}, [(5, 3)], [({"image": "u"}, b"precious")])
 
 
 def test_who_has_not_the_key_is_not_heard(desk: Desk, place: str, tmp_path: Path) -> None:
     file = tmp_path / "disk"
     file.write_bytes(b"x")
     with file.open("rb") as opened, pytest.raises(HostdUnavailable):
-        hand_over(place, Signer(bytes(32)), {}, opened.fileno(), lambda _n: False)
+        hand_over(place, Signer(bytes(32)), {}, opened.fileno(), lambda *_n: False)
     assert desk.got == []
 
 
@@ -101,7 +101,7 @@ def test_what_its_sender_could_not_read_himself_is_refused(desk: Desk, place: st
     try:
         for descriptor in opened:
             with pytest.raises(InvalidInput) as refused:
-                hand_over(place, Signer(KEY), {}, descriptor, lambda _n: False)
+                hand_over(place, Signer(KEY), {}, descriptor, lambda *_n: False)
             assert refused.value.field == "source"
     finally:
         for descriptor in opened:
@@ -135,7 +135,7 @@ def test_who_says_nothing_or_too_much_leaves_nothing_open(desk: Desk, place: str
 def test_who_hangs_up_takes_back_what_he_asked_for(desk: Desk, place: str, tmp_path: Path) -> None:
     (tmp_path / "disk").write_bytes(b"x")
     with (tmp_path / "disk").open("rb") as opened:
-        answer = hand_over(place, Signer(KEY), {"wait": True}, opened.fileno(), lambda _n: desk.waits.is_set())
+        answer = hand_over(place, Signer(KEY), {"wait": True}, opened.fileno(), lambda *_n: desk.waits.is_set())
     assert answer == {}
     assert desk.left.wait(10)
 
@@ -163,16 +163,22 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def run(source: Path, partial: Partial, stop: Any = lambda: False, told: Any = lambda _n: None) -> None:
+def run(source: Path, partial: Partial, stop: Any = lambda: False, told: Any = lambda *_n: None) -> None:
     with source.open("rb") as opened:
         copy(opened.fileno(), partial, source.stat().st_size, stop, told)
 
 
+def sum_of(partial: Partial) -> str:
+    """What is known without reading the file again; empty when nothing is."""
+    known = partial.sum_of(SIZE)
+    return known.hexdigest() if known is not None else ""
+
+
 def test_a_copy_is_the_file_and_knows_its_sum(source: Path, partial: Partial) -> None:
     told: list[int] = []
-    run(source, partial, told=told.append)
+    run(source, partial, told=lambda there, _compared: told.append(there))
     assert partial.path.read_bytes() == source.read_bytes()
-    assert partial.sum_so_far(SIZE) == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert sum_of(partial) == hashlib.sha256(source.read_bytes()).hexdigest()
     assert told == sorted(told)
     assert told[-1] == SIZE
     assert partial.path.stat().st_blocks * 512 < SIZE - BLOCK // 2, "a hole stays a hole"
@@ -188,7 +194,7 @@ def test_what_the_kernel_does_not_copy_is_copied_all_the_same(
         monkeypatch.setattr(os, "copy_file_range", way)
         run(source, partial)
         assert partial.path.read_bytes() == source.read_bytes()
-        assert partial.sum_so_far(SIZE) == hashlib.sha256(source.read_bytes()).hexdigest()
+        assert sum_of(partial) == hashlib.sha256(source.read_bytes()).hexdigest()
         partial.cut(0)
 
 
@@ -205,10 +211,10 @@ def test_a_copy_that_was_stopped_is_gone_on_with(source: Path, partial: Partial)
     for _ in range(2):
         run(source, partial, stop=lambda: partial.received > 0)
         assert partial.received == PART
-        assert partial.sum_so_far(SIZE) == ""
+        assert sum_of(partial) == ""
     run(source, partial)
     assert partial.path.read_bytes() == source.read_bytes()
-    assert partial.sum_so_far(SIZE) == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert sum_of(partial) == hashlib.sha256(source.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("there", [b"of another file", bytes(BLOCK + 5), b"half"])
@@ -218,11 +224,11 @@ def test_what_arrived_of_another_file_is_not_kept(source: Path, partial: Partial
     partial.write(memoryview(there))
     run(source, partial)
     assert partial.path.read_bytes() == source.read_bytes()
-    assert partial.sum_so_far(SIZE) == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert sum_of(partial) == hashlib.sha256(source.read_bytes()).hexdigest()
 
 
 def test_a_file_that_changes_meanwhile_is_refused(source: Path, partial: Partial) -> None:
-    def change(received: int) -> None:
+    def change(received: int, _compared: int) -> None:
         if received == SIZE:
             with source.open("r+b") as file:
                 file.write(b"y")
@@ -235,12 +241,12 @@ def test_a_file_that_changes_meanwhile_is_refused(source: Path, partial: Partial
 
 def test_a_sum_is_not_believed_when_somebody_else_wrote(source: Path, partial: Partial) -> None:
     run(source, partial)
-    known = partial.sum_of(SIZE)
+    known = sum_of(partial)
     assert known in ("", hashlib.sha256(source.read_bytes()).hexdigest()), "empty where others may write"
     with partial.path.open("r+b") as file:
         file.write(b"z")
     os.utime(partial.path, (1, 1))
-    assert partial.sum_of(SIZE) == ""
+    assert sum_of(partial) == ""
 
 
 def test_what_is_of_dosvm_itself_is_not_taken_under_any_name(desk: Desk, tmp_path: Path) -> None:
@@ -260,11 +266,11 @@ def test_what_is_of_dosvm_itself_is_not_taken_under_any_name(desk: Desk, tmp_pat
                 (tmp_path / name).open("rb") as opened,
                 pytest.raises(InvalidInput, match="of DOSVM itself") as refused,
             ):
-                hand_over(str(tmp_path / "files.sock"), Signer(KEY), {}, opened.fileno(), lambda _n: False)
+                hand_over(str(tmp_path / "files.sock"), Signer(KEY), {}, opened.fileno(), lambda *_n: False)
             assert refused.value.field == "source"
         assert desk.got == []
         with (tmp_path / "disk").open("rb") as opened:
-            hand_over(str(tmp_path / "files.sock"), Signer(KEY), {}, opened.fileno(), lambda _n: False)
+            hand_over(str(tmp_path / "files.sock"), Signer(KEY), {}, opened.fileno(), lambda *_n: False)
         assert desk.got == [({}, b"of a person")]
     finally:
         served.close()

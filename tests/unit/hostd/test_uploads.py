@@ -24,6 +24,7 @@ from core.coordination.tasks import Claimed, Order, enqueue, take
 from core.errors import AlreadyExists, DosvmError, EngineError, InUse, InvalidInput, NotFound, Refused
 from core.model import Image
 from hostd import copying, intervals, qemu_img
+from hostd.abandoned import ABANDONED, Abandoned
 from hostd.api import Api
 from hostd.bus import Bus
 from hostd.executor import Context, Executor, Handler
@@ -32,7 +33,7 @@ from hostd.handlers.images import ImageTasks
 from hostd.runtime import Runtime
 from hostd.targets import Targets
 from hostd.upload_records import UploadRecords
-from hostd.uploads import ABANDONED, Uploads
+from hostd.uploads import Uploads
 from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office, Person
@@ -58,7 +59,11 @@ def uploads(office: Office, tmp_path: Path) -> Uploads:
 
 
 def make(office: Office, state: Path) -> Uploads:
-    return Uploads(office.services.database, SystemClock(), state)
+    return Uploads(office.services.database, state)
+
+
+def sweep(office: Office, uploads: Uploads) -> None:
+    Abandoned(uploads, office.services.database, SystemClock()).sweep()
 
 
 def announce(web: Person, name: str = "disk") -> str:
@@ -127,7 +132,7 @@ def test_what_counts_is_the_file_and_not_what_was_heard(
         assert send(uploads, web, uuid, at, b"c" * 1000) == at + 1000
     with hidden.open("r+b") as file:
         file.write(b"x")
-    order = uploads._load(uuid)
+    order = uploads.load(uuid)
     assert order is not None
     with uploads.arrived(order, lambda _percent: None) as arrived:
         assert arrived is not None
@@ -248,11 +253,11 @@ def test_what_never_came_is_given_up_but_not_what_comes_for_days(
     gone = announce(web, "of-a-dead-host")
     (tmp_path / "group" / f".{gone}.part").write_bytes(b"left")
     older(day)
-    other.sweep()
+    sweep(office, other)
     assert rows(office) == ["never-came", "of-a-dead-host", "slow"], "their hosts have a day, and some time more"
     older(2 * day)
-    uploads.sweep()
-    other.sweep()
+    sweep(office, uploads)
+    sweep(office, other)
     assert rows(office) == ["slow"]
     assert [path.name for path in (tmp_path / "group").iterdir()] == [f".{slow}.part"]
     assert send(uploads, web, slow, 1000, b"x") == 1001
@@ -260,7 +265,7 @@ def test_what_never_came_is_given_up_but_not_what_comes_for_days(
     database.write(lambda s: s.execute(update(Image).where(Image.name == "whole").values(state="present")))
     older(9 * day)
     os.utime(tmp_path / "group" / f".{slow}.part", (0, 0))
-    uploads.sweep()
+    sweep(office, uploads)
     assert rows(office) == ["whole"]
 
 
@@ -419,7 +424,9 @@ class Hanging:
         uploads, web, uuid, file = self._arguments
         with file.open("rb") as source:
             try:
-                uploads.copy(uuid, web.actor.project_id, "b", source.fileno(), lambda: False, lambda _done: None)
+                uploads.copy(
+                    uuid, web.actor.project_id, "b", source.fileno(), lambda: False, lambda _done, _checked: None
+                )
             except DosvmError as error:
                 self.error = error
 
@@ -482,7 +489,7 @@ def test_an_upload_is_given_up_although_its_source_hangs(
     hanging = Hanging(uploads, web, uuid, other, monkeypatch)
     try:
         web("image.delete", image="disk")
-        sweeps = threading.Thread(target=uploads.sweep, daemon=True)
+        sweeps = threading.Thread(target=lambda: sweep(office, uploads), daemon=True)
         sweeps.start()
         sweeps.join(15)
         assert not sweeps.is_alive(), "all other duties would wait for it"
@@ -511,7 +518,7 @@ def test_trouble_with_the_source_costs_nothing_of_what_has_arrived(
 
         monkeypatch.setattr(os, "fstat", stale)
         with pytest.raises(InvalidInput, match="Stale") as refused:
-            uploads.copy(uuid, web.actor.project_id, "b", mine, lambda: False, lambda _done: None)
+            uploads.copy(uuid, web.actor.project_id, "b", mine, lambda: False, lambda _done, _checked: None)
         monkeypatch.undo()
     assert refused.value.field == "source"
     assert rows(office) == ["disk"]

@@ -1,0 +1,125 @@
+"""The end of an upload: its hidden file, summed, on the disk for good, and in nobody's hands any more."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from core.coordination.storage import ImageOrder
+from core.errors import InvalidInput
+from core.i18n import N_
+from hostd import flushing
+from hostd.partial import Partial, is_own
+from hostd.trailing import Sum
+from hostd.upload_errors import trouble
+from hostd.upload_records import hidden
+
+#: Seconds between looks of a sender whether an upload that goes on is still wanted.
+LOOK = 1.0
+#: Most percent that are said while it is summed: at the end it is still looked at.
+_SUMMED = 99
+
+
+#: What a file looks like: number, bytes, time of change (ns).
+Stamp = tuple[int, int, int]
+
+
+class Arrived(NamedTuple):
+    """A file that is whole, under its hidden name: its SHA-256, and what it looked like when that was taken."""
+
+    path: Path
+    digest: str
+    stamp: Stamp
+
+    def still(self) -> None:
+        """See that it is the file that was summed.
+
+        Raises:
+            InvalidInput: somebody wrote to it.
+            OSError: it cannot be looked at.
+        """
+        # Opened anew: only then is what other hosts did seen on NFS.
+        with self.path.open("rb") as file:
+            if _stamp(file.fileno()) != self.stamp:
+                raise _changed(self.path)
+
+
+def _changed(path: Path) -> InvalidInput:
+    return InvalidInput(
+        N_("{file} was changed after it had arrived."),
+        remedy=N_("Begin the upload again."),
+        field="source",
+        file=path.name,
+    )
+
+
+def partial_of(order: ImageOrder) -> Path:
+    """Where the parts of an upload go."""
+    return Path(os.path.realpath(order.root), order.file).with_name(hidden(order.uuid))
+
+
+def arrived(
+    order: ImageOrder, live: Partial | None, progress: Callable[[int], None], copied: Stamp | None = None
+) -> Arrived | None:
+    """The hidden file of an upload that is whole, on the disk for good; None: it is in its place.
+
+    It is written out and summed at the same time: on a quick disk these take about as long as one another.
+
+    Args:
+        order: the image.
+        live: what this run of hostd knows of it, to which nobody writes any more; its guard is the caller's.
+        progress: told percent, a few times a second.
+        copied: what it must look like still, where it is not to be held against a sum.
+
+    Raises:
+        EngineError: it cannot be read or written.
+        InvalidInput: somebody wrote to it meanwhile.
+    """
+    partial = partial_of(order)
+    if not partial.exists():
+        return None
+    if not is_own(partial):
+        # A sender to another host that shares the directory hears by then that it is over.
+        time.sleep(1.5 * LOOK)
+    try:
+        with partial.open("rb") as file:
+            stamp = _stamp(file.fileno())
+            if copied is not None and stamp != copied:
+                raise _changed(partial)
+            known = live.sum_of(order.size) if live is not None and live.path == partial else None
+            # On storage that others write to it is read as it is by now.
+            sums = known or _summing(file.fileno(), order.size)
+            os.fchmod(file.fileno(), 0o640)
+            try:
+                flushing.flush(file.fileno(), lambda: progress(sums.at * _SUMMED // max(1, order.size)))
+                found = Arrived(partial, ended(sums, order.size, progress), stamp)
+            finally:
+                sums.leave()
+        found.still()
+    except OSError as error:
+        raise trouble(order, error) from error
+    return found
+
+
+def digest_of(descriptor: int, size: int, progress: Callable[[int], None]) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    return ended(_summing(descriptor, size), size, progress)
+
+
+def ended(sums: Sum, size: int, progress: Callable[[int], None]) -> str:
+    """Wait for a sum, and say how far it is."""
+    return sums.hexdigest(lambda: progress(sums.at * _SUMMED // max(1, size)))
+
+
+def _summing(descriptor: int, size: int) -> Sum:
+    made = Sum(descriptor)
+    made.there(size)
+    return made
+
+
+def _stamp(descriptor: int) -> Stamp:
+    status = os.fstat(descriptor)
+    return status.st_ino, status.st_size, status.st_mtime_ns

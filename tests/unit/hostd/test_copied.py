@@ -1,0 +1,202 @@
+"""What was handed over has one sum only, hostd's own: it must be of what hostd copied, and nothing else ends it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from core.clock import SystemClock
+from core.coordination.tasks import Claimed
+from core.errors import InvalidInput
+from core.model import Image, Task
+from core.rpc.calls import HANDED_OVER
+from hostd import partial as partial_file
+from hostd import upload_records
+from hostd.abandoned import Abandoned
+from hostd.api import Api
+from hostd.executor import Context
+from hostd.handlers.images import ImageTasks
+from hostd.uploads import Uploads
+from tests.fakes.cloud import StillCloud
+from tests.fakes.office import GIB, Office, Person
+
+SIZE = 3000
+CONTENT = b"c" * SIZE
+
+
+@pytest.fixture
+def web(office: Office, cloud: StillCloud, tmp_path: Path) -> Person:
+    admin = office.project("web", max_images=9, max_image_bytes=GIB)
+    office.host("h1")
+    cloud.me = next(iter(cloud.views.values())).uuid
+    office.sysadm("project-group.add", name="here", directory=str(tmp_path / "group"))
+    office.sysadm("project-group.add-project", project_group="here", project="web")
+    return admin
+
+
+class Side:
+    """hostd's side of an upload; started anew it knows no more than what it wrote down."""
+
+    def __init__(self, office: Office, web: Person, state: Path) -> None:
+        self._office, self._web, self._state = office, web, state
+        self.start()
+
+    def start(self) -> None:
+        nothing: Any = None
+        self.uploads = Uploads(self._office.services.database, self._state)
+        self.api = Api(self._office.services, nothing, nothing, nothing, nothing, self.uploads)
+        self.api._actor = lambda body, *, log: self._web.actor  # type: ignore[method-assign]
+
+    def copy(self, uuid: str, file: Path, sender: str = "me") -> list[tuple[int, int]]:
+        told: list[tuple[int, int]] = []
+        with file.open("rb") as source:
+            body = {"image": uuid, "sender": sender}
+            self.api.hand_over(body, source.fileno(), lambda: False, lambda *how: told.append(how))
+        return told
+
+    def finish(self, uuid: str, sender: str = "me") -> dict[str, Any]:
+        answer: dict[str, Any] = self.api.upload({"image": uuid, "sender": sender, "finish": HANDED_OVER})
+        return answer
+
+    def receive(self, uuid: str, told: list[int] | None = None) -> None:
+        """Do the task that looks at what has arrived."""
+        last = select(Task.payload).where(Task.target == uuid, Task.kind == "image.receive")
+        payload = self._office.services.database.read(lambda s: s.scalar(last))
+        about: Any = SimpleNamespace(target=uuid, payload=json.loads(payload or "{}"))
+        task: Claimed = about
+        state = self._state
+        work = ImageTasks(self._office.services.database, state / "none", state, self.uploads)
+        progress = told.append if told is not None else lambda _percent: None
+        self._office.services.database.write(work.receive(task, Context(progress, threading.Event())))
+
+
+@pytest.fixture
+def side(office: Office, web: Person, tmp_path: Path) -> Side:
+    return Side(office, web, tmp_path / "state")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "disk"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def announce(web: Person) -> str:
+    uuid: str = web("image.upload", name="disk", file="disk.raw", group="here", source=SIZE)["uuid"]
+    return uuid
+
+
+def digest(web: Person) -> str:
+    return str(web("image.show", image="disk")["digest"])
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_was_copied_is_summed_behind_and_named_with_its_sum(
+    web: Person, side: Side, file: Path, tmp_path: Path, restarted: bool
+) -> None:
+    uuid = announce(web)
+    side.copy(uuid, file)
+    assert "task" in side.finish(uuid)
+    if restarted:
+        side.start()
+    side.receive(uuid)
+    assert (tmp_path / "group" / "disk.raw").read_bytes() == CONTENT
+    assert digest(web) == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_who_says_that_it_was_handed_over_must_have_done_so(web: Person, side: Side, file: Path) -> None:
+    """Parts that were sent are bound by a sum; without one nothing says that they are what their sender has."""
+    uuid = announce(web)
+    side.uploads.receive(uuid, web.actor.project_id, "me", 0, memoryview(CONTENT))
+    side.uploads.left(uuid, "me")
+    assert side.finish(uuid) == {"again": True}
+    side.copy(uuid, file, "another")
+    assert side.finish(uuid) == {"again": True}, "it was another's"
+    side.start()
+    assert side.finish(uuid, "another") == {"again": True}, "this hostd has copied nothing"
+    told = side.copy(uuid, file, "another")
+    assert (SIZE, SIZE) in told, "what has arrived is compared, and how far that is is told"
+    assert "task" in side.finish(uuid, "another")
+
+
+def test_what_a_power_cut_may_have_taken_from_is_refused(
+    web: Person, side: Side, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = announce(web)
+    side.copy(uuid, file)
+    side.finish(uuid)
+    side.start()
+    monkeypatch.setattr(upload_records, "_boot", lambda: "another")
+    with pytest.raises(InvalidInput, match="went down"):
+        side.receive(uuid)
+    assert not (tmp_path / "group" / "disk.raw").exists()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_changes_after_it_was_copied_gets_no_name(
+    web: Person, side: Side, file: Path, tmp_path: Path, restarted: bool
+) -> None:
+    uuid = announce(web)
+    side.copy(uuid, file)
+    side.finish(uuid)
+    if restarted:
+        side.start()
+    partial = tmp_path / "group" / f".{uuid}.part"
+    with partial.open("r+b") as other:
+        other.write(b"y")
+    os.utime(partial, (1, 1))
+    with pytest.raises(InvalidInput, match="was changed after it had arrived"):
+        side.receive(uuid)
+    assert not (tmp_path / "group" / "disk.raw").exists()
+
+
+def test_where_other_hosts_write_it_is_held_against_the_sum_of_what_was_copied(
+    web: Person, side: Side, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On NFS and GlusterFS the time of change says nothing: a server sets it when it likes."""
+    monkeypatch.setattr(partial_file, "is_own", lambda _path: False)
+    uuid = announce(web)
+    with file.open("rb") as source:
+        answer = side.api.hand_over({"image": uuid, "sender": "me"}, source.fileno(), lambda: False, lambda *_n: None)
+    assert answer == {"received": SIZE, "digest": hashlib.sha256(CONTENT).hexdigest()}
+    assert side.finish(uuid) == {"again": True}, "without the sum it does not end"
+    assert "task" in side.api.upload({"image": uuid, "sender": "me", "finish": answer["digest"]})
+    (tmp_path / "group" / f".{uuid}.part").write_bytes(b"y" * SIZE)
+    with pytest.raises(InvalidInput, match="SHA-256 differ"):
+        side.receive(uuid)
+
+
+def test_progress_is_told_while_it_is_written_out_and_summed(web: Person, side: Side, file: Path) -> None:
+    uuid, told = announce(web), []  # type: ignore[var-annotated]
+    side.copy(uuid, file)
+    side.finish(uuid)
+    side.receive(uuid, told)
+    assert told
+    assert all(0 <= percent <= 99 for percent in told)
+
+
+def test_the_sweep_leaves_what_tells_whose_the_file_of_a_failed_image_is(
+    office: Office, web: Person, side: Side, file: Path, tmp_path: Path
+) -> None:
+    """It hung while it was to be taken back; who deletes it later finds by the hidden file that both are its own."""
+    uuid = announce(web)
+    side.copy(uuid, file)
+    group = tmp_path / "group"
+    os.link(group / f".{uuid}.part", group / "disk.raw")
+    database = office.services.database
+    database.write(lambda s: s.execute(update(Image).values(state="failed")))
+    Abandoned(side.uploads, database, SystemClock()).sweep()
+    web("image.delete", image="disk")
+    about: Any = SimpleNamespace(target=uuid, payload={"own": False})
+    work = ImageTasks(database, tmp_path / "none", tmp_path / "state", side.uploads)
+    database.write(work.delete(about, Context(lambda _percent: None, threading.Event())))
+    assert list(group.iterdir()) == []
