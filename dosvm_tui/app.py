@@ -322,14 +322,17 @@ class Console(Reach):
             ("tasks", _(N_("Tasks started here")), self.action_tasks),
             *colours,
             *languages,
-            ("logout", _(N_("Log out")), self.log_out),
+            ("logout", _(N_("Log out")), self._log_out_if_sure),
             ("leave", _(N_("Leave the console")), self.action_leave),
         ]
 
     def action_log_out(self) -> None:
-        """F10: end the session."""
+        """F10: end the session, not without asking while files are sent: they end with it."""
         if self._front is not None and self._front is self.screen:
-            self.log_out()
+            self._log_out_if_sure()
+
+    def _log_out_if_sure(self) -> None:
+        self._go_if_sure(N_("Log out"), self.log_out)
 
     def action_paint_all(self) -> None:
         """Ctrl+L, as everywhere: write the whole screen again."""
@@ -337,27 +340,19 @@ class Console(Reach):
 
     def action_leave(self) -> None:
         """Ctrl+Q: leave, not without asking while something typed is not saved. Tasks go on without the console."""
-        open_dialogs = [screen for screen in self.screen_stack if isinstance(screen, BaseDialog)]
-        unsaved = any(dialog.unsaved for dialog in open_dialogs)
-        if not unsaved and not self.context.tasks.sending:
-            self._leave()
-        elif not any(dialog.id == "leave-question" for dialog in open_dialogs):
-            from screens.generic.confirm import Confirm
+        self._go_if_sure(N_("Leave the console"), self._leave)
 
-            question = Confirm(
-                self.context,
-                lambda: _(N_("Leave the console")),
-                lambda: (
-                    _(N_("What you typed is not saved. Leave, and throw it away?"))
-                    if unsaved
-                    else _(
-                        N_("A file is being sent from here. Leave, and break it off? The same upload goes on later.")
-                    )
-                ),
-                lambda: _(N_("Leave")),
-            )
-            question.id = "leave-question"
-            self.show(question, lambda yes: self._leave() if yes else None)
+    def _go_if_sure(self, title: str, go: Callable[[], None]) -> None:
+        """Do what ends all that is typed and sent here; asked first where there is any of it."""
+        dialogs = [screen for screen in self.screen_stack if isinstance(screen, BaseDialog)]
+        unsaved = any(dialog.unsaved for dialog in dialogs)
+        if not unsaved and not self.context.tasks.sending:
+            go()
+            return
+        from dosvm_tui.leaving import QUESTION, question
+
+        if not any(dialog.id == QUESTION for dialog in dialogs):
+            self.show(question(self.context, title, unsaved=unsaved), lambda yes: go() if yes else None)
 
     def _tasks_anew(self) -> None:
         """Nobody's tasks, and nothing is sent any more for who was here."""

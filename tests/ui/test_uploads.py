@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -146,9 +147,50 @@ async def test_a_file_on_its_way_holds_nothing_up_is_broken_off_and_gone_on_with
             await pilot.press("r")
             await until(pilot, lambda: len(begun) == 2)
             await shows(pilot, "A file is being sent from here", "escape", "ctrl+q")
+            assert re.search(r"Upload debian: [1-9]\d?%", screen_text(pilot.app)), "which, and how far it is"
             await pilot.press("escape")
+            assert pilot.app.context.tasks.sending
+            await shows(pilot, "A file is being sent from here", "f10")
+            assert re.search(r"Upload debian: [1-9]\d?%", screen_text(pilot.app))
+            await pilot.press("escape")
+            await until(pilot, lambda: "A file is being sent from here" not in screen_text(pilot.app))
+            assert pilot.app.context.user, "nobody was logged out"
             slow.set()
             await until(pilot, lambda: bool(pilot.app.context.tasks.running))
             assert not pilot.app.context.tasks.sending
     finally:
         slow.set()
+
+
+async def test_who_logs_out_nonetheless_breaks_it_off(
+    cloud: FakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "debian.iso"
+    file.write_bytes(b"x" * 5000)
+    broken_off, over = threading.Event(), threading.Event()
+    cloud.answers["image.upload"] = lambda **arguments: {"uuid": "u-1", "name": arguments["name"]}
+
+    def hand_over(_descriptor: int, told: Callable[[int, int], bool], **_about: Any) -> dict[str, Any]:
+        while not over.wait(0.05):
+            if told(1000, 0):
+                broken_off.set()
+                return {}
+        return {}
+
+    monkeypatch.setattr(cloud, "hand_over", hand_over)
+    try:
+        async with opened(cloud) as pilot:
+            await pilot.press("3", "u")
+            await until(pilot, lambda: "File here" in screen_text(pilot.app))
+            form = pilot.app.screen.form
+            form.rows["source"].input.value = str(file)
+            form.rows["name"].input.value = "debian"
+            await pilot.press("ctrl+s")
+            await until(pilot, lambda: bool(pilot.app.context.tasks.sending))
+            await pilot.press("f10")
+            await until(pilot, lambda: "A file is being sent from here" in screen_text(pilot.app))
+            await pilot.press("tab", "enter")
+            await until(pilot, broken_off.is_set)
+            await until(pilot, lambda: not pilot.app.context.user)
+    finally:
+        over.set()
