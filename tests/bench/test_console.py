@@ -123,8 +123,15 @@ def test_the_first_rows(crowd: Crowd, figures: Figures, count: int, goal: int, r
 
 def test_the_login(crowd: Crowd, figures: Figures) -> None:
     crowd.show(10, changes=False)
-    ours = [_paint(Recorder([str(DOSVM)], crowd.environment), "Password") for _ in range(REPEATS)]
-    figures.add("I1", "`dosvm` to its login, p50", percentile(ours, 50), "ms", wanted="250 ms", raw=ours)
+    # In turns with the peer: a machine that is busy now is as busy for both.
+    ours, peer = [], []
+    for _ in range(REPEATS):
+        ours.append(_paint(Recorder([str(DOSVM)], crowd.environment), "Password"))
+        peer.append(_paint(_stock(1_000, 0, crowd.environment), "vm-00000"))
+    figures.add(
+        "I1", "`dosvm` to its login, p50", percentile(ours, 50), "ms", peer=percentile(peer, 50),
+        peer_is="stock DataTable of 1000", wanted="250 ms, or 0.75 of the peer", raw={"ours": ours, "peer": peer},
+    )  # fmt: skip
 
 
 def test_keys_while_a_thousand_vms_change_every_second(crowd: Crowd, figures: Figures) -> None:
