@@ -28,6 +28,8 @@ STORAGE_ASIDE = 1.0
 STORAGE_TURN, STORAGE_LATELY, STORAGE_SOON = 30.0, 3.0, 1.0
 #: A server of storage takes up within this time, or is said not to answer.
 STORAGE_SERVER = 5.0
+#: A target that took up lets a host in within this time, or does not.
+STORAGE_LOGIN = 30.0
 #: Tasks of hosts that are down, which another host can do as well, are looked for.
 SUCCESSION = 5.0
 #: A port or a directory that could not be used is tried again.

@@ -7,9 +7,10 @@ that is silent is found out before: libvirtd would hold what all its pools need 
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +105,58 @@ def check_place(pool: PoolOrder) -> None:
             field="path",
             path=pool.path,
         )
+
+
+def check_root(pool: PoolOrder) -> None:
+    """Refuse an export of NFS to which this host's root, who makes the volumes, may not write.
+
+    Raises:
+        Refused: the server says so.
+    """
+    # NFS asks the server, whatever root may do here.
+    if pool.format in (NFS, AUTO) and not os.access(pool.path, os.R_OK | os.W_OK | os.X_OK):
+        raise _squashed(
+            pool,
+            N_(
+                "The server {server} lets root of this host write nothing to {source} of storage pool {name}: it is"
+                " exported read-only, or squashes root (root_squash)."
+            ),
+        )
+
+
+def check_owner(pool: PoolOrder, mark: Path) -> None:
+    """Refuse an export of NFS where QEMU could not open what this host makes; ``mark`` has just been made.
+
+    Raises:
+        Refused: the server makes it another user's.
+    """
+    owner, user = mark.stat().st_uid, qemu_user()
+    if pool.format in (NFS, AUTO) and owner and user and owner != user:
+        raise _squashed(
+            pool,
+            N_(
+                "The server {server} gives what root of this host makes in {source} of storage pool {name} to user"
+                " {owner} (root_squash): QEMU, which runs as user {user}, could not open it."
+            ),
+            owner=owner,
+        )
+
+
+def _squashed(pool: PoolOrder, message: str, **more: object) -> Refused:
+    user = qemu_user() or 0
+    with suppress(KeyError):
+        more["group"] = pwd.getpwuid(user).pw_gid
+    return Refused(
+        message,
+        remedy=N_(
+            "Export it with no_root_squash; or give the directory to user {user}, as whom QEMU runs, and export it with"
+            " anonuid={user},anongid={group}."
+        )
+        if user
+        else N_("Export it with no_root_squash."),
+        field="source",
+        **{"server": pool.server, "source": pool.source, "name": pool.name, "user": user, "group": user, **more},
+    )
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from core.libvirt_xml.storage import pool_xml
 from core.rules.names import is_uuid
 from core.rules.pools import DIR, DISK, DOS, ISCSI, NETFS
 from core.specs.pool import PoolOrder
-from hostd import blocks, intervals, netfs, places, shared
+from hostd import blocks, intervals, iscsi, netfs, places, shared
 from hostd.access import let_pass
 from hostd.bus import Bus
 from hostd.executor import Context
@@ -228,11 +228,18 @@ class Keeper:
             self._ensure(known, pool_xml(known, options=options), build=True)
 
     def _log_in(self, pool: PoolOrder) -> None:
-        """Let libvirt log in at a target, unless it is."""
-        if not self._pools.is_active(pool.uuid):
-            known = self._reached(pool)
-            with self._secrets.lent(pool.secret):
-                self._ensure(known, pool_xml(known))
+        """Log in at a target and let libvirt have it, unless it has."""
+        # Asked each time: libvirtd would hold whoever looks at the units of a server that is away, and the pool too.
+        known = self._reached(pool)
+        iscsi.check(known)
+        if iscsi.session_state(known.source) and self._pools.is_active(pool.uuid):
+            return
+        password = self._secrets.open(pool.secret) if pool.secret is not None else ""
+        try:
+            self.touch(pool.uuid, lambda: iscsi.log_in(known, password), limit=intervals.LIBVIRT_LONG)
+        except EngineError as error:
+            raise netfs.explained(pool, error) from error
+        self._ensure(known, pool_xml(known))
 
     def _reached(self, pool: PoolOrder) -> PoolOrder:
         return self.touch(pool.uuid, lambda: netfs.reached(pool), limit=4 * intervals.STORAGE_SERVER)
@@ -244,10 +251,19 @@ class Keeper:
             raise netfs.explained(pool, error) from error
 
     def _proven(self, pool: PoolOrder, first: bool) -> None:
-        """Whether what was mounted is the pool's own; what is not, is let go of."""
+        """Whether what was mounted is the pool's own and of use here; what is not, is let go of."""
+
+        def look() -> None:
+            netfs.check_root(pool)
+            shared.check_mark(pool, mark=first)
+            if first:
+                netfs.check_owner(pool, Path(pool.path) / shared.MARK)
+
         try:
-            self._on_files(pool, lambda: shared.check_mark(pool, mark=first))
+            self._on_files(pool, look)
         except Refused:
+            if first:
+                self._free(pool)
             self._pools.release(pool.uuid)
             raise
 
@@ -271,7 +287,11 @@ class Keeper:
         note = self._notes / pool.uuid
         if not note.exists():
             self._notes.mkdir(parents=True, exist_ok=True)
-            note.write_text(json.dumps({"kind": pool.kind, "path": pool.path}), encoding="utf-8")
+            known: dict[str, object] = {"kind": pool.kind, "path": pool.path}
+            if pool.kind == ISCSI:
+                # What this host logged in at, and is to forget the password of.
+                known |= {"server": pool.server, "port": pool.port, "source": pool.source}
+            note.write_text(json.dumps(known), encoding="utf-8")
 
     def _same_disk(self, pool: PoolOrder) -> None:
         """Refuse a disk that has the name of the one that was here first: the kernel numbers disks as they come."""
@@ -313,8 +333,19 @@ class Keeper:
                 if pool is not None and freed and stays:
                     self._take_back(pool)
                 raise
+            self._log_out(uuid)
             (self._notes / uuid).unlink(missing_ok=True)
         self._files.forget(uuid)
+
+    def _log_out(self, uuid: str) -> None:
+        """Forget the password of a target, if the pool was one."""
+        try:
+            known = json.loads((self._notes / uuid).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return
+        if known.get("source"):
+            pool = PoolOrder(id=0, uuid=uuid, name="", **known)
+            self.touch(uuid, lambda: iscsi.forget(pool), limit=intervals.LIBVIRT_LONG)
 
     def _free(self, pool: PoolOrder) -> bool:
         """Take the mark away; whether there was one."""

@@ -26,8 +26,8 @@ def busy(order: ImageOrder) -> InUse:
     )
 
 
-def trouble(order: ImageOrder, error: OSError) -> DosvmError:
-    """The file of an upload cannot be written or read."""
+def trouble(order: ImageOrder, error: OSError, taken: int = 0) -> DosvmError:
+    """The file of an upload cannot be written or read; ``taken`` are the bytes that it takes on the disk until now."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EngineError(
             N_("The disk with {directory} is full: {file} was removed again."),
@@ -35,7 +35,8 @@ def trouble(order: ImageOrder, error: OSError) -> DosvmError:
             field="source",
             directory=order.root,
             file=order.file,
-            free=_free(Path(order.root)) >> 20,
+            # What there is for it: servers take a while to have the room again that it is about to leave.
+            free=(_free(Path(order.root)) + taken) >> 20,
             size=-(-order.size >> 20),
         )
     return EngineError(

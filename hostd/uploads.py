@@ -140,8 +140,9 @@ class Uploads:
                 copying.copy(source, live, order.size, stop, told)
                 digest = self._shared_sum(live, order, lambda: told(live.received, 0))
             except OSError as error:
+                trouble = upload_errors.trouble(order, error, live.taken)
                 self.give_up(order.uuid)
-                raise upload_errors.trouble(order, error) from error
+                raise trouble from error
             finally:
                 # Who went away is not waited for: another may go on at once.
                 live.sender = ""
@@ -213,8 +214,9 @@ class Uploads:
         except (Stuck, TooSlow):
             raise  # what has arrived stays
         except OSError as error:
+            trouble = upload_errors.trouble(order, error, live.taken)
             self.give_up(order.uuid)
-            raise upload_errors.trouble(order, error) from error
+            raise trouble from error
         except DosvmError:
             self.give_up(order.uuid)
             raise
@@ -249,8 +251,9 @@ class Uploads:
         try:
             self._calls.touch(order.root, lambda: live.write(part), limit=_PATIENCE)
         except OSError as error:
+            trouble = upload_errors.trouble(order, error, live.taken)
             self.give_up(order.uuid)
-            raise upload_errors.trouble(order, error) from error
+            raise trouble from error
         if live.received == order.size:
             live.seal()
 

@@ -31,6 +31,8 @@ _MEMORY = 4 * 1024**3
 _SECONDS, _SECONDS_EACH = 60.0, 12.0
 #: A conversion that says no progress and writes nothing for so many seconds is given up.
 _STALLED = 300.0
+#: What a new image takes at once at most, bytes: its tables, and a header with the slots of keys when it is encrypted.
+_TABLES, _KEYS = 512 * 1024, 3 * 1024**2
 #: How often a conversion is looked at, in seconds.
 _LOOK = 0.5
 _PROGRESS = re.compile(rb"\((\d+)\.\d+/100%\)")
@@ -144,6 +146,11 @@ def seconds_for(layer: Layer) -> float:
 
 def _limits(layer: Layer) -> _Limits:
     return {"seconds": seconds_for(layer), "memory": _MEMORY}
+
+
+def room_to_create(layer: Layer) -> int:
+    """How many bytes a new image takes at most before anything is written to it."""
+    return (0 if layer.format == "raw" else _TABLES) + (_KEYS if layer.passphrase else 0)
 
 
 def room_for_merge(layer: Layer) -> int:

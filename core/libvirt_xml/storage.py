@@ -33,9 +33,6 @@ class Pool(Node):
     port = integer("source/host/@port")
     directory = text("source/dir/@path")
     devices = Children("source", Device)
-    account = text("source/auth/@username")
-    login = text("source/auth/@type")
-    secret = text("source/auth/secret/@uuid")
     group = text("source/name")
     format = text("source/format/@type")
     vendor = text("source/vendor/@name")
@@ -47,6 +44,7 @@ def pool_xml(order: PoolOrder, *, options: Sequence[str] = ()) -> str:
     """The description of a pool (manual 9.3.2).
 
     Its name in libvirt ends in the start of its UUID: a host may have a pool of the same name that is not ours.
+    It has no account: hostd logs in (``hostd.iscsi``), or mounts with the password in a file (``hostd.netfs``).
 
     Args:
         order: the pool.
@@ -65,8 +63,6 @@ def pool_xml(order: PoolOrder, *, options: Sequence[str] = ()) -> str:
         pool.devices = tuple(Device(path=device) for device in order.devices)
     if order.kind == LOGICAL:
         pool.group = order.path.rsplit("/", 1)[-1]
-    if order.kind == ISCSI and order.secret is not None:
-        pool.login, pool.account, pool.secret = "chap", order.account, order.secret.uuid
     pool.vendor = order.vendor or None
     pool.product = order.product or None
     if options:

@@ -140,7 +140,9 @@ class VolumeTasks:
             self._look_below(order)
 
         def work(path: Path) -> None:
-            volume_images.create(path, layer, order.capacity, order.options)
+            # What a server has no room for is told late, and of what is read back then qemu-img says anything.
+            with self._room.promised(directory, volume_images.room_to_create(layer)):
+                volume_images.create(path, layer, order.capacity, order.options)
 
         return self._made(order, directory, work, context)
 

@@ -17,7 +17,6 @@ import libvirt
 
 from core.errors import DosvmError, Refused
 from core.i18n import N_
-from core.rules.secrets import ISCSI
 from core.security.sealed import SealedSecret
 from core.security.vault import Vault
 from hostd import intervals
@@ -175,5 +174,5 @@ def _xml(secret: SealedSecret) -> str:
     root = ElementTree.Element("secret", ephemeral="yes", private="yes")
     ElementTree.SubElement(root, "uuid").text = secret.uuid
     usage = ElementTree.SubElement(root, "usage", type=secret.kind)
-    ElementTree.SubElement(usage, "target" if secret.kind == ISCSI else "volume").text = _OURS + secret.uuid
+    ElementTree.SubElement(usage, "volume").text = _OURS + secret.uuid
     return ElementTree.tostring(root, encoding="unicode")

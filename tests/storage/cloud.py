@@ -95,10 +95,38 @@ class Cloud(Hostd):
         words = ["--pool", pool, "--capacity", "16MiB", "--format", form, "--wait"]
         self.dosvm("volume", "add", name, *words, account="zhao")
 
+    def add_secret(self, name: str, kind: str, value: str) -> None:
+        """Add a security object for storage, by the command line."""
+        words = ["--display-name", name, "--kind", kind, "--usage", name]
+        self.dosvm("secret", "add", name, *words, "--value-file", self._kept(value))
+
+    def change_secret(self, name: str, value: str) -> None:
+        """Give a security object another value."""
+        self.dosvm("secret", "edit", name, "--value-file", self._kept(value))
+
+    def _kept(self, value: str) -> str:
+        file = self.home / "value"
+        file.write_text(value + "\n")
+        return str(file)
+
     def pool(self, name: str) -> dict[str, Any]:
         """A pool's row."""
         row: dict[str, Any] = self.admin("pool.show", pool=name)
         return row
+
+    def found(self, pool: str) -> list[str]:
+        """The names of the volumes that a refresh of a pool finds."""
+        self.dosvm("pool", "refresh", pool, "--yes", "--wait")
+        rows = self.zhao("volume.list", filters={"pool": pool})["rows"]
+        assert {row["state"] for row in rows} <= {"present"}
+        return sorted(row["name"] for row in rows)
+
+    def forget(self, pool: str) -> None:
+        """Delete all VMs and instances, the records of a pool's volumes, which others made, and the pool."""
+        self.clean()
+        for row in self.zhao("volume.list", filters={"pool": pool})["rows"]:
+            self.dosvm("volume", "delete", f"{pool}/{row['name']}", "--yes", "--wait")
+        self.dosvm("pool", "delete", pool, "--yes", "--wait")
 
     def remove(self, pool: str) -> None:
         """Delete all VMs and instances, and a pool with its volumes."""

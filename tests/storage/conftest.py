@@ -10,6 +10,7 @@ import pytest
 
 from tests.storage.cloud import Cloud
 from tests.storage.here import Here
+from tests.storage.servers import NfsServer
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,12 @@ def here() -> Iterator[Here]:
     yield here
     shutil.copy("/run/servers.log", "/run/share/servers.log")
     here.close()
+
+
+@pytest.fixture(scope="session")
+def nfs(here: Here) -> NfsServer:
+    """An NFS server that is not serving yet."""
+    return NfsServer(here)
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ class Here:
             server.terminate()
         for server in self._servers:
             try:
-                server.wait(10)
+                server.wait(2)
             except subprocess.TimeoutExpired:
                 server.kill()
         self._log.close()

@@ -44,7 +44,7 @@ def silent(here: Here, port: int) -> Iterator[None]:
 
 
 class NfsServer:
-    """The kernel's NFS server with one export; NFSv4 can be switched off."""
+    """The kernel's NFS server with one export, and more by :meth:`export`; NFSv4 can be switched off."""
 
     def __init__(self, here: Here) -> None:
         """Start what every version needs; :meth:`start` starts the server."""
@@ -55,9 +55,8 @@ class NfsServer:
         NFS_EXPORT.mkdir()
         for name in ("v4recovery", "rpc_pipefs", "sm", "sm.bak"):
             Path("/var/lib/nfs", name).mkdir(parents=True, exist_ok=True)
-        options = "rw,no_root_squash,no_subtree_check,insecure"
-        lines = [f"{path} *({options},fsid={i})\n" for i, path in enumerate((NFS_EXPORT.parent, NFS_EXPORT))]
-        Path("/etc/exports").write_text("".join(lines))
+        self._lines = ""
+        Path("/etc/exports").write_text("")
         for name in ("etab", "rmtab"):
             Path("/var/lib/nfs", name).write_text("")
         # After a start, nobody gets a lock for this long, so that those who had one before can have it again.
@@ -67,7 +66,24 @@ class NfsServer:
         here.run("rpcbind", "-w")
         here.run("rpc.statd")
         here.serve("rpc.mountd", "--foreground")
-        here.run("exportfs", "-ra")
+        for path in (NFS_EXPORT.parent, NFS_EXPORT):
+            self.export(path, "no_root_squash")
+
+    def export(self, path: Path, *options: str) -> None:
+        """Offer another directory."""
+        words = ",".join(("rw", "no_subtree_check", "insecure", f"fsid={self._lines.count(chr(10))}", *options))
+        self._lines += f"{path} *({words})\n"
+        Path("/etc/exports").write_text(self._lines)
+        self._here.run("exportfs", "-ra")
+
+    def small(self, name: str, size: str, *options: str) -> Path:
+        """Offer a file system of its own, of a size as mount(8) writes it; its place. Version 4 has it as ``/NAME``."""
+        path = NFS_EXPORT.parent / name
+        path.mkdir()
+        # What is below an export on the same file system would have that one's options.
+        self._here.run("mount", "-t", "tmpfs", "-o", f"size={size},mode=755", name, str(path))
+        self.export(path, *(options or ("no_root_squash",)))
+        return path
 
     def start(self, *, only_v3: bool = False) -> None:
         """Serve, as version 4 and 3, or as 3 only."""

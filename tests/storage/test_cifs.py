@@ -8,10 +8,12 @@ import pytest
 
 from tests.storage.cloud import Cloud, begins
 from tests.storage.here import Here
+from tests.storage.outage import away, does_not_start
 from tests.storage.servers import CIFS_SHARE, CifsServer
 
 pytestmark = [pytest.mark.storage, pytest.mark.timeout(400)]
 
+PORT = 445
 PASSWORD = "Al1ce-share-secret"
 _PLACE = ["--type", "netfs", "--format", "cifs", "--server", "127.0.0.1", "--capacity", "1GiB", "--project", "web"]
 _SHARE = ["--source", "disks", "--path", "/media/smb", "--account", "alice"]
@@ -23,16 +25,9 @@ def server(here: Here) -> CifsServer:
     return CifsServer(here, PASSWORD)
 
 
-def add_secret(cloud: Cloud, name: str, value: str) -> None:
-    file = cloud.home / name
-    file.write_text(value + "\n")
-    words = ["--display-name", name, "--kind", "cifs", "--usage", name, "--value-file", str(file)]
-    cloud.dosvm("secret", "add", name, *words)
-
-
 def test_a_guests_disk_on_a_share(cloud: Cloud, server: CifsServer, here: Here) -> None:
-    add_secret(cloud, "right", PASSWORD)
-    add_secret(cloud, "wrong", "something-else")
+    cloud.add_secret("right", "cifs", PASSWORD)
+    cloud.add_secret("wrong", "cifs", "something-else")
     refused = cloud.dosvm("pool", "add", "smb", *_PLACE, *_SHARE, "--secret", "wrong", "--wait", check=False)
     assert refused.code != 0
     assert "refuses this host or account" in refused.err
@@ -41,7 +36,13 @@ def test_a_guests_disk_on_a_share(cloud: Cloud, server: CifsServer, here: Here) 
     cloud.volume("disk", "smb")
     text = cloud.write_in_a_guest("on-cifs", "smb/disk")
     assert begins(CIFS_SHARE / "disk", text)
+    cloud.clean()
+    with away(cloud, here, "smb", PORT):
+        does_not_start(cloud, "off-cifs", "smb/disk")
+    cloud.volume("after", "smb")
+    assert begins(CIFS_SHARE / "disk", text)
     cloud.remove("smb")
+    assert list(CIFS_SHARE.iterdir()) == []
     seen = [Path("/proc/mounts").read_text(), cloud.log.read_text(), Path("/run/servers.log").read_text()]
     seen += [path.read_text(errors="replace") for path in Path("/etc/libvirt/storage").rglob("*.xml")]
     assert not any(PASSWORD in text for text in seen)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ from core.coordination.storage import PoolState, load_pool, record_pool
 from core.errors import EngineError, Refused
 from core.security.sealed import SealedSecret
 from core.specs.pool import PoolOrder
-from hostd import intervals, netfs, places, shared
+from hostd import intervals, iscsi, netfs, places, shared
 from hostd.bus import Bus
 from hostd.hypervisor.errors import Busy, Stuck, TooSlow
 from hostd.pools import Keeper
@@ -271,20 +271,16 @@ def test_another_disk_of_the_name_is_not_taken_for_the_pools(keeper: Keeper, mon
         keeper.ready(disk)
 
 
-def test_a_target_is_logged_in_at_with_a_secret_that_is_lent_for_that_moment(
-    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+def test_a_target_is_logged_in_at_before_libvirt_looks_for_it(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Once it is logged in, nothing is lent and nobody asks whether its server answers."""
+    """Whether its server answers is asked each time: libvirtd would hold whoever looks at one that does not."""
     told: list[str] = []
     key = SealedSecret("s" * 36, "chap", "iscsi", "sealed")
-
-    @contextlib.contextmanager
-    def lent(secret: SealedSecret | None) -> Iterator[None]:
-        told.append(f"lend {secret.name if secret else '-'}")
-        yield
-        told.append("take back")
-
-    monkeypatch.setattr(keeper._secrets, "lent", lent, raising=False)
+    monkeypatch.setattr(keeper._secrets, "open", lambda secret: f"value of {secret.name}", raising=False)
+    monkeypatch.setattr(iscsi, "session_state", lambda _target: "LOGGED_IN" if "ensure" in told else "")
+    monkeypatch.setattr(iscsi, "log_in", lambda pool, password: told.append(f"{pool.account}: {password}"))
+    monkeypatch.setattr(iscsi, "forget", lambda pool: told.append(f"forget {pool.source} of {pool.server}:{pool.port}"))
     monkeypatch.setattr(keeper._pools, "is_active", lambda _uuid: "ensure" in told)
     monkeypatch.setattr(keeper._pools, "ensure", lambda *_a, build: told.append("ensure"))
     monkeypatch.setattr(keeper._pools, "space", lambda _uuid: SimpleNamespace(capacity=9, available=0), raising=False)
@@ -293,9 +289,45 @@ def test_a_target_is_logged_in_at_with_a_secret_that_is_lent_for_that_moment(
         1, "2" * 36, "san", "iscsi", "/dev/disk/by-path", server="nas", port=3260, source="t", account="qgh", secret=key
     )
     keeper.ready(san)
-    assert told == ["nas:3260", "lend chap", "ensure", "take back"]
+    assert told == ["nas:3260", "qgh: value of chap", "ensure"]
     keeper.ready(san)
-    assert len(told) == 4
+    assert told[3:] == ["nas:3260"]
+    # Who only knows that it is gone forgets the password as well.
+    keeper.release(san.uuid)
+    assert told[4:] == ["forget t of nas:3260"]
+
+
+def test_the_password_of_a_target_is_in_a_file_that_root_alone_reads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """open-iscsi writes a record as a file, or as one for each interface; its program here notes what it is told."""
+    program = tmp_path / "bin/iscsiadm"
+    program.parent.mkdir()
+    said = tmp_path / "said"
+    program.write_text(f'#!/bin/sh\necho "$@" >>{said}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    records = tmp_path / "nodes"
+    record = records / "iqn.t/10.0.0.1,3260,1/default"
+    record.parent.mkdir(parents=True)
+    lines = ["node.name = iqn.t", "node.session.auth.username = old", "node.startup = manual", "# END RECORD"]
+    record.write_text("\n".join(lines) + "\n")
+    other = records / "iqn.t/10.0.0.2,3260"
+    other.write_text("# END RECORD\n")
+    san = PoolOrder(
+        1, "2" * 36, "san", "iscsi", "/dev/disk/by-path", server="10.0.0.1", port=3260, source="iqn.t", account="alice"
+    )
+    iscsi.log_in(san, "s3cret", (tmp_path / "nowhere", records))
+    assert record.read_text().splitlines() == [
+        "node.name = iqn.t", "node.startup = manual", "node.session.auth.authmethod = CHAP",
+        "node.session.auth.username = alice", "node.session.auth.password = s3cret", "# END RECORD",
+    ]  # fmt: skip
+    assert record.stat().st_mode & 0o777 == 0o600
+    assert other.read_text() == "# END RECORD\n"
+    assert [line.rsplit(" ", 1)[-1] for line in said.read_text().splitlines()] == ["new", "--login"]
+    assert "s3cret" not in said.read_text()
+    with pytest.raises(EngineError, match="target iqn"):
+        iscsi.log_in(replace(san, source="iqn.none"), "s3cret", (records,))
 
 
 def _pool(office: Office, place: Path) -> PoolOrder:
