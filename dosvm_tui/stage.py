@@ -9,13 +9,14 @@ from typing import Any
 from textual.screen import Screen
 from textual.widget import Widget
 
+from dosvm_tui.notices import place
 from screens import registry
 from screens.base import BaseScreen
 from screens.context import Context
 from screens.generic.resource_list import ResourceList
 from screens.spec import ResourceSpec, Row
 from screens.special import SCREENS
-from widgets.keys import OrderedKeys
+from widgets.keys import KeyDone, OrderedKeys
 from widgets.sparing import SparingOutput
 from widgets.text import one_line
 
@@ -114,4 +115,13 @@ class Stage(SparingOutput, OrderedKeys):
         """See :class:`screens.context.Desk`."""
         level = "error" if severity == "error" else "warning" if severity == "warning" else "information"
         text = "\n".join(one_line(line) for line in text.split("\n"))
+        self.call_next(self._place_notices)
         self.notify(text, severity=level, timeout=12 if level == "error" else 5, markup=False)  # type: ignore[arg-type]
+
+    def on_key_done(self, _message: KeyDone) -> None:
+        """The cursor may have moved under a notice."""
+        self._place_notices()
+
+    def _place_notices(self) -> None:
+        if self._notifications:
+            place(self.screen, self._notifications)

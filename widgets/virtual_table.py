@@ -165,6 +165,11 @@ class VirtualTable(Leaf, can_focus=True):
         return self._top, max(self._top, min(self.total, self._top + self._height) - 1)
 
     @property
+    def at_line(self) -> int:
+        """The line within the widget that the cursor is on; its titles are in line 0."""
+        return 1 + self._cursor - self._top
+
+    @property
     def _height(self) -> int:
         return max(1, self.size.height - 1)
 

@@ -40,11 +40,14 @@ class BrokenOff(DosvmError):
 
     code = "broken-off"
 
-    def __init__(self) -> None:
-        """Say how to go on."""
-        super().__init__(
-            N_("The upload was broken off."), remedy=N_("The same upload, begun again, goes on where this one was.")
-        )
+    def __init__(self, *, begun: bool = True) -> None:
+        """Say how to go on; ``begun``: whether hostd was told of the upload, so that something may have arrived."""
+        if begun:
+            super().__init__(
+                N_("The upload was broken off."), remedy=N_("The same upload, begun again, goes on where this one was.")
+            )
+        else:
+            super().__init__(N_("The upload was broken off before anything was sent."))
 
 
 class Upload:

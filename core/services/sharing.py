@@ -56,7 +56,9 @@ def settle_shared(
     if shared and move is not True and not (move and set(losses) <= set(move)):
         raise NeedsConsent(
             N_("{losses} A disk that is written to belongs to one instance."),
-            remedy=N_("Use other disks, make them read-only in both, or move them here: --move."),
+            remedy=N_(
+                "Use other disks, make them read-only in both, or say that they are to move here (--move in a command)."
+            ),
             field="disks",
             argument="move",
             agreed=losses,

@@ -131,8 +131,27 @@ def list_(call: Call, *, query: Query) -> Answer:
 
 @operation("user.show", roles=SYSTEM_ADMIN)
 def show(call: Call, *, user: str) -> Answer:
-    """One account."""
-    return _reload(call, find(call, User, user, field="user"))
+    """One account; ``lines`` say what would be without anybody if it were gone."""
+    found = find(call, User, user, field="user")
+    return {**_reload(call, found), "lines": _left_alone(call, found)}
+
+
+def _left_alone(call: Call, user: User) -> list[dict[str, Any]]:
+    """A sentence on the project that has no other administrator who can log in; the manual allows it (5.4.6, 5.4.7)."""
+    if user.project_id is None or user.frozen:
+        return []
+    others = select(User.id).where(User.project_id == user.project_id, User.id != user.id, User.frozen.is_(False))
+    if call.session.scalar(others.limit(1)) is not None:
+        return []
+    return [
+        {
+            "message": N_(
+                "Nobody else can manage project {project}: its VMs are left as they are until it has another"
+                " administrator."
+            ),
+            "parameters": {"project": call.session.scalar(select(Project.name).where(Project.id == user.project_id))},
+        }
+    ]
 
 
 @operation("user.add", roles=SYSTEM_ADMIN, action=N_("Add"), target="account", confirm="own_password")

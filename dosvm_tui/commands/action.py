@@ -147,14 +147,16 @@ def _answers(
 
 
 def _upload(backend: HostdBackend, action: Action, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    from core.rpc.upload import BrokenOff, call_with_file
+    from core.rpc.upload import BrokenOff, Upload
 
     progress = Progress(f"{_(action.label)} {arguments.get('name', '')}")
+    upload = None
     try:
-        return call_with_file(backend, action.operation, action.uploads, dict(arguments), progress.sent)
+        upload = Upload(backend, action.operation, action.uploads, dict(arguments))
+        return upload.send(progress.sent)
     except KeyboardInterrupt:
         progress.clear()
-        print(f"\ndosvm: {BrokenOff().text()}", file=sys.stderr)
+        print(f"\ndosvm: {BrokenOff(begun=upload is not None).text()}", file=sys.stderr)
         raise
     finally:
         progress.clear()

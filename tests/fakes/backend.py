@@ -640,7 +640,8 @@ class FakeBackend:
         if operation == "project-group.members":
             return self._list("project-group members", **arguments)
         if verb == "show":
-            return dict(self._find(resource, arguments[resource.replace("-", "_")]))
+            row = dict(self._find(resource, arguments[resource.replace("-", "_")]))
+            return {"lines": [], **row} if resource == "user" else row
         return self._change(resource, verb, arguments)
 
     def _list(

@@ -210,3 +210,24 @@ async def test_a_project_is_taken_out_of_its_group_on_its_own_row(cloud: FakeBac
         await pilot.press("right", "enter")
         await until(pilot, lambda: cloud.called("project-group.remove-project"))
         assert cloud.called("project-group.remove-project") == [{"project_group": uuid_of("acme"), "project": "mail"}]
+
+
+async def test_no_notice_lies_over_the_row_under_the_cursor_or_the_keys(cloud: FakeBackend) -> None:
+    """A notice hid the last rows of a list: of what the cursor was on, one saw neither state nor load."""
+
+    def is_seen() -> bool:
+        rows = table(pilot)
+        line = screen_text(pilot.app).split("\n")[rows.region.y + rows.at_line]
+        return line.strip() == rows.render_line(rows.at_line).text.strip()
+
+    async with opened(cloud) as pilot:
+        for key in ("end", "home", "end"):
+            await pilot.press(key)
+            # Makes no sense for a VM that runs, nor for one that is off.
+            await pilot.press("u")
+            await until(pilot, lambda: "makes no sense" in screen_text(pilot.app) and is_seen())
+            assert "All keys" in screen_text(pilot.app).split("\n")[-1]
+        # The cursor moves to where notices are.
+        await pilot.press("home")
+        await until(pilot, is_seen)
+        assert "makes no sense" in screen_text(pilot.app)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from core.rpc import upload
+from core.rpc.backend import HostdBackend
 from core.rpc.calls import PART
 from core.rpc.handover import SOCKET
 from hostd import copying
@@ -52,3 +54,32 @@ def test_a_file_that_is_not_there_is_told_at_its_field(dosvm: Dosvm, office: Off
         done = dosvm("image", "upload", str(path), "debian", who="web-admin")
         assert done.code == 1
         assert str(path) in done.err
+
+
+@pytest.mark.parametrize("goes_on", [pytest.param(False, id="announcement"), pytest.param(True, id="bytes")])
+def test_ctrl_c_says_whether_something_was_sent(
+    dosvm: Dosvm, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    """Before hostd was told of it there is nothing that the same upload would go on with."""
+
+    def pressed(*_given: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    office.project("web", max_images=3, max_image_bytes=GIB)
+    office.host("h1")
+    file = tmp_path / "debian.iso"
+    file.write_bytes(b"end")
+    call = HostdBackend.call
+
+    def asked(backend: HostdBackend, operation: str, /, **arguments: object) -> object:
+        if operation != "image.upload":
+            return call(backend, operation, **arguments)
+        return {"uuid": "x"} if goes_on else pressed()
+
+    monkeypatch.setattr(HostdBackend, "call", asked)
+    monkeypatch.setattr(upload, "_Sending", pressed)
+    done = dosvm("image", "upload", str(file), "debian", who="web-admin")
+    assert done.code == 130
+    assert "broken off" in done.err
+    assert ("goes on where" in done.err) is goes_on
+    assert ("before anything was sent" in done.err) is not goes_on

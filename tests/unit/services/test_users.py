@@ -154,7 +154,7 @@ def test_of_two_edits_of_the_same_version_the_second_is_told_what_the_first_did(
 def test_an_edit_that_changes_nothing_is_no_new_version(office: Office) -> None:
     office.user("zhao")
     before = office.sysadm("user.show", user="zhao")
-    assert office.sysadm("user.edit", user="zhao", phone="") == before
+    assert office.sysadm("user.edit", user="zhao", phone="")["version"] == before["version"]
 
 
 @pytest.mark.parametrize(
@@ -219,3 +219,21 @@ def test_those_who_manage_no_project_are_found(office: Office) -> None:
     office.user("li")
     assert office.sysadm.names("user.list", filters={"free": True}) == ["li"]
     assert office.sysadm.names("user.list", filters={"free": False}) == ["web-admin"]
+
+
+def test_who_is_the_last_to_manage_a_project_is_remarked_upon(office: Office) -> None:
+    """Freezing or deleting that account is allowed, and leaves a project with VMs to nobody."""
+    office.project("web", admin="zhao")
+    office.user("frozen", "web")
+    office.sysadm("user.freeze", user="frozen")
+    office.user("free")
+
+    def said(account: str) -> list[str]:
+        return [line["parameters"]["project"] for line in office.sysadm("user.show", user=account)["lines"]]
+
+    assert said("zhao") == ["web"]
+    assert said("frozen") == said("free") == []
+    office.user("qian", "web")
+    assert said("zhao") == said("qian") == []
+    office.sysadm("user.delete", user="qian", own_password=PASSWORD)
+    assert said("zhao") == ["web"]
