@@ -97,29 +97,35 @@ class ResourceList(BaseScreen):
         self._count_waits: Timer | None = None
         self._rest: Timer | None = None
         self._expected: tuple[str, str | None] | None = None
+        # Kept: looking for them through the tree at each key took longer than what is done with them.
+        self._table: VirtualTable | None = None
+        self._chosen, self._count = Bar(id="chosen"), Bar(id="count")
+        self._pane = FieldList(flow=True, id="pane")
+        self._search_parts: tuple[Bar, Input] | None = None
 
     # -- made
 
     def content(self) -> ComposeResult:
         """The filter line and the table."""
         with Across(id="filter"):
-            yield Bar(id="chosen")
-            yield Bar(id="count")
-        yield VirtualTable(
+            yield self._chosen
+            yield self._count
+        self._table = VirtualTable(
             table_columns(self.spec, self._columns),
             row_cells(self._columns),
             lambda row: row_key_of(self.spec, row),
             id="rows",
         )
-        pane = FieldList(flow=True, id="pane")
-        pane.can_focus = False
-        pane.set_class(bool(self.pane_place), f"-{self.pane_place}")
-        yield pane
+        yield self._table
+        self._pane.can_focus = False
+        self._pane.set_class(bool(self.pane_place), f"-{self.pane_place}")
+        yield self._pane
 
     @property
     def table(self) -> VirtualTable:
         """The table."""
-        return self.query_one(VirtualTable)
+        assert self._table is not None, "the list is not made yet"
+        return self._table
 
     def crumb(self) -> str:
         """The row it is seen from, and the resource."""
@@ -152,9 +158,8 @@ class ResourceList(BaseScreen):
         return pane_place(self.context.settings.pane, *self.app.size)
 
     def _place_pane(self) -> None:
-        pane = self.query_one("#pane")
         for place in ("below", "right"):
-            pane.set_class(self.pane_place == place, f"-{place}")
+            self._pane.set_class(self.pane_place == place, f"-{place}")
         self._show_pane()
 
     def turn_pane(self) -> None:
@@ -270,9 +275,9 @@ class ResourceList(BaseScreen):
             total = self.table.total
             at = f"{self.table.cursor + 1:>{len(str(total))}}/" if total else ""
             right.append(Piece(f"{at}{total}{'+' if self.table.more else ''} ", "muted"))
-        self.query_one("#chosen", Bar).set(pieces)
+        self._chosen.set(pieces)
         # A widget of its own: moving on repaints the count alone.
-        self.query_one("#count", Bar).set((), right)
+        self._count.set((), right)
 
     def on_virtual_table_highlighted(self) -> None:
         """Other keys may make sense for this row; what stands around the table waits until one rests."""
@@ -300,9 +305,8 @@ class ResourceList(BaseScreen):
     def _show_pane(self) -> None:
         """On a tall terminal, what is known of the row under the cursor stands below the table."""
         row = self.table.cursor_row
-        pane = self.query_one("#pane", FieldList)
-        if pane.display:
-            pane.set(facts(self.spec, self.context.role, row) if row is not None else ())
+        if self._pane.display:
+            self._pane.set(facts(self.spec, self.context.role, row) if row is not None else ())
 
     def on_virtual_table_marked(self) -> None:
         """Say how many are marked; what makes no sense for the row under the cursor may for them."""
@@ -328,7 +332,7 @@ class ResourceList(BaseScreen):
 
     def meant(self, action: Action) -> list[Row]:
         """The rows that an action is for now: those marked, if it is for many, or the one under the cursor."""
-        if not takes_row(action) or not self.query(VirtualTable):
+        if not takes_row(action) or self._table is None:
             return []
         if action.target is Target.ROWS and self.table.marked:
             return self.table.marked
@@ -345,7 +349,7 @@ class ResourceList(BaseScreen):
 
     def hints(self) -> Sequence[KeyHint]:
         """The actions, the related lists."""
-        row = self.table.cursor_row if self.query(VirtualTable) else None
+        row = self._table.cursor_row if self._table is not None else None
         hints = [*self._offers()]
         hints += [KeyHint(related.key, _(related.label), row is not None) for related in self._related]
         return hints
@@ -479,23 +483,24 @@ class ResourceList(BaseScreen):
     @property
     def _search_line(self) -> Input:
         self._make_search_line()
-        line: Input = self.query_one("#search")  # type: ignore[assignment]
-        return line
+        assert self._search_parts is not None, "the list is not made yet"
+        return self._search_parts[1]
 
     def _make_search_line(self) -> None:
         """Make it, a moment later than the list: the list is on screen sooner without it."""
-        if self.is_framed and not self.query("#search"):
+        if self.is_framed and self._search_parts is None:
             from widgets.inputs import LineInput
 
             slash, line = Bar(id="slash"), LineInput(self._search, id="search")
             slash.set([Piece(" /", "key")])
             slash.display = line.display = False
-            self.query_one("#filter").mount(slash, line, before="#chosen")
+            self._search_parts = (slash, line)
+            self.query_one("#filter").mount(slash, line, before=self._chosen)
 
     def _show_search(self, *, shown: bool) -> None:
         self._searching = shown
         # Not by a class: looking through the style sheet for it took as long as the search.
-        for widget in self.query("#search, #slash"):
+        for widget in self._search_parts or ():
             widget.display = shown
         self._show_chosen()
 
