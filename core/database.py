@@ -160,6 +160,8 @@ class Database:
                 pool_size=max(4, max_connections),
                 max_overflow=8,
                 pool_timeout=10,
+                # The one that was used last has pages, schema and statements at hand, which the others need not have.
+                pool_use_lifo=True,
                 creator=lambda: _open_sqlite(str(self.url.database)),
             )
             event.listen(engine, "connect", _prepare_sqlite)
@@ -171,6 +173,7 @@ class Database:
             pool_size=max_connections,
             max_overflow=2,
             pool_timeout=10,
+            pool_use_lifo=True,
             pool_pre_ping=True,
             pool_recycle=1800,
             isolation_level="READ COMMITTED",

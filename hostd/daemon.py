@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import typing
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -370,8 +371,10 @@ class Daemon:
 def settle() -> None:
     """Take what the start has made out of the garbage collector's sight.
 
-    It stays anyway, and looking through it again and again cost some milliseconds of every list.
+    It stays anyway, and looking through it again and again cost some milliseconds of every list. What only checkers of
+    types read (SQLAlchemy has hundreds of overloads) goes.
     """
+    typing.clear_overloads()
     gc.collect()
     gc.freeze()
 
