@@ -12,10 +12,10 @@ from core.rpc.upload import Upload
 from core.rules.many import AT_ONCE
 from screens.context import Context, is_away
 from screens.generic.cells import identity_of, label_of
-from screens.generic.confirm import Confirm, names_of
+from screens.generic.confirm import LISTED, Confirm, names_of
 from screens.generic.fields import offered, sent
 from screens.generic.form_dialog import FormDialog
-from screens.generic.offers import is_allowed, why_not
+from screens.generic.offers import is_allowed, why_not, why_unfit
 from screens.generic.report import BulkReport
 from screens.generic.taken import name_check
 from screens.spec import Action, Danger, Kind, ResourceSpec, Row, Target
@@ -50,6 +50,7 @@ class ActionRun:
         *,
         given: Mapping[str, str] = _NOTHING,
         made: Callable[[str], None] | None = None,
+        marked: int = 0,
     ) -> None:
         """Prepare a run.
 
@@ -62,6 +63,7 @@ class ActionRun:
             done: called when something was changed.
             given: what references the form begins with, by key: of what the list is seen from.
             made: told the UUID of an object that is new.
+            marked: how many other rows are marked: an action on one row leaves them alone, and says so.
         """
         self._context = context
         self._spec = spec
@@ -76,7 +78,11 @@ class ActionRun:
         self._ask = ask
         self._done = done
         self._made = made
-        self._plan: list[Any] = []
+        self._marked = marked if action.target is Target.ROW else 0
+        #: Rows that were meant and that it makes no sense for, with why.
+        self._left_out: list[tuple[Row, str]] = []
+        #: What would happen to each of the first rows, before anything is asked.
+        self._plans: list[tuple[Row, list[Any]]] = []
 
     # -- what is asked first
 
@@ -88,21 +94,25 @@ class ActionRun:
             if why:
                 self._say_senseless(why)
                 return
+            self._left_out = [(row, why) for row in self._rows if (why := why_unfit(action, row))]
             self._rows = [row for row in self._rows if is_allowed(action, row)]
         if action.screen and self._context.desk.open_special(
             action.screen, self._spec, self._rows[0] if self._rows else None
         ):
             return
-        if action.plan and len(self._rows) == 1:
-            arguments = self._reference(self._rows[0])
-            self._ask(
-                lambda: self._context.backend.call(action.plan, **arguments), self._planned, key="form", front=True
-            )
+        if action.plan:
+            rows = self._rows[:LISTED]
+            self._ask(lambda: self._plans_of(rows), self._planned, key="form", front=True)
         else:
             self._go_on()
 
-    def _planned(self, answer: Mapping[str, Any]) -> None:
-        self._plan = list(answer["lines"])
+    def _plans_of(self, rows: Sequence[Row]) -> list[tuple[Row, list[Any]]]:
+        """What would happen to some rows; runs in a thread."""
+        call = self._context.backend.call
+        return [(row, list(call(self._action.plan, **self._reference(row))["lines"])) for row in rows]
+
+    def _planned(self, plans: list[tuple[Row, list[Any]]]) -> None:
+        self._plans = plans
         self._go_on()
 
     def _go_on(self) -> None:
@@ -134,19 +144,47 @@ class ActionRun:
         return _(N_("{resource} ({count})")).format(count=len(self._rows), resource=_(self._spec.title))
 
     def warning(self) -> str:
-        """What will happen, to which, by name and number."""
+        """What will happen, to which, by name and number; and which of those meant are left out."""
         rows = self._rows
         template = _(self._action.warning) if self._action.warning else f"{_(self._action.label)}: {{name}}"
         if len(rows) == 1:
-            return "\n".join([filled(template, rows[0]), *(sentence(line) for line in self._plan)])
-        said = [_(N_("{count} at once: {names}.")).format(count=len(rows), names=self._listed())]
-        if self._action.warning:
-            what = filled(template, dict.fromkeys(("name", *rows[0]), "..."))
-            said.append(_(N_("Each of them: {what}")).format(what=what))
-        return "\n".join(said)
+            said = [filled(template, rows[0]), *(sentence(line) for _row, lines in self._plans for line in lines)]
+        else:
+            said = [_(N_("{count} at once: {names}.")).format(count=len(rows), names=self._listed())]
+            if self._action.warning:
+                what = filled(template, dict.fromkeys(("name", *rows[0]), "..."))
+                said.append(_(N_("Each of them: {what}")).format(what=what))
+            said += self._planned_for_each()
+        return "\n".join([*said, *self._asides()])
+
+    def _planned_for_each(self) -> list[str]:
+        said = []
+        for row, lines in self._plans:
+            if lines:
+                said += [f"{label_of(self._spec, row)}:", *(f"  {sentence(line)}" for line in lines)]
+        if self._plans and len(self._rows) > len(self._plans):
+            text = _(N_("What hangs on each is said of the first {count}; mark fewer to read it of all."))
+            said.append(text.format(count=len(self._plans)))
+        return said
+
+    def _asides(self) -> list[str]:
+        """What is left alone: of the rows that were meant those that do not fit, or all that are marked."""
+        said = []
+        if self._left_out:
+            names = [f"{label_of(self._spec, row)} ({_(why).rstrip('.。')})" for row, why in self._left_out]
+            said.append(_(N_("Left out ({count}): {names}.")).format(count=len(names), names=names_of(names)))
+        if self._marked and self._rows:
+            text = _(N_("This is for {name} alone; the {count} others that are marked stay as they are."))
+            said.append(text.format(name=label_of(self._spec, self._rows[0]), count=self._marked))
+        return said
 
     def _listed(self) -> str:
         return names_of([label_of(self._spec, row) for row in self._rows])
+
+    @property
+    def _is_bulk(self) -> bool:
+        """Whether it ends with a report: several rows were meant, even if it makes sense for one of them alone."""
+        return len(self._rows) + len(self._left_out) > 1
 
     def _type_name(self) -> str:
         if self._action.danger is not Danger.TYPE_NAME or not self._rows:
@@ -228,13 +266,14 @@ class ActionRun:
             self.title,
             action.fields,
             None
-            if len(self._rows) > 1
+            if self._is_bulk
             else lambda typed, changed: self._call(
                 self._one(), self._sent(typed, changed, form.prefill) | form.consents
             ),
             prefill=prefill,
             button=lambda: _(action.label),
             warning=self.warning if action.danger is not Danger.NONE else None,
+            aside=(lambda: "\n".join(self._asides())) if self._asides() else None,
             type_name=self._type_name(),
             quick=action.target is not Target.NOTHING and not self._is_edit,
             rule=action.rule,
@@ -253,8 +292,8 @@ class ActionRun:
         def closed(result: Any) -> None:
             if result is None:
                 return
-            if len(self._rows) > 1:
-                self._run(self._sent(result, set(result), None))
+            if self._is_bulk:
+                self._run(self._sent(result, set(result), None), again)
             else:
                 self._went_well([(self._one(), result)], again)
 
@@ -320,9 +359,9 @@ class ActionRun:
         ends = call_each(self._context.backend, self._action.operation, argument, references, arguments)
         return [end if isinstance(end, DosvmError) else (row, end) for row, end in zip(rows, ends, strict=True)]
 
-    def _run(self, arguments: dict[str, Any]) -> None:
+    def _run(self, arguments: dict[str, Any], again: Again | None = None) -> None:
         rows = self._rows
-        if len(rows) > 1:
+        if self._is_bulk:
             report = BulkReport(
                 self._context,
                 self.title,
@@ -330,8 +369,18 @@ class ActionRun:
                 lambda some: self._call_some(some, arguments),
                 lambda result: self._follow(*result),
                 at_once=AT_ONCE if self._action.many else 1,
+                left_out=[(label_of(self._spec, row), why) for row, why in self._left_out],
             )
-            self._context.desk.show(report, self._reported)
+
+            def reported(results: Sequence[tuple[Row | None, Any]] | DosvmError | None) -> None:
+                if isinstance(results, DosvmError):
+                    # What was typed for all of them is wrong: it is typed anew where it was.
+                    if again is not None:
+                        again(results)
+                    return
+                self._reported(results)
+
+            self._context.desk.show(report, reported)
         else:
             row = self._one()
             self._ask(

@@ -42,6 +42,7 @@ class FormDialog(BaseDialog[Any]):
     DEFAULT_CSS = """
     FormDialog Form { max-height: 70vh; }
     FormDialog #warning { margin-bottom: 1; max-height: 35vh; }
+    FormDialog #aside { margin-bottom: 1; max-height: 4; }
     FormDialog #hint { height: auto; min-height: 2; max-height: 3; margin-top: 1; }
     FormDialog #wrong { max-height: 4; }
     """
@@ -56,6 +57,7 @@ class FormDialog(BaseDialog[Any]):
         prefill: Mapping[str, Any] | None = None,
         button: Callable[[], str] | None = None,
         warning: Callable[[], str] | None = None,
+        aside: Callable[[], str] | None = None,
         type_name: str = "",
         quick: bool = False,
         rule: str = "",
@@ -75,6 +77,7 @@ class FormDialog(BaseDialog[Any]):
             prefill: values to begin with.
             button: gives the word of the button that sends it.
             warning: gives what will happen, for things that do harm; the focus then rests on No.
+            aside: gives what it leaves alone, where it has no warning that says it.
             type_name: what must be typed before the button works.
             rule: name of a rule between the fields.
             quick: where nothing must be typed, the focus rests on the button: one more Enter is enough.
@@ -94,6 +97,7 @@ class FormDialog(BaseDialog[Any]):
         self._name_waits: Timer | None = None
         self._button = button or (lambda: _(N_("Save")))
         self._warning = warning
+        self._aside = aside if warning is None else None
         self._type_name = type_name
         self._quick = quick
         self._rule = rule
@@ -118,6 +122,8 @@ class FormDialog(BaseDialog[Any]):
         """The warning, the form, the hint of the field one is at, and what went wrong as a whole."""
         if self._warning:
             yield Words(self._warning(), id="warning")
+        elif self._aside:
+            yield Words(self._aside(), id="aside")
         yield Form(form_fields(self._fields, self.prefill), form_texts(), together=together(self._rule), id="form")
         if self._type_name:
             yield Paragraph(self._asks(), id="asks", classes="-muted")
@@ -444,8 +450,9 @@ class FormDialog(BaseDialog[Any]):
         self._say_how()
         self.query_one("#leave", PushButton).set_label(_("No") if self._warning else _("Cancel"))
         self.query_one("#send", PushButton).set_label(self._button())
-        if self._warning:
-            self.query_one(Words).set(self._warning())
+        words = self._warning or self._aside
+        if words:
+            self.query_one(Words).set(words())
         if self._type_name:
             self.query_one("#asks", Paragraph).set(self._asks())
         if self._error is not None:

@@ -31,11 +31,12 @@ Work = Callable[[Sequence[Any]], Sequence[Any]]
 Begun = Callable[[Any], Followed | None]
 
 
-class BulkReport(BaseDialog[list[Any]]):
+class BulkReport(BaseDialog[Any]):
     """Runs an action on each item and says how each went, and how its task goes on.
 
-    What was refused can be tried again. Its result is what the calls that went well returned. It closes by itself when
-    none was refused.
+    What was refused can be tried again. Its result is what the calls that went well returned; or the error, when what
+    was typed for all of them was wrong, such as one's own password. It closes by itself when none was refused or left
+    out.
     """
 
     BOX_CLASSES = "-wide"
@@ -54,6 +55,7 @@ class BulkReport(BaseDialog[list[Any]]):
         begun: Begun,
         *,
         at_once: int = 1,
+        left_out: Sequence[tuple[str, str]] = (),
     ) -> None:
         """Make a report.
 
@@ -64,6 +66,7 @@ class BulkReport(BaseDialog[list[Any]]):
             work: what is done to them.
             begun: told of each that went well.
             at_once: how many are asked for by one call.
+            left_out: name, and msgid of why, of each that was meant and that it makes no sense for.
         """
         super().__init__(context)
         self._title = title
@@ -71,6 +74,7 @@ class BulkReport(BaseDialog[list[Any]]):
         self._work = work
         self._begun = begun
         self._at_once = at_once
+        self._left_out = list(left_out)
         self._under_way: list[int] = []
         self._results: list[Any] = []
         self._well: dict[int, Followed | None] = {}
@@ -104,15 +108,19 @@ class BulkReport(BaseDialog[list[Any]]):
     def on_mount(self) -> None:
         """Begin."""
         table = self.query_one(VirtualTable)
-        numbers = list(range(len(self._items)))
+        numbers = list(range(len(self._items) + len(self._left_out)))
         table.deliver(Want(0, 0, len(numbers)), numbers, len(numbers))
         self.query_one("#close").focus()
         self._next()
 
     def _cells(self, number: int) -> list[Cell]:
-        return [Cell(self._items[number][0]), self._outcome(number)]
+        names = [*self._items, *self._left_out]
+        return [Cell(names[number][0]), self._outcome(number)]
 
     def _outcome(self, number: int) -> Cell:
+        if number >= len(self._items):
+            _name, why = self._left_out[number - len(self._items)]
+            return Cell(_(N_("left out: {why}")).format(why=_(why)), "warning")
         if number in self._refused:
             return Cell(self._refused[number].text(), "error")
         if number not in self._well:
@@ -130,7 +138,7 @@ class BulkReport(BaseDialog[list[Any]]):
         self._running = bool(self._queue)
         self._show()
         if not self._running:
-            if not self._refused and len(self._well) == len(self._items):
+            if not self._refused and not self._left_out and len(self._well) == len(self._items):
                 self.dismiss(self._results)
             return
         self._under_way = [self._queue.popleft() for _ in range(min(self._at_once, len(self._queue)))]
@@ -146,6 +154,9 @@ class BulkReport(BaseDialog[list[Any]]):
                 self._results.append(result)
                 self._well[number] = self._begun(result)
         error = next((one for one in results if isinstance(one, Unavailable | AuthenticationFailed)), None)
+        if isinstance(error, AuthenticationFailed) and error.field and not self._well:
+            self.dismiss(error)
+            return
         if error is not None:
             # The rest would fail for the same reason.
             self._queue.clear()
@@ -182,6 +193,8 @@ class BulkReport(BaseDialog[list[Any]]):
         text = _(N_("{done} of {all} done, {failed} refused")).format(
             done=len(self._well), all=len(self._items), failed=len(self._refused)
         )
+        if self._left_out:
+            text += _(N_(", {count} left out")).format(count=len(self._left_out))
         self.query_one("#count", Paragraph).set(text)
         self.query_one("#close", PushButton).set_label(_("Stop") if self._running else _(N_("Close")))
         left = len(self._well) < len(self._items)

@@ -434,7 +434,11 @@ class ResourceList(BaseScreen):
         from screens.generic.actions import ActionRun
 
         given = dict.fromkeys(self._fixed, self._seen_from) if self._seen_from else {}
-        ActionRun(self.context, self.spec, action, rows, self.ask, self._acted, given=given, made=self._expect).start()
+        mine = {row_key_of(self.spec, row) for row in rows}
+        others = sum(row_key_of(self.spec, row) not in mine for row in self.table.marked)
+        ActionRun(
+            self.context, self.spec, action, rows, self.ask, self._acted, given=given, made=self._expect, marked=others
+        ).start()
 
     def _expect(self, uuid: str) -> None:
         """The cursor goes to a new row as soon as it is there, unless somebody moves it before."""

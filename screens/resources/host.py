@@ -20,6 +20,7 @@ from screens.spec import (
     Related,
     ResourceSpec,
     Row,
+    Target,
     Unfit,
 )
 
@@ -111,6 +112,7 @@ SPEC = ResourceSpec(
             N_("Delete"),
             "host.delete",
             key="d",
+            target=Target.ROWS,
             danger=Danger.TYPE_NAME,
             warning=N_("The host {name} and its load history are forgotten. It registers again if its hostd starts."),
             unfit=(_NOT_DOWN,),

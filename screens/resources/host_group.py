@@ -55,6 +55,7 @@ SPEC = ResourceSpec(
             N_("Delete"),
             "host-group.delete",
             key="d",
+            target=Target.ROWS,
             danger=Danger.CONFIRM,
             warning=N_("The host group {name} goes to the trash. Its hosts and their VMs stay as they are."),
             unfit=(Unfit(lambda row: bool(row["projects"]), N_("It is given to projects: take it from them first.")),),

@@ -148,6 +148,7 @@ SPEC = ResourceSpec(
             N_("Delete"),
             "image.delete",
             key="d",
+            target=Target.ROWS,
             danger=Danger.TYPE_NAME,
             warning=N_("The image {name} and its file {file} are deleted. This cannot be undone."),
             unfit=(

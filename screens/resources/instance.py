@@ -78,6 +78,7 @@ SPEC = ResourceSpec(
             N_("Delete"),
             "instance.delete",
             key="d",
+            target=Target.ROWS,
             danger=Danger.CONFIRM,
             warning=N_("The instance {name} is deleted. Its volumes and images stay. It must have no VMs."),
             unfit=(Unfit(lambda row: bool(row["vms"]), N_("It has VMs: delete them first.")),),

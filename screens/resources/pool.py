@@ -246,6 +246,7 @@ SPEC = ResourceSpec(
             N_("Refresh"),
             "pool.refresh",
             key="h",
+            target=Target.ROWS,
             danger=Danger.CONFIRM,
             warning=N_(
                 "What is in the storage of {name} is looked at: new files and units become volumes, those that are gone"
@@ -260,6 +261,7 @@ SPEC = ResourceSpec(
             N_("Delete"),
             "pool.delete",
             key="d",
+            target=Target.ROWS,
             danger=Danger.CONFIRM,
             warning=N_("The storage pool {name} is forgotten. What it is made of stays."),
             unfit=(

@@ -172,6 +172,7 @@ SPEC = ResourceSpec(
             N_("Delete"),
             "project.delete",
             key="d",
+            target=Target.ROWS,
             danger=Danger.TYPE_NAME,
             warning=N_("The project {name} goes to the trash. From there it can be restored for some time."),
             plan="project.contents",

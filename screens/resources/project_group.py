@@ -84,6 +84,7 @@ SPEC = ResourceSpec(
             N_("Delete"),
             "project-group.delete",
             key="d",
+            target=Target.ROWS,
             danger=Danger.CONFIRM,
             warning=N_("The project group {name} is deleted. The files in its directory stay."),
             unfit=(Unfit(lambda row: bool(row["projects"]), N_("There are projects in it: remove them first.")),),

@@ -129,6 +129,7 @@ SPEC = ResourceSpec(
             N_("Delete"),
             "secret.delete",
             key="d",
+            target=Target.ROWS,
             danger=Danger.CONFIRM,
             warning=N_("The secret {name} goes to the trash. What it opens, nobody opens without its value."),
             unfit=(Unfit(lambda row: bool(row["used_by"]), N_("It is used: its details say by what.")),),

@@ -129,6 +129,7 @@ SPEC = ResourceSpec(
             N_("Delete"),
             "user.delete",
             key="d",
+            target=Target.ROWS,
             fields=(OWN_PASSWORD,),
             danger=Danger.CONFIRM,
             plan="user.show",

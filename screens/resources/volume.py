@@ -239,6 +239,7 @@ SPEC = ResourceSpec(
             N_("Delete"),
             "volume.delete",
             key="d",
+            target=Target.ROWS,
             danger=Danger.TYPE_NAME,
             warning=N_(
                 "The volume {reference} is deleted with everything on it. This cannot be undone. Of a volume in an"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import AlreadyExists, Conflict, NeedsConsent, QuotaExceeded, Refused
+from core.errors import AlreadyExists, AuthenticationFailed, Conflict, NeedsConsent, QuotaExceeded, Refused
 from tests.fakes.backend import FakeBackend, uuid_of
 from tests.ui.conftest import form_of, notices, opened, rows_are_there, screen_text, shows, table, typed, until
 
@@ -549,3 +549,83 @@ async def test_what_another_instance_loses_is_asked_by_name_and_sent_only_after_
         await pilot.press("tab", "enter")
         await until(pilot, lambda: len(cloud.called("instance.add")) == 3)
         assert [call.get("move") for call in cloud.called("instance.add")] == [None, None, ["disk1 mail-store"]]
+
+
+async def test_delete_takes_every_marked_user_and_asks_for_the_password_once(cloud: FakeBackend) -> None:
+    cloud.rows["user"] += [{**cloud.rows["user"][0], "uuid": uuid_of(n), "name": n} for n in ("li", "qian", "sysadm")]
+    wrong = AuthenticationFailed("The password is wrong.", field="own_password")
+    cloud.refuse["user.delete"] = wrong
+    async with opened(cloud, account="sysadm") as pilot:
+        await shows(pilot, "mueller")
+        table(pilot).mark([row for row in cloud.rows["user"] if row["name"] in ("li", "qian", "sysadm")])
+        await shows(pilot, "3 marked")
+        form = await form_of(pilot, "home", "d")
+        text = screen_text(pilot.app)
+        assert "2 at once: li, qian." in text
+        assert "Left out (1): sysadm (The system administrator manages itself: see the" in text
+        form.rows["own_password"].input.put("wrong")
+        await shows(pilot, "The password is wrong.", "ctrl+s")
+        form = pilot.app.screen.form
+        assert form.rows["own_password"].error == "The password is wrong."
+        assert len(cloud.called("user.delete")) == 1, "the second would be refused for the same reason"
+        del cloud.refuse["user.delete"]
+        form.rows["own_password"].input.put("right")
+        await shows(pilot, "2 of 2 done, 0 refused, 1 left out", "ctrl+s")
+        assert "left out: The system administrator manages itself" in screen_text(pilot.app)
+        sent = cloud.called("user.delete")[1:]
+        assert [one["user"] for one in sent] == [uuid_of("li"), uuid_of("qian")]
+        assert {one["own_password"] for one in sent} == {"right"}
+
+
+@pytest.mark.parametrize(
+    ("area", "names"), [("secret", ("iscsi-189", "mail-key")), ("host-group", ("fast", "slow")), ("image", ("a", "b"))]
+)
+async def test_delete_takes_what_is_marked_in_every_list(cloud: FakeBackend, area: str, names: tuple[str, ...]) -> None:
+    """What is gravest takes the number to be typed, where a single one takes its name."""
+    first = cloud.rows[area][0]
+    if not any(row["name"] == names[0] for row in cloud.rows[area]):
+        free = {"projects": [], "instances": []}
+        free = {key: value for key, value in free.items() if key in first}
+        cloud.rows[area] += [first | free | {"name": name, "uuid": uuid_of(name)} for name in names]
+    async with opened(cloud, account="zhao" if area == "image" else "sysadm") as pilot:
+        pilot.app.open_resource(area)
+        await until(pilot, lambda: rows_are_there(pilot.app) and pilot.app.screen.spec.name == area)
+        table(pilot).mark([row for row in cloud.rows[area] if row["name"] in names])
+        await pilot.press("d")
+        await shows(pilot, f"2 at once: {', '.join(names)}.")
+        assert not cloud.called(f"{area}.delete")
+        if area == "image":
+            await shows(pilot, "Type 2 to confirm")
+            await pilot.press("2", "enter", "enter")
+        else:
+            await pilot.press("right", "enter")
+        await until(pilot, lambda: len(cloud.called(f"{area}.delete")) == 2)
+
+
+async def test_projects_are_deleted_together_after_it_was_said_what_hangs_on_each(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await shows(pilot, "Web shop", "2")
+        await shows(pilot, "3 marked", "*")
+        await shows(pilot, "3 at once: ", "d")
+        await until(pilot, lambda: len(cloud.called("project.contents")) == 3)
+        form = pilot.app.screen.form
+        assert "web:\n" in form.screen._warning()
+        assert "Type 3 to confirm:" in screen_text(pilot.app)
+        assert not cloud.called("project.delete")
+
+
+async def test_what_acts_on_one_row_alone_says_so_when_others_are_marked(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await shows(pilot, "Web shop", "2")
+        await shows(pilot, "3 marked", "*")
+        await form_of(pilot, "end", "e")
+        await shows(pilot, "This is for web alone; the 2 others that are marked stay")
+
+
+async def test_rows_that_an_action_makes_no_sense_for_are_named_with_why(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        # Running, and off.
+        await pilot.press("space", "down", "down", "space")
+        await shows(pilot, "Left out (1): web-front-04 (It does not run).", "b")
+        await shows(pilot, "1 of 1 done, 0 refused, 1 left out", "right", "enter")
+        assert "left out: It does not run." in screen_text(pilot.app)
