@@ -60,6 +60,7 @@ from hostd.hypervisor.migration import Mover, Reception
 from hostd.hypervisor.pools import Pools
 from hostd.hypervisor.probe import Probe
 from hostd.hypervisor.secrets import Secrets
+from hostd.hypervisor.starts import Starts
 from hostd.hypervisor.units import Units
 from hostd.hypervisor.versions import VersionWatch
 from hostd.identity import Identity
@@ -71,6 +72,7 @@ from hostd.metrics.collector import Collector
 from hostd.migration import Migration
 from hostd.peers import Peers
 from hostd.pools import Keeper
+from hostd.processes import kernel_boot
 from hostd.reconciler import Reconciler
 from hostd.runs import Runs
 from hostd.runtime import Runtime
@@ -117,7 +119,9 @@ class Daemon:
         # Storage that hangs, hangs for itself.
         self.storage = Connection(settings.libvirt_url, name="libvirt-storage", size=8, words=SILENT)
         self.events = Events(self.connection)
-        self.domains = Domains(self.connection, namespace=NAMESPACE)
+        self.domains = Domains(
+            self.connection, namespace=NAMESPACE, starts=Starts(settings.state / "starts", kernel_boot())
+        )
         self.versions = VersionWatch(self.connection)
         self.probe = Probe(self.connection, settings.state)
         self.collector = Collector(

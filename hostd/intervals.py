@@ -59,6 +59,8 @@ JUST_WRITTEN = 2.0
 #: VMs that maintenance switched off are looked at, when no news made hostd look before.
 MAINTENANCE = 5.0
 
+#: A libvirtd that goes on has read by then what it was asked before: a start that was not answered is not to come.
+START_SURE = 3.0
 #: Of a VM that takes longer to start, those that wait for their turn take no notice.
 START_PATIENCE = 10.0
 

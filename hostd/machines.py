@@ -93,15 +93,16 @@ class Machines:
         self._secrets = secrets
         self._turns = Turns(max(2, len(os.sched_getaffinity(0))), intervals.START_PATIENCE)
 
-    def observe(self, domain: Domain | None, before: MachineState | None = None) -> dict[str, Any]:
-        """What the database should say of a machine, given its domain (None: it does not run)."""
+    def observe(self, uuid: str, domain: Domain | None, before: MachineState | None = None) -> dict[str, Any]:
+        """What the database should say of a machine, given its domain (None: it does not run, or not yet)."""
         if domain is None:
-            return {"state": State.OFF.value, **states.NO_RUN}
+            state = State.UNKNOWN if self._domains.unanswered(uuid) else State.OFF
+            return {"state": state.value, **states.NO_RUN}
         values: dict[str, Any] = {"state": domain.state}
         try:
             description = self._domains.describe(domain.uuid)
         except Missing:
-            return self.observe(None)
+            return self.observe(uuid, None)
         values |= {
             "vnc_port": description.vnc_port,
             "spice_port": description.spice_port,
@@ -151,7 +152,7 @@ class Machines:
             # While its task is open nobody can place the VM anew; without one, somebody may at any moment.
             domain = self._create(order, loaded if epoch is not None else 0.0, closing)
         self._runs.running({uuid: domain}, 0)
-        values = self.observe(domain)
+        values = self.observe(uuid, domain)
         host_id = order.host_id
         assert host_id is not None
 
@@ -205,7 +206,7 @@ class Machines:
             # QEMU is given them when it starts, and needs them from libvirt no more.
             with self._secrets.lent(*(secret for _name, secret in encrypted)):
                 point("before_create")
-                return self._domains.create(xml, order.uuid)
+                return self._domains.create(xml, order.uuid, order.epoch)
         except Missing:
             # It ended at once; the reconciler will see to it.
             raise EngineError(N_("The VM ended as soon as it was started.")) from None
@@ -271,10 +272,23 @@ class Machines:
         self._disks.remove(uuid)
         if mine is None:
             return lambda _session: None
-        values = self.observe(None) | {"start_error": ""}
+        if not self.certain(uuid, closing):
+            raise EngineError(
+                N_("libvirtd has not answered yet whether the VM starts: it may still come up on this host."),
+                remedy=N_("It is looked for by itself as soon as libvirtd answers. Restart libvirtd if it never does."),
+            )
+        values = self.observe(uuid, None) | {"start_error": ""}
         host_id, now = mine.host_id, mine.epoch
         assert host_id is not None
         return Record(uuid, host_id, now, values)
+
+    def certain(self, uuid: str, closing: threading.Event) -> bool:
+        """Whether a VM of which libvirt has no domain stays away: no start of it is still to be answered.
+
+        Raises:
+            DosvmError: libvirtd does not answer.
+        """
+        return self._domains.certain(uuid, closing.wait)
 
     def _say_stopping(self, found: MachineState) -> None:
         host_id = found.host_id
@@ -358,6 +372,8 @@ class Machines:
     def start_failed(self, uuid: str, epoch: int | None, error: DosvmError) -> Effect:
         """What to write when a start failed: the reason; that it shall be on stays.
 
+        One that libvirtd has not answered may still come up here. So nobody may start the VM elsewhere until it has.
+
         Args:
             uuid: the machine.
             epoch: the placement whose start failed: a later one has not failed yet.
@@ -365,7 +381,7 @@ class Machines:
         """
         host_id = self._host_id()
         values = {
-            "state": State.FAILED.value,
+            "state": (State.UNKNOWN if self._domains.unanswered(uuid) else State.FAILED).value,
             "start_error": json.dumps(error.to_wire(), ensure_ascii=False, default=str),
         }
 

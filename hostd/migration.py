@@ -310,7 +310,7 @@ class Migration:
             with contextlib.suppress(Missing):
                 self._domains.resume(uuid)
             domain = self._domains.find(uuid)
-        values: dict[str, Any] = self._machines.observe(domain, row)
+        values: dict[str, Any] = self._machines.observe(uuid, domain, row)
         return lambda session: done(states.record(session, uuid, me, epoch, values))
 
     # --

@@ -348,11 +348,13 @@ class Reconciler:
             return
         if domain is not None and domain.epoch != row.epoch:
             return
-        values: dict[str, Any] = {
-            key: value for key, value in self._machines.observe(domain, row).items() if getattr(row, key) != value
-        }
+        certain = domain is not None or self._machines.certain(uuid, self._closing)
+        now = self._machines.observe(uuid, domain, row)
+        values: dict[str, Any] = {key: value for key, value in now.items() if getattr(row, key) != value}
         if domain is None and row.power == Power.ON.value and row.start_error:
             values.pop("state", None)
+            if certain and row.state == State.UNKNOWN.value:
+                values["state"] = State.FAILED.value  # by now it is
         if values:
             logger.info("state %s", fields(vm=row.name, **{k: v for k, v in values.items() if k == "state"}))
             self._write(lambda session: done(states.record(session, uuid, host_id, row.epoch, values)))

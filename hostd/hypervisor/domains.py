@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import re
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
 import libvirt
 
+from core.errors import HypervisorUnavailable
 from hostd import intervals
 from hostd.hypervisor.connection import Connection
-from hostd.hypervisor.errors import Missing
+from hostd.hypervisor.errors import Missing, translate
+from hostd.hypervisor.starts import Starts
 
 #: libvirt's states in our words (core.model.State).
 _STATES = {
@@ -65,10 +69,17 @@ class MonitorStats:
 class Domains:
     """The domains of this host's libvirtd."""
 
-    def __init__(self, connection: Connection, *, namespace: str) -> None:
-        """``namespace`` is the XML namespace of our metadata element, which has an attribute ``epoch``."""
+    def __init__(self, connection: Connection, *, namespace: str, starts: Starts | None = None) -> None:
+        """Prepare.
+
+        Args:
+            connection: to its libvirtd.
+            namespace: the XML namespace of our metadata element, which has an attribute ``epoch``.
+            starts: keeps those that libvirtd has not answered; needed to start domains.
+        """
         self._connection = connection
         self._namespace = namespace
+        self._starts = starts
         self._guard = threading.Lock()
         self._epochs: dict[tuple[str, int], int | None] = {}
 
@@ -119,6 +130,8 @@ class Domains:
             epoch = self._epoch(domain)
             with self._guard:
                 self._epochs[run] = epoch
+        if self._starts is not None and epoch is not None and self._starts.open(uuid) == epoch:
+            self._starts.answered(uuid)  # it has come up
         return Domain(uuid, domain.name(), number, _STATES.get(state, "unknown"), epoch)
 
     def _epoch(self, domain: libvirt.virDomain) -> int | None:
@@ -161,15 +174,68 @@ class Domains:
             taps=tuple(tap for tap in taps if tap),
         )
 
-    def create(self, xml: str, uuid: str) -> Domain:
-        """Start a transient domain from its description."""
+    def create(self, xml: str, uuid: str, epoch: int) -> Domain:
+        """Start a transient domain from its description, which is that of a placement.
+
+        Raises:
+            HypervisorUnavailable, Stuck, TooSlow: it may come up later; see :meth:`unanswered`.
+            EngineError: libvirt refused it, or QEMU ended.
+        """
+        starts = self._starts
+        assert starts is not None
 
         def start(connection: libvirt.virConnect) -> Domain:
-            domain = connection.createXML(xml, 0)
+            earlier = starts.begin(uuid, epoch)
+            try:
+                domain = connection.createXML(xml, 0)
+            except libvirt.libvirtError as error:
+                # That there is one already may speak of an earlier start which is just being done.
+                if not earlier and not isinstance(translate(error), HypervisorUnavailable):
+                    starts.answered(uuid)
+                raise
+            # Also when nobody waits for it any more.
+            starts.answered(uuid)
             state, _reason = domain.state()
             return self._plain(domain, state)
 
         return self._connection.call(start, limit=intervals.LIBVIRT_LONG, key=uuid)
+
+    def unanswered(self, uuid: str) -> bool:
+        """Whether a VM may yet come up here: libvirtd has not answered its start."""
+        return self._starts is not None and self._starts.open(uuid) is not None
+
+    def certain(self, uuid: str, wait: Callable[[float], object] = time.sleep) -> bool:
+        """Whether it is certain that no earlier start brings up a VM here that does not run; asks libvirtd if need be.
+
+        What was asked of a libvirtd that was stopped is read when it goes on, at the same moment as what is asked then.
+        So it must know nothing of the VM twice, some seconds apart.
+
+        Args:
+            uuid: the VM.
+            wait: waits for so many seconds.
+
+        Raises:
+            DosvmError: libvirtd does not answer.
+        """
+        if self._starts is None or not self.unanswered(uuid):
+            return True
+        if self._connection.is_stuck(uuid) or self._knows(uuid):
+            return False
+        wait(intervals.START_SURE)
+        if self._connection.is_stuck(uuid) or self._knows(uuid):
+            return False
+        self._starts.answered(uuid)
+        return True
+
+    def _knows(self, uuid: str) -> bool:
+        """Whether libvirt has a domain, also one that does not run yet or any more."""
+        try:
+            self._connection.call(
+                lambda connection: connection.lookupByUUIDString(uuid).ID(), limit=intervals.LIBVIRT_FAST
+            )
+        except Missing:
+            return False
+        return True
 
     def _tell(self, uuid: str, verb: str, flags: int | None, limit: float) -> None:
         def tell(connection: libvirt.virConnect) -> None:

@@ -22,7 +22,7 @@ class _Libvirt:
         self.guard = threading.Lock()
         self.at_work = self.most = self.made = 0
 
-    def create(self, _xml: str, _uuid: str) -> Any:
+    def create(self, _xml: str, _uuid: str, _epoch: int) -> Any:
         with self.guard:
             self.at_work += 1
             self.most = max(self.most, self.at_work)
@@ -64,7 +64,7 @@ def _machines(libvirt: _Libvirt) -> Machines:
 
 
 def _start(machines: Machines, closing: threading.Event | None = None) -> None:
-    order: Any = SimpleNamespace(uuid="u", spec=SimpleNamespace(accelerator="tcg"))
+    order: Any = SimpleNamespace(uuid="u", epoch=1, spec=SimpleNamespace(accelerator="tcg"))
     machines._create(order, time.monotonic() + 60, closing)
 
 

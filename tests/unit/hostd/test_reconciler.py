@@ -32,7 +32,13 @@ class Bench:
         number = rack.host_id(office, "h1")
         database, clock = office.services.database, SystemClock()
         still: Any = SimpleNamespace(
-            up=True, all=list, find=lambda _uuid: None, listen=lambda _hook: None, running=lambda *_seen: None
+            up=True,
+            all=list,
+            find=lambda _uuid: None,
+            listen=lambda _hook: None,
+            running=lambda *_seen: None,
+            unanswered=lambda _uuid: False,
+            certain=lambda _uuid, _wait: True,
         )
         self.machines = Machines(
             database,
