@@ -92,7 +92,8 @@ def _arrange(
         widths = {n: _natural(columns[n], [line[n].text for line in lines]) for n in order}
         _shrink(columns, widths, room, gap)
     if chosen:
-        free = room - _used(widths, gap)
+        # The sign that there is more stands in a cell of its own.
+        free = room - _used(widths, gap) - left_out
         if free > 0:
             widths[chosen[0]] += free
     return Arrangement([(n, widths[n]) for n in order], (skipped > 0, left_out), gap)

@@ -58,8 +58,8 @@ def head_strip(plan: Plan, sort: tuple[str, bool], width: int, style: Style) -> 
             title = f"{title}{signs.descending if sort[1] else signs.ascending}"
         pieces.append((fit(title, cells, right=column.right) + " " * plan.gap, style))
     if plan.cut[1]:
-        used = GUTTER + sum(cells + plan.gap for _number, cells in plan.places)
-        pieces.append((" " * max(0, width - used - 1) + signs.more_right, style))
+        # However full the line is, one sees that there is more.
+        return Strip.join([strip_of(pieces, width - 1, style), strip_of([(signs.more_right, style)], 1, style)])
     return strip_of(pieces, width, style)
 
 

@@ -301,7 +301,8 @@ def _page(call: Call, choice: Choice, order: Order, span: Span, total: Total | N
     else:
         only, plain = order.joined(choice.only)
         choice = Choice(only, choice.conditions, choice.branches)
-    if few:
+    indexed = getattr(getattr(leading, "expression", leading), "table", None) is not None
+    if few and not (indexed and total is not None and _met_soon(call, choice, span, total)):
         return _few(call, choice, plain, span)
     return _along(call, choice, plain, span, total)
 
@@ -320,6 +321,15 @@ def _count(call: Call, choice: Choice, span: Span) -> Total:
     found = _either([each.limit(bound + 1) for each in choice.selects()])
     fitting = call.session.scalar(select(func.count()).select_from(found)) or 0
     return Total.at_least(bound) if fitting > bound else Total(fitting)
+
+
+def _met_soon(call: Call, choice: Choice, span: Span, total: Total) -> bool:
+    """Whether rows that fit are met so often along the order's index that walking costs less than sorting them all."""
+    if choice.branches:
+        return False
+    # Where they are met last of all, the walk reads the whole table: only a small one.
+    bound = min(ALL, total * total // (2 * (span.offset + span.limit)))
+    return not _may_exceed(call, choice.only, bound)
 
 
 def _may_exceed(call: Call, whole: Select[Any], bound: int) -> bool:

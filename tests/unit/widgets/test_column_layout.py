@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.style import Style
 
 from widgets.column_layout import GUTTER, TableColumn, arrange
+from widgets.glyphs import glyphs
+from widgets.table_lines import Plan, head_strip
 from widgets.virtual_table import Cell
 
 
@@ -53,3 +57,13 @@ def test_what_is_shown_never_is_wider_than_there_is(widths: list[int], width: in
     found = arrange(columns, lines(tuple("x" * 50 for _c in columns)), width)
     used = GUTTER + sum(cells for _n, cells in found.places) + found.gap * (len(found.places) - 1)
     assert used <= width or len(found.places) == 1
+
+
+@pytest.mark.parametrize("width", range(20, 60))
+def test_that_columns_are_left_out_is_seen_however_full_the_line_is(width: int) -> None:
+    """Of a list whose columns filled the line to its end nobody saw that Right would show more."""
+    columns = [TableColumn("name", "Name", 18, flexible=True), *(TableColumn(f"c{n}", f"Col {n}", 6) for n in range(9))]
+    places, cut, gap = arrange(columns, [], width)
+    head = head_strip(Plan(columns, places, cut, gap), ("", False), width, Style())
+    assert head.cell_length == width
+    assert head.text.endswith(glyphs().more_right) == cut[1]
