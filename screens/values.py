@@ -76,7 +76,16 @@ def local_time(text: str) -> datetime:
 
 
 def _time(text: Any) -> str:
-    return local_time(str(text)).strftime("%Y-%m-%d %H:%M")
+    return local_time(str(text)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+#: Cells that a time takes with its seconds.
+TIME_WIDTH = 19
+
+
+def brief_time(text: Any) -> str:
+    """A time without its seconds, for lists whose column has no room for them."""
+    return _time(text)[:-3]
 
 
 def typed_time(value: Any) -> str:

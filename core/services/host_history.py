@@ -167,7 +167,7 @@ def clear(call: Call, *, before: str, host: str = "") -> Answer:
 
 
 def _limit(call: Call, before: str) -> datetime:
-    until = moment(before, field="before")
+    until = moment(before, field="before").replace(microsecond=0)
     if until > call.clock.now():
         raise InvalidInput(N_("This time has not come yet."), remedy=N_("Choose an earlier time."), field="before")
     return until

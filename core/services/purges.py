@@ -48,19 +48,19 @@ def clear(call: Call, what: str, until: datetime, *, scope: str = "", name: str 
     )
     call.session.add(purge)
     call.session.flush()
-    written = f"{until:%Y-%m-%d %H:%M} UTC"
+    written = f"{until:%Y-%m-%d %H:%M:%S} UTC"
     call.note(f"{name}: {written}" if name else written)
     call.changed("log-purge")
     return order(call, "purge", purge, host.id, name=written)
 
 
 def limit(call: Call, before: str) -> datetime:
-    """The time before which rows may go.
+    """The time before which rows may go, a full second: what people read of it is what it was.
 
     Raises:
         InvalidInput: it is no time, or too late.
     """
-    until = moment(before, field="before")
+    until = moment(before, field="before").replace(microsecond=0)
     if until > call.clock.now() - KEPT:
         raise InvalidInput(
             N_("What is younger than an hour stays: it keeps a repeated request from happening twice."),

@@ -13,7 +13,7 @@ from core.errors import UsageError
 from core.i18n import N_, _
 from dosvm_tui.commands.words import Words
 from screens.spec import Column, Field, Kind
-from screens.values import NOTHING, RIGHT, show
+from screens.values import NOTHING, RIGHT, TIME_WIDTH, brief_time, show
 
 FORMATS = ("table", "json", "yaml")
 _GAP = "  "
@@ -47,8 +47,15 @@ def write_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> 
     shown = [c for c in columns if not c.details_only and (width is None or c.from_width <= width)]
     shown = [c for c in shown if not rows or any(c.key in row for row in rows)]
     cells = [[_(column.heading) for column in shown]]
-    cells += [[printable(show(row.get(c.key), c.kind, c.words)) for c in shown] for row in rows]
+    cells += [[printable(_listed(row.get(c.key), c, width)) for c in shown] for row in rows]
     _print_table(cells, [c.kind in RIGHT for c in shown], width)
+
+
+def _listed(value: Any, column: Column, width: int | None) -> str:
+    """A value in a table: on a terminal times have seconds only where their column is as wide, as in the console."""
+    if value and width is not None and column.kind is Kind.TIME and column.width < TIME_WIDTH:
+        return brief_time(value)
+    return show(value, column.kind, column.words)
 
 
 def write_samples(samples: Sequence[Mapping[str, Any]]) -> None:

@@ -34,12 +34,15 @@ def is_silent(row: Row) -> bool:
     return row.get("state") in ("unknown", "down")
 
 
-def cell(column: Column, row: Row) -> Cell:
-    """One cell of a row."""
+def cell(column: Column, row: Row, *, listed: bool = False) -> Cell:
+    """One cell of a row; ``listed``: in a list, where times have seconds only if their column is as wide."""
     value = row.get(column.key)
     if column.kind is Kind.STATE and value:
         return _state_cell(row, str(value))
-    text = values.show(value, column.kind, column.words)
+    if listed and value and column.kind is Kind.TIME and column.width < values.TIME_WIDTH:
+        text = values.brief_time(value)
+    else:
+        text = values.show(value, column.kind, column.words)
     if column.live and is_silent(row):
         return Cell(text, "muted")
     if text == values.NOTHING:
@@ -88,7 +91,7 @@ def table_columns(spec: ResourceSpec, columns: Sequence[Column]) -> list[TableCo
 
 def row_cells(columns: Sequence[Column]) -> Callable[[Row], list[Cell]]:
     """The function from a row to its cells."""
-    return lambda row: [cell(column, row) for column in columns]
+    return lambda row: [cell(column, row, listed=True) for column in columns]
 
 
 def facts(spec: ResourceSpec, role: str, row: Row) -> list[Fact]:

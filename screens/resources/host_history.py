@@ -23,7 +23,7 @@ SPEC = ResourceSpec(
     roles=(SYSADM,),
     columns=(
         Column("name", N_("Host"), 20, sort=False),
-        Column("at", N_("Time"), 16, Kind.TIME),
+        Column("at", N_("Time"), 19, Kind.TIME),
         Column("cpu_percent", N_("CPU"), 5, Kind.PERCENT, sort=False),
         Column("memory_percent", N_("Mem"), 5, Kind.PERCENT, sort=False),
         Column("disk_percent", N_("Disk"), 5, Kind.PERCENT, sort=False),

@@ -104,7 +104,7 @@ SPEC = ResourceSpec(
     roles=(SYSADM,),
     columns=(
         Column("target", N_("On"), 20),
-        Column("at", N_("Time"), 16, Kind.TIME),
+        Column("at", N_("Time"), 19, Kind.TIME),
         Column("account", N_("Account"), 14),
         Column("address", N_("From"), 15),
         Column("action", N_("Action"), 16, Kind.CHOICE, words=ACTIONS),

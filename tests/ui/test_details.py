@@ -121,3 +121,27 @@ async def test_plain_draws_with_ascii_only(cloud: FakeBackend) -> None:
             await pilot.press(*keys)
             await pilot.pause(0.15)
             assert screen_text(pilot.app).isascii(), [c for c in screen_text(pilot.app) if not c.isascii()]
+
+
+@pytest.mark.parametrize("area", ["log", "login-log", "log-purge", "host-history"])
+async def test_times_of_logs_and_histories_have_seconds_in_the_list(cloud: FakeBackend, area: str) -> None:
+    """Rows of the same minute are told apart; the manual shows seconds there."""
+    cloud.rows[area] = [{**row, "at": "2026-11-24T09:00:37"} for row in cloud.rows[area]]
+    async with opened(cloud, account="sysadm") as pilot:
+        pilot.app.open_resource(area)
+        await shows(pilot, "2026-11-24 09:00:37")
+
+
+async def test_what_was_cleared_before_is_read_to_the_second(cloud: FakeBackend) -> None:
+    cloud.rows["log-purge"][0]["before"] = "2026-11-24T08:16:30"
+    async with opened(cloud, account="sysadm") as pilot:
+        pilot.app.open_resource("log-purge")
+        await shows(pilot, "2026-11-24 08:16:30")
+
+
+async def test_times_have_seconds_in_the_details_though_short_columns_have_not(cloud: FakeBackend) -> None:
+    cloud.rows["user"][0]["created"] = "2026-11-24T09:00:37"
+    async with opened(cloud, account="sysadm", size=(140, 20)) as pilot:
+        await until(pilot, lambda: "2026-11-24 09:00" in screen_text(pilot.app))
+        assert "09:00:37" not in screen_text(pilot.app)
+        await shows(pilot, "2026-11-24 09:00:37", "end", "enter")

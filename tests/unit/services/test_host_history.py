@@ -158,7 +158,7 @@ def test_one_hosts_history_is_cleared_before_a_time_and_that_stays_on_record(two
     }  # fmt: skip
     assert record["finished"]
     row = two.sysadm("log.list", sort="at", descending=True)["rows"][0]
-    assert (row["operation"], row["target"]) == ("host-history.clear", "h1: 2026-01-31 11:00 UTC")
+    assert (row["operation"], row["target"]) == ("host-history.clear", "h1: 2026-01-31 11:00:00 UTC")
 
 
 def test_all_hosts_histories_are_cleared_up_to_now(two: Office) -> None:

@@ -64,6 +64,15 @@ def rows(office: Office, table: Any) -> int:
     return len(office.services.database.read(lambda session: list(session.scalars(select(table.id)))))
 
 
+def test_what_was_cleared_before_is_on_record_to_the_second(old: Office) -> None:
+    """Typed as -2h, it falls on any part of a second; what people read of it is what it was."""
+    old.sysadm("log.clear", before="2026-01-31T21:16:30.734512")
+    (record,) = old.sysadm("log-purge.list")["rows"]
+    assert record["before"] == "2026-01-31T21:16:30"
+    row = old.sysadm("log.list", sort="at", descending=True)["rows"][0]
+    assert row["target"] == "2026-01-31 21:16:30 UTC"
+
+
 def test_both_logs_are_cleared_before_a_time_and_it_stays_on_record(old: Office) -> None:
     operations, logins = rows(old, OperationLog), rows(old, LoginLog)
     told = old.sysadm("log.clearable", before="2026-02-01T00:00")
