@@ -568,9 +568,9 @@ class Form(Widget):
             self.post_message(self.Completed())
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Show the rule of the field that has the focus now."""
+        """Show the rule of the field that got the focus, also when a button has taken it since."""
         for row in self.rows.values():
-            if row.has_focus_within:
+            if row in event.widget.ancestors_with_self:
                 self.post_message(self.HintChanged(row.field.hint))
                 self._keep_in_view()
                 return

@@ -9,7 +9,8 @@ from screens import registry
 from screens.generic.fields import offered
 from screens.generic.form_dialog import FormDialog
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, screen_text, shows, until
+from tests.ui.conftest import form_of, opened, screen_text, shows, still, until
+from widgets.paragraph import Paragraph
 
 pytestmark = [pytest.mark.ui, pytest.mark.timeout(300)]
 
@@ -93,3 +94,16 @@ async def test_no_section_of_the_menu_is_cut_at_80_columns(cloud: FakeBackend, a
             menu = screen_text(pilot.app).splitlines()[0]
             assert "…" not in menu, menu
             assert menu.rstrip().endswith(("zhao@web", "sysadm"))
+
+
+async def test_what_a_form_says_of_its_first_field_stays_when_the_focus_goes_on_to_no(cloud: FakeBackend) -> None:
+    """The focus has gone on before anybody was told that the field had it: a busy machine is that slow."""
+    async with opened(cloud, account="sysadm") as pilot:
+        await shows(pilot, "Web shop", "2")
+        form = await form_of(pilot, "home", "d")
+        await still(pilot)
+        screen = pilot.app.screen
+        screen.query_one("#hint", Paragraph).set("")
+        next(iter(form.rows.values())).input.focus()
+        screen.query_one("#leave").focus()
+        await shows(pilot, "Its VMs are stopped.")
