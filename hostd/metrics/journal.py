@@ -127,7 +127,7 @@ class Journal:
             if not now - KEPT - _PER_FILE <= _begun(file) <= now + _AHEAD:
                 file.unlink(missing_ok=True)
         if self._file is None or not 0 <= now - _begun(self._file) < _PER_FILE:
-            self._file = self._directory / f"{now:.3f}.samples"
+            self._file = self._directory / f"{now:.6f}.samples"  # two runs never share one
         return self._file
 
     def _files(self) -> list[Path]:
