@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from core.services.dispatch import Services
 from core.services.sessions import Sessions
 from tests.fakes.clock import StillClock
 from tests.fakes.cloud import StillCloud
-from tests.fakes.mariadb import MariaDB
+from tests.fakes.mariadb import MariaDB, make_place
 from tests.fakes.office import Office
 
 # How fast an example is says how busy the machine is, and nothing of the code.
@@ -29,9 +29,10 @@ hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)
-def _english() -> None:
-    """Each test begins in English, whatever language the one before was left in."""
+def _as_at_the_start() -> None:
+    """Each test begins in English and with a log, whatever a command in the one before had set for its process."""
     set_language("en")
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +40,7 @@ def mariadb() -> Iterator[MariaDB]:
     """A MariaDB server of this test session."""
     if MariaDB.missing():
         pytest.fail(f"not installed: {MariaDB.missing()}; run `make setup-test`")
-    # Its own short path: a Unix socket's has at most 107 characters, and pytest's may be longer.
-    directory = Path(tempfile.mkdtemp(prefix="dosvm-mariadb-"))
+    directory = make_place("mariadb")
     server = MariaDB(directory)
     try:
         server.install()

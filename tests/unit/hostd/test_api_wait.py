@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, cast
 
+from hostd import intervals
 from hostd.api import Api
 from hostd.bus import Bus
 
@@ -45,8 +47,10 @@ def _storm(count: int) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_storm_of_news_is_no_storm_of_looks() -> None:
+    begin = time.monotonic()
     looks, answer = _storm(100)
-    assert looks <= 5
+    # One at once, one at the end, and between them the news of so many are gathered each time.
+    assert looks <= 2 + (time.monotonic() - begin) / min(100 * intervals.WAIT_CALM_EACH, intervals.WAIT_CALM)
     assert {row["state"] for row in answer["tasks"]} == {"done"}
 
 
