@@ -14,7 +14,7 @@ from typing import Any
 import libvirt
 import pymysql
 
-from tests.fakes.mariadb import MariaDB
+from tests.fakes.mariadb import MariaDB, make_place
 from tests.lab.host import REPOSITORY, LabHost
 from tests.lab.namespaces import World, processes, wait_until
 
@@ -68,7 +68,7 @@ class Lab:
         try:
             self.world.go()
             if self.engine == "mariadb":
-                self.mariadb = LabMariaDB(self.root / "db", self.world)
+                self.mariadb = LabMariaDB(make_place("lab-db"), self.world)
                 self.mariadb.install()
                 self.start_database()
                 self.mariadb.run("CREATE USER lab IDENTIFIED BY 'lab'", "GRANT ALL ON *.* TO lab")
@@ -193,6 +193,8 @@ class Lab:
         self.world.end()
         wait_until(lambda: not self.leftovers(), "the end of the lab's processes", 20, lambda: str(self.leftovers()))
         shutil.rmtree(self.root)
+        if self.mariadb is not None:
+            shutil.rmtree(self.mariadb.directory)
 
     def leftovers(self) -> dict[int, list[str]]:
         """Processes of its namespaces that still live."""
