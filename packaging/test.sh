@@ -54,8 +54,8 @@ roomy && storage_begin
 part quick -n 3 --dist worksteal -m "not bench and not soak" --ignore=tests/engine --ignore=tests/lab --ignore=tests/e2e --ignore=tests/storage
 begun=$beside
 [ -z "$begun" ] || storage_end
-# Each worker has a libvirtd and hosts of its own; they wait most of the time.
-part engines -n 3 --dist loadfile -m "not bench and not soak" tests/engine tests/lab tests/e2e
+# Each worker has a libvirtd and hosts of its own; they wait most of the time. Files in the order of tests/conftest.py.
+part engines -n 3 --dist loadfile --no-loadscope-reorder -m "not bench and not soak" tests/engine tests/lab tests/e2e
 [ -n "$begun" ] || { storage_begin; storage_end; }
 .venv/bin/python packaging/closing-line.py "$report"/*.xml
 exit $failed
