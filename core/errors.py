@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from core.i18n import N_, _
+from core.i18n import N_, _, sentences
 
 
 class DosvmError(Exception):
@@ -52,7 +52,7 @@ class DosvmError(Exception):
         parts = [_format(self.message, known)]
         if self.remedy:
             parts.append(_format(self.remedy, known))
-        return " ".join(parts)
+        return sentences(*parts)
 
     def __str__(self) -> str:
         return self.text()
@@ -74,7 +74,7 @@ def _format(template: str, parameters: dict[str, Any]) -> str:
         shown["kind"] = _(shown["kind"])  # the one parameter that is a text of ours: what kind of object it is
     for name, value in parameters.items():
         if isinstance(value, list):
-            shown[name] = " ".join(sentence(element) for element in value)
+            shown[name] = sentences(*(sentence(element) for element in value))
     try:
         return _(template).format(**shown)
     except (KeyError, IndexError, ValueError):

@@ -58,3 +58,11 @@ def language_from_environment() -> str:
         if value:
             return "zh_CN" if value.lower().startswith("zh") else "en"
     return "en"
+
+
+def sentences(*texts: str) -> str:
+    """Translated sentences one after the other: a blank stands between them, but not behind Chinese signs."""
+    whole = ""
+    for text in filter(None, texts):
+        whole += text if not whole or whole.endswith(("。", "！", "？", "；")) else f" {text}"
+    return whole

@@ -21,6 +21,10 @@ _HARMFUL = {
 }
 
 
+#: Of Chinese: what no line begins with, and what none ends with.
+_CLOSING, _OPENING = frozenset("，。、；：！？）》」』】”’…"), frozenset("（《「『【“‘")
+
+
 @lru_cache(8192)
 def one_line(text: str) -> str:
     """The text on one line, controls and direction marks taken out."""
@@ -79,6 +83,17 @@ def wrap(text: str, width: int) -> list[str]:
     return lines
 
 
+def _kept_together(line: str, character: str) -> int:
+    """Where a full line of a script without blanks ends: no sign that closes stands first, none that opens last."""
+    place = len(line)
+    while place > 1 and (character in _CLOSING or line[place - 1] in _OPENING):
+        place -= 1
+        character = line[place]
+    # Rather a sign in the wrong place than a word torn, or a line of nothing else.
+    whole = place == len(line) or not (line[place].isascii() and line[place - 1].isascii())
+    return place if place > 1 and whole else len(line)
+
+
 def _wrap_line(text: str, width: int) -> list[str]:
     lines, line, length, blank = [], "", 0, -1
     for character in text:
@@ -93,8 +108,9 @@ def _wrap_line(text: str, width: int) -> list[str]:
                 lines.append(line[:blank])
                 line = line[blank + 1 :]
             else:
-                lines.append(line)
-                line = ""
+                kept = _kept_together(line, character)
+                lines.append(line[:kept])
+                line = line[kept:]
             length, blank = cell_len(line), line.rfind(" ")
         if character == " ":
             blank = len(line)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from core.errors import DosvmError, sentence
-from core.i18n import N_, _
+from core.i18n import N_, _, sentences
 from core.rpc.backend import call_each
 from core.rpc.upload import Upload
 from core.rules.many import AT_ONCE
@@ -127,7 +127,7 @@ class ActionRun:
     def _say_senseless(self, why: str) -> None:
         names = names_of([label_of(self._spec, row) for row in self._rows])
         text = _(N_("{action} makes no sense for {name} now.")).format(action=_(self._action.label), name=names)
-        self._context.desk.notice(f"{text} {_(why)}", "warning")
+        self._context.desk.notice(sentences(text, _(why)), "warning")
 
     def title(self) -> str:
         """What is done to what."""

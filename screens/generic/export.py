@@ -258,7 +258,7 @@ def _fields(spec: ResourceSpec, *, many: bool) -> list[Field]:
         ),
         Field(
             "file",
-            N_("File"),
+            N_("Write to"),
             required=True,
             default=f"dosvm-{spec.name}-{now:%Y%m%d-%H%M%S}",
             hint=N_("In your home directory; the ending is added. Only you can read it."),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.errors import InvalidInput
-from core.i18n import N_, _
+from core.i18n import N_, _, sentences
 from core.rules import FORM_RULES
 from core.rules.sizes import UNITS
 from screens import values
@@ -71,15 +71,15 @@ def _form_field(field: Field, prefill: Mapping[str, Any] | None) -> FormField:
         value = None
     hint = _(field.hint)
     if field.kind is Kind.REFERENCES:
-        hint = f"{hint} {_(N_('a picks from a list, d takes out.'))}".strip()
+        hint = sentences(hint, _(N_("a picks from a list, d takes out.")))
     elif field.resource:
-        hint = f"{hint} {_(N_('F4 or the down arrow picks from a list.'))}".strip()
+        hint = sentences(hint, _(N_("F4 or the down arrow picks from a list.")))
     if field.kind is Kind.TIME:
-        hint = f"{hint} {_(N_('2026-01-31 18:30, 18:30, yesterday, -7d (m, h, d, w); local time.'))}".strip()
+        hint = sentences(hint, _(N_("2026-01-31 18:30, 18:30, yesterday, -7d (m, h, d, w); local time.")))
     if field.kind is Kind.LIST:
-        hint = f"{hint} {_(N_('Several with commas between.'))}".strip()
+        hint = sentences(hint, _(N_("Several with commas between.")))
     if field.kind is Kind.LIST and field.choices:
-        hint = f"{hint} {', '.join(f'{value} ({_(label)})' for value, label in field.choices)}"
+        hint = sentences(hint, ", ".join(f"{value} ({_(label)})" for value, label in field.choices))
     return FormField(
         key=field.key,
         label=_(field.label),

@@ -190,7 +190,7 @@ def test_of_several_hosts_each_is_told_of_the_nearest_first(office: Office, clou
     set_language("zh_CN")
     assert from_wire(json.loads(json.dumps(caught.value.to_wire()))).text() == (
         "现在没有宿主机可以运行虚拟机 shop-1。"
-        " 宿主机 h2 已使用内存 0 B/63.5 GiB；虚拟机 shop-1 需要 80 GiB。 不能确定宿主机 h1 正在运行。"
+        "宿主机 h2 已使用内存 0 B/63.5 GiB；虚拟机 shop-1 需要 80 GiB。不能确定宿主机 h1 正在运行。"
     )
 
 

@@ -59,6 +59,20 @@ def test_words_are_kept_whole_and_chinese_breaks_anywhere() -> None:
     assert wrap("abcdefghij", 4) == ["abcd", "efgh", "ij"]
 
 
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("默认为虚拟机；设置", 12, ["默认为虚拟", "机；设置"]),
+        ("请设置密码（8 到 128 个）后继续", 22, ["请设置密码（8 到 128 ", "个）后继续"]),
+        ("一二三四（五六）", 10, ["一二三四", "（五六）"]),
+        ("说：“好。”", 8, ["说：", "“好。”"]),
+        ("；；；；；；", 4, ["；；", "；；", "；；"]),
+    ],
+)
+def test_no_line_of_chinese_begins_with_a_sign_that_closes(text: str, width: int, lines: list[str]) -> None:
+    assert wrap(text, width) == lines
+
+
 def test_neighbours_of_one_style_are_one_segment() -> None:
     plain, bold = Style(), Style(bold=True)
     strip = strip_of([("ab", plain), ("cd", plain), ("e", bold), ("f", plain)], 10, plain)
