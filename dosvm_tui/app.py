@@ -423,8 +423,14 @@ def run(backend: SessionBackend | None = None, account: str | None = None) -> in
     running = app.run()
     end_session(app)
     if running:
-        text = ngettext(
-            "{count} task goes on without the console.", "{count} tasks go on without the console.", running
-        )
+        # `make run` ends the hostd that it started.
+        if os.environ.get("DOSVM_HOSTD_ENDS"):
+            text = ngettext(
+                "{count} task goes on when hostd runs again.", "{count} tasks go on when hostd runs again.", running
+            )
+        else:
+            text = ngettext(
+                "{count} task goes on without the console.", "{count} tasks go on without the console.", running
+            )
         print(text.format(count=running))
     return app.return_code or 0

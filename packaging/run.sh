@@ -38,9 +38,9 @@ leave() {
 	fi
 	local running
 	running=$(virsh -q -c qemu:///system list --name 2>/dev/null | grep -c . || true)
-	# Our libvirtd stays when VMs run: they would lose whoever watches over them.
+	# Our libvirtd stays when VMs run, another cloud's too: they would lose whoever watches over them.
 	if [ "$running" != 0 ]; then
-		echo "Still running: $running VM(s). The next \`make run\` finds them again."
+		echo "VMs that run on this machine: $running. They go on, and the next \`make run\` finds those of this cloud."
 	elif [ -n "$started_services" ]; then
 		packaging/services.sh stop
 	fi
@@ -51,5 +51,6 @@ if ! "$dosvm" hostd status >/dev/null 2>&1; then
 	[ -n "$new" ] || "$dosvm" upgrade --yes # after a copy of an SQLite file; quick when there is nothing to do
 	packaging/supervise.sh "$DOSVM_HOME/hostd.log" "$dosvm" hostd run &
 	hostd=$!
+	export DOSVM_HOSTD_ENDS=yes # the console says so of tasks that are under way when it is left
 fi
 "$dosvm"

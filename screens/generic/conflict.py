@@ -106,7 +106,9 @@ class ConflictDialog(BaseDialog[Decision]):
         self._who = who
         self._found = {one.field.key: one for one in found}
         self._mine = mine
+        #: What is mine; and what both changed to different things, while nothing is said about it.
         self._chosen: set[str] = set()
+        self._open = {one.field.key for one in found if one.touched}
 
     def title_text(self) -> str:
         """See :class:`widgets.dialog.Dialog`."""
@@ -127,6 +129,8 @@ class ConflictDialog(BaseDialog[Decision]):
         return _(N_("Somebody else changed this while you had it open. Nothing of yours is saved yet."))
 
     def _help(self) -> str:
+        if self._open:
+            return _(N_("Both of you changed what has a ?: Space takes mine, then theirs. Esc goes back to the form."))
         return _(N_("Space takes theirs or mine. Esc goes back to the form as it is."))
 
     def _columns(self) -> list[TableColumn]:
@@ -139,14 +143,14 @@ class ConflictDialog(BaseDialog[Decision]):
 
     def _cells(self, key: str) -> list[Cell]:
         one = self._found[key]
-        is_mine = key in self._chosen
-        take = f"{glyphs().chosen} {_('Mine') if is_mine else _('Theirs')}"
+        is_mine, is_open = key in self._chosen, key in self._open
+        take = "?" if is_open else f"{glyphs().chosen} {_('Mine') if is_mine else _('Theirs')}"
         mine = said(one.field, one.mine) if one.touched else _(N_("as before"))
         return [
             Cell(_(one.field.label)),
-            Cell(take, "warning" if is_mine else "success"),
+            Cell(take, "error" if is_open else "warning" if is_mine else "success"),
             Cell(said(one.field, one.theirs), "muted" if is_mine else ""),
-            Cell(mine, "" if is_mine else "muted"),
+            Cell(mine, "" if is_mine or is_open else "muted"),
         ]
 
     def buttons(self) -> list[Widget]:
@@ -164,7 +168,7 @@ class ConflictDialog(BaseDialog[Decision]):
         return self.query_one(VirtualTable)
 
     def on_mount(self) -> None:
-        """Theirs are taken until one says otherwise."""
+        """Theirs are taken until one says otherwise, but not where something was typed: that is decided first."""
         keys = list(self._found)
         self.table.deliver(Want(0, 0, len(keys)), keys, len(keys))
         self.table.focus()
@@ -185,11 +189,19 @@ class ConflictDialog(BaseDialog[Decision]):
     def on_virtual_table_marked(self, event: VirtualTable.Marked) -> None:
         """Space marks: the marks are what is mine."""
         event.stop()
-        self._chosen = set(self.table.marked)
+        marked = set(self.table.marked)
+        self._open -= marked ^ self._chosen
+        self._chosen = marked
+        self._show_choice()
+
+    def _show_choice(self) -> None:
         self.table.redraw()
+        self.query_one("#help", Paragraph).set(self._help())
 
     def _choose(self, *, mine: bool) -> None:
+        self._open.clear()
         self.table.mark(list(self._found) if mine else ())
+        self._show_choice()
 
     def on_virtual_table_activated(self, event: VirtualTable.Activated) -> None:
         """Enter goes to the buttons; it decides nothing."""
@@ -209,7 +221,16 @@ class ConflictDialog(BaseDialog[Decision]):
             self._decide(send=event.press == "save")
 
     def _decide(self, *, send: bool) -> None:
-        self.dismiss(Decision(kept(list(self._found.values()), self._mine, self._chosen), send))
+        if send and self._open:
+            undecided = [one for key, one in self._found.items() if key in self._open]
+            self.table.go_to(undecided[0].field.key)
+            self.table.focus()
+            text = _(N_("Not saved: say first whose it shall be, by Space: {fields}."))
+            labels = ", ".join(_(one.field.label) for one in undecided)
+            self.query_one("#help", Paragraph).set(text.format(fields=labels))
+            return
+        # Back in the form stands what was typed, as far as nothing else was said.
+        self.dismiss(Decision(kept(list(self._found.values()), self._mine, self._chosen | self._open), send))
 
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""

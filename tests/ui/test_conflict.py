@@ -116,11 +116,27 @@ async def test_theirs_stays_when_one_says_so_and_nothing_is_sent(cloud: FakeBack
         _faster(cloud, description="Theirs")
         await shows(pilot, "Changed meanwhile", "ctrl+s")
         calls = len(cloud.called("project.edit"))
-        await pilot.press("ctrl+s")
+        await pilot.press("space", "space", "ctrl+s")
         await until(pilot, lambda: "Nothing of yours is left to be saved." in notices(pilot))
         assert len(cloud.called("project.edit")) == calls
         assert len(pilot.app.screen_stack) == 2
         assert _web(cloud)["description"] == "Theirs"
+
+
+@pytest.mark.ui
+async def test_who_presses_save_twice_loses_nothing(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        form = await _edit_web(pilot, "!")
+        _faster(cloud, description="Theirs")
+        await shows(pilot, "Changed meanwhile", "ctrl+s")
+        assert "?" in screen_text(pilot.app)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Not saved: say first whose it shall be" in screen_text(pilot.app))
+        assert "Changed meanwhile" in screen_text(pilot.app)
+        assert _web(cloud)["description"] == "Theirs"
+        await pilot.click("#back")
+        await until(pilot, lambda: "Changed meanwhile" not in screen_text(pilot.app))
+        assert "!" in form.rows["description"].input.get(), "what was typed is still there"
 
 
 @pytest.mark.ui
@@ -129,6 +145,7 @@ async def test_back_in_the_form_one_goes_on_from_theirs(cloud: FakeBackend) -> N
         form = await _edit_web(pilot, "!")
         _faster(cloud, description="Theirs")
         await shows(pilot, "Changed meanwhile", "ctrl+s")
+        await pilot.press("space", "space")
         await pilot.click("#back")
         await until(pilot, lambda: form.rows["description"].input.get() == "Theirs")
         form.focus_field("description")
