@@ -16,8 +16,8 @@ from dosvm_tui.commands.asking import make_sure
 from dosvm_tui.commands.credentials import credentials
 from dosvm_tui.commands.options import read_value, values_from_file, values_of
 from dosvm_tui.commands.report import report
-from dosvm_tui.commands.selecting import query_of, rows_of, selects
-from dosvm_tui.commands.waiting import Progress, wait_for
+from dosvm_tui.commands.selecting import query_of, refuse_empty, rows_of, selects
+from dosvm_tui.commands.waiting import Progress, tell_open, wait_for
 from dosvm_tui.commands.words import Words, too_many
 from screens.generic.offers import is_allowed
 from screens.spec import Action, Danger, ResourceSpec, Target
@@ -48,6 +48,8 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
         DosvmError: it makes no sense, or with one target: it was refused or failed.
     """
     selected = selectable(spec, action) and selects(words)
+    if selected:
+        refuse_empty(words)
     names, arguments = _arguments(spec, action, words, selected=selected)
     # Who selects rows has not typed which they are.
     asks = (asks_first(action) or (selected and action.danger is not Danger.NONE)) and not words.flags.get("yes")
@@ -85,12 +87,18 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
         else:
             asked.append(_done(action, known.get(target), arguments, answer))
     ended: list[_Done] = []
+    open_tasks = [task for done in asked for task in done.tasks] if wait else []
     for done in asked:
         try:
             for task in done.tasks if wait else ():
                 wait_for(backend, task, done.label)
+                open_tasks.remove(task)
             ended.append(done)
+        except KeyboardInterrupt:
+            tell_open(open_tasks)
+            raise
         except DosvmError as error:
+            open_tasks = [task for task in open_tasks if task not in done.tasks]
             failed = _tell(error, action, done.target, alone=len(each) == 1)
     # However many were selected, programs get a list.
     _write(spec, action, ended, form=form, wait=wait, alone=len(each) == 1 and not selected)

@@ -25,6 +25,21 @@ def selects(words: Words) -> bool:
     return bool(words.values.keys() & {option.name for option in SELECTING})
 
 
+def refuse_empty(words: Words) -> None:
+    """Refuse to select rows by nothing, as an empty variable of a shell does: that would be all of them.
+
+    Raises:
+        UsageError: a search is empty or blank, or the value of a filter is.
+    """
+    remedy = N_("Name the rows, or say what they have in common.")
+    if any(not text.strip() for text in words.values.get("search", [])):
+        raise UsageError(N_("{option} is empty: that would be every row."), remedy=remedy, option="--search")
+    for text in words.values.get("filter", []):
+        key, equals, value = text.partition("=")
+        if equals and not value.strip():
+            raise UsageError(N_("{option} is empty: that would be every row."), remedy=remedy, option=f"--filter {key}")
+
+
 def query_of(spec: ResourceSpec, words: Words, sort: str) -> dict[str, Any]:
     """The arguments of a list operation that the words ask for, in an order (``-`` in front: the other way round).
 

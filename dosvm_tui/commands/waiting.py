@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.errors import DosvmError, HostdUnavailable, from_wire
@@ -61,6 +61,14 @@ def wait_for(backend: HostdBackend, task: str, label: str) -> dict[str, Any]:
     if row["state"] != "done":
         raise _failure(row)
     return row
+
+
+def tell_open(tasks: Sequence[str]) -> None:
+    """Say of tasks that nobody waits for any longer that they go on, and how to see or cancel them."""
+    print(file=sys.stderr)  # behind what the terminal makes of Ctrl+C
+    for task in tasks:
+        text = _("It goes on: task {task}. `dosvm task show {task}` shows it, `dosvm task cancel {task}` may end it.")
+        print(f"dosvm: {text.format(task=task)}", file=sys.stderr)
 
 
 def _failure(row: Mapping[str, Any]) -> DosvmError:

@@ -12,6 +12,7 @@ FORMATS = (
     ("qcow", "qcow"),
 )
 ARCHITECTURES = (("x86_64", "x86_64"), ("i686", "i686"))
+STATES = ("present", "uploading", "creating", "deleting", "failed")
 _NAME_HINT = N_("1 to 64 characters of any script.")
 
 
@@ -79,7 +80,11 @@ SPEC = ResourceSpec(
         Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=140),
     ),
-    filters=(Filter("group", N_("Project group"), Kind.REFERENCE, resource="project-group"),),
+    filters=(
+        Filter("group", N_("Project group"), Kind.REFERENCE, resource="project-group"),
+        # Uploads under way and broken off are in the list only when they are asked for.
+        Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),
+    ),
     actions=(
         Action(
             "add",

@@ -96,6 +96,29 @@ def test_what_is_named_and_selected_is_too_much(shop: Office, dosvm: Dosvm) -> N
     assert dosvm("vm", "start", "--filter", "nothing=mail", who="web-admin").code == 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--search", ""),
+        ("--search", "  "),
+        ("--filter", "instance="),
+        ("--filter", "instance=shop", "--search", ""),
+        ("--filter", "state=off", "--filter", "instance= "),
+    ],
+)
+def test_an_empty_variable_of_a_shell_selects_nothing(shop: Office, dosvm: Dosvm, words: tuple[str, ...]) -> None:
+    """`dosvm vm stop --search "$X"` was about every VM."""
+    before = powers(shop)
+    for verb, more in (("start", ()), ("stop", ("--force",)), ("delete", ())):
+        done = dosvm("vm", verb, *words, *more, "--yes", "--no-wait", who="web-admin")
+        assert done.code == 2, verb
+        assert "is empty" in done.err
+        assert "every row" in done.err
+    assert powers(shop) == before
+    assert len(shop.person("web-admin")("vm.list")["rows"]) == 6
+    assert dosvm("vm", "list", "--search", "", who="web-admin").code == 0, "to look at all is no harm"
+
+
 def test_the_help_says_how_rows_are_selected(dosvm: Dosvm) -> None:
     text = dosvm("vm", "start", "--help", who="").out
     assert "--filter KEY=VALUE" in text

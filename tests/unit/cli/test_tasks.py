@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from core.errors import EngineError
 from core.i18n import N_
 from core.model import Task, TaskState
+from core.rpc.backend import HostdBackend
 from dosvm_tui.commands.waiting import Progress
 from tests.fakes.office import Office
 from tests.unit.cli.conftest import Dosvm
@@ -97,6 +98,24 @@ def test_no_wait_returns_at_once_with_the_task(dosvm: Dosvm, shop: Office) -> No
     task = json.loads(done.out)["task"]
     assert json.loads(dosvm("task", "show", task, "-o", "json", who="zhao").out)["state"] == "queued"
     assert "queued" in dosvm("task", "list", "--filter", "state=queued", who="zhao").out
+
+
+def test_ctrl_c_says_that_it_goes_on_and_how_to_cancel_it(
+    dosvm: Dosvm, shop: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It said nothing at all, and the task went on unseen."""
+
+    def pressed(*_given: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HostdBackend, "wait", pressed)
+        done = dosvm(*ADD, who="zhao")
+    assert done.code == 130
+    (task,) = json.loads(dosvm("task", "list", "--filter", "state=queued", "-o", "json", who="zhao").out)
+    assert f"It goes on: task {task['uuid']}." in done.err
+    assert f"dosvm task cancel {task['uuid']}" in done.err
+    assert dosvm("task", "show", task["uuid"], who="zhao").code == 0
 
 
 def test_progress_is_shown_where_somebody_looks(dosvm: Dosvm, shop: Office, monkeypatch: pytest.MonkeyPatch) -> None:

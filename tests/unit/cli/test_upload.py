@@ -11,6 +11,7 @@ from core.rpc.backend import HostdBackend
 from core.rpc.calls import PART
 from core.rpc.handover import SOCKET
 from hostd import copying
+from screens.resources import image
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office
 from tests.unit.cli.conftest import Dosvm
@@ -54,6 +55,24 @@ def test_a_file_that_is_not_there_is_told_at_its_field(dosvm: Dosvm, office: Off
         done = dosvm("image", "upload", str(path), "debian", who="web-admin")
         assert done.code == 1
         assert str(path) in done.err
+
+
+def test_what_was_broken_off_is_found_as_the_guide_says(
+    dosvm: Dosvm, office: Office, cloud: StillCloud, tmp_path: Path
+) -> None:
+    """It counts against the quota, and was in no list: `--filter state=uploading` was no filter."""
+    office.project("web", max_images=3, max_image_bytes=GIB)
+    office.host("h1")
+    cloud.me = next(iter(cloud.views.values())).uuid
+    office.sysadm("project-group.add", name="here", directory=str(tmp_path / "group"))
+    office.sysadm("project-group.add-project", project_group="here", project="web")
+    office.person("web-admin")("image.upload", name="half", source=5, file="half.raw", group="here")
+    found = dosvm("image", "list", "--filter", "state=uploading", who="web-admin")
+    assert (found.code, found.err) == (0, "")
+    assert "half" in found.out
+    assert "half" not in dosvm("image", "list", who="web-admin").out
+    state = next(each for each in image.SPEC.filters if each.key == "state")
+    assert "uploading" in dict(state.choices), "the console offers it"
 
 
 @pytest.mark.parametrize("goes_on", [pytest.param(False, id="announcement"), pytest.param(True, id="bytes")])
