@@ -168,7 +168,14 @@ class Reach(Stage):
         self.context.tasks.follow(task, what, name, again)
         self._tell_tasks([])
 
-    def send_file(self, begin: Callable[[], Upload], upload: Upload, what: str, name: str) -> None:
+    def send_file(
+        self,
+        begin: Callable[[], Upload],
+        upload: Upload,
+        what: str,
+        name: str,
+        form: Callable[[DosvmError | None], None] | None = None,
+    ) -> None:
         """See :class:`screens.context.Desk`."""
         book, clock, last = self.context.tasks, self.context.clock, 0.0
 
@@ -182,7 +189,7 @@ class Reach(Stage):
 
             def made(upload: Upload) -> None:
                 if self.context.account == account:
-                    self.send_file(begin, upload, what, name)
+                    self.send_file(begin, upload, what, name, form)
                 else:
                     upload.close()
 
@@ -209,7 +216,7 @@ class Reach(Stage):
         def there(answer: Mapping[str, Any]) -> None:
             book.forget(sent)
             if book is self.context.tasks:
-                self.follow(str(answer["task"]), what, name)
+                self.follow(str(answer["task"]), what, name, form)
 
         def ended(error: DosvmError) -> None:
             sent.end(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from hostd import qcow
+from core import qcow
 
 #: So much of a file is looked at.
 HEAD = 512
@@ -25,13 +25,15 @@ class Told(NamedTuple):
     alone: bool = True
     """Whether all of it is in this file, as far as the header says."""
     encrypted: bool = False
+    claims: int = 0
+    """What the header says where ``capacity`` is none, because no disk is as small or as large."""
 
 
 def tell(head: bytes, size: int) -> Told:
     """Read the first :data:`HEAD` bytes of a file of ``size`` bytes; what no known format begins with is raw."""
     told = _tell(head.ljust(HEAD, b"\0"), size)
     # An absurd size is nobody's disk: nothing is booked for it, and it is not accepted later.
-    return told if 0 < told.capacity <= qcow.MOST else told._replace(capacity=0)
+    return told if 0 < told.capacity <= qcow.MOST else told._replace(capacity=0, claims=told.capacity)
 
 
 def _tell(head: bytes, size: int) -> Told:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core import image_files
 from core.errors import EngineError, InvalidInput
 from core.i18n import N_
-from hostd import headers
 
 #: Formats that an image may have.
 FORMATS = ("raw", "qcow2", "qcow", "iso")
@@ -141,12 +141,12 @@ def inspect(path: Path, claimed: str, *, name: str = "") -> ImageInfo:
         raise InvalidInput(N_("An image is raw, qcow2, qcow or iso."), field="format")
     name = name or path.name
     with path.open("rb") as file:
-        virtual = headers.read(file.fileno(), name, claimed)
+        virtual = image_files.read(file.fileno(), name, claimed)
         status = os.fstat(file.fileno())
     if _driver(claimed) == "raw":
         # Plain bytes say nothing about themselves, and each start with a CD would wait for a process to ask them.
         virtual = -(-virtual // _SECTOR) * _SECTOR
-        headers.check_size(name, virtual)
+        image_files.check_size(name, virtual)
     else:
         _agrees(name, _info(path, _driver(claimed)), virtual)
     return ImageInfo(status.st_size, virtual, status.st_blocks * 512)

@@ -82,8 +82,18 @@ class Desk(Protocol):
     def follow(self, task: str, what: str, name: str, again: Callable[[DosvmError | None], None] | None = None) -> None:
         """Watch a task that was started here: ``what`` is done to ``name``; ``again``: see the book of tasks."""
 
-    def send_file(self, begin: Callable[[], Upload], upload: Upload, what: str, name: str) -> None:
-        """Send a file that hostd was told of, and follow the look at it; ``begin`` tells hostd of it again."""
+    def send_file(
+        self,
+        begin: Callable[[], Upload],
+        upload: Upload,
+        what: str,
+        name: str,
+        form: Callable[[DosvmError | None], None] | None = None,
+    ) -> None:
+        """Send a file that hostd was told of, and follow the look at it.
+
+        ``begin`` tells hostd of it again; ``form`` opens the form it came from, told what was wrong with the file.
+        """
 
     def choose_language(self, code: str) -> None:
         """Speak another language from now on, everywhere."""

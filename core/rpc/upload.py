@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from core import image_files
 from core.errors import DosvmError, HostdUnavailable, InUse, InvalidInput
 from core.i18n import N_
 from core.rpc.backend import Backend
@@ -80,10 +81,14 @@ class Upload:
             if identity(status) in identities(own_places()):
                 raise InvalidInput(OWN, field=key, file=str(self._path))
             self.size = status.st_size
+            self._look(arguments)
             #: What the operation answered.
             self.answer: dict[str, Any] = backend.call(
                 operation, **{"file": self._path.name, **arguments, key: self.size}
             )
+        except OSError as error:
+            self._file.close()
+            raise self._unreadable(error) from error
         except BaseException:
             self._file.close()
             raise
@@ -114,6 +119,23 @@ class Upload:
     def close(self) -> None:
         """Send nothing of it."""
         self._file.close()
+
+    def _look(self, arguments: Mapping[str, Any]) -> None:
+        """Refuse a file that is not what is said of it before any of it is sent; hostd looks again at the end.
+
+        Raises:
+            InvalidInput: its format is another one, or it is no image that can be used.
+            OSError: it cannot be read.
+        """
+        if "format" not in arguments:
+            return
+        try:
+            image_files.read(self._file.fileno(), self._path.name, str(arguments["format"]))
+        except InvalidInput as error:
+            # What is wrong with the file itself is wrong here, not with the name that it gets there.
+            if error.field == "file":
+                error.field = self._key
+            raise
 
     def _unreadable(self, error: OSError) -> InvalidInput:
         return InvalidInput(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core import image_files
 from core.coordination import storage
 from core.coordination.charges import fit_image_bytes
 from core.coordination.storage import ImageOrder
@@ -18,7 +19,7 @@ from core.coordination.tasks import Claimed
 from core.database import Database
 from core.errors import AlreadyExists, DosvmError, EngineError, InvalidInput, Refused
 from core.i18n import N_
-from hostd import beneath, headers, intervals, qemu_img
+from hostd import beneath, intervals, qemu_img
 from hostd.access import let_pass
 from hostd.arrivals import Arrived, digest_of, partial_of
 from hostd.executor import Context, Effect, Handler, Interrupted, Obsolete, done
@@ -56,7 +57,7 @@ class ImageTasks:
     def _checked(self, order: ImageOrder) -> Effect:
         def first(descriptor: int) -> None:
             # What is refused is not taken over. It is looked at again when it is nobody else's.
-            headers.read(descriptor, Path(order.file).name, order.format)
+            image_files.read(descriptor, Path(order.file).name, order.format)
             size = os.fstat(descriptor).st_size
             self._database.write(lambda session: fit_image_bytes(session, order.id, size))
 
@@ -169,7 +170,13 @@ class ImageTasks:
                 file=order.file,
             )
         there = arrived.path if arrived is not None else target
-        info = qemu_img.inspect(there, order.format, name=order.file)
+        try:
+            info = qemu_img.inspect(there, order.format, name=order.file)
+        except InvalidInput as error:
+            # It is what was sent that is wrong, not the name that it was to get.
+            if error.field == "file":
+                error.field = "source"
+            raise
         # What may still fail comes before the file has its name.
         let_pass(target.parent, self._record)
         self._linked[order.uuid] = os.lstat(there)

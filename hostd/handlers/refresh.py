@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy.orm import Session
 
+from core import image_files
 from core.coordination import discovery, storage
 from core.coordination.discovery import BATCH, THERE, Found, Known, Measured
 from core.coordination.tasks import Claimed
@@ -213,7 +214,15 @@ class RefreshTasks:
                 raise Refused(
                     N_("The file of volume {name} is missing in {path}."), name=order.name, path=order.pool.path
                 )
-            _refuse_unfit(order.name, said, image_headers.tell(*head))
+            begin, length = head
+            if not length:
+                raise InvalidInput(
+                    N_("{file} is empty."),
+                    field="volume",
+                    remedy=N_("Remove the file and refresh the storage pool: the volume is missing then, and can go."),
+                    file=order.name,
+                )
+            _refuse_unfit(order.name, said, image_headers.tell(begin, length))
             return volume_images.look(Layer(order.path, said))
 
         size = self._touch(order.pool, look)
@@ -252,7 +261,7 @@ def _refuse_unfit(name: str, said: str, told: image_headers.Told) -> None:
     if told.encrypted:
         raise InvalidInput(N_("{file} is encrypted."), field="volume", file=name)
     if not told.capacity:
-        raise InvalidInput(N_("{file} claims a disk of an absurd size."), field="volume", file=name)
+        image_files.check_size(name, told.claims, field="volume")
 
 
 def _files(directory: Path) -> tuple[dict[str, Seen], int]:

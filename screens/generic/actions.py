@@ -404,7 +404,7 @@ class ActionRun:
         for row, result in results:
             if isinstance(result, _Begun):
                 name = self._result_name(row, result.upload.answer)
-                self._context.desk.send_file(result.begin, result.upload, _(self._action.label), name)
+                self._context.desk.send_file(result.begin, result.upload, _(self._action.label), name, again)
                 self._context.desk.notice(_(N_("{name} is being sent; F3 shows how far it is.")).format(name=name))
                 self._done()
                 return

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from core import image_files
 from core.errors import DosvmError, HostdUnavailable
 from core.rpc.backend import HostdBackend
 from core.rpc.calls import PART
@@ -146,14 +147,19 @@ def test_what_arrived_of_another_file_is_never_part_of_an_image(hostd: Hostd, fi
 
 
 def test_an_image_that_refers_elsewhere_is_refused_by_its_own_name_and_leaves_nothing(
-    hostd: Hostd, tmp_path: Path
+    hostd: Hostd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "steal.qcow2"
     subprocess.run(
         ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b", "/etc/shadow", str(path), "1M"], check=True
     )
+    said = refused(lambda: upload(hostd, path, "steal", format="qcow2"))
+    assert (said.field, "/etc/shadow" in said.text()) == ("source", True), "before anything of it is sent"
+    # Who sends it nonetheless is refused when it is there.
+    monkeypatch.setattr(image_files, "read", lambda *_given: 0)
     row = upload(hostd, path, "steal", format="qcow2")
     assert row["state"] == "failed"
+    assert row["error"]["field"] == "source"
     assert "steal.qcow2" in hostd.error(row)
     assert "/etc/shadow" in hostd.error(row)
     assert (left(hostd), hostd.zhao("image.list")["rows"]) == ([], [])

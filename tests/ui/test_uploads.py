@@ -55,6 +55,53 @@ async def test_a_file_is_chosen_sent_and_its_task_followed(
     assert b"".join(sent) == file.read_bytes()
 
 
+async def test_what_was_typed_comes_back_when_what_arrived_is_refused(
+    cloud: FakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key r of F3 did nothing for an upload whose look had failed; the guide promises the form."""
+    file = tmp_path / "debian.iso"
+    file.write_bytes(b"x" * 5000)
+    cloud.answers["image.upload"] = lambda **arguments: {"uuid": "u-1", "name": arguments["name"]}
+
+    def send(payload: bytes, **about: Any) -> dict[str, Any]:
+        if "finish" in about:
+            return {"task": cloud.start_task("image.receive", "debian")}
+        return {"received": about["offset"] + len(payload)}
+
+    monkeypatch.setattr(cloud, "send", send)
+    async with opened(cloud) as pilot:
+        await shows(pilot, "File here", "3", "u")
+        form = pilot.app.screen.form
+        form.rows["source"].input.value = str(file)
+        form.rows["name"].input.value = "debian"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: bool(cloud.tasks))
+        (task,) = cloud.tasks
+        wrong = {"code": "invalid", "message": "It is no such image.", "field": "format", "parameters": {}}
+        cloud.end_task(task, error=wrong)
+        await shows(pilot, "r: again with what was typed", "f3")
+        await shows(pilot, "It is no such image.", "r")
+        form = pilot.app.screen.form
+        assert form.rows["format"].error == "It is no such image."
+        assert form.rows["source"].input.value == str(file)
+        assert form.rows["name"].input.value == "debian"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(cloud.called("image.upload")) == 2)
+
+
+async def test_a_wrong_format_is_told_at_its_field_before_anything_is_sent(cloud: FakeBackend, tmp_path: Path) -> None:
+    file = tmp_path / "server.img"
+    file.write_bytes(b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(5000))
+    async with opened(cloud) as pilot:
+        await shows(pilot, "File here", "3", "u")
+        form = pilot.app.screen.form
+        form.rows["source"].input.value = str(file)
+        form.rows["name"].input.value = "server"
+        await shows(pilot, "not a raw image but qcow2", "ctrl+s")
+        assert "not a raw image" in form.rows["format"].error
+    assert not cloud.called("image.upload")
+
+
 async def test_what_is_no_plain_file_is_refused_at_its_field_at_once(cloud: FakeBackend, tmp_path: Path) -> None:
     """Nobody is at the other end of the FIFO; a form that waited for him would stay mute."""
     pipe = tmp_path / "pipe"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,37 @@ def test_what_was_broken_off_is_found_as_the_guide_says(
     assert "half" not in dosvm("image", "list", who="web-admin").out
     state = next(each for each in image.SPEC.filters if each.key == "state")
     assert "uploading" in dict(state.choices), "the console offers it"
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "words"),
+    [
+        (bytes(5 * 1024**2), "qcow2", ("--format: ", "is not a qcow2 image")),
+        (b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(600), "raw", ("--format: ", "not a raw image but qcow2")),
+        (bytes(5 * 1024**2), "iso", ("--format: ", "is not an ISO image")),
+        (b"", "raw", ("SOURCE: ", "is empty")),
+        (
+            b"QFI\xfb" + struct.pack(">IQIIQ", 2, 0, 0, 16, 100 * 1024**4) + bytes(5000),
+            "qcow2",
+            ("SOURCE: ", "claims a disk of 100 TiB", "the largest is 64 TiB"),
+        ),
+    ],
+    ids=["no qcow2", "qcow2", "no iso", "empty", "absurd"],
+)
+def test_what_a_file_is_not_is_told_before_it_is_sent(
+    dosvm: Dosvm, office: Office, tmp_path: Path, content: bytes, said: str, words: tuple[str, ...]
+) -> None:
+    """It was noticed when all had arrived, hours later over a slow line; and an empty or absurd file blamed --file."""
+    office.project("web", max_images=3, max_image_bytes=GIB)
+    office.host("h1")
+    file = tmp_path / "server.img"
+    file.write_bytes(content)
+    done = dosvm("image", "upload", str(file), "server", "--format", said, who="web-admin")
+    assert done.code == 1
+    assert "server.img" in done.err
+    for word in words:
+        assert word in done.err
+    assert office.person("web-admin")("image.list", filters={"state": "uploading"})["rows"] == []
 
 
 @pytest.mark.parametrize("goes_on", [pytest.param(False, id="announcement"), pytest.param(True, id="bytes")])

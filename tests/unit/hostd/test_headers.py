@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from core import image_files, qcow
 from core.errors import InvalidInput
-from hostd import headers, qcow
 
 MIB = 1024**2
 
@@ -22,7 +22,7 @@ def img(*arguments: object) -> None:
 
 def read(path: Path, claimed: str) -> int:
     with path.open("rb") as file:
-        return headers.read(file.fileno(), path.name, claimed)
+        return image_files.read(file.fileno(), path.name, claimed)
 
 
 def change(path: Path, at: int, form: str, value: int) -> Path:

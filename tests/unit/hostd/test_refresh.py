@@ -12,7 +12,7 @@ from sqlalchemy import event, select, update
 
 from core.clock import SystemClock
 from core.coordination import discovery, tasks
-from core.errors import Refused
+from core.errors import Refused, from_wire
 from core.model import Pool, TaskState, Volume
 from hostd import image_headers
 from hostd.bus import Bus
@@ -128,6 +128,24 @@ def test_a_format_that_was_said_is_held_against_the_file(office: Office, web: Pe
     assert (row["state"], row["format"], row["capacity"]) == ("present", "raw", MIB)
     with pytest.raises(Refused):
         office.sysadm("volume.accept", volume="local/plain", format="raw")
+
+
+def test_a_file_of_no_size_or_an_absurd_one_is_said_to_be_that(office: Office, web: Person, place: Path) -> None:
+    """An empty file "claimed a disk of an absurd size"; of 100 TiB neither the size nor the limit was told."""
+    (place / "empty").touch()
+    qcow2(place / "nothing", capacity=0)
+    qcow2(place / "huge", capacity=100 * 1024**4)
+    refreshed(office, web)
+    for name, said, words in (
+        ("empty", "raw", ("empty is empty", "Remove the file")),
+        ("nothing", "qcow2", ("claims a disk of 0 bytes",)),
+        ("huge", "qcow2", ("claims a disk of 100 TiB", "the largest is 64 TiB", "Make it smaller")),
+    ):
+        task = office.sysadm("volume.accept", volume=f"local/{name}", format=said)["task"]
+        assert run(office) == TaskState.FAILED.value
+        text = from_wire(office.sysadm("task.show", task=task)["error"]).text()
+        for word in words:
+            assert word in text
 
 
 def test_many_volumes_take_few_statements(office: Office, web: Person, place: Path) -> None:

@@ -1,6 +1,7 @@
 """What the head of an image file says of itself, read strictly and by code of our own, before QEMU sees it.
 
-Where things stand in it is said by :mod:`hostd.qcow`.
+Whoever sends a file reads it so before the first byte is sent; hostd reads what has arrived in any case.
+Where things stand in it is said by :mod:`core.qcow`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import os
 import re
 import struct
 
+from core import qcow
 from core.errors import InvalidInput
 from core.i18n import N_
-from hostd import qcow
+from core.rules.sizes import format_size
 
 #: Most bytes of the table of tables, as in QEMU.
 _MAX_L1 = 32 * 1024**2
@@ -165,10 +167,19 @@ def _difference(descriptor: int, name: str, at: int, size: int) -> InvalidInput:
     )
 
 
-def check_size(name: str, virtual: int) -> None:
-    """Refuse a disk of no size, or of an absurd one."""
-    if not 0 < virtual <= qcow.MOST:
-        raise InvalidInput(N_("{file} claims a disk of {size} bytes."), field="file", file=name, size=virtual)
+def check_size(name: str, virtual: int, field: str = "file") -> None:
+    """Refuse a disk of no size, or of an absurd one, at a field; ``virtual`` is bytes."""
+    if virtual <= 0:
+        raise InvalidInput(N_("{file} claims a disk of 0 bytes."), field=field, file=name)
+    if virtual > qcow.MOST:
+        raise InvalidInput(
+            N_("{file} claims a disk of {size}; the largest is {limit}."),
+            field=field,
+            remedy=N_("Make it smaller: `qemu-img resize --shrink`, or copy it into a smaller one."),
+            file=name,
+            size=format_size(virtual),
+            limit=format_size(qcow.MOST),
+        )
 
 
 def _damaged(name: str) -> InvalidInput:
