@@ -13,11 +13,14 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
+from sqlalchemy.orm import Session
+
 from core.clock import Clock
 from core.coordination import hosts
 from core.database import Database
 from core.errors import DosvmError, Refused
 from core.migrations.state import check_schema
+from core.rules.parameters import Parameters
 from hostd import intervals
 from hostd.bus import Bus
 from hostd.cloud import LivingCloud
@@ -154,7 +157,14 @@ class Heartbeat:
             return True
         lives_by, load, proof = self._runtime.now, self._load(), self._runs.proof()
         boot = self._identity.boot
-        if not self._database.write(lambda session: hosts.beat(session, host_id, boot, load, lives_by, proof)):
+
+        def work(session: Session) -> tuple[list[hosts.HostRow], Parameters] | None:
+            if not hosts.beat(session, host_id, boot, load, lives_by, proof):
+                return None
+            return hosts.look_around(session, lives_by)
+
+        around = self._database.write(work)
+        if around is None:
             other = self._holder()
             if other is not None and other.boot != boot:
                 raise hosts.Taken(other)
@@ -163,10 +173,14 @@ class Heartbeat:
             self._registered.clear()
             return True
         self._announced = lives_by.heartbeat_interval
+        news = False
         if self._hypervisor is not None:
-            self._record(host_id, self._hypervisor())
-        self._record(host_id, self._settler.settled)
-        rows, parameters = self._database.read(lambda session: hosts.look_around(session, lives_by))
+            news = self._record(host_id, self._hypervisor())
+        news |= self._record(host_id, self._settler.settled)
+        if news:
+            # What this host has just told of itself is seen as well.
+            around = self._database.read(lambda session: hosts.look_around(session, lives_by))
+        rows, parameters = around
         if self._cloud.saw(rows):
             self._bus.changed({"host"})
         return not self._runtime.take(parameters)
@@ -250,12 +264,14 @@ class Heartbeat:
         load = self._collector.host_load()
         return _written(load) if load is not None else hosts.Load(0.0, 0.0, 0.0, 0.0)
 
-    def _record(self, host_id: int, found: hosts.Hypervisor | hosts.Settled) -> None:
-        """Write what was found out about this host, when it is not written already."""
-        if found != self._written.get(type(found)):
-            self._database.write(lambda session: hosts.record(session, host_id, found))
-            self._written[type(found)] = found
-            self._bus.changed({"host"})
+    def _record(self, host_id: int, found: hosts.Hypervisor | hosts.Settled) -> bool:
+        """Write what was found out about this host, when it is not written already; whether it was."""
+        if found == self._written.get(type(found)):
+            return False
+        self._database.write(lambda session: hosts.record(session, host_id, found))
+        self._written[type(found)] = found
+        self._bus.changed({"host"})
+        return True
 
 
 def _written(load: HostLoad) -> hosts.Load:

@@ -48,6 +48,13 @@ class _Kept:
     number: int
     descriptor: int
     fresh: bool = True
+    seen: int = 0
+    """When it was last seen to be as the account says: of hundreds, every few seconds, so the account is not remade."""
+
+    @property
+    def account(self) -> RunTime:
+        """The account as of then."""
+        return self.run.time.seen(self.seen)
 
 
 class Runs:
@@ -234,14 +241,14 @@ class Runs:
 
     def _agree(self, kept: _Kept, domain: Domain, at: int) -> None:
         """Make the account say what libvirt says; when it came to be so, the file of the domain's state knows."""
-        account = kept.run.time
-        if at < account.certain or domain.state == State.UNKNOWN.value:
+        if at < max(kept.run.time.certain, kept.seen) or domain.state == State.UNKNOWN.value:
             return
         stands = domain.state != State.RUNNING.value
-        if stands != (account.paused_from is not None):
+        if stands != (kept.run.time.paused_from is not None):
+            account = kept.account
             moment = min(at, max(account.certain, self._written_ms(domain.name)))
             self._change(kept, account.pause(moment) if stands else account.resume(moment))
-        kept.run = replace(kept.run, time=kept.run.time.seen(at))
+        kept.seen = at
 
     def _written_ms(self, name: str) -> int:
         """When libvirt last wrote down the state of a domain, by the boot clock; now when it cannot be known."""
@@ -259,12 +266,12 @@ class Runs:
             if kept is None:
                 return
             if event.kind == "suspended":
-                self._change(kept, kept.run.time.pause(now))
+                self._change(kept, kept.account.pause(now))
             elif event.kind == "resumed":
-                self._change(kept, kept.run.time.resume(now))
+                self._change(kept, kept.account.resume(now))
 
     def _change(self, kept: _Kept, account: RunTime) -> None:
-        if account != kept.run.time:
+        if account != kept.account:
             kept.run = replace(kept.run, time=account)
             kept.fresh = True
             self._work.set()
@@ -273,7 +280,7 @@ class Runs:
         kept = self._kept.pop(uuid)
         self._poll.unregister(kept.descriptor)
         os.close(kept.descriptor)
-        self._ended.append(_over(kept.run, at))
+        self._ended.append(_over(replace(kept.run, time=kept.account), at))
         self._work.set()
 
     # -- the two threads

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Select, Table, Update, bindparam, delete, select, update
+from sqlalchemy import Select, Table, Update, bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -240,7 +240,7 @@ def beat(session: Session, host_id: int, boot: str, load: Load, lives_by: Parame
         Whether the host is still registered, by this run of its hostd.
     """
     load_now = {"load_" + key: value for key, value in asdict(load).items()}
-    done = session.execute(
+    done = session.connection().execute(
         _beat(),
         {
             "host": host_id,
@@ -251,7 +251,7 @@ def beat(session: Session, host_id: int, boot: str, load: Load, lives_by: Parame
             **load_now,
         },
     )
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    return bool(done.rowcount)
 
 
 def record(session: Session, host_id: int, found: Hypervisor | Settled) -> None:
@@ -262,12 +262,12 @@ def record(session: Session, host_id: int, found: Hypervisor | Settled) -> None:
 
 
 def all_hosts(session: Session) -> list[HostRow]:
-    """All hosts, in two statements."""
+    """All hosts, in one statement."""
     return look_around(session, Parameters())[0]
 
 
 def look_around(session: Session, known: Parameters) -> tuple[list[HostRow], Parameters]:
-    """All hosts, and the parameters now in force, in two statements; three when the parameters were changed.
+    """All hosts, and the parameters now in force, in one statement; two when the parameters were changed.
 
     The version of the parameters comes by the statement that reads the hosts: who sees a host's slower heart has
     seen, or sees now, that it was told to.
@@ -276,12 +276,8 @@ def look_around(session: Session, known: Parameters) -> tuple[list[HostRow], Par
         session: a transaction.
         known: the parameters the caller lives by.
     """
-    in_groups, hosts = _around()
-    groups: dict[int, set[int]] = {}
-    for host_id, group_id in session.execute(in_groups):
-        groups.setdefault(host_id, set()).add(group_id)
-    found = session.execute(hosts).all()
-    rows = [_row(row, frozenset(groups.get(row.id, ()))) for row in found]
+    found = session.connection().execute(_around()).all()
+    rows = [_row(row) for row in found]
     newest = (found[0].parameters_version or 0) if found else known.version
     return rows, (known if newest == known.version else parameters.read(session))
 
@@ -292,19 +288,23 @@ _OF_ROW = tuple(field.name for field in fields(HostRow) if field.name not in ("l
 
 
 @cache
-def _around() -> tuple[Select[Any], Select[Any]]:
-    """The statements of :func:`look_around`, made once."""
-    host = Host.__table__
-    version = select(CloudParameters.version).where(CloudParameters.id == parameters.ROW).scalar_subquery()
-    return (
-        select(host_in_group.c.host_id, host_in_group.c.group_id),
-        select(*(host.c[name] for name in (*_OF_ROW, *_OF_LOAD)), version.label("parameters_version")),
+def _around() -> Select[Any]:
+    """The statement of :func:`look_around`, made once."""
+    host, shared = Host.__table__, CloudParameters.__table__.c
+    version = select(shared.version).where(shared.id == parameters.ROW).scalar_subquery()
+    of_host = host_in_group.c.host_id == host.c.id
+    groups = select(func.group_concat(host_in_group.c.group_id)).where(of_host).scalar_subquery()
+    return select(
+        *(host.c[name] for name in (*_OF_ROW, *_OF_LOAD)),
+        groups.label("in_groups"),
+        version.label("parameters_version"),
     )
 
 
-def _row(host: Any, groups: frozenset[int]) -> HostRow:
+def _row(host: Any) -> HostRow:
     """A row of the statement."""
     load = Load(*(getattr(host, name) for name in _OF_LOAD))
+    groups = frozenset(map(int, host.in_groups.split(","))) if host.in_groups else frozenset()
     return HostRow(**{name: getattr(host, name) for name in _OF_ROW}, load=load, groups=groups)
 
 

@@ -188,7 +188,7 @@ def waiting(
 ) -> list[Claimed]:
     """The tasks that may begin now: the oldest of each target that nothing works on, but for kinds; one statement."""
     known = {"own_host": host_id, "busy": list(busy), "without": list(without), "most": limit}
-    return [_claimed(row) for row in session.execute(_may_begin(_TABLE), known)]
+    return [_claimed(row) for row in session.connection().execute(_may_begin(_TABLE), known)]
 
 
 @cache
@@ -285,7 +285,8 @@ def take(
         return claim(session, waiting(session, host_id, busy=busy, without=without, limit=limit), boot, now)
     known = {"own_host": host_id, "busy": list(busy), "without": list(without), "most": limit}
     known |= {"own_boot": boot, "taken_at": now}
-    return sorted((_claimed(row) for row in session.execute(_take(), known)), key=lambda task: task.id)
+    taken = session.connection().execute(_take(), known)
+    return sorted((_claimed(row) for row in taken), key=lambda task: task.id)
 
 
 def claimed_by(session: Session, host_id: int, boot: str) -> list[Claimed]:

@@ -202,14 +202,15 @@ def undrain(call: Call, *, host: str, start: bool = True) -> Answer:
 
 def is_going_on(call: Call) -> bool:
     """Whether any host is in maintenance, or any VM waits for the end of one."""
-    return bool(call.session.scalar(_going_on()))
+    return bool(call.session.connection().scalar(_going_on()))
 
 
 @cache
 def _going_on() -> Select[tuple[bool]]:
     """Made once: every host asks it every few seconds."""
-    drained = select(Host.id).where(Host.drain != "").exists()
-    waiting = select(Machine.id).where(Machine.drained_id.is_not(None)).exists()
+    host, vm = Host.__table__.c, Machine.__table__.c
+    drained = select(host.id).where(host.drain != "").exists()
+    waiting = select(vm.id).where(vm.drained_id.is_not(None)).exists()
     return select(drained | waiting)
 
 

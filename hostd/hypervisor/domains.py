@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import libvirt
@@ -34,8 +35,7 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True)
-class Domain:
+class Domain(NamedTuple):
     """A domain that exists now. ``number`` is libvirt's id of this run; ``epoch`` is None when it is not ours."""
 
     uuid: str

@@ -1,4 +1,4 @@
-"""What VMs use, from three files of each QEMU process; no request to libvirt or QEMU per sample."""
+"""What VMs use, from two files of each QEMU process; no request to libvirt or QEMU per sample."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ class VmSampler:
         directory = f"{self._proc}/{process.pid}"
         try:
             # The name in brackets may hold anything; what follows the last bracket does not.
-            fields = _content(f"{directory}/stat").rpartition(b")")[2].split(None, 20)
+            fields = _content(f"{directory}/stat").rpartition(b")")[2].split(None, 22)
             if int(fields[19]) != process.start:
                 return None
-            memory = int(_content(f"{directory}/statm").split(None, 2)[1]) * _PAGE
+            memory = int(fields[21]) * _PAGE
             _before, _name, io = _content(f"{directory}/io").partition(b"read_bytes:")
             disk_read, _name, rest = io.partition(b"write_bytes:")
             read, written = float(disk_read), float(rest.split(None, 1)[0])
