@@ -159,9 +159,9 @@ class Heartbeat:
         boot = self._identity.boot
 
         def work(session: Session) -> tuple[list[hosts.HostRow], Parameters] | None:
-            if not hosts.beat(session, host_id, boot, load, lives_by, proof):
-                return None
-            return hosts.look_around(session, lives_by)
+            # Last of all, right before the commit: who dies in between leaves its own row locked for its next run.
+            seen = hosts.look_around(session, lives_by)
+            return seen if hosts.beat(session, host_id, boot, load, lives_by, proof) else None
 
         around = self._database.write(work)
         if around is None:
