@@ -171,16 +171,22 @@ def prune(session: Session, host_id: int, before: datetime, *, limit: int = 1000
 
     A deletion stays while what it could not delete is there: it knows whose the file is.
     """
-    ended = [s.value for s in (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)]
-    old = select(Task.id).where(Task.host_id == host_id, Task.state.in_(ended), Task.finished < before)
-    for kind, model in (("volume.delete", Volume), ("image.delete", Image)):
-        there = exists().where(model.uuid == Task.target).correlate(Task)
-        old = old.where(~((Task.kind == kind) & there))
+    old = select(Task.id).where(Task.host_id == host_id, *prunable(before))
     # MariaDB deletes by a list of ids without holding the gaps between other hosts' tasks.
     ids = list(session.scalars(old.order_by(Task.id).limit(limit)))
     if ids:
         session.execute(delete(Task).where(Task.id.in_(ids)).execution_options(synchronize_session=False))
     return len(ids)
+
+
+def prunable(before: datetime) -> list[ColumnElement[bool]]:
+    """The condition of tasks that ended before a time and may be forgotten."""
+    ended = [s.value for s in (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)]
+    conditions: list[ColumnElement[bool]] = [Task.state.in_(ended), Task.finished < before]
+    for kind, model in (("volume.delete", Volume), ("image.delete", Image)):
+        there = exists().where(model.uuid == Task.target).correlate(Task)
+        conditions.append(~((Task.kind == kind) & there))
+    return conditions
 
 
 def waiting(

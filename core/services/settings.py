@@ -12,10 +12,11 @@ from core.i18n import N_
 from core.model import CloudParameters, Host
 from core.rules import names
 from core.rules.parameters import RANGES, check_parameters
-from core.services.editing import edit
+from core.services.editing import check_version, edit
 from core.services.fields import ruled
 from core.services.listing import Query, answer
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
+from core.services.shortening import refuse_unasked
 
 #: What the one row is called.
 NAME = "settings"
@@ -77,9 +78,13 @@ def edit_(
     host_history_days: int | None = None,
     task_days: int | None = None,
     trash_days: int | None = None,
+    lose: Any = False,
     version: int | None = None,
 ) -> Answer:
-    """Change the parameters that all hosts live by; those left out stay. Running hostds follow at once."""
+    """Change the parameters that all hosts live by; those left out stay. Running hostds follow at once.
+
+    ``lose``: what is then older than it is kept may go for good: all, or what :func:`refuse_unasked` asked about.
+    """
     row = call.session.get(CloudParameters, parameters.ROW)
     if row is None:
         # Nobody changed any until now: what holds is written down. Two who do so at once meet at the key.
@@ -102,7 +107,10 @@ def edit_(
         "trash_days": trash_days,
     }
     ruled("temporary_directory", names.directory_or_none, temporary_directory)
-    check_parameters({**parameters.taken(row).as_dict(), **{k: v for k, v in values.items() if v is not None}})
+    now = parameters.taken(row)
+    check_parameters({**now.as_dict(), **{k: v for k, v in values.items() if v is not None}})
+    check_version(call, row, version)
+    refuse_unasked(call, now, values, lose)
     call.note(NAME)
     edit(call, row, version, values)
     call.changed("parameters")

@@ -294,6 +294,17 @@ def purge(call: Call, *, trash: str) -> Answer:
     return {"uuid": row.uuid, "name": row.trash_name, "tasks": dismantle(call, row.id)}
 
 
+def between(call: Call, since: datetime, until: datetime) -> list[tuple[str, str, datetime]]:
+    """Kind, name and time of deletion of what was deleted after one time and not after another, the newest first."""
+    trash = _everything()
+    statement = (
+        select(trash.c.kind, trash.c.name, trash.c.deleted)
+        .where(trash.c.deleted > since, trash.c.deleted <= until, ~trash.c.purging)
+        .order_by(trash.c.deleted.desc(), trash.c.name)
+    )
+    return [(row.kind, row.name, row.deleted) for row in call.session.execute(statement)]
+
+
 def overdue(call: Call) -> list[tuple[str, datetime]]:
     """UUID, and time of deletion, of what has been in the trash for longer than it is kept."""
     trash = _everything()

@@ -73,6 +73,16 @@ _FIELDS = (
     ),
 )
 
+#: In the console it is asked when it is needed, with what goes.
+_LOSE = Field(
+    "lose",
+    N_("Lose what is older than it is kept"),
+    Kind.BOOLEAN,
+    default=False,
+    hint=N_("Where fewer days remove something for good: it may go."),
+    console=False,
+)
+
 
 def _column(field: Field) -> Column:
     if field.kind is not Kind.INTEGER:
@@ -91,7 +101,11 @@ SPEC = ResourceSpec(
         *(_column(field) for field in _FIELDS),
         Column("not_taken_over_by", N_("Not taken over by"), 24, Kind.LIST, sort=False),
     ),
-    actions=(Action("edit", N_("Edit"), "settings.edit", key="e", fields=_FIELDS, rule="parameters", roles=(SYSADM,)),),
+    actions=(
+        Action(
+            "edit", N_("Edit"), "settings.edit", key="e", fields=(*_FIELDS, _LOSE), rule="parameters", roles=(SYSADM,)
+        ),
+    ),
     default_sort="",
     topics=("parameters", "host"),
     single=True,

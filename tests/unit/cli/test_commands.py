@@ -274,3 +274,13 @@ def test_run_time_is_days_and_a_clock(dosvm: Dosvm, office: Office) -> None:
     office.project("web")
     assert "0 d 00:00:00" in dosvm("usage", "list").out
     assert "VCPU run time" in dosvm("project", "show", "web").out
+
+
+def test_settings_lose_nothing_that_was_not_told(dosvm: Dosvm, office: Office) -> None:
+    office.project("web", admin="zhao")
+    office.sysadm("user.delete", user="zhao", own_password=PASSWORD)
+    said = dosvm("settings", "edit", "--trash-days", "0")
+    assert said.code == 1
+    assert "go for good: zhao" in said.err
+    assert "--lose" in said.err
+    assert dosvm("settings", "edit", "--trash-days", "0", "--lose").code == 0

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from core.coordination import hosts, parameters
 from core.coordination.hosts import Load, Settled
-from core.errors import Conflict, DosvmError, InvalidInput, NotFound
+from core.errors import Conflict, DosvmError, InvalidInput, NeedsConsent, NotFound
+from core.model import HostSample, Task
 from core.rules.parameters import Parameters
+from tests.fakes.clock import StillClock
 from tests.fakes.office import Office
 
 #: The manual's ranges.
@@ -119,6 +123,34 @@ def test_two_who_set_the_first_parameter_at_once_do_not_lose_one(office: Office)
     assert done
     assert all(isinstance(answer, dict | Conflict) for answer in answers)
     assert now(office).version == len(done)
+
+
+def test_fewer_days_of_history_and_tasks_are_asked_about_with_what_goes(office: Office, clock: StillClock) -> None:
+    host = office.host("a")
+    at = clock.now() - timedelta(days=10)
+    load = {"cpu_percent": 1.0, "memory_percent": 1.0, "disk_percent": 1.0, "network_rate": 1.0}
+    office.fill(*(HostSample(host_id=host, at=at, **load) for _ in range(3)))
+    office.fill(
+        Task(
+            kind="vm.start", target=str(uuid.uuid4()), target_name="x", host_id=host, account="zhao", state="done",
+            created=at, finished=at,
+        )
+    )  # fmt: skip
+    assert office.sysadm("settings.edit", host_history_days=20, task_days=20)["task_days"] == 20, "nothing goes by it"
+    with pytest.raises(NeedsConsent) as asked:
+        office.sysadm("settings.edit", host_history_days=5, task_days=5)
+    told = asked.value.text()
+    assert "3 rows of host history before 2026-01-26 12:00 UTC are removed" in told
+    assert "1 tasks that ended before 2026-01-26 12:00 UTC are removed" in told
+    assert "--lose" in told
+    agreed = asked.value.parameters["agreed"]
+    for less in ({"host_history_days": 4, "task_days": 5}, {"host_history_days": 5, "task_days": 3}):
+        with pytest.raises(NeedsConsent):
+            office.sysadm("settings.edit", **less, lose=agreed)
+    for nonsense in ({"host_history_days": "x"}, [], "yes", 1):
+        with pytest.raises(NeedsConsent):
+            office.sysadm("settings.edit", host_history_days=5, lose=nonsense)
+    assert office.sysadm("settings.edit", host_history_days=5, task_days=5, lose=agreed)["host_history_days"] == 5
 
 
 def test_there_is_one_set_only(office: Office) -> None:

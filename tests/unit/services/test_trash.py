@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import AuthenticationFailed, Conflict, InUse, NotFound, PermissionDenied, Refused
+from core.errors import AuthenticationFailed, Conflict, InUse, NeedsConsent, NotFound, PermissionDenied, Refused
 from core.model import (
     Host,
     Image,
@@ -307,6 +307,31 @@ def test_without_a_trash_what_is_deleted_is_gone(office: Office) -> None:
     go_on(office)
     assert read(office, select(User.account)) == ["sysadm"]
     assert read(office, select(Project.name)) == []
+
+
+def test_fewer_days_of_the_trash_take_nothing_away_unasked(office: Office, clock: StillClock) -> None:
+    office.project("web", admin="zhao")
+    office.sysadm("user.delete", user="zhao", own_password=PASSWORD)
+    office.sysadm("project.delete", project="web")
+    clock.advance(60)
+    office.sysadm("settings.edit", trash_days=1)
+    with pytest.raises(
+        NeedsConsent, match=r"From the trash 2 deleted before .* UTC go for good: web, zhao; with pro"
+    ) as asked:
+        office.sysadm("settings.edit", trash_days=0)
+    assert (asked.value.field, asked.value.parameters["argument"]) == ("trash_days", "lose")
+    go_on(office)
+    assert sorted(office.sysadm.names("trash.list")) == ["web", "zhao"]
+    # A yes covers what was asked about, not what was deleted since.
+    office.user("late")
+    office.sysadm("user.delete", user="late", own_password=PASSWORD)
+    with pytest.raises(NeedsConsent, match="From the trash 3 "):
+        office.sysadm("settings.edit", trash_days=0, lose=asked.value.parameters["agreed"])
+    with pytest.raises(NeedsConsent) as again:
+        office.sysadm("settings.edit", trash_days=0)
+    office.sysadm("settings.edit", trash_days=0, lose=again.value.parameters["agreed"])
+    go_on(office)
+    assert office.sysadm.names("trash.list") == []
 
 
 def test_who_is_restored_before_the_project_manages_nothing_until_it_is_back(
