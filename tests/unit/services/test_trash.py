@@ -320,7 +320,7 @@ def test_fewer_days_of_the_trash_take_nothing_away_unasked(office: Office, clock
     ) as asked:
         office.sysadm("settings.edit", trash_days=0)
     assert (asked.value.field, asked.value.parameters["argument"]) == ("trash_days", "lose")
-    go_on(office)
+    Trash(office.services).look()
     assert sorted(office.sysadm.names("trash.list")) == ["web", "zhao"]
     # A yes covers what was asked about, not what was deleted since.
     office.user("late")
@@ -330,7 +330,7 @@ def test_fewer_days_of_the_trash_take_nothing_away_unasked(office: Office, clock
     with pytest.raises(NeedsConsent) as again:
         office.sysadm("settings.edit", trash_days=0)
     office.sysadm("settings.edit", trash_days=0, lose=again.value.parameters["agreed"])
-    go_on(office)
+    Trash(office.services).look()
     assert office.sysadm.names("trash.list") == []
 
 
