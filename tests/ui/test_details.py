@@ -71,7 +71,7 @@ async def test_charts_say_when_there_is_nothing(cloud: FakeBackend) -> None:
 async def test_usage_is_seven_circles_with_their_figures(cloud: FakeBackend) -> None:
     cloud.rows["usage"][0].update(used_disk=3 << 40, max_snapshots=0, used_snapshots=0)
     async with opened(cloud) as pilot:
-        await shows(pilot, "Instances", "4")
+        await shows(pilot, "Inst.", "4")
         await shows(pilot, "60 of 64", "enter")
         text = screen_text(pilot.app)
         for words in ("93%", "100%", "96 GiB of 128 GiB", "150%, over", "none allowed", "7 d 00:01:11", "used", "free"):
@@ -83,7 +83,7 @@ async def test_usage_is_seven_circles_with_their_figures(cloud: FakeBackend) -> 
 
 async def test_a_circle_is_chosen_by_arrows_and_seen_large(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
-        await shows(pilot, "Instances", "4")
+        await shows(pilot, "Inst.", "4")
         await shows(pilot, "60 of 64", "enter")
         await pilot.press("down", "right", "enter")
         await until(pilot, lambda: "VCPUs" not in screen_text(pilot.app))
