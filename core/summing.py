@@ -1,4 +1,4 @@
-"""The SHA-256 of a file whose pieces are in use elsewhere meanwhile, taken in a thread of its own."""
+"""The SHA-256 of a file whose pieces are in use elsewhere meanwhile, taken in a thread of its own; or none."""
 
 from __future__ import annotations
 
@@ -53,3 +53,24 @@ class Summing:
         self._full.put(None)
         self._thread.join()
         return self.digest.hexdigest()
+
+
+class Unsummed:
+    """In place of :class:`Summing` where nobody wants the sum."""
+
+    def __init__(self, size: int) -> None:
+        """``size``: most bytes of a piece."""
+        self.taken = 0
+        self._room = bytearray(size)
+
+    def room(self) -> bytearray:
+        """Room for a piece, until the next one."""
+        return self._room
+
+    def take(self, at: int, piece: memoryview) -> None:
+        """A piece is what the file has at a place."""
+        self.taken = max(self.taken, at + len(piece))
+
+    def end(self) -> str:
+        """No sum."""
+        return ""

@@ -10,7 +10,7 @@ from typing import Any
 from core.errors import DatabaseUnavailable, InvalidInput, NotFound
 from core.i18n import N_
 from core.model import TaskState
-from core.rpc.calls import HANDED_OVER
+from core.rpc.calls import AS_IT_CAME
 from core.rules.names import is_uuid
 from core.services.actor import Actor
 from core.services.dispatch import Services, check_permission
@@ -108,11 +108,11 @@ class Api:
             received = self._uploads.receive(
                 image, actor.project_id, _text(body, "sender"), _offset(body), body["payload"]
             )
-            return {"received": received}
+            return {"received": received, "sum": self._uploads.sums(image)}
         wanted, stamp = _text(body, "finish"), None
         try:
-            if wanted == HANDED_OVER:
-                stamp = self._uploads.copied(image, actor.project_id, _text(body, "sender"))
+            if wanted == AS_IT_CAME:
+                stamp = self._uploads.as_it_came(image, actor.project_id, _text(body, "sender"))
                 if stamp is None:
                     return {"again": True}
             else:

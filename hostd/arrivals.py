@@ -62,7 +62,7 @@ def partial_of(order: ImageOrder) -> Path:
 
 
 def arrived(
-    order: ImageOrder, live: Partial | None, progress: Callable[[int], None], copied: Stamp | None = None
+    order: ImageOrder, live: Partial | None, progress: Callable[[int], None], as_it_came: Stamp | None = None
 ) -> Arrived | None:
     """The hidden file of an upload that is whole, on the disk for good; None: it is in its place.
 
@@ -72,7 +72,7 @@ def arrived(
         order: the image.
         live: what this run of hostd knows of it, to which nobody writes any more; its guard is the caller's.
         progress: told percent, a few times a second.
-        copied: what it must look like still, where it is not to be held against a sum.
+        as_it_came: what it must look like still, where it is not to be held against a sum.
 
     Raises:
         EngineError: it cannot be read or written.
@@ -87,7 +87,7 @@ def arrived(
     try:
         with partial.open("rb") as file:
             stamp = _stamp(file.fileno())
-            if copied is not None and stamp != copied:
+            if as_it_came is not None and stamp != as_it_came:
                 raise _changed(partial)
             known = live.sum_of(order.size) if live is not None and live.path == partial else None
             # On storage that others write to it is read as it is by now.

@@ -16,7 +16,6 @@ from core.errors import InvalidInput
 from core.i18n import N_
 from hostd.faults import point
 from hostd.partial import Partial
-from hostd.trailing import Sum, WriteOut
 
 #: Bytes that are copied between two looks whether to go on, and with them a place where a test may have hostd die.
 _PART = 4 * 1024 * 1024
@@ -48,11 +47,10 @@ def copy(
     """
     before = stamp(source)
     # What an earlier sender had in the sum is summed again: it was not known to be of this file.
-    partial.forget_sum()
-    sums, out = Sum(partial.descriptor), WriteOut(partial.descriptor)
+    partial.follow()
     whole = False
     try:
-        at = _compared(source, partial, stop, sums, told)
+        at = _compared(source, partial, stop, told)
         carry = _Carrier(source, partial)
         while at < size and partial.received == at and not stop():
             if at % _PART == 0:
@@ -60,8 +58,7 @@ def copy(
             end = min(size, at - at % _PART + _PART)
             carry.over(at, end)
             partial.received = at = end
-            sums.there(at)
-            out.there(at)
+            partial.there(at)
             told(at, 0)
         if stamp(source) != before:
             raise InvalidInput(
@@ -69,17 +66,12 @@ def copy(
             )
         whole = at == size
     finally:
-        out.leave()
         if not whole:
-            sums.leave()
+            partial.forget_sum()
     partial.seal()
-    if whole:
-        partial.summed(sums)
 
 
-def _compared(
-    source: int, partial: Partial, stop: Callable[[], bool], sums: Sum, told: Callable[[int, int], None]
-) -> int:  # fmt: skip
+def _compared(source: int, partial: Partial, stop: Callable[[], bool], told: Callable[[int, int], None]) -> int:
     """How much of what has arrived is of this file; the rest is cut off."""
     mine, theirs, at = bytearray(_BLOCK), bytearray(_BLOCK), 0
     while at < partial.received and not stop():
@@ -88,9 +80,11 @@ def _compared(
         there = os.preadv(partial.descriptor, [memoryview(mine)[:wanted]], at)
         if count != wanted or there != wanted or mine[:wanted] != theirs[:wanted]:
             partial.cut(at)
+            partial.follow()
+            partial.there(at)
             break
         at += wanted
-        sums.there(at)
+        partial.there(at)
         told(partial.received, at)
     return at
 

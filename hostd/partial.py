@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hostd.shared import mounted
-from hostd.trailing import Sum
+from hostd.trailing import Sum, WriteOut
 
 #: Bytes that are looked at together.
 BLOCK = 1024 * 1024
@@ -39,12 +39,13 @@ class Partial:
         self._pen = threading.Lock()
         #: What the file looked like when all of it was written: number, bytes, time of change (ns).
         self.stamp = (0, 0, 0)
-        #: What sums it as it comes.
+        #: What sums it as it comes, and what has it written to the disk meanwhile.
         self.sums: Sum | None = None
+        self._out: WriteOut | None = None
         #: Whether no other host can write to it.
         self.own = False
-        #: Who handed over the file of which all was copied, from the first byte on; else empty.
-        self.copied_for = ""
+        #: From whom all of it came, from the first byte on, by what nobody else can have a part in; else empty.
+        self.all_from = ""
 
     def opened(self, path: Path, descriptor: int, received: int) -> None:
         """Its file is this one, of which so much is there; what was known of another is forgotten."""
@@ -89,9 +90,8 @@ class Partial:
             self.received += len(part)
         if self.sums is None and self.own:
             # What came before, from another sender or to an earlier hostd, is summed meanwhile as well.
-            self.sums = Sum(self.descriptor)
-        if self.sums is not None:
-            self.sums.there(self.received)
+            self.follow()
+        self.there(self.received)
 
     def cut(self, length: int) -> None:
         """Have no more than so many bytes of it.
@@ -119,18 +119,28 @@ class Partial:
         with self._pen:
             pass
 
+    def follow(self) -> None:
+        """Begin to sum it, and to have it written to the disk, as far as :meth:`there` says."""
+        self.forget_sum()
+        self.sums, self._out = Sum(self.descriptor), WriteOut(self.descriptor)
+
+    def there(self, length: int) -> None:
+        """So many bytes of it will not change any more."""
+        for behind in (self.sums, self._out):
+            if behind is not None:
+                behind.there(length)
+
     def forget_sum(self) -> None:
         """Nothing of it is in the sum."""
-        if self.sums is not None:
-            self.sums.leave()
-        self.sums, self.copied_for = None, ""
-
-    def summed(self, by: Sum) -> None:
-        """This sums it, and knows of all that is there."""
-        self.sums = by
+        for behind in (self.sums, self._out):
+            if behind is not None:
+                behind.leave()
+        self.sums, self._out, self.all_from = None, None, ""
 
     def seal(self) -> None:
         """All of it was written, and nothing since."""
+        if self._out is not None:
+            self._out.leave()
         self.stamp = self._look()
 
     def sum_of(self, size: int) -> Sum | None:

@@ -70,6 +70,12 @@ class Uploads:
         """
         return self._receive(self._order(uuid, project_id), sender, offset, part)
 
+    def sums(self, uuid: str) -> bool:
+        """Whether a sender has to sum what he streams: not where hostd knows by itself that all came from him."""
+        with self._guard:
+            live = self._live.get(uuid)
+        return live is None or not live.own
+
     def stream(self, uuid: str, project_id: int | None, sender: str, offset: int) -> Callable[[memoryview], int]:
         """What takes one part after the other, from ``offset`` on, and answers as :meth:`receive` does.
 
@@ -82,7 +88,7 @@ class Uploads:
             if time.monotonic() - looked > LOOK:
                 self._order(uuid, project_id)
                 looked = time.monotonic()
-            received = self._receive(order, sender, at, part)
+            received = self._receive(order, sender, at, part, bound=True)
             at += len(part)
             return received
 
@@ -149,7 +155,7 @@ class Uploads:
             if live.over.is_set():
                 raise upload_errors.nothing()
             if live.received == order.size and live.own:
-                live.copied_for = sender
+                live.all_from = sender
             return live.received, digest
 
     @staticmethod
@@ -158,7 +164,7 @@ class Uploads:
             return ""
         return live.sums.hexdigest(alive)
 
-    def _receive(self, order: ImageOrder, sender: str, offset: int, part: memoryview) -> int:
+    def _receive(self, order: ImageOrder, sender: str, offset: int, part: memoryview, *, bound: bool = False) -> int:
         with self._held(order) as live:
             self._heard(order, live, sender)
             self._open(order, live)
@@ -167,7 +173,10 @@ class Uploads:
             if live.received + len(part) > order.size:
                 raise InvalidInput(N_("More of {file} came than was announced."), field="source", file=order.file)
             point("upload_part")
+            # A stream is one sender's from end to end; parts are bound to one another by their sum only.
+            all_from = sender if bound and live.own and (not live.received or live.all_from == sender) else ""
             self._write(order, live, part)
+            live.all_from = all_from
             return live.received
 
     def _heard(self, order: ImageOrder, live: Partial, sender: str) -> None:
@@ -274,10 +283,10 @@ class Uploads:
                 N_("Of {file} something is missing: it was announced longer."), field="source", file=order.file
             )
 
-    def copied(self, uuid: str, project_id: int | None, sender: str) -> Stamp | None:
-        """What a file looks like that was handed over by a sender, and of which all was copied here.
+    def as_it_came(self, uuid: str, project_id: int | None, sender: str) -> Stamp | None:
+        """What a file looks like of which all was copied here for one sender, or streamed by him.
 
-        None where this hostd does not know that (any more): then it is handed over again.
+        None where this hostd does not know that (any more): then he has to say its SHA-256, or to hand it over again.
 
         Raises:
             NotFound: it is not under way.
@@ -285,11 +294,11 @@ class Uploads:
         order = self._order(uuid, project_id)
         with self._held(order) as live:
             self._open(order, live)
-            return live.stamp if live.received == order.size and live.copied_for == sender else None
+            return live.stamp if live.received == order.size and live.all_from == sender else None
 
     @contextlib.contextmanager
     def arrived(
-        self, order: ImageOrder, progress: Callable[[int], None], copied: Stamp | None = None
+        self, order: ImageOrder, progress: Callable[[int], None], as_it_came: Stamp | None = None
     ) -> Iterator[Arrived | None]:
         """The hidden file of an upload that is whole, on the disk for good; None: it is in its place.
 
@@ -298,7 +307,7 @@ class Uploads:
         Args:
             order: the image.
             progress: told percent.
-            copied: what it looked like when all of it had been copied here, where no sender knows its SHA-256.
+            as_it_came: what it looked like when the last of it was written here, where no sender knows its SHA-256.
 
         Raises:
             EngineError: it cannot be read or written.
@@ -310,12 +319,12 @@ class Uploads:
         # Who does not let go reads a source that hangs: nothing is written any more, but what he has is his.
         mine = live.guard.acquire(timeout=_LET_GO)
         try:
-            if copied is not None and partial_of(order).exists() and not self.records.known(order.uuid):
+            if as_it_came is not None and partial_of(order).exists() and not self.records.known(order.uuid):
                 raise InvalidInput(
                     N_("The machine went down before all of {file} was on its disk."),
                     remedy=N_("Begin the upload again."), field="source", file=order.file,
                 )  # fmt: skip
-            yield arrivals.arrived(order, live if mine else None, progress, copied)
+            yield arrivals.arrived(order, live if mine else None, progress, as_it_came)
         finally:
             if mine:
                 live.guard.release()

@@ -78,15 +78,17 @@ PART = 4 * 1024 * 1024
 #: What one message carries over TLS, where it is sent and worked on piece by piece; afterwards its sender is looked at
 #: again.
 STREAM = 256 * 1024 * 1024
-#: In place of a SHA-256: its sender handed over the file, and hostd copied and summed it.
-HANDED_OVER = "handed-over"
+#: In place of a SHA-256: its sender handed over the file, or sent all of it over TLS to a hostd that has known since
+#: the first byte; what hostd sums by itself is of just that.
+AS_IT_CAME = "as-it-came"
 UPLOAD = Call(
     "upload",
     Timeout.LONG,
     True,
-    "{image, sender, offset, token | account+password, client} and bytes of the file -> {received}: what is there, from"
-    " which it goes on; {image, sender, finish: SHA-256, or that it was handed over, ...} when all is there -> {task},"
-    " which looks at it, or {again}: hostd does not know of all of it (any more)",
+    "{image, sender, offset, token | account+password, client} and bytes of the file -> {received, sum}: what is there,"
+    " from which it goes on, and whether the sender has to sum what he streams; {image, sender, finish: SHA-256, or as"
+    " it came, ...} when all is there -> {task}, which looks at it, or {again}: hostd does not know that all of it came"
+    " from this sender (any more)",
     PART,
 )
 

@@ -2,8 +2,8 @@
 
 To the hostd of the same machine the open file is handed over (:mod:`core.rpc.handover`), over TLS its bytes are sent in
 a stream, and where neither can be, part by part, each a signed message of its own, so that neither side holds more than
-one. At the end of what was sent both sides must have seen the same SHA-256, which binds all of it to a signed call, or
-to one of who showed a certificate; what was handed over hostd sums by itself. Standard library only.
+one. What was handed over, or came over TLS without a break in what hostd knows, hostd sums by itself. At the end of
+anything else both sides must have seen the same SHA-256, which binds all of it to one call. Standard library only.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from core import image_files
 from core.errors import DosvmError, HostdUnavailable, InUse, InvalidInput
 from core.i18n import N_
 from core.rpc.backend import Backend
-from core.rpc.calls import HANDED_OVER, PART, STREAM
+from core.rpc.calls import AS_IT_CAME, PART, STREAM
 from core.rpc.http import Stream
 from core.rpc.own_files import OWN, identities, identity
 from core.rpc.ways import own_places
-from core.summing import Summing
+from core.summing import Summing, Unsummed
 
 _Answer = TypeVar("_Answer")
 #: Told how far it is; see :meth:`Upload.send`.
@@ -185,13 +185,14 @@ class _Sending:
 
     def all(self) -> dict[str, Any]:
         """Send what is missing and say that it was all."""
-        for _ in range(_TRIES):
-            digest = self._handed_over() or self._sent()
+        for attempt in range(_TRIES):
+            digest = self._handed_over() or self._sent(sums=attempt > 0)
             self._tell(self._size, self._size, 0)
             answer = self._asked(lambda said=digest: self._backend.send(b"", **self._about, finish=said))  # type: ignore[misc]
             if "task" in answer:
                 return answer
-            # hostd was started anew in between: it compares what it has, which takes no more than reading it.
+            # hostd was started anew in between: it compares what it has with what is handed over again, or is told the
+            # sum of it; either takes no more than reading the file.
         raise DosvmError(
             N_("Nothing more of the file arrives."), remedy=N_("Begin the upload again: it goes on.")
         )  # fmt: skip
@@ -225,25 +226,30 @@ class _Sending:
                 return ""
             if answer.get("received") == self._size:
                 # Where other hosts write to its directory hostd has to hold it against the sum as well.
-                return str(answer.get("digest") or HANDED_OVER)
+                return str(answer.get("digest") or AS_IT_CAME)
         return ""
 
     # -- sent
 
+    def _asked_what_is_there(self) -> dict[str, Any]:
+        return self._asked(lambda: self._backend.send(b"", **self._about, offset=0))
+
     def _received(self) -> int:
         """What is there, from which to go on."""
-        return int(self._asked(lambda: self._backend.send(b"", **self._about, offset=0))["received"])
+        return int(self._asked_what_is_there()["received"])
 
-    def _sent(self) -> str:
-        """Send the file in streams or parts; its SHA-256."""
-        summing = Summing(_PIECE)
+    def _sent(self, *, sums: bool) -> str:
+        """Send the file in streams or parts; its SHA-256, when ``sums`` or hostd wants it."""
+        before, there = self._stamp(), self._asked_what_is_there()
+        received = int(there["received"])
+        sums = sums or received > 0 or not self._backend.streams or bool(there.get("sum", True))
+        summing: Summing | Unsummed = Summing(_PIECE) if sums else Unsummed(_PIECE)
         try:
-            received = self._received()
             since = time.monotonic()
             while received < self._size:
                 self._told(received)
-                before, received = received, self._more(received, summing)
-                if received > before:
+                last, received = received, self._more(received, summing)
+                if received > last:
                     since = time.monotonic()
                     continue
                 if time.monotonic() - since > PATIENCE:
@@ -252,12 +258,21 @@ class _Sending:
                     )
                 self._stop_asked()
                 time.sleep(0.5)
-            self._sum_until(self._size, summing)
+            if sums:
+                self._sum_until(self._size, summing)
+            if self._stamp() != before:
+                raise InvalidInput(
+                    N_("The file was changed while it was sent."), field="source", remedy=N_("Send it again.")
+                )
         finally:
             digest = summing.end()
-        return digest
+        return digest or AS_IT_CAME
 
-    def _more(self, offset: int, summing: Summing) -> int:
+    def _stamp(self) -> tuple[int, int]:
+        status = os.fstat(self._descriptor)
+        return status.st_size, status.st_mtime_ns
+
+    def _more(self, offset: int, summing: Summing | Unsummed) -> int:
         """Send what follows, as much as goes at once; what is there afterwards."""
         self._sum_until(offset, summing)
         try:
@@ -270,14 +285,14 @@ class _Sending:
             # Perhaps another hostd is asked from now on, perhaps the same: what is there is asked for first.
             return self._received()
 
-    def _next(self, offset: int, summing: Summing) -> bytes | Stream:
+    def _next(self, offset: int, summing: Summing | Unsummed) -> bytes | Stream:
         left = self._size - offset
         if self._backend.streams:
             length = min(STREAM, left)
             return Stream(length, lambda: self._pieces(offset, length, summing))
         return b"".join(map(bytes, self._pieces(offset, min(PART, left), summing)))
 
-    def _pieces(self, offset: int, length: int, summing: Summing) -> Iterator[memoryview]:
+    def _pieces(self, offset: int, length: int, summing: Summing | Unsummed) -> Iterator[memoryview]:
         end = offset + length
         while offset < end:
             self._told(offset)
@@ -288,7 +303,7 @@ class _Sending:
             summing.take(offset, piece)
             offset += len(piece)
 
-    def _read(self, offset: int, length: int, summing: Summing) -> memoryview:
+    def _read(self, offset: int, length: int, summing: Summing | Unsummed) -> memoryview:
         room = memoryview(summing.room())[:length]
         try:
             count = os.preadv(self._descriptor, [room], offset)
@@ -301,8 +316,10 @@ class _Sending:
             raise InvalidInput(N_("The file became shorter while it was sent."), field="source")
         return room[:count]
 
-    def _sum_until(self, offset: int, summing: Summing) -> None:
+    def _sum_until(self, offset: int, summing: Summing | Unsummed) -> None:
         """Have all before a place in the sum: what an earlier sender sent, or what was sent twice."""
+        if isinstance(summing, Unsummed):
+            return  # where it is not all from here hostd says so in the end
         while (at := summing.taken) < offset:
             self._stop_asked()
             self._tell(offset, self._size, at)

@@ -11,7 +11,7 @@ from core.coordination.charges import fit_image_bytes
 from core.errors import AlreadyExists, InvalidInput, NotFound
 from core.i18n import N_
 from core.model import Image, Project, Task
-from core.rpc.calls import HANDED_OVER
+from core.rpc.calls import AS_IT_CAME
 from core.services.images import check_values, enter, group_of
 from core.services.operation import PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import here, order
@@ -84,13 +84,13 @@ def finish(call: Call, uuid: str, digest: str, stamp: Sequence[int] | None = Non
     Args:
         call: by whom.
         uuid: of the image.
-        digest: SHA-256 of what was sent, or that it was handed over.
-        stamp: what hostd's copy looks like then, as which alone it is taken.
+        digest: SHA-256 of what was sent, or that hostd knows by itself that it is all of it.
+        stamp: what the file looks like then, as which alone it is taken.
 
     Raises:
         NotFound: nothing of the caller's project is being uploaded under this identity.
     """
-    if digest != HANDED_OVER and not re.fullmatch(r"[0-9a-f]{64}", digest):
+    if digest != AS_IT_CAME and not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise InvalidInput(N_("{field} has the wrong type."), field="finish")
     project_id = call.actor.project_id
     image = call.session.scalar(select(Image).where(Image.uuid == uuid, Image.project_id == project_id))
@@ -112,6 +112,6 @@ def finish(call: Call, uuid: str, digest: str, stamp: Sequence[int] | None = Non
         return {"task": before}
     assert image is not None
     call.changed("image")
-    payload = {"digest": digest} if stamp is None else {"copied": list(stamp)}
+    payload = {"digest": digest} if stamp is None else {"as_it_came": list(stamp)}
     done = order(call, "image.receive", image, here(call).id, project_id=image.project_id, payload=payload)
     return {"task": done["task"]}

@@ -148,8 +148,8 @@ class ImageTasks:
         order = self._load(task)
         point("upload_whole")
         target = Path(os.path.realpath(order.root), order.file)
-        copied = tuple(task.payload["copied"]) if "copied" in task.payload else None
-        with self._uploads.arrived(order, context.progress, copied) as arrived:
+        as_it_came = tuple(task.payload["as_it_came"]) if "as_it_came" in task.payload else None
+        with self._uploads.arrived(order, context.progress, as_it_came) as arrived:
             values = self._named(task, order, target, arrived, context)
             point("upload_linked")
             self._uploads.discard(order.uuid)
@@ -161,8 +161,8 @@ class ImageTasks:
         """Give what arrived its name, when all is right with it; what is known of it then."""
         # An attempt that died may have got so far that the file is in its place.
         digest = arrived.digest if arrived is not None else self._digest(order, context)
-        # Of what was handed over hostd's own sum is the only one.
-        if "copied" not in task.payload and digest != task.payload.get("digest"):
+        # Of what was handed over or came in one stream hostd's own sum is the only one.
+        if "as_it_came" not in task.payload and digest != task.payload.get("digest"):
             raise InvalidInput(
                 N_("What arrived of {file} is not what was sent: their SHA-256 differ."),
                 remedy=N_("Begin the upload again."),

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Builds the sample guest's ISO from Debian's packages: the cloud kernel, busybox, isolinux.
+# Builds the sample guest's ISO from Debian's packages: the cloud kernel, busybox, isolinux. It boots as a CD and as a
+# disk.
 # Usage: build.sh OUTPUT.iso      needs: apt-get, dpkg, busybox (static), cpio, xorriso, gzip
 set -euo pipefail
 output=$(realpath -m "$1")
@@ -36,6 +37,7 @@ cp "$here/isolinux.cfg" iso/isolinux/
 mkdir -p "$(dirname "$output")"
 # xorriso greets on standard error whatever one asks; what it says matters only when it fails.
 xorriso -as mkisofs -quiet -V DOSVM_SAMPLE -J -R -o "$output.part" \
-	-b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table iso 2>messages ||
+	-b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table \
+	-isohybrid-mbr unpacked/usr/lib/ISOLINUX/isohdpfx.bin iso 2>messages ||
 	{ cat messages >&2; exit 1; }
 mv "$output.part" "$output"

@@ -9,6 +9,7 @@ import socket
 import ssl
 import statistics
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from core.rpc.upload import call_with_file
 from tests.bench.figures import Figures
 from tests.bench.vms import backend, ended
 from tests.lab.cloud import SYSADM, ZHAO, Cloud
-from tests.lab.host import LabHost
+from tests.lab.host import DOSVM, LabHost
 from tests.lab.lab import Lab
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
@@ -89,6 +90,20 @@ def memory(pid: int, key: str) -> float:
     return int(line.split()[1]) / 1024
 
 
+#: Runs a command, and says how many MiB it had at most.
+_WEIGH = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+
+
+def weighed(host: LabHost, *words: str, environment: dict[str, str] | None = None) -> float:
+    """MiB that a command of a project's admin takes at most."""
+    who = {"DOSVM_ACCOUNT": ZHAO[0], "DOSVM_PASSWORD": ZHAO[1], **(environment or {})}
+    return float(host.run([sys.executable, "-c", _WEIGH, str(DOSVM), *words], environment=who, seconds=600).out)
+
+
 def test_upload_beside_cp(cloud: Cloud, file: Path, figures: Figures) -> None:
     host, session = cloud.lab[0], backend(cloud.lab[0])
     own, bare, durable, looked = [], [], [], []
@@ -122,6 +137,9 @@ def test_upload_beside_cp(cloud: Cloud, file: Path, figures: Figures) -> None:
         peer=speed / min(durable), peer_is="cp and fsync", wanted=">= 0.8 of cp", raw=raw,
     )  # fmt: skip
     figures.add("S3", "memory that it takes of hostd", grown, "MiB", wanted="<= 50", raw=grown)
+    sent = weighed(host, "image", "upload", "/srv/big.raw", "weighed", "--file", "weighed.raw")
+    cloud.zhao("image", "delete", "weighed", "--yes")
+    figures.add("S3", "memory of the command that hands it over", sent, "MiB", wanted="<= 50")
 
 
 class _Receiver(threading.Thread):
@@ -162,7 +180,66 @@ def tls_copy(pki: Path, source: Path, target: Path) -> None:
     target.unlink()
 
 
-def test_upload_over_tls(cloud: Cloud, file: Path, figures: Figures) -> None:
+class Scp:
+    """A real scp to a real sshd of Debian's package, which is unpacked and not installed: it would open a port."""
+
+    _PORT = "2299"
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        place.mkdir()
+        run = lambda *words: subprocess.run(words, cwd=place, check=True, capture_output=True)  # noqa: E731
+        run("apt-get", "-o", "APT::Sandbox::User=root", "-qq", "download", *self._PACKAGES)
+        for package in place.glob("*.deb"):
+            run("dpkg", "-x", str(package), "unpacked")
+        for key in ("host", "own"):
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+        sshd = place / "unpacked/usr/sbin/sshd"
+        lines = [f"Port {self._PORT}", "ListenAddress 127.0.0.1", f"HostKey {place}/host", "StrictModes no"]
+        lines += [f"AuthorizedKeysFile {place}/own.pub", "UsePAM no", "PidFile none"]
+        lines += [f"Subsystem sftp {place}/unpacked/usr/lib/openssh/sftp-server"]
+        (place / "config").write_text("\n".join(lines) + "\n")
+        nobody = "sshd:x:110:65534::/run/sshd:/usr/sbin/nologin\n"
+        (place / "passwd").write_text(Path("/etc/passwd").read_text() + nobody)
+        script = f"mount --bind {place}/passwd /etc/passwd; mount -t tmpfs none /run; mkdir /run/sshd"
+        libraries = f"{place}/unpacked/lib/x86_64-linux-gnu:{place}/unpacked/usr/lib/x86_64-linux-gnu"
+        self._sshd = subprocess.Popen(
+            ["unshare", "-m", "sh", "-ec", f"{script}; exec {sshd} -D -e -f {place}/config"],
+            env={**os.environ, "LD_LIBRARY_PATH": libraries}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(1.0)
+
+    _PACKAGES = ("openssh-server", "openssh-sftp-server", "libwrap0")
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy a file as a person does, and have it on the disk for good."""
+        known = [
+            word for option in ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null") for word in ("-o", option)
+        ]
+        words = ["scp", "-q", "-P", self._PORT, "-i", str(self._place / "own"), *known]
+        subprocess.run([*words, str(source), f"root@127.0.0.1:{target}"], check=True, stderr=subprocess.DEVNULL)
+        synced(target)
+        target.unlink()
+
+    def close(self) -> None:
+        """End sshd."""
+        self._sshd.terminate()
+        self._sshd.wait(10)
+
+
+@pytest.fixture(scope="module")
+def scp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scp | None]:
+    """None where apt has no such packages, or scp is not installed."""
+    try:
+        made = Scp(tmp_path_factory.mktemp("scp") / "sshd")
+    except (OSError, subprocess.CalledProcessError):
+        yield None
+        return
+    yield made
+    made.close()
+
+
+def test_upload_over_tls(cloud: Cloud, file: Path, figures: Figures, scp: Scp | None) -> None:
     host, ca = cloud.lab[0], cloud.lab.root / "ca"
     shutil.rmtree(ca, ignore_errors=True)
     host.dosvm("cert", "init", "--ca", str(ca))
@@ -178,26 +255,37 @@ def test_upload_over_tls(cloud: Cloud, file: Path, figures: Figures) -> None:
     keys = ["--ssl-cert", str(desk / "cert.pem"), "--ssl-key", str(desk / "key.pem")]
     keys += ["--ssl-ca", str(desk / "cacert.pem")]
 
-    def far(*words: str) -> Any:
-        environment = {"DOSVM_HOME": str(desk)}
-        return host.dosvm(*words, account=ZHAO[0], password=ZHAO[1], environment=environment, seconds=600)
+    def far(*words: str) -> float:
+        return weighed(host, *words, environment={"DOSVM_HOME": str(desk)})
 
     host.dosvm(
         "console-settings", "edit", "--hosts", host.address, "--use-ssl", *keys, account=SYSADM[0],
         password=SYSADM[1], environment={"DOSVM_HOME": str(desk)},
     )  # fmt: skip
     idle = min(took(lambda: far("image", "list")) for _ in range(2))
-    own, peer = [], []
+    own, peer, real, sent = [], [], [], [0.0]
+    pid = max(hostd_pids(host), key=lambda one: memory(one, "VmRSS"))
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    before = memory(pid, "VmRSS")
     for number in range(ROUNDS):
+        if scp is not None:
+            real.append(took(lambda: scp.copy(file, host.srv / "acme/copy.raw")))
         peer.append(took(lambda: tls_copy(ca / "issued" / host.name / "hostd", file, host.srv / "acme/copy.raw")))
         name = f"far-{number}"
-        own.append(took(lambda name=name: far("image", "upload", "/srv/big.raw", name, "--file", name)) - idle)  # type: ignore[misc]
+        own.append(took(lambda n=name: sent.append(far("image", "upload", "/srv/big.raw", n, "--file", n))) - idle)  # type: ignore[misc]
         cloud.zhao("image", "delete", name, "--yes")
     figures.add(
         "S3", f"upload of {SIZE / GIB:.3g} GiB over TLS, for good and looked at", SIZE / MIB / min(own), "MiB/s",
         peer=SIZE / MIB / min(peer), peer_is="a plain copy over TLS", wanted=">= 0.8 of scp",
         raw={"ours": own, "peer": peer, "a command that does nothing": idle},
     )  # fmt: skip
+    if real:
+        figures.add(
+            "S3", "the same", SIZE / MIB / min(own), "MiB/s", peer=SIZE / MIB / min(real), peer_is="scp, and fsync",
+            wanted=">= 0.8 of scp", raw={"ours": own, "peer": real},
+        )  # fmt: skip
+    figures.add("S3", "memory that it takes of hostd over TLS", memory(pid, "VmHWM") - before, "MiB", wanted="<= 50")
+    figures.add("S3", "memory of the command that sends", max(sent), "MiB", wanted="<= 50")
 
 
 def _img(*words: str) -> None:

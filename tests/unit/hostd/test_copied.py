@@ -17,7 +17,7 @@ from core.clock import SystemClock
 from core.coordination.tasks import Claimed
 from core.errors import InvalidInput
 from core.model import Image, Task
-from core.rpc.calls import HANDED_OVER
+from core.rpc.calls import AS_IT_CAME
 from hostd import partial as partial_file
 from hostd import upload_records
 from hostd.abandoned import Abandoned
@@ -63,7 +63,7 @@ class Side:
         return told
 
     def finish(self, uuid: str, sender: str = "me") -> dict[str, Any]:
-        answer: dict[str, Any] = self.api.upload({"image": uuid, "sender": sender, "finish": HANDED_OVER})
+        answer: dict[str, Any] = self.api.upload({"image": uuid, "sender": sender, "finish": AS_IT_CAME})
         return answer
 
     def receive(self, uuid: str, told: list[int] | None = None) -> None:
@@ -126,6 +126,37 @@ def test_who_says_that_it_was_handed_over_must_have_done_so(web: Person, side: S
     told = side.copy(uuid, file, "another")
     assert (SIZE, SIZE) in told, "what has arrived is compared, and how far that is is told"
     assert "task" in side.finish(uuid, "another")
+
+
+def streamed(side: Side, web: Person, uuid: str, content: bytes, offset: int = 0, sender: str = "me") -> None:
+    take = side.uploads.stream(uuid, web.actor.project_id, sender, offset)
+    assert take(memoryview(content)) == offset + len(content)
+    side.uploads.left(uuid, sender)
+
+
+def test_what_one_streamed_from_its_first_byte_on_needs_no_sum_of_his(web: Person, side: Side, tmp_path: Path) -> None:
+    uuid = announce(web)
+    streamed(side, web, uuid, CONTENT[:1000])
+    streamed(side, web, uuid, CONTENT[1000:], 1000)
+    assert side.finish(uuid, "another") == {"again": True}
+    assert "task" in side.finish(uuid)
+    side.receive(uuid)
+    assert digest(web) == hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.mark.parametrize("how", ["another", "part", "restarted"])
+def test_what_is_not_all_from_one_stream_is_held_against_its_senders_sum(web: Person, side: Side, how: str) -> None:
+    uuid = announce(web)
+    if how == "part":
+        side.uploads.receive(uuid, web.actor.project_id, "me", 0, memoryview(CONTENT[:1000]))
+    else:
+        streamed(side, web, uuid, CONTENT[:1000], sender="another" if how == "another" else "me")
+    if how == "restarted":
+        side.start()
+    streamed(side, web, uuid, CONTENT[1000:], 1000)
+    assert side.finish(uuid) == {"again": True}
+    told = hashlib.sha256(CONTENT).hexdigest()
+    assert "task" in side.api.upload({"image": uuid, "sender": "me", "finish": told})
 
 
 def test_what_a_power_cut_may_have_taken_from_is_refused(
