@@ -185,7 +185,7 @@ def test_a_disk_that_is_full_is_told_with_what_is_free_and_nothing_is_left(cloud
     try:
         upload = ("image", "upload", "/srv/mine/large.raw", "large")
         refused(cloud.zhao(*upload, check=False), "The disk with /srv/acme is full", "large.raw", "16 MiB", "are free")
-        assert a.run(["ls", "-A", "/srv/acme"]).stdout == ""
+        assert a.run(["ls", "-A", "/srv/acme"]).out == ""
     finally:
         a.run(["umount", "/srv/acme"])
     nothing_is_left(cloud)
