@@ -14,6 +14,7 @@ from core.database import Database
 from hostd.arrivals import partial_of
 from hostd.executor import done
 from hostd.log import fields
+from hostd.partial import is_own
 from hostd.uploads import Uploads
 
 logger = logging.getLogger("hostd.uploads")
@@ -45,7 +46,7 @@ class Abandoned:
 
     def _sweep(self, uuid: str) -> None:
         order = self._uploads.load(uuid)
-        if order is None or order.state == "present":
+        if order is None or order.state == "present" or (order.state == "uploading" and self._went_elsewhere(order)):
             self._uploads.discard(uuid)
         elif order.state == "uploading":
             age = self._uploads.records.age(uuid)
@@ -56,6 +57,10 @@ class Abandoned:
             last = self._clock.now() - timedelta(seconds=age)
             self._database.write(lambda s: done(storage.still_uploaded(s, uuid, last, _SLACK)))
         # By the hidden file of one that failed it is told which file of its name is its own, when somebody deletes it.
+
+    def _went_elsewhere(self, order: ImageOrder) -> bool:
+        """Whether another host took it up while this one was gone, in a directory that only this one has."""
+        return order.host not in ("", self._uploads.me) and is_own(partial_of(order).parent)
 
     def _give_up_others(self) -> None:
         """Give up what was announced and never came, or came to a host that is gone: it would be booked for ever."""

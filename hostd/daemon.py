@@ -180,7 +180,7 @@ class Daemon:
             self.connection.wait,
         )
         self.reception = Reception(settings.migration_url, settings.address)
-        uploads = Uploads(self.database, settings.state, lambda: self._after_commit({}, {"image"}))
+        uploads = Uploads(self.database, settings.state, lambda: self._after_commit({}, {"image"}), cloud=self.cloud)
         self.executor = Executor(
             self.database,
             clock,

@@ -7,8 +7,25 @@ import os
 from pathlib import Path
 
 from core.coordination.storage import ImageOrder
-from core.errors import DosvmError, EngineError, InUse, NotFound
+from core.errors import DosvmError, EngineError, InUse, NotFound, Refused
 from core.i18n import N_
+
+
+class Elsewhere(Refused):
+    """What has arrived of an upload is on another host."""
+
+    def __init__(self, order: ImageOrder, host: str) -> None:
+        """``host``: its name."""
+        super().__init__(
+            N_("The upload of {name} was begun on host {host}, where its file is."),
+            remedy=N_(
+                "Go on at that host (`dosvm console-settings` names the hosts that are asked), or give it up by"
+                " `dosvm image delete {name}`."
+            ),
+            field="name",
+            name=order.name,
+            host=host,
+        )
 
 
 def nothing() -> NotFound:

@@ -21,13 +21,16 @@ from core.database import Database
 from core.errors import AlreadyExists, DosvmError, InvalidInput
 from core.i18n import N_
 from core.rules.names import is_uuid
+from core.services.cloud import Cloud
 from hostd import arrivals, beneath, copying, upload_errors
 from hostd.arrivals import LOOK, Arrived, Stamp, partial_of
+from hostd.executor import done
 from hostd.faults import point
 from hostd.hypervisor.errors import Stuck, TooSlow
 from hostd.log import fields
 from hostd.partial import Over, Partial
 from hostd.storage_calls import StorageCalls
+from hostd.upload_errors import Elsewhere
 from hostd.upload_records import UploadRecords, hidden
 
 logger = logging.getLogger("hostd.uploads")
@@ -45,8 +48,11 @@ Told = Callable[[int, int], None]
 class Uploads:
     """Takes parts of files, and keeps what is not whole out of sight."""
 
-    def __init__(self, database: Database, state: Path, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, database: Database, state: Path, changed: Callable[[], None] = lambda: None, *, cloud: Cloud
+    ) -> None:
         """``state`` is hostd's own directory; ``changed`` is called when an upload was given up."""
+        self._cloud = cloud
         self._database = database
         #: What this host writes down of them.
         self.records = UploadRecords(state / "uploads")
@@ -204,6 +210,11 @@ class Uploads:
                 live.close()  # whoever ended it may not have waited
             live.guard.release()
 
+    @property
+    def me(self) -> str:
+        """This host's UUID."""
+        return self._cloud.me
+
     def load(self, uuid: str) -> ImageOrder | None:
         """The image that an upload is for."""
         return self._database.read(lambda session: storage.load_image(session, uuid))
@@ -220,7 +231,7 @@ class Uploads:
         """Have the hidden file open, and know how much of it is there; anew when somebody else was at it."""
         try:
             self._calls.touch(order.root, lambda: self._opened(order, live), limit=_PATIENCE)
-        except (Stuck, TooSlow):
+        except (Stuck, TooSlow, Elsewhere):
             raise  # what has arrived stays
         except OSError as error:
             trouble = upload_errors.trouble(order, error, live.taken)
@@ -245,7 +256,9 @@ class Uploads:
                 path=str(target),
             )
         partial = target.with_name(hidden(order.uuid))
-        fresh = not self.records.known(order.uuid)
+        known = self.records.known(order.uuid)
+        if not known and not os.path.lexists(partial):
+            self._settle_here(order)
         self.records.remember(order.uuid, partial)
         point("upload_begun")
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -253,8 +266,23 @@ class Uploads:
         if live.over.is_set():
             live.close()  # given up, while the directory hung
             raise Over
-        if fresh or live.received > order.size:
+        # Of what others write to as well, another host may have known it; it is compared, or held against its sum.
+        if (not known and live.own) or live.received > order.size:
             live.cut(0)
+
+    def _settle_here(self, order: ImageOrder) -> None:
+        """Begin it on this host, unless another has parts of it and is not known to be down.
+
+        Raises:
+            Elsewhere: it is.
+        """
+        me = self._cloud.me
+        if order.host in ("", me):
+            return
+        other = next((view for view in self._cloud.hosts() if view.uuid == order.host), None)
+        if other is not None and other.state != "down":
+            raise Elsewhere(order, other.name)
+        self._database.write(lambda session: done(storage.move_upload(session, order.uuid, me)))
 
     def _write(self, order: ImageOrder, live: Partial, part: memoryview) -> None:
         try:

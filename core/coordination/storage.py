@@ -68,7 +68,10 @@ class VolumeOrder:
 
 @dataclass(frozen=True)
 class ImageOrder:
-    """An image's file. ``root`` is its group's directory, below which ``path`` must stay; sizes are bytes."""
+    """An image's file. ``root`` is its group's directory, below which ``path`` must stay; sizes are bytes.
+
+    ``host`` is the UUID of the host to which it is uploaded, if it is.
+    """
 
     id: int
     uuid: str
@@ -80,6 +83,7 @@ class ImageOrder:
     state: str
     size: int
     project_id: int
+    host: str = ""
 
 
 def volume_path(pool_path: str, name: str, path: str = "") -> str:
@@ -231,6 +235,7 @@ def load_image(session: Session, uuid: str) -> ImageOrder | None:
         state=image.state,
         size=image.size,
         project_id=image.project_id,
+        host=image.host,
     )
 
 
@@ -385,6 +390,12 @@ def remove_upload(session: Session, uuid: str, before: datetime | None = None) -
     if before is not None:
         mine.append(Image.created < before)
     return _changed(session, delete(Image).where(*mine))
+
+
+def move_upload(session: Session, uuid: str, host: str) -> bool:
+    """From now on an upload goes to another host (UUID): the one it went to is gone."""
+    mine = (Image.uuid == uuid, Image.state == "uploading")
+    return _changed(session, update(Image).where(*mine).values(host=host))
 
 
 def still_uploaded(session: Session, uuid: str, last: datetime, slack: timedelta) -> bool:

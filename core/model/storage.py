@@ -123,7 +123,8 @@ class Volume(Base):
 class Image(Base):
     """A file in a project group's directory that serves as disk or CD (manual 9.5).
 
-    ``size`` is bytes: while it is ``uploading``, of what will be there. ``digest`` is the SHA-256 of an uploaded file.
+    ``size`` is bytes: while it is ``uploading``, of what will be there. ``digest`` is the SHA-256 of an uploaded file,
+    ``host`` the UUID of the host to which it is or was uploaded.
     """
 
     __tablename__ = "image"
@@ -141,6 +142,7 @@ class Image(Base):
     size: Mapped[Bytes]
     virtual_size: Mapped[Bytes]
     digest: Mapped[str] = mapped_column(String(64), default="")
+    host: Mapped[str] = mapped_column(String(36), default="")
     state: Mapped[Word]
     description: Mapped[Prose]
     created: Mapped[Created]

@@ -73,7 +73,7 @@ def upload(
         **details,
     )
     fit_image_bytes(call.session, image.id, source, field="source")
-    image.size = source
+    image.size, image.host = source, host.uuid
     call.note(name, object=image.uuid, group=where.name, file=image.file, format=format, size=source, host=host.name)
     return {"uuid": image.uuid, "name": name}
 

@@ -87,6 +87,12 @@ def test_an_upload_over_tls_goes_on_after_its_sender_was_killed(safe: Safe) -> N
     before = arrived()
     assert 0 < before < source.stat().st_size, "it was killed in the middle"
     assert "far" not in json.dumps(cloud.zhao("image", "list", "-o", "json").data)
+    safe.point(b)
+    elsewhere = safe.console(*words[1:], account=ZHAO, check=False)
+    assert (elsewhere.code, elsewhere.out) == (1, "")
+    assert f"begun on host {a.name}" in elsewhere.err
+    assert list((b.srv / "acme").glob(".*.part")) == []
+    safe.point(a)
     safe.console(*words[1:], account=ZHAO)
     row = image_of(cloud, "far")
     assert (row["state"], row["size"]) == ("present", source.stat().st_size)

@@ -1,4 +1,4 @@
-"""Uploaded images know what arrived."""
+"""Uploaded images know what arrived, and where."""
 
 from __future__ import annotations
 
@@ -9,4 +9,9 @@ from core.migrations.changes import Changes
 
 def upgrade(change: Changes) -> None:
     """What is there was not uploaded."""
-    change.columns("image", Column("digest", String(64), nullable=False), fill={"digest": ""})
+    change.columns(
+        "image",
+        Column("digest", String(64), nullable=False),
+        Column("host", String(36), nullable=False),
+        fill={"digest": "", "host": ""},
+    )

@@ -76,7 +76,8 @@ def office(
     )
     key = create_key(home / "cluster.key")
     # The collector answers other hosts' questions for samples only, which nobody asks here.
-    api = Api(services, sessions, bus, cast(Any, None), lambda topics: None, Uploads(database, home / "state"))
+    uploads = Uploads(database, home / "state", cloud=cloud)
+    api = Api(services, sessions, bus, cast(Any, None), lambda topics: None, uploads)
     server = Server(Signer(key), api.handlers(), threads=2)
     server.listen_unix(home / "hostd.sock")
     server.start()

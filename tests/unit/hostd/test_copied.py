@@ -45,13 +45,13 @@ def web(office: Office, cloud: StillCloud, tmp_path: Path) -> Person:
 class Side:
     """hostd's side of an upload; started anew it knows no more than what it wrote down."""
 
-    def __init__(self, office: Office, web: Person, state: Path) -> None:
-        self._office, self._web, self._state = office, web, state
+    def __init__(self, office: Office, web: Person, cloud: StillCloud, state: Path) -> None:
+        self._office, self._web, self._cloud, self._state = office, web, cloud, state
         self.start()
 
     def start(self) -> None:
         nothing: Any = None
-        self.uploads = Uploads(self._office.services.database, self._state)
+        self.uploads = Uploads(self._office.services.database, self._state, cloud=self._cloud)
         self.api = Api(self._office.services, nothing, nothing, nothing, nothing, self.uploads)
         self.api._actor = lambda body, *, log: self._web.actor  # type: ignore[method-assign]
 
@@ -79,8 +79,8 @@ class Side:
 
 
 @pytest.fixture
-def side(office: Office, web: Person, tmp_path: Path) -> Side:
-    return Side(office, web, tmp_path / "state")
+def side(office: Office, web: Person, cloud: StillCloud, tmp_path: Path) -> Side:
+    return Side(office, web, cloud, tmp_path / "state")
 
 
 @pytest.fixture

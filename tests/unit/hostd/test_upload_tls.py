@@ -40,7 +40,7 @@ SIZE = 40 * MIB + 321
 class Far:
     """A console that has a certificate only, and the directory where its files end."""
 
-    def __init__(self, office: Office, web: Person, place: Path) -> None:
+    def __init__(self, office: Office, web: Person, cloud: StillCloud, place: Path) -> None:
         create(place / "ca")
         issue(place / "ca", Holder.checked("here", [HERE]))
         issue(place / "ca", Holder.checked("desk", [HERE]), console=True)
@@ -50,7 +50,7 @@ class Far:
             return Tls(TlsFiles(own / "cacert.pem", own / "cert.pem", own / "key.pem"))
 
         nothing: Any = None
-        self.uploads = Uploads(office.services.database, place / "state")
+        self.uploads = Uploads(office.services.database, place / "state", cloud=cloud)
         api = self.api = Api(office.services, nothing, nothing, nothing, nothing, self.uploads)
         api._actor = lambda body, *, log: web.actor  # type: ignore[method-assign]
         handlers = {**dict.fromkeys(CALLS, lambda _body: {}), **api.handlers()}
@@ -93,7 +93,7 @@ def far(office: Office, cloud: StillCloud, tmp_path: Path) -> Iterator[Far]:
     cloud.me = next(iter(cloud.views.values())).uuid
     office.sysadm("project-group.add", name="here", directory=str(tmp_path / "group"))
     office.sysadm("project-group.add-project", project_group="here", project="web")
-    made = Far(office, admin, tmp_path)
+    made = Far(office, admin, cloud, tmp_path)
     yield made
     made.client.close()
     made.server.close()

@@ -54,12 +54,12 @@ def web(office: Office, cloud: StillCloud, tmp_path: Path) -> Person:
 
 
 @pytest.fixture
-def uploads(office: Office, tmp_path: Path) -> Uploads:
-    return make(office, tmp_path / "state")
+def uploads(office: Office, cloud: StillCloud, tmp_path: Path) -> Uploads:
+    return make(office, tmp_path / "state", cloud)
 
 
-def make(office: Office, state: Path) -> Uploads:
-    return Uploads(office.services.database, state)
+def make(office: Office, state: Path, cloud: StillCloud) -> Uploads:
+    return Uploads(office.services.database, state, cloud=cloud)
 
 
 def sweep(office: Office, uploads: Uploads) -> None:
@@ -237,11 +237,11 @@ def test_a_file_that_is_refused_stays_its_owners(
 
 
 def test_what_never_came_is_given_up_but_not_what_comes_for_days(
-    office: Office, web: Person, uploads: Uploads, tmp_path: Path
+    office: Office, web: Person, cloud: StillCloud, uploads: Uploads, tmp_path: Path
 ) -> None:
     """Another host, which knows nothing of an upload, sees only its row."""
     database, day = office.services.database, timedelta(seconds=ABANDONED)
-    other = make(office, tmp_path / "other")
+    other = make(office, tmp_path / "other", cloud)
 
     def older(by: timedelta) -> None:
         then = SystemClock().now() - by
