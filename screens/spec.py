@@ -128,6 +128,7 @@ class Column(NamedTuple):
         kind: how the value is shown.
         from_width: narrowest terminal, in cells, on which the list shows it.
         sort: whether the list operation can sort by ``key``.
+        unsorted: msgid; why it cannot, where that is not just that its values are worked out for the rows on screen.
         live: the value ages when its host is silent; greyed then.
         details_only: not in the list.
         list_only: not in the details.
@@ -147,6 +148,12 @@ class Column(NamedTuple):
     roles: tuple[str, ...] = BOTH
     words: Mapping[str, str] = _NOTHING
     short: str = ""
+    unsorted: str = ""
+
+    @property
+    def why_unsorted(self) -> str:
+        """The msgid of why the list is not sorted by it."""
+        return self.unsorted or N_("Its values are worked out for the rows on screen alone: no order of all rows.")
 
     @property
     def heading(self) -> str:

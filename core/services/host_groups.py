@@ -17,7 +17,7 @@ from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.projects import refuse_bound
-from core.services.relations import find_all, hold, names_by, relink, some
+from core.services.relations import find_all, first_name, hold, names_by, relink, some
 from core.services.trash import discard, refuse_trashed
 
 
@@ -49,7 +49,15 @@ def list_(call: Call, *, query: Query) -> Answer:
         call,
         select(HostGroup).where(*visible(call, HostGroup)),
         query,
-        columns={"name": HostGroup.name, "description": HostGroup.description, "created": HostGroup.created},
+        columns={
+            "name": HostGroup.name,
+            "description": HostGroup.description,
+            "hosts": first_name(host_in_group, "group_id", "host_id", Host, HostGroup),
+            "projects": first_name(
+                host_group_of_project, "group_id", "project_id", Project, HostGroup, *visible(call, Project)
+            ),
+            "created": HostGroup.created,
+        },
         tie=HostGroup.id,
         search=[HostGroup.name, HostGroup.description],
         filters={

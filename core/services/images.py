@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, case, select, update
 
 from core.coordination.charges import charge, fit_images
 from core.coordination.storage import image_deletion, image_path, remove_upload
@@ -31,7 +31,7 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import idle, order
 from core.services.paging import Named
-from core.services.relations import names_by, some
+from core.services.relations import first_name, names_by, some
 
 #: What the file of an image may be (manual 9.5); ``iso`` is raw that must hold the file system of a CD or DVD.
 FORMATS = ("raw", "qcow2", "qcow", "iso")
@@ -109,6 +109,12 @@ def list_(call: Call, *, query: Query) -> Answer:
             "size": Image.size,
             "virtual_size": Image.virtual_size,
             "state": Image.state,
+            # No comes before yes.
+            "own": case((Image.project_id == call.actor.project_id, 1), else_=0),
+            "instances": first_name(
+                instance_image, "image_id", "instance_id", Instance, Image, *visible(call, Instance)
+            ),
+            "digest": Image.digest,
             "created": Image.created,
         },
         tie=Image.id,

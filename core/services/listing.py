@@ -37,6 +37,13 @@ Search = Callable[[str], Fits]
 
 
 @dataclass(frozen=True)
+class Falling:
+    """An order that goes down where another one goes up: of what is shown as the opposite of what is kept."""
+
+    of: Any
+
+
+@dataclass(frozen=True)
 class Query:
     """The arguments that every list operation takes.
 
@@ -58,7 +65,7 @@ def listing(
     statement: Select[Any],
     query: Query,
     *,
-    columns: Mapping[str, ColumnElement[Any] | Named | Summed | Any],
+    columns: Mapping[str, ColumnElement[Any] | Named | Summed | Falling | Any],
     tie: ColumnElement[int] | Any,
     search: Sequence[ColumnElement[str] | Any] | Search = (),
     filters: Mapping[str, Condition] | None = None,
@@ -180,6 +187,8 @@ def _order(query: Query, columns: Mapping[str, Any], ties: Sequence[Any]) -> Ord
     key = query.sort or next(iter(columns))
     if key not in columns:
         raise InvalidInput(N_("The list cannot be sorted by {name}."), field="sort", name=key)
-    chosen = columns[key]
+    chosen, down = columns[key], query.descending
+    if isinstance(chosen, Falling):
+        chosen, down = chosen.of, not down
     rest = [tie for tie in ties if tie is not chosen]
-    return Order(tuple((column, query.descending) for column in (chosen, *rest)))
+    return Order(tuple((column, down) for column in (chosen, *rest)))

@@ -78,6 +78,8 @@ def list_(call: Call, *, query: Query) -> Answer:
             "address": OperationLog.address,
             "action": OperationLog.action,
             "operation": OperationLog.operation,
+            # What operations' names begin with: its index keeps them together.
+            "kind": OperationLog.operation,
             "target": OperationLog.target,
         },
         tie=(OperationLog.at, OperationLog.id),

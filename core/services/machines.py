@@ -19,7 +19,7 @@ from core.model import Host, Instance, Machine, Power, Project, State
 from core.rules import names
 from core.services.editing import unused
 from core.services.fields import ruled
-from core.services.listing import Query, answer, called, contains, flag, iso, listing
+from core.services.listing import Falling, Query, answer, called, contains, flag, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import idle
@@ -38,6 +38,10 @@ _DRAINED = aliased(Host)
 _TARGET = aliased(Host)
 #: VMs that are on a host, or may still be.
 _PLACED = or_(Machine.power == Power.ON.value, Machine.state.not_in(NOWHERE))
+
+
+_RUNS = and_(Machine.state.not_in(NOWHERE), Machine.started.is_not(None))
+_PORT = func.coalesce(func.nullif(Machine.vnc_port, 0), func.nullif(Machine.spice_port, 0))
 
 
 def _silent(call: Call) -> set[int]:
@@ -80,6 +84,23 @@ def _statement(call: Call) -> Select[Any]:
         # What was just changed by a statement of its own is not what the session remembers.
         .execution_options(populate_existing=True)
     )
+
+
+def _orders() -> dict[str, Any]:
+    """What the list is sorted by that is worked out of several columns, looked up for each VM."""
+    host = _of(func.coalesce(func.nullif(Host.address, ""), Host.name), and_(Host.id == Machine.host_id, _PLACED))
+    listens = case((Machine.screen_address.in_(_ANYWHERE), host), else_=Machine.screen_address)
+    enabled = _of(Instance.enabled, Instance.id == Machine.instance_id)
+    return {
+        "disabled": Falling(enabled),
+        "run_host": case((_RUNS, func.coalesce(host, "")), else_=""),
+        "port": _PORT,
+        "screen": case((_PORT.is_not(None), func.coalesce(listens, "")), else_=""),
+        # Who started last is up for the shortest time.
+        "uptime": Falling(case((_RUNS, Machine.started), else_=None)),
+        "moves_to": _of(_TARGET.name, _TARGET.id == Machine.moving_id),
+        "waits_for": _of(_DRAINED.name, _DRAINED.id == Machine.drained_id),
+    }
 
 
 def _rows(call: Call, condition: Any) -> list[dict[str, Any]]:
@@ -177,6 +198,10 @@ def list_(call: Call, *, query: Query) -> Answer:
             "vcpus": Named(Machine.instance_id, Instance.vcpus),
             "memory": Named(Machine.instance_id, Instance.memory),
             "accelerator": Machine.accelerator,
+            "address": Named(Machine.host_id, Host.address, when=_PLACED),
+            "vnc_port": Machine.vnc_port,
+            "spice_port": Machine.spice_port,
+            **_orders(),
             "started": Machine.started,
             "created": Machine.created,
         },

@@ -34,7 +34,7 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.orders import host_for, idle, order
 from core.services.paging import Named, Summed
-from core.services.relations import find_all, names_by, relink, some
+from core.services.relations import find_all, first_name, names_by, relink, some
 from core.services.trash import refuse_trashed
 
 _USED = (
@@ -191,6 +191,10 @@ def list_(call: Call, *, query: Query) -> Answer:
             "volumes": Summed(_VOLUMES, _of_each(func.count()), Pool.id),
             "host": Named(Pool.host_id, Host.name),
             "path": Pool.path,
+            "projects": first_name(pool_of_project, "pool_id", "project_id", Project, Pool, *visible(call, Project)),
+            **{key: getattr(Pool, key) for key in ("format", "server", "port", "source", "devices", "account")},
+            "vendor": Pool.vendor,
+            "product": Pool.product,
             "created": Pool.created,
         },
         tie=Pool.id,

@@ -16,7 +16,7 @@ from core.services.fields import ruled
 from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
-from core.services.relations import names_by, some
+from core.services.relations import first_name, names_by, some
 from core.services.trash import refuse_trashed
 
 
@@ -51,6 +51,9 @@ def list_(call: Call, *, query: Query) -> Answer:
             "name": ProjectGroup.name,
             "directory": ProjectGroup.directory,
             "description": ProjectGroup.description,
+            "projects": first_name(
+                project_in_group, "group_id", "project_id", Project, ProjectGroup, *visible(call, Project)
+            ),
             "created": ProjectGroup.created,
         },
         tie=ProjectGroup.id,
@@ -79,6 +82,9 @@ def members(call: Call, *, query: Query) -> Answer:
         .outerjoin(Project, Project.id == project_in_group.c.project_id)
         .where(*visible(call, ProjectGroup))
     )
+    first_project = first_name(
+        project_in_group, "group_id", "project_id", Project, ProjectGroup, *visible(call, Project)
+    )
     found, total = listing(
         call,
         statement,
@@ -88,6 +94,7 @@ def members(call: Call, *, query: Query) -> Answer:
             "project": Project.name,
             "directory": ProjectGroup.directory,
             "description": ProjectGroup.description,
+            "projects": first_project,
             "created": ProjectGroup.created,
         },
         tie=member,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from core.coordination import runs
 from core.coordination.charges import charge
@@ -35,8 +35,9 @@ from core.services.fields import COUNT_MAX, SIZE_MAX, in_range, ruled
 from core.services.listing import Query, answer, flag, iso, listing
 from core.services.lookup import find
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
+from core.services.paging import Summed
 from core.services.project_groups import link
-from core.services.relations import find_all, hold, names_by, relink, some, wanted
+from core.services.relations import find_all, first_name, hold, names_by, relink, some, wanted
 from core.services.trash import discard
 from core.services.usage import QUOTAS, used
 
@@ -87,6 +88,14 @@ def list_(call: Call, *, query: Query) -> Answer:
         "created": Project.created,
     }
     columns |= {f"max_{quota}": getattr(Project, f"max_{quota}") for quota in QUOTAS}
+    managing = select(func.min(User.account)).where(User.project_id == Project.id)
+    columns |= {
+        "admins": managing.correlate(Project).scalar_subquery(),
+        "groups": first_name(project_in_group, "project_id", "group_id", ProjectGroup, Project),
+        "pools": first_name(pool_of_project, "project_id", "pool_id", Pool, Project),
+        "host_groups": first_name(host_group_of_project, "project_id", "group_id", HostGroup, Project),
+        "vcpu_seconds": Summed(runs.OF_PROJECT, runs.OPEN_OF_ALL, Project.id, Project.ran_ms),
+    }
     rows, total = listing(
         call,
         select(Project),

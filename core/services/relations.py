@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
 
 from core.errors import InvalidInput, overtaken
 from core.i18n import N_
@@ -42,6 +42,26 @@ def names_by(
         for owner_id, name in found:
             names[owner_id].append(name)
     return names
+
+
+def first_name(link: Table, owner: str, other: str, model: Any, owners: Any, *among: ColumnElement[bool]) -> Any:
+    """What lists of names sort by: the first name of what is linked to a row, looked up for each row.
+
+    Args:
+        link: the table of links.
+        owner: its column with the ids of the rows.
+        other: its column with the ids of what is linked.
+        model: the table of what is linked; has ``id`` and ``name``.
+        owners: the table of the rows; some ten thousand at most, for all are sorted.
+        among: which of what is linked counts.
+    """
+    return (
+        select(func.min(model.name))
+        .join(link, model.id == link.c[other])
+        .where(link.c[owner] == owners.id, *among)
+        .correlate(owners)
+        .scalar_subquery()
+    )
 
 
 def find_all(call: Call, model: type[M], references: Sequence[str] | None, *, field: str) -> list[M] | None:

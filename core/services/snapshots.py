@@ -24,7 +24,7 @@ from core.services.orders import host_for, idle, order
 from core.services.relations import some
 from core.services.volume_checks import book, claim, owned, pool_of, refuse_absent, refuse_running, refuse_unready
 from core.services.volume_checks import writers as writing
-from core.services.volumes import COLUMNS, filters, rows, statement
+from core.services.volumes import columns, filters, rows, statement
 
 #: Most volumes that rest on each other: each makes every read of the guest look into one file more.
 MAX_DEPTH = 32
@@ -45,7 +45,7 @@ def list_(call: Call, *, query: Query) -> Answer:
         call,
         select(Volume.id).where(Volume.backing_id.is_not(None), *visible(call, Volume)),
         query,
-        columns=COLUMNS,
+        columns=columns(call),
         tie=Volume.id,
         search=[Volume.name, Volume.display_name],
         filters=filters(call),

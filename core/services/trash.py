@@ -20,7 +20,7 @@ from core.rules.names import is_uuid
 from core.services import contents
 from core.services.editing import unused
 from core.services.fields import ruled
-from core.services.listing import Query, answer, iso, listing
+from core.services.listing import Falling, Query, answer, iso, listing
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 
 
@@ -151,6 +151,10 @@ def list_(call: Call, *, query: Query) -> Answer:
             "name": trash.c.name,
             "kind": trash.c.kind,
             "account": trash.c.account,
+            # As the words sort: what is being deleted before what can be restored.
+            "state": Falling(trash.c.purging),
+            # All is kept for as many days.
+            "until": trash.c.deleted,
         },
         tie=trash.c.uuid,
         search=[trash.c.name],

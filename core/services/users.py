@@ -115,6 +115,7 @@ def list_(call: Call, *, query: Query) -> Answer:
             "phone": User.phone,
             "email": User.email,
             "frozen": User.frozen,
+            "address": User.address,
             "created": User.created,
         },
         tie=User.id,

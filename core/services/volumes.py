@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, case, delete, func, select
+from sqlalchemy.orm import aliased
 
 from core.coordination.charges import charge, fit_disk, fit_pool
 from core.coordination.storage import deletion, volume_path
@@ -33,6 +34,7 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, Answer, Call, operation
 from core.services.orders import host_for, idle, order
 from core.services.paging import Named
+from core.services.relations import first_name
 from core.services.secrets import usable
 from core.services.volume_checks import (
     book,
@@ -131,8 +133,27 @@ def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
     ]
 
 
-#: What lists of volumes sort by.
-COLUMNS: dict[str, Any] = {
+def columns(call: Call) -> dict[str, Any]:
+    """What lists of volumes sort by, for whoever looks."""
+    users = first_name(instance_volume, "volume_id", "instance_id", Instance, Volume, *visible(call, Instance))
+    machines = (
+        select(func.min(Machine.name))
+        .join(instance_volume, instance_volume.c.instance_id == Machine.instance_id)
+        .where(instance_volume.c.volume_id == Volume.id, *visible(call, Machine))
+    )
+    secret = select(Secret.name).where(Secret.id == Volume.secret_id, *visible(call, Secret))
+    above = aliased(Volume)
+    rest = select(func.count()).select_from(above).where(above.backing_id == Volume.id)
+    worked_out = {"vms": machines, "secret": secret, "snapshots": rest}
+    return {
+        **_COLUMNS,
+        "instances": users,
+        "encrypted": case((Volume.secret_id.is_(None), 0), else_=1),
+        **{key: each.correlate(Volume).scalar_subquery() for key, each in worked_out.items()},
+    }
+
+
+_COLUMNS: dict[str, Any] = {
     "name": Volume.name,
     "display_name": Volume.display_name,
     "pool": Named(Volume.pool_id, Pool.name),
@@ -173,7 +194,7 @@ def list_(call: Call, *, query: Query) -> Answer:
         call,
         select(Volume.id).where(*visible(call, Volume)),
         query,
-        columns=COLUMNS,
+        columns=columns(call),
         tie=Volume.id,
         search=[Volume.name, Volume.display_name],
         filters=filters(call),

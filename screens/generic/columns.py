@@ -111,7 +111,10 @@ class ColumnsDialog(BaseDialog[ListView]):
         return Cell("") if can_sort(column) else Cell(_(N_("cannot be sorted by")), "muted")
 
     def _help(self) -> str:
-        return _(
+        key = self.table.cursor_row if self.query(VirtualTable) else None
+        column = self._columns.get(key) if key is not None else None
+        why = f"{_(column.title)}: {_(column.why_unsorted)}\n" if column is not None and not can_sort(column) else ""
+        return why + _(
             N_(
                 "Enter sorts by the column, once more the other way round. Space shows or hides it, K and J move it up"
                 " and down, Ctrl+S keeps what is shown."
@@ -179,6 +182,11 @@ class ColumnsDialog(BaseDialog[ListView]):
         if can_sort(self._columns[event.row]):
             self._view = self._view.sorted_by(event.row)
             self.key_ctrl_s()
+
+    def on_virtual_table_highlighted(self, event: VirtualTable.Highlighted) -> None:
+        """What the list is not sorted by says why."""
+        event.stop()
+        self.query_one("#help", Paragraph).set(self._help())
 
     def key_ctrl_s(self) -> None:
         """Keep what is shown."""

@@ -63,7 +63,7 @@ SPEC = ResourceSpec(
         Column("vms", N_("VMs"), 4, Kind.INTEGER, from_width=90),
         Column("max_memory", N_("Most VM memory"), 14, Kind.SIZE, from_width=120),
         Column("address", N_("Address"), 16, from_width=120),
-        Column("drain", N_("Maintenance"), kind=Kind.CHOICE, words=dict(POLICIES), sort=False, details_only=True),
+        Column("drain", N_("Maintenance"), kind=Kind.CHOICE, words=dict(POLICIES), details_only=True),
         Column("waiting", N_("VMs that wait for its end"), 4, Kind.INTEGER, sort=False, details_only=True),
         Column("port", N_("Port"), 5, Kind.INTEGER, details_only=True),
         Column("accelerator", N_("Accelerator"), 11, Kind.CHOICE, from_width=140, words={"kvm": "KVM", "tcg": "TCG"}),

@@ -26,8 +26,8 @@ SPEC = ResourceSpec(
     section=N_("Hosts"),
     columns=(
         Column("name", N_("Name"), 20),
-        Column("hosts", N_("Hosts"), 24, Kind.LIST, sort=False),
-        Column("projects", N_("Given to projects"), 20, Kind.LIST, sort=False, roles=(SYSADM,)),
+        Column("hosts", N_("Hosts"), 24, Kind.LIST),
+        Column("projects", N_("Given to projects"), 20, Kind.LIST, roles=(SYSADM,)),
         Column("description", N_("Description"), 20),
         Column("members", N_("Hosts and their states"), kind=Kind.MEMBERS, sort=False, details_only=True),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=130),

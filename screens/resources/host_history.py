@@ -15,6 +15,10 @@ CHART_FIELDS = (
     Field("points", N_("Points"), Kind.INTEGER, default=200, minimum=2, maximum=1000, hint=N_("At most so many rows.")),
 )
 
+_MANY = N_(
+    "A history has millions of rows, in the order of time: c draws what was highest, filters choose a time span."
+)
+
 SPEC = ResourceSpec(
     name="host-history",
     title=N_("Host history"),
@@ -22,12 +26,18 @@ SPEC = ResourceSpec(
     section=N_("Hosts"),
     roles=(SYSADM,),
     columns=(
-        Column("name", N_("Host"), 20, sort=False),
+        Column(
+            "name",
+            N_("Host"),
+            20,
+            sort=False,
+            unsorted=N_("A history has millions of rows, in the order of time: f chooses one host."),
+        ),
         Column("at", N_("Time"), 19, Kind.TIME),
-        Column("cpu_percent", N_("CPU"), 5, Kind.PERCENT, sort=False),
-        Column("memory_percent", N_("Mem"), 5, Kind.PERCENT, sort=False),
-        Column("disk_percent", N_("Disk"), 5, Kind.PERCENT, sort=False),
-        Column("network_rate", N_("Network"), 11, Kind.RATE, sort=False),
+        Column("cpu_percent", N_("CPU"), 5, Kind.PERCENT, sort=False, unsorted=_MANY),
+        Column("memory_percent", N_("Mem"), 5, Kind.PERCENT, sort=False, unsorted=_MANY),
+        Column("disk_percent", N_("Disk"), 5, Kind.PERCENT, sort=False, unsorted=_MANY),
+        Column("network_rate", N_("Network"), 11, Kind.RATE, sort=False, unsorted=_MANY),
     ),
     filters=(
         Filter("host", N_("Host"), Kind.REFERENCE, resource="host"),

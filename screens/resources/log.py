@@ -96,6 +96,8 @@ KINDS = {
     "volume": N_("volume"),
 }
 
+_MANY = N_("A log has millions of rows: what was done and on what it sorts by, / and f find the rest.")
+
 SPEC = ResourceSpec(
     name="log",
     title=N_("Operation log"),
@@ -108,10 +110,10 @@ SPEC = ResourceSpec(
         Column("account", N_("Account"), 14),
         Column("address", N_("From"), 15),
         Column("action", N_("Action"), 16, Kind.CHOICE, words=ACTIONS),
-        Column("kind", N_("Kind"), 14, Kind.CHOICE, from_width=96, sort=False, words=KINDS),
-        Column("end", N_("Task"), 11, Kind.STATE, from_width=110, sort=False),
+        Column("kind", N_("Kind"), 14, Kind.CHOICE, from_width=96, words=KINDS),
+        Column("end", N_("Task"), 11, Kind.STATE, from_width=110, sort=False, unsorted=_MANY),
         Column("operation", N_("Operation"), 24, from_width=130),
-        Column("detail", N_("Detail"), 30, sort=False, from_width=150),
+        Column("detail", N_("Detail"), 30, sort=False, from_width=150, unsorted=_MANY),
     ),
     filters=(*TIME_FILTERS, Filter("action", N_("Action"), Kind.CHOICE, choices=tuple(ACTIONS.items()))),
     actions=(CLEAR,),

@@ -19,7 +19,7 @@ SPEC = ResourceSpec(
         Column("email", N_("E-mail"), 24, from_width=100),
         Column("address", N_("Postal address"), details_only=True),
         Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
-        Column("created", N_("Created"), 16, Kind.TIME, details_only=True),
+        Column("created", N_("Created"), 16, Kind.TIME, details_only=True, sort=False),
     ),
     actions=(
         Action("edit", N_("Edit"), "profile.edit", key="e", fields=BASICS),

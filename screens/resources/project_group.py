@@ -28,7 +28,7 @@ SPEC = ResourceSpec(
         Column("project", N_("Project"), 20),
         Column("directory", N_("Directory"), 24),
         Column("description", N_("Description"), 20, from_width=100),
-        Column("projects", N_("All its projects"), 24, Kind.LIST, sort=False, details_only=True),
+        Column("projects", N_("All its projects"), 24, Kind.LIST, details_only=True),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=130),
     ),
     actions=(

@@ -52,7 +52,7 @@ SPEC = ResourceSpec(
         Column("kind", N_("Kind of use"), 18, Kind.CHOICE, words=KINDS),
         Column("usage", N_("Used for"), 14),
         Column("project", N_("Project"), 10),
-        Column("used_by", N_("Used by"), 20, Kind.LIST, sort=False, from_width=130),
+        Column("used_by", N_("Used by"), 20, Kind.LIST, from_width=130),
         Column("description", N_("Description"), 20, from_width=100),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=160),
     ),

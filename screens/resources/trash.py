@@ -18,9 +18,9 @@ SPEC = ResourceSpec(
     columns=(
         Column("name", N_("Name"), 20),
         Column("kind", N_("Type"), 12, Kind.CHOICE, words=KINDS),
-        Column("state", N_("State"), 12, Kind.STATE, sort=False),
+        Column("state", N_("State"), 12, Kind.STATE),
         Column("deleted", N_("Deleted"), 16, Kind.TIME),
-        Column("until", N_("Kept until"), 16, Kind.TIME, sort=False, from_width=90),
+        Column("until", N_("Kept until"), 16, Kind.TIME, from_width=90),
         Column("account", N_("Deleted by"), 12, from_width=100),
         Column("lines", N_("Contents"), kind=Kind.MULTILINE, sort=False, details_only=True),
     ),

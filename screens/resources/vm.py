@@ -19,6 +19,8 @@ from screens.spec import (
     Unfit,
 )
 
+_ASKED = N_("It changes by the second: hosts are asked for the VMs on screen alone.")
+
 POWER = {"on": N_("on"), "off": N_("off")}
 STATES = ("running", "off", "paused", "starting", "stopping", "failed", "unknown")
 
@@ -49,34 +51,44 @@ SPEC = ResourceSpec(
         # The system administrator runs no VMs, and reads of them what the manual shows there (7.2.1.4).
         Column("instance", N_("Instance"), 12, roles=(SYSADM,)),
         Column("project", N_("Project"), 10, roles=(SYSADM,)),
-        Column("disabled", N_("Disabled"), 8, Kind.BOOLEAN, sort=False, roles=(SYSADM,)),
-        Column("run_host", N_("Runs on"), 15, sort=False, live=True, roles=(SYSADM,)),
-        Column("port", N_("Port"), 5, Kind.INTEGER, sort=False, live=True, roles=(SYSADM,)),
+        Column("disabled", N_("Disabled"), 8, Kind.BOOLEAN, roles=(SYSADM,)),
+        Column("run_host", N_("Runs on"), 15, live=True, roles=(SYSADM,)),
+        Column("port", N_("Port"), 5, Kind.INTEGER, live=True, roles=(SYSADM,)),
         Column("host", N_("Host"), 14, roles=(PROJECT,)),
         Column("power", N_("Power"), 8, Kind.CHOICE, words=POWER, roles=(PROJECT,)),
         Column("state", N_("State"), 11, Kind.STATE, live=True),
         Column("power", N_("Power"), 8, Kind.CHOICE, words=POWER, from_width=100, roles=(SYSADM,)),
-        Column("cpu_percent", N_("CPU"), 5, Kind.PERCENT, live=True, sort=False, roles=(PROJECT,)),
+        Column("cpu_percent", N_("CPU"), 5, Kind.PERCENT, live=True, sort=False, unsorted=_ASKED, roles=(PROJECT,)),
         Column("memory", N_("Memory"), 9, Kind.SIZE, roles=(PROJECT,)),
-        Column("screen", N_("Screen"), 18, live=True, sort=False, roles=(PROJECT,)),
+        Column("screen", N_("Screen"), 18, live=True, roles=(PROJECT,)),
         Column("instance", N_("Instance"), 16, from_width=120, roles=(PROJECT,)),
-        Column("cpu_percent", N_("CPU"), 5, Kind.PERCENT, live=True, sort=False, from_width=110, roles=(SYSADM,)),
+        Column(
+            "cpu_percent",
+            N_("CPU"),
+            5,
+            Kind.PERCENT,
+            live=True,
+            sort=False,
+            unsorted=_ASKED,
+            from_width=110,
+            roles=(SYSADM,),
+        ),
         Column("memory", N_("Memory"), 9, Kind.SIZE, from_width=110, roles=(SYSADM,)),
         Column("host", N_("Host"), 14, from_width=130, roles=(SYSADM,)),
         Column("vcpus", N_("VCPUs"), 5, Kind.INTEGER, from_width=100),
-        Column("uptime", N_("Uptime"), 9, Kind.DURATION, live=True, sort=False, from_width=110),
+        Column("uptime", N_("Uptime"), 9, Kind.DURATION, live=True, from_width=110),
         Column("volumes", N_("Volumes"), kind=Kind.LIST, sort=False, details_only=True),
-        Column("address", N_("Host address"), 16, sort=False, details_only=True),
-        Column("vnc_port", N_("VNC port"), 8, Kind.INTEGER, sort=False, details_only=True, live=True),
-        Column("spice_port", N_("SPICE port"), 8, Kind.INTEGER, sort=False, details_only=True, live=True),
-        Column("disabled", N_("Disabled"), 8, Kind.BOOLEAN, sort=False, from_width=130, roles=(PROJECT,)),
+        Column("address", N_("Host address"), 16, details_only=True),
+        Column("vnc_port", N_("VNC port"), 8, Kind.INTEGER, details_only=True, live=True),
+        Column("spice_port", N_("SPICE port"), 8, Kind.INTEGER, details_only=True, live=True),
+        Column("disabled", N_("Disabled"), 8, Kind.BOOLEAN, from_width=130, roles=(PROJECT,)),
         Column(
             "accelerator", N_("Accelerator"), 11, Kind.CHOICE, words={"kvm": "KVM", "tcg": "TCG"}, details_only=True
         ),
-        Column("moves_to", N_("Migrates to"), 14, sort=False, details_only=True),
-        Column("waits_for", N_("Stopped by maintenance of"), 14, sort=False, details_only=True),
+        Column("moves_to", N_("Migrates to"), 14, details_only=True),
+        Column("waits_for", N_("Stopped by maintenance of"), 14, details_only=True),
         Column("start_error", N_("Start error message"), kind=Kind.MULTILINE, sort=False, details_only=True),
-        Column("started", N_("Started"), 16, Kind.TIME, sort=False, details_only=True),
+        Column("started", N_("Started"), 16, Kind.TIME, details_only=True),
         Column("vcpu_seconds", N_("VCPU run time"), 14, Kind.RUN_TIME, sort=False, details_only=True, live=True),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=150),
     ),

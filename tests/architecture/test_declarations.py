@@ -18,6 +18,7 @@ from core.rules import FORM_RULES, RULES
 from core.services.operation import OPERATIONS
 from core.services.slowing import Outcome
 from screens import registry
+from screens.generic.list_view import can_sort
 from screens.resources import log, log_purge, login_log, task, vm
 from screens.spec import PROJECT, STATE_SIGNS, STATE_WORDS, SYSADM, Action, Field, Kind, ResourceSpec, Target
 from tests.fakes.office import Office, Person
@@ -185,7 +186,7 @@ def test_lists_know_their_columns_and_filters(spec: ResourceSpec, office: Office
     values: dict[Kind, Any] = {Kind.BOOLEAN: True, Kind.TIME: "2026-01-31"}
     for person in _callers(spec, office):
         for column in spec.columns:
-            if column.sort and not column.details_only:
+            if can_sort(column) and {person.actor.role.value} & set(column.roles):
                 person(spec.rows_by, sort=column.key, descending=True)
         for known in spec.filters:
             person(spec.rows_by, filters={known.key: values.get(known.kind, "x")})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from screens import registry
+from screens.generic.list_view import can_sort
 from screens.spec import Filter, Kind, ResourceSpec
 
 #: What is searched for: one thing, several, very many, the account with a third of the logs, one that left, nothing.
@@ -52,7 +53,7 @@ def questions(spec: ResourceSpec, role: str, *, combined: bool = False) -> Itera
     for text in SEARCHES:
         yield Question(spec, f"search {text}", {**usual, "search": text})
     for column in spec.columns:
-        if column.sort and not column.details_only and role in column.roles:
+        if can_sort(column) and role in column.roles:
             for descending in (False, True):
                 label = f"sort {'-' if descending else ''}{column.key}"
                 yield Question(spec, label, {"sort": column.key, "descending": descending})
@@ -73,7 +74,7 @@ def _combined(spec: ResourceSpec, role: str) -> Iterator[Question]:
     ]
     chosen += [(f"search {text}", {"search": text}) for text in ("7", "user-0001")]
     for column in spec.columns:
-        if column.sort and not column.details_only and role in column.roles:
+        if can_sort(column) and role in column.roles:
             for place, (label, arguments) in enumerate(chosen):
                 order = {"sort": column.key, "descending": place % 2 == 1}
                 yield Question(spec, f"{label}, sort {column.key}", {**order, **arguments})

@@ -29,11 +29,20 @@ async def test_any_column_is_sorted_by_in_three_keys(cloud: FakeBackend) -> None
 async def test_what_no_operation_sorts_by_says_so_and_stays(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         await shows(pilot, "cannot be sorted by", "O")
-        table(pilot).go_to("screen")
+        table(pilot).go_to("cpu_percent")
         await pilot.press("enter")
-        await pilot.pause(0.1)
+        await shows(pilot, "CPU: It changes by the second: hosts are asked")
         assert "columns and order" in screen_text(pilot.app)
         assert {call["sort"] for call in cloud.called("vm.list")} == {""}
+
+
+async def test_what_only_the_details_show_is_sorted_by_too(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        await shows(pilot, "Web shop", "2")
+        await shows(pilot, "columns and order", "O")
+        table(pilot).go_to("max_vcpus")
+        await pilot.press("enter")
+        await until(pilot, lambda: cloud.called("project.list")[-1]["sort"] == "max_vcpus")
 
 
 async def test_columns_are_chosen_and_moved_and_are_so_at_the_next_host(cloud: FakeBackend) -> None:
