@@ -66,6 +66,7 @@ class Console(Reach):
         user: Mapping[str, Any] | None = None,
         clock: Clock | None = None,
         settings: Settings | None = None,
+        usual_language: str = "",
     ) -> None:
         """Make a console.
 
@@ -75,11 +76,13 @@ class Console(Reach):
             user: the row of who is logged in already.
             clock: the time.
             settings: the person's settings; kept in memory only when not given.
+            usual_language: of who never chose one; that which is set now when empty.
         """
         super().__init__(ansi_color=None)
         self._chosen = settings or Settings()
         self._chosen.on_change = self._keep_soon
         self._keeping = False
+        self._usual_language = usual_language or language()
         self.context = Context(backend, clock or SystemClock(), self, self._chosen, user=dict(user or {}))
         self._first_account = account
         self._watcher = Watcher(backend, self, lambda: self.context.tasks.running)
@@ -125,8 +128,10 @@ class Console(Reach):
             self._tasks_anew()
         self.context.user = dict(user)
         self._chosen.load(self.context.account, user.get("preferences"))
-        if self._chosen.language and self._chosen.language != language():
-            self.choose_language(self._chosen.language)
+        # Who never chose one is not spoken to in that of who was here before, or was last on this machine.
+        wanted = self._chosen.language or self._usual_language
+        if wanted != language():
+            self._speak(wanted)
         self._apply_theme(theme_for_terminal(chosen=self._chosen.theme))
 
     def _password_changed(self) -> None:
@@ -222,9 +227,12 @@ class Console(Reach):
 
     def choose_language(self, code: str) -> None:
         """See :class:`screens.context.Desk`: every screen says everything anew, nothing typed is lost."""
-        set_language(code)
         self._chosen.language = code
         self._chosen.save()
+        self._speak(code)
+
+    def _speak(self, code: str) -> None:
+        set_language(code)
         for screen in self.screen_stack:
             retranslate = getattr(screen, "retranslate", None)
             if retranslate is not None and screen.is_mounted:
@@ -416,10 +424,11 @@ def run(backend: SessionBackend | None = None, account: str | None = None) -> in
         backend = connect()
     gc.disable()
     settings = Settings(path=settings_path())
+    usual = language()
     settings.recall()
     if settings.language:
         set_language(settings.language)
-    app = Console(backend, account=account or "", settings=settings)
+    app = Console(backend, account=account or "", settings=settings, usual_language=usual)
     running = app.run()
     end_session(app)
     if running:

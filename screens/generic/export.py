@@ -71,7 +71,7 @@ class Writer:
             if wish.form == "csv":
                 # Without this mark spreadsheets take UTF-8 for the code page of their country.
                 self._file.write(codecs.BOM_UTF8.decode())
-                self._file.write(csv_lines([[column.key for column in wish.columns]]))
+                self._file.write(csv_lines([[heading(column) for column in wish.columns]]))
             else:
                 self._file.write("[")
 
@@ -156,6 +156,28 @@ def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
     return buffer.getvalue()
 
 
+def columns_for(spec: ResourceSpec, role: str) -> list[Column]:
+    """All columns that a role reads, each once: some stand at another place for each role."""
+    return list({column.key: column for column in spec.columns if role in column.roles}.values())
+
+
+#: What a plain number or time of a kind is in, for a heading.
+_UNITS = {
+    Kind.SIZE: "B",
+    Kind.RATE: "B/s",
+    Kind.PERCENT: "%",
+    Kind.DURATION: "s",
+    Kind.RUN_TIME: "s",
+    Kind.TIME: "UTC",
+}
+
+
+def heading(column: Column) -> str:
+    """A column's title in the language now set, with the unit of its values, which are written as they are kept."""
+    unit = _UNITS.get(column.kind)
+    return f"{_(column.title)} [{unit}]" if unit else _(column.title)
+
+
 def csv_cell(value: Any) -> Any:
     """A value as it is safe in a spreadsheet."""
     if isinstance(value, list | dict):
@@ -192,7 +214,7 @@ def open_export(
     """
 
     def submit(typed: dict[str, Any], _changed: set[str]) -> Wish:
-        columns = shown if typed.get("columns") == "shown" else spec.columns
+        columns = shown if typed.get("columns") == "shown" else columns_for(spec, context.role)
         form = str(typed["format"])
         rows = list(marked) if typed.get("rows") == "marked" else None
         return Wish(spec, target(typed["file"], form), form, columns, query, rows)

@@ -17,6 +17,7 @@ SPEC = ResourceSpec(
         Column("project", N_("Project"), 20),
         Column("phone", N_("Phone"), 16),
         Column("email", N_("E-mail"), 24, from_width=100),
+        Column("frozen", N_("Frozen"), 6, Kind.BOOLEAN, sort=False, details_only=True),
         Column("address", N_("Postal address"), details_only=True),
         Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
         Column("created", N_("Created"), 16, Kind.TIME, details_only=True, sort=False),

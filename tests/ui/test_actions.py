@@ -454,8 +454,9 @@ async def test_rows_are_written_to_a_file(cloud: FakeBackend) -> None:
         with (Path.home() / "vms.csv").open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == 40
-        assert rows[0]["name"] == "'=cmd()"
-        assert rows[1]["state"] == "running"
+        assert rows[0]["Name"] == "'=cmd()"
+        assert rows[1]["State"] == "running"
+        assert rows[1]["Memory [B]"].isdigit()
         await pilot.press("x")
         await pilot.pause(0.1)
         form = pilot.app.screen.form

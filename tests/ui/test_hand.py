@@ -17,7 +17,7 @@ from screens import registry
 from screens.generic.export import Wish, Writer, csv_cell, csv_lines, target
 from screens.special import guide
 from tests.fakes.backend import FakeBackend, ManyVms, vm_row
-from tests.ui.conftest import notices, opened, rows_are_there, screen_text, shows, table, typed, until
+from tests.ui.conftest import form_of, notices, opened, rows_are_there, screen_text, shows, table, typed, until
 
 ui = pytest.mark.ui
 HOME_EXISTS = "exists already. Write over it?"
@@ -138,8 +138,25 @@ async def test_marked_rows_and_shown_columns_are_written_alone(cloud: FakeBacken
         await until(pilot, lambda: any("2 rows written" in text for text in notices(pilot)))
         with (Path.home() / "some.csv").open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
-        assert [row["name"] for row in rows] == ["web-front-01", "web-front-02"]
-        assert "uptime" not in rows[0]
+        assert [row["Name"] for row in rows] == ["web-front-01", "web-front-02"]
+        assert "Uptime [s]" not in rows[0]
+
+
+@ui
+@pytest.mark.parametrize("account", ["sysadm", "zhao"])
+async def test_a_file_has_each_column_of_the_role_once_under_its_title(cloud: FakeBackend, account: str) -> None:
+    async with opened(cloud, account=account) as pilot:
+        pilot.app.open_resource("vm", root=True)
+        await until(pilot, lambda: pilot.app.screen.query("VirtualTable") and pilot.app.screen.spec.name == "vm")
+        form = await form_of(pilot, "x")
+        form.rows["file"].input.put("vms")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: (Path.home() / "vms.csv").exists())
+        with (Path.home() / "vms.csv").open(newline="", encoding="utf-8-sig") as file:
+            titles = next(csv.reader(file))
+    assert len(titles) == len(set(titles))
+    assert {"Name", "Power", "Memory [B]", "Created [UTC]"} <= set(titles)
+    assert ("Project" in titles) == (account == "sysadm"), "who manages one reads no other"
 
 
 @ui
@@ -173,7 +190,8 @@ def test_a_row_that_moved_to_the_next_page_is_written_once(tmp_path: Path, form:
     assert not path.exists(), "not before it is whole"
     writer.finish(replace=False)
     text = path.read_text(encoding="utf-8-sig")
-    names = [row["name"] for row in (json.loads(text) if form == "json" else csv.DictReader(text.splitlines()))]
+    key, found = ("name", json.loads(text)) if form == "json" else ("Name", csv.DictReader(text.splitlines()))
+    names = [row[key] for row in found]
     assert names == [row["name"] for row in rows]
     assert writer.count == 30
 

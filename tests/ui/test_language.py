@@ -73,6 +73,30 @@ async def test_the_choice_is_kept_for_the_account(cloud: FakeBackend, tmp_path: 
     assert other.theme == ""
 
 
+async def test_who_never_chose_a_language_is_not_spoken_to_in_that_of_who_was_here_before(cloud: FakeBackend) -> None:
+    cloud.preferences["zhao"] = {"language": "zh_CN"}
+    cloud.session = False
+    async with opened(cloud, account=None) as pilot:
+        await typed(pilot, "zhao")
+        await pilot.press("enter")
+        await typed(pilot, "Zha0-secret-9")
+        await shows(pilot, "虚拟机", "enter")
+        await shows(pilot, "密码", "f10")
+        await typed(pilot, "sysadm")
+        await pilot.press("enter")
+        await typed(pilot, "Adm1n-secret-9")
+        await shows(pilot, "Users", "enter")
+        assert "用户" not in screen_text(pilot.app)
+        assert "language" not in cloud.preferences.get("sysadm", {}), "nothing was chosen"
+
+
+async def test_the_own_page_says_whether_the_account_is_frozen(cloud: FakeBackend) -> None:
+    """Manual 5.5.1 lists it."""
+    async with opened(cloud) as pilot:
+        pilot.app.open_resource("profile")
+        await shows(pilot, "Frozen")
+
+
 def test_a_damaged_settings_file_is_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "console.json"
     for text in ("", "[]", "{", '{"zhao": 3}', '{"zhao": {"theme": "nope", "chart_interval": "x"}}'):
