@@ -48,6 +48,7 @@ BIG = set(Base.metadata.tables) - SMALL - MEDIUM
 KNOWN: dict[str, str] = {
     "sysadm task: search *": "tasks are kept for 30 days",
     "* usage: sort *vcpu_seconds": "what runs is summed up; of what ended a few runs of each VM are kept",
+    "sysadm project: *sort *vcpu_seconds": "as of usage",
     "project task: sort *": "one project's tasks of 30 days",
     "project task: *, sort *": "one project's tasks of 30 days",
 }
