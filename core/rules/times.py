@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from core.errors import InvalidInput
 from core.i18n import N_
@@ -43,6 +45,28 @@ def read_time(text: str, now: datetime | None = None) -> datetime:
             remedy=N_("Write it as 2026-01-31, 2026-01-31 18:30, 18:30, yesterday or -7d (m, h, d, w)."),
             text=text,
         ) from None
+
+
+def check_span(filters: Mapping[str, Any]) -> None:
+    """Whether a span from ``since`` until before ``until`` (UTC, ISO 8601) has room for anything.
+
+    Raises:
+        InvalidInput: it ends before it begins, or at once; names ``until``.
+    """
+    since, until = filters.get("since"), filters.get("until")
+    if not since or not until:
+        return
+    try:
+        empty = _utc(str(since)) >= _utc(str(until))
+    except ValueError:
+        return  # what is no time is said of itself
+    if empty:
+        raise InvalidInput(N_("The span ends before it begins."), field="until")
+
+
+def _utc(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _read(text: str, here: datetime) -> datetime:

@@ -19,6 +19,7 @@ from dosvm_tui.commands.report import report
 from dosvm_tui.commands.selecting import query_of, refuse_empty, rows_of, selects
 from dosvm_tui.commands.waiting import Progress, tell_open, wait_for
 from dosvm_tui.commands.words import Words, too_many
+from screens.generic.known import check_filters
 from screens.generic.offers import is_allowed
 from screens.spec import Action, Danger, ResourceSpec, Target
 from screens.values import filled, previewed
@@ -61,6 +62,7 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
     backend = wiring.backend_for(who.account, who.password)
     known: dict[str | None, str] = {name: name for name in names}
     if selected:
+        check_filters(backend, spec, query["filters"])
         fitting = (row for row in rows_of(backend, spec.lists_by, query) if is_allowed(action, row))
         known = {str(row[spec.reference]): str(row[spec.label]) for row in fitting}
         if not known:

@@ -65,6 +65,16 @@ def write_samples(samples: Sequence[Mapping[str, Any]]) -> None:
     _print_table(cells, [False] * len(keys), terminal_width())
 
 
+#: What a row has beside its columns and people read; the rest is for programs, and in JSON and YAML.
+_MORE = {"uuid": N_("UUID"), "project": N_("Project"), "reference": N_("Reference")}
+
+
+def write_row(row: Mapping[str, Any], columns: Sequence[Column], fields: Sequence[Field] = ()) -> None:
+    """Print one row as lines of label and value: its columns, then what only its form has, then what it is told by."""
+    told = {c.key for c in columns} | {f.key for f in fields}
+    write_details({key: value for key, value in row.items() if key in told or key in _MORE}, columns, fields)
+
+
 def write_details(row: Mapping[str, Any], columns: Sequence[Column], fields: Sequence[Field] = ()) -> None:
     """Print one row as lines of label and value: its columns, then what only its form has, then the rest as it is."""
     # A key that each role reads at another place is there once.
@@ -78,7 +88,7 @@ def write_details(row: Mapping[str, Any], columns: Sequence[Column], fields: Seq
             lines.append((_(field.label), _of_field(field, row[field.key])))
     lines += [
         (
-            key,
+            _(_MORE.get(key, key)),
             _counts(value)
             if isinstance(value, Mapping)
             else show(value, Kind.BOOLEAN if isinstance(value, bool) else Kind.TEXT),

@@ -14,6 +14,7 @@ from dosvm_tui.commands.credentials import credentials
 from dosvm_tui.commands.options import options_of, read_value
 from dosvm_tui.commands.selecting import SELECTING, query_of, rows_of, selects
 from dosvm_tui.commands.words import EVERYWHERE, Option, Words, part, too_many, unknown
+from screens.generic.known import check_filters
 from screens.spec import PROJECT, SYSADM, Column, Field, Kind, ResourceSpec
 
 LIST_OPTIONS: tuple[Option, ...] = (
@@ -56,6 +57,7 @@ def _list(spec: ResourceSpec, words: Words) -> int:
     who = credentials(words)
     backend = wiring.backend_for(who.account, who.password)
     # People read a row for each member of an object, programs the object once.
+    check_filters(backend, spec, query["filters"])
     operation = spec.rows_by if form == "table" else spec.lists_by
     rows = list(rows_of(backend, operation, query, limit))
     if form != "table":
@@ -89,7 +91,7 @@ def _show(spec: ResourceSpec, words: Words) -> int:
         raise UsageError(N_("{option} is missing."), option=spec.name.upper()) from error
     if form == "table":
         forms = [action.fields for action in spec.actions if action.prefill]
-        output.write_details(row, spec.columns, forms[0] if forms else ())
+        output.write_row(row, spec.columns, forms[0] if forms else ())
     else:
         output.write(row, form)
     return 0

@@ -205,9 +205,19 @@ class ActionRun:
     def _previewed(self, arguments: Mapping[str, Any], found: Mapping[str, Any]) -> str:
         return filled(_(self._action.warning), previewed(self._action, arguments, found))
 
-    def _question(self, arguments: dict[str, Any], what: Callable[[], str]) -> None:
+    def _question(
+        self, arguments: dict[str, Any], what: Callable[[], str], back: Callable[[], None] | None = None
+    ) -> None:
+        """Ask; after No it goes ``back`` to where it was typed."""
         question = Confirm(self._context, self.title, what, lambda: _(self._action.label), type_name=self._type_name())
-        self._context.desk.show(question, lambda yes: self._run(arguments) if yes else None)
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._run(arguments)
+            elif back is not None:
+                back()
+
+        self._context.desk.show(question, answered)
 
     # -- the form
 
@@ -299,8 +309,8 @@ class ActionRun:
 
         self._context.desk.show(form, closed)
 
-    def _show_previewed(self, prefill: Mapping[str, Any] | None) -> None:
-        """The form, then what would happen, and only then the question."""
+    def _show_previewed(self, prefill: Mapping[str, Any] | None, mine: Mapping[str, Any] | None = None) -> None:
+        """The form, then what would happen, and only then the question; No leads back to the form as it was."""
         action = self._action
 
         def look(typed: dict[str, Any], changed: set[str]) -> tuple[dict[str, Any], Mapping[str, Any]]:
@@ -311,10 +321,14 @@ class ActionRun:
             if result is None:
                 return
             arguments, answer = result
-            self._question(arguments, lambda: self._previewed(arguments, answer))
+            self._question(
+                arguments,
+                lambda: self._previewed(arguments, answer),
+                lambda: self._show_previewed(prefill, form.typed),
+            )
 
         form = FormDialog(
-            self._context, self.title, action.fields, look, prefill=prefill, button=lambda: _(N_("Next"))
+            self._context, self.title, action.fields, look, prefill=prefill, button=lambda: _(N_("Next")), mine=mine
         )  # fmt: skip
         self._context.desk.show(form, looked)
 

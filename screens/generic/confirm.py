@@ -85,6 +85,7 @@ class Confirm(BaseDialog[bool]):
         if self._type_name:
             yield Paragraph(self._asks(), classes="-muted", id="asks")
             yield LineInput(id="name")
+            yield Paragraph("", id="wrong", classes="-error")
 
     def _asks(self) -> str:
         return _(N_("Type {name} to confirm:")).format(name=self._type_name)
@@ -106,8 +107,19 @@ class Confirm(BaseDialog[bool]):
         """A long text is scrolled through."""
         self.query_one(Words).turn(event)
 
+    def key_ctrl_s(self) -> None:
+        """Send it, as in a form, once the name is typed; a question without one is answered by its buttons."""
+        if not self._type_name:
+            return
+        if self._name_typed():
+            self.dismiss(True)
+        else:
+            self.query_one("#wrong", Paragraph).set(_(N_("The name is not typed as it is written.")))
+            self.query_one("#name").focus()
+
     def on_input_changed(self) -> None:
         """Yes can be pressed once the name is right."""
+        self.query_one("#wrong", Paragraph).set("")
         self._name_typed()
 
     def on_input_submitted(self) -> None:

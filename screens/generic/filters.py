@@ -8,6 +8,7 @@ from typing import Any
 from core.i18n import N_, _
 from screens.context import Context
 from screens.generic.form_dialog import FormDialog
+from screens.generic.known import check_filters
 from screens.spec import Field, Filter, Kind, ResourceSpec
 
 _YES_NO = (("yes", N_("yes")), ("no", N_("no")))
@@ -31,7 +32,7 @@ def filter_dialog(
         context,
         lambda: _(N_("Filters")),
         [_field(f) for f in offered],
-        None,
+        lambda typed, _changed: _known(context, spec, typed),
         prefill={f.key: _word(present.get(f.key)) for f in offered},
         button=lambda: _(N_("Show")),
     )
@@ -45,6 +46,12 @@ def chosen(spec: ResourceSpec, typed: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in typed.items()
         if value is not None and value != ""
     }
+
+
+def _known(context: Context, spec: ResourceSpec, typed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was typed, when it speaks of what there is; runs in a thread."""
+    check_filters(context.backend, spec, typed)
+    return typed
 
 
 def _field(filter_: Filter) -> Field:

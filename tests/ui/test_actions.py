@@ -128,6 +128,18 @@ async def test_the_gravest_need_the_name_typed(cloud: FakeBackend) -> None:
         await until(pilot, lambda: cloud.called("volume.delete") == [{"volume": uuid_of("volume-6")}])
 
 
+async def test_ctrl_s_sends_where_a_name_is_typed_as_in_every_form(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await shows(pilot, "disk6", "2")
+        await shows(pilot, "to confirm", "end", "d")
+        await typed(pilot, "disk")
+        await shows(pilot, "The name is not typed as it is written.", "ctrl+s")
+        assert not cloud.called("volume.delete")
+        await typed(pilot, "6")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: cloud.called("volume.delete"))
+
+
 async def test_what_makes_no_sense_now_is_grey_and_says_so(cloud: FakeBackend) -> None:
     async with opened(cloud, size=(160, 48)) as pilot:
         await pilot.press("u")
@@ -491,7 +503,12 @@ async def test_the_logs_are_cleared_after_it_was_said_how_many_rows_go(cloud: Fa
         await typed(pilot, "2026-01-01 08:00")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "1197 operations and 312 logins before 2026-01-01 08:00" in flat(pilot.app))
+        await pilot.press("enter")
         assert not cloud.called("log.clear"), "the focus rests on No"
+        await until(pilot, lambda: bool(pilot.app.screen.query("Form")))
+        await until(pilot, lambda: pilot.app.screen.form.rows["before"].input.value == "2026-01-01 08:00")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "1197 operations and 312 logins before 2026-01-01 08:00" in flat(pilot.app))
         await pilot.press("right", "enter")
         await until(pilot, lambda: cloud.called("log.clear"))
         before = cloud.called("log.clear")[-1]["before"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from core.errors import NotFound
 from tests.fakes.backend import NASTY, FakeBackend, ManyVms, uuid_of, vm_row, world
-from tests.ui.conftest import opened, rows_are_there, screen_text, shows, table, typed, until
+from tests.ui.conftest import form_of, opened, rows_are_there, screen_text, shows, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -231,3 +234,27 @@ async def test_no_notice_lies_over_the_row_under_the_cursor_or_the_keys(cloud: F
         await pilot.press("home")
         await until(pilot, is_seen)
         assert "makes no sense" in screen_text(pilot.app)
+
+
+async def test_filters_that_can_fit_nothing_are_refused_at_their_field(cloud: FakeBackend) -> None:
+    """A list that is empty by a slip of the pen says nothing of it."""
+    cloud.answers["host.show"] = lambda host: _no_host(host)
+    async with opened(cloud, account="sysadm") as pilot:
+        pilot.app.open_resource("host-history", root=True)
+        await until(pilot, lambda: pilot.app.screen.spec.name == "host-history" and rows_are_there(pilot.app))
+        form = await form_of(pilot, "f")
+        form.rows["host"].input.put("server999")
+        await shows(pilot, "There is no host server999.", "ctrl+s")
+        assert form.rows["host"].error
+        form.rows["host"].input.put("")
+        form.rows["since"].input.put("2026-11-24 12:00")
+        form.rows["until"].input.put("2026-11-24 11:00")
+        await shows(pilot, "The span ends before it begins.", "ctrl+s")
+        assert form.rows["until"].error
+        form.rows["until"].input.put("2026-11-24 12:30")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: cloud.called("host-history.list")[-1]["filters"].keys() == {"since", "until"})
+
+
+def _no_host(name: str) -> Any:
+    raise NotFound("There is no {kind} {name}.", field="host", kind="host", name=name)

@@ -284,3 +284,24 @@ def test_settings_lose_nothing_that_was_not_told(dosvm: Dosvm, office: Office) -
     assert "go for good: zhao" in said.err
     assert "--lose" in said.err
     assert dosvm("settings", "edit", "--trash-days", "0", "--lose").code == 0
+
+
+def test_details_end_with_what_people_read(dosvm: Dosvm, office: Office) -> None:
+    """Keys that only programs read are in JSON."""
+    office.project("web", admin="zhao")
+    lines = dosvm("user", "show", "zhao").out.splitlines()
+    labels = [line.split("  ")[0] for line in lines]
+    assert "UUID" in labels
+    assert not {"uuid", "version", "role", "project_active"} & set(labels)
+    assert {"uuid", "version"} <= json.loads(dosvm("user", "show", "zhao", "-o", "json").out).keys()
+
+
+def test_filters_that_can_fit_nothing_say_so(dosvm: Dosvm, office: Office) -> None:
+    office.project("web")
+    done = dosvm("vm", "list", "--filter", "host=nowhere")
+    assert done.code == 1
+    assert "There is no host nowhere." in done.err
+    span = ["--filter", "since=2026-01-31 12:00", "--filter", "until=2026-01-31 11:00"]
+    done = dosvm("log", "list", *span)
+    assert done.code == 1
+    assert "The span ends before it begins." in done.err
