@@ -119,7 +119,13 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "add-host-group": ("sysadm", (":host-group", "a")),
 }
 #: Forms that need rows of a state which the small cloud of the tests has not, or that are tested on their own screen.
-ELSEWHERE = {("volume", "accept"), ("host", "undrain"), ("cloud", "prepare"), ("instance", "copy"), ("login-log", "clear")}
+ELSEWHERE = {
+    ("volume", "accept"),
+    ("host", "undrain"),
+    ("cloud", "prepare"),
+    ("instance", "copy"),
+    ("login-log", "clear"),
+}
 
 
 def steps(keys: tuple[str, ...]) -> Callable[[Pilot[Any]], Any]:
