@@ -467,7 +467,11 @@ def _own_source(call: Call, kind: str, host: Host | None, origin: Origin) -> Non
         _own_disks(call, kind, host, origin)
     if not origin.source:
         return
-    same = select(Pool.name).where(Pool.kind == kind, Pool.server == origin.server, Pool.port == origin.port)
+    same = select(Pool.name).where(Pool.kind == kind)
+    if kind != pools.ISCSI:
+        # What a server of files has is marked there, whatever the server is called. The units of a target are not, but
+        # its own name is the only one of its kind in the world.
+        same = same.where(Pool.server == origin.server, Pool.port == origin.port)
     bare = origin.source.strip("/")
     ways = (bare, f"/{bare}", f"{bare}/", f"/{bare}/") if kind == pools.NETFS else (origin.source,)
     same = same.where(Pool.source.in_(ways))

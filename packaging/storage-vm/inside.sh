@@ -9,7 +9,7 @@ echo "127.0.0.1 storage" >>/etc/hosts
 # libvirtd asks every QEMU that it finds what it can, for 20 s each.
 rm -f /usr/bin/qemu-system-i386
 mkdir -p /dev/net /run/lock
-modprobe -a nfs nfsd cifs dm_mod dm_snapshot iscsi_tcp sd_mod tun bridge loop
+modprobe -a veth nfs nfsd cifs dm_mod dm_snapshot iscsi_tcp sd_mod tun bridge loop
 /lib/systemd/systemd-udevd --daemon
 mapfile -d '' -t arguments </run/share/arguments
 echo "storage-vm: up after $(cut -d' ' -f1 /proc/uptime) s"

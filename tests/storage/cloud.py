@@ -65,10 +65,10 @@ class Cloud(Hostd):
         shutil.copy(SAMPLE, self.home / "acme/sample.iso")
         self.done("image.add", name="sample", file="sample.iso", format="raw")
 
-    def boot(self, name: str, volume: str) -> Serial:
-        """Start a VM from the sample CD with a volume as its disk; its serial console, at the shell."""
+    def boot(self, name: str, *volumes: str) -> Serial:
+        """Start a VM from the sample CD with volumes as its disks; its serial console, at the shell."""
         cdrom = {"device": "cdrom", "image": "sample", "bus": "sata"}
-        self.machine(name, memory=128 << 20, boot=["cdrom"], disks=[cdrom, {"volume": volume}])
+        self.machine(name, memory=128 << 20, boot=["cdrom"], disks=[cdrom, *({"volume": each} for each in volumes)])
         self.done("vm.start", vm=name)
         console = Serial(self.libvirt.url, str(self.vm(name)["uuid"]))
         try:
@@ -136,9 +136,9 @@ class Cloud(Hostd):
         self.dosvm("pool", "delete", pool, "--yes", "--wait")
 
 
-def write(console: Serial, text: str) -> None:
-    """Write a text to the start of the guest's first disk."""
-    console.shell(f"echo '{text}' >/tmp/x; dd if=/tmp/x of=/dev/vda bs=512 conv=sync,fsync", BOOT)
+def write(console: Serial, text: str, disk: str = "vda") -> None:
+    """Write a text to the start of a guest's disk."""
+    console.shell(f"echo '{text}' >/tmp/x; dd if=/tmp/x of=/dev/{disk} bs=512 conv=sync,fsync", BOOT)
 
 
 def begins(file: Path, text: str) -> bool:

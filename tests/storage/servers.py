@@ -33,9 +33,9 @@ _SMB_CONF = """\
 
 
 @contextmanager
-def silent(here: Here, port: int) -> Iterator[None]:
-    """While it lasts, a server's packets get lost: nobody refuses, nobody answers."""
-    rule = ("INPUT", "-p", "tcp", "--dport", str(port), "-j", "DROP")
+def silent(here: Here, *ports: int) -> Iterator[None]:
+    """While it lasts, the packets to servers get lost: nobody refuses, nobody answers."""
+    rule = ("INPUT", "-p", "tcp", "-m", "multiport", "--dports", ",".join(map(str, ports)), "-j", "DROP")
     here.run("iptables-legacy", "-A", *rule)
     try:
         yield

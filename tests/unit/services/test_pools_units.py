@@ -88,6 +88,9 @@ def test_storage_is_one_pools_only(office: Office) -> None:
     add(office, "iscsi", "one")
     with pytest.raises(InvalidInput, match="that of storage pool one"):
         add(office, "iscsi", "two")
+    # By its address, or by another of its ports, it is the same target: two VMs would write to one unit.
+    with pytest.raises(InvalidInput, match="that of storage pool one"):
+        add(office, "iscsi", "two", server="nas.example.org", port=3261)
     add(office, "disk", "parts")
     with pytest.raises(InvalidInput, match="that of storage pool parts"):
         add(office, "disk", "again")
