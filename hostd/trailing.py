@@ -65,7 +65,11 @@ class Trailing(ABC):
         except OSError as error:
             self._error = error
         finally:
-            os.close(self._descriptor)
+            try:
+                os.close(self._descriptor)
+            except OSError as error:
+                # A server of files may say only now that it had no room, and says it to no one else any more.
+                self._error = self._error or error
 
     def _go(self) -> None:
         seen = -1
