@@ -44,6 +44,7 @@ class Kind(StrEnum):
     REFERENCES = "references"  # several of them
     MEMBERS = "members"  # rows of a name and a state, to be read only
     ROWS = "rows"  # a table inside the form
+    CONTENTS = "contents"  # what a row of the log changed: see :mod:`screens.telling`
     LIST = "list"  # several texts; as a field: words of ``choices`` in the order typed, with commas
 
 
@@ -277,7 +278,7 @@ class Action(NamedTuple):
         preview: a reading operation that takes the same arguments and says what would happen: it is asked after the
             form, its answer's keys stand in ``warning``, and that is what is asked last.
         plan: an operation that says, before anything is asked, what would happen to the row: ``lines`` of its answer
-            are sentences ``{"message": template, "parameters": {...}}``.
+            are sentences ``{"message": template, "parameters": {...}}``, or what becomes what, as the log's contents.
         unfit: what makes it senseless for a row; it is greyed then, and the first that holds says why. The service has
             the last word.
         many: whether the operation takes many rows by one call (see ``core.rpc.backend.call_each``); otherwise it is

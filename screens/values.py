@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from core.errors import InvalidInput, from_wire
+from core.errors import InvalidInput, from_wire, sentence
 from core.i18n import N_, _
 from core.rules.sizes import format_size, parse_size
 from core.rules.times import read_time
@@ -96,6 +96,17 @@ def typed_time(value: Any) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S" if moment.second or moment.microsecond else "%Y-%m-%d %H:%M")
 
 
+def _contents(value: Any) -> str:
+    from screens.telling import told  # declarations are read for it, which most values do without
+
+    return told(value) or NOTHING
+
+
+def line_text(line: Any) -> str:
+    """A line of what would happen: a sentence, or what becomes what, as :attr:`Action.plan` says."""
+    return _contents(line) if isinstance(line, Mapping) and "changes" in line else sentence(line)
+
+
 def _state(value: Any) -> str:
     return _(STATE_WORDS.get(str(value), str(value)))
 
@@ -109,6 +120,7 @@ _SHOWERS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.DURATION: _duration,
     Kind.RUN_TIME: _run_time,
     Kind.STATE: _state,
+    Kind.CONTENTS: _contents,
     Kind.MEMBERS: lambda rows: ", ".join(f"{row['name']} ({_state(row['state'])})" for row in rows),
 }
 

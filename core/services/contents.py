@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 
 from core.coordination.states import NOWHERE
 from core.i18n import N_
-from core.model import Image, Instance, Machine, Pool, Power, Project, User, Volume
+from core.model import Image, Instance, Machine, Pool, Power, Project, Secret, User, Volume
 from core.rules.sizes import format_size
 from core.services.lookup import find
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
@@ -26,10 +26,11 @@ class Contents:
     volumes: Sequence[tuple[str, int]]
     images: Sequence[tuple[str, int]]
     admins: Sequence[str]
+    secrets: Sequence[str]
 
     def __bool__(self) -> bool:
         """Whether there is anything."""
-        return any((self.instances, self.vms, self.volumes, self.images, self.admins))
+        return any((self.instances, self.vms, self.volumes, self.images, self.admins, self.secrets))
 
 
 def of_project(call: Call, project_id: int) -> Contents:
@@ -52,6 +53,7 @@ def of_project(call: Call, project_id: int) -> Contents:
         ],
         images=[(r.name, r.size) for r in rows(_of(Image, project_id, Image.name, Image.size))],
         admins=[r.account for r in rows(select(User.account).where(User.project_id == project_id))],
+        secrets=[r.name for r in rows(select(Secret.name).where(Secret.project_id == project_id))],
     )
 
 
@@ -76,6 +78,9 @@ def lines(contents: Contents) -> list[dict[str, Any]]:
         *line(N_("Volumes ({count}, {size}): {names}."), [n for n, _size in contents.volumes], size=disk),
         *line(N_("Images ({count}, {size}): {names}."), [n for n, _size in contents.images], size=space),
         *line(N_("Administrators, who will be without a project ({count}): {names}."), contents.admins),
+        *line(
+            N_("Secrets, which will be of no project once it is gone for good ({count}): {names}."), contents.secrets
+        ),
     ]
 
 
@@ -92,5 +97,6 @@ def project_contents(call: Call, *, project: str) -> Answer:
         "volumes": [{"reference": name, "capacity": size} for name, size in holds.volumes],
         "images": [{"name": name, "size": size} for name, size in holds.images],
         "admins": list(holds.admins),
+        "secrets": list(holds.secrets),
         "lines": lines(holds),
     }

@@ -194,7 +194,9 @@ class Services:
             else:
                 answer = call.only(done) if operation.many else done
                 target = call.target or str(arguments.get(operation.target or "", ""))
-                rows = [] if operation.quiet else [_log_row(operation, call, target, call.detail, answer, request)]
+                # An edit that changes nothing is nothing to tell; asked again it changes nothing again.
+                silent = operation.quiet or (call.unchanged and operation.edits)
+                rows = [] if silent else [_log_row(operation, call, target, call.detail, answer, request)]
             session.flush()
             if rows:
                 session.execute(_LOG, rows)

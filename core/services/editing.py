@@ -50,6 +50,7 @@ def touch(call: Call, row: Any, changed: Mapping[str, list[Any]]) -> None:
     Raises:
         Conflict: another transaction was faster.
     """
+    call.unchanged = not changed
     if not changed:
         return
     table = type(row)
@@ -75,7 +76,9 @@ def check_version(call: Call, row: Any, version: int | None) -> None:
     """
     if version is None or version == row.version:
         return
-    who, what = _changes_since(call, row.uuid, version)
+    since = changes_since(call, row.uuid, version)
+    who = dict.fromkeys(account for account, _keys in since)
+    what = dict.fromkeys(key for _account, keys in since for key in keys)
     if not what:
         raise Conflict(N_("It was changed meanwhile."), remedy=N_("Look again and repeat it."), field="version")
     raise Conflict(
@@ -87,21 +90,20 @@ def check_version(call: Call, row: Any, version: int | None) -> None:
     )
 
 
-def _changes_since(call: Call, uuid: str, version: int) -> tuple[list[str], list[str]]:
+def changes_since(call: Call, uuid: str, version: int) -> list[tuple[str, list[str]]]:
+    """Who changed an object after a version of it, oldest first, and which keys, as far back as the log is read."""
     newest = call.session.scalar(select(func.max(OperationLog.id))) or 0
     rows = call.session.execute(
         select(OperationLog.account, OperationLog.detail)
         .where(OperationLog.id > newest - _LOG_REACH, OperationLog.detail.contains(uuid))
         .order_by(OperationLog.id)
     ).all()
-    who: dict[str, None] = {}
-    what: dict[str, None] = {}
+    found = []
     for account, detail in rows:
         data = json.loads(detail)
         if data.get("object") == uuid and data.get("version", 0) > version:
-            who[account] = None
-            what.update(dict.fromkeys(data.get("changes", {})))
-    return list(who), list(what)
+            found.append((account, list(data.get("changes", {}))))
+    return found
 
 
 def unused(call: Call, taken: ColumnElement[bool], name: str, *, field: str = "name") -> None:
@@ -117,4 +119,9 @@ def unused(call: Call, taken: ColumnElement[bool], name: str, *, field: str = "n
         AlreadyExists: it is taken.
     """
     if call.session.scalar(select(func.count()).where(taken)):
-        raise AlreadyExists(N_("The name {name} is taken."), remedy=N_("Choose another one."), field=field, name=name)
+        raise AlreadyExists(
+            N_("The usage {name} is taken.") if field == "usage" else N_("The name {name} is taken."),
+            remedy=N_("Choose another one."),
+            field=field,
+            name=name,
+        )

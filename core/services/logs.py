@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import and_, select
@@ -13,6 +13,7 @@ from core.model import LoginLog, OperationLog, Task, TaskState
 from core.services.listing import Condition, Query, answer, contains, iso, listing, moment
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 from core.services.paging import Common, Either, Fits
+from core.services.reverting import remembered
 
 #: A text that is in more names than this is taken to be in very many rows.
 _NAMES = 2000
@@ -25,14 +26,26 @@ _WORST_FIRST = tuple(
 )
 
 
-def _told(detail: str) -> str:
-    """A log row's detail for people: ``max_vcpus: 0 → 4; ...``."""
-    if not detail:
-        return ""
-    data: dict[str, Any] = json.loads(detail)
-    changes = data.pop("changes", {})
-    parts = [f"{key}: {_value(before)} → {_value(after)}" for key, (before, after) in changes.items()]
-    parts += [f"{key}: {_value(value)}" for key, value in data.items() if key not in ("object", "version")]
+#: What of a detail is for programs: which object that was, and what an edit put back.
+_PROGRAMS = frozenset({"object", "version", "edit", "changes"})
+
+
+def _contents(operation: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """A log row's detail, to be told in the reader's words: by which operation, what changed, and what else there is.
+
+    ``changes`` is key -> [before, after]; keys are those of the operation's arguments and rows.
+    """
+    return {
+        "operation": data.get("edit", operation),
+        "changes": data.get("changes", {}),
+        "values": {key: value for key, value in data.items() if key not in _PROGRAMS},
+    }
+
+
+def _told(contents: Mapping[str, Any]) -> str:
+    """A log row's contents as programs and greps read them: ``max_vcpus: 0 → 4; ...``."""
+    parts = [f"{key}: {_value(before)} → {_value(after)}" for key, (before, after) in contents["changes"].items()]
+    parts += [f"{key}: {_value(value)}" for key, value in contents["values"].items()]
     return "; ".join(parts)
 
 
@@ -65,6 +78,8 @@ def _filters(call: Call, table: Any) -> dict[str, Condition]:
 def list_(call: Call, *, query: Query) -> Answer:
     """Every change anybody made. ``name`` is what it was made to, ``uuid`` its request key.
 
+    ``contents`` is what it changed, ``detail`` the same as one text; ``revertible``: an edit that can be
+    taken back.
     ``kind`` says what that is, as operations' names begin; ``end`` how the tasks that it led to stand: a task's state,
     the worst of several, or empty when there were none or they are no longer on record.
     """
@@ -118,6 +133,8 @@ def _tasks(result: str) -> list[str]:
 
 
 def _row(log: OperationLog, end: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(log.detail) if log.detail else {}
+    contents = _contents(log.operation, data)
     return {
         "uuid": log.request,
         "name": log.target,
@@ -129,7 +146,9 @@ def _row(log: OperationLog, end: str) -> dict[str, Any]:
         "kind": log.operation.partition(".")[0],
         "target": log.target,
         "end": end,
-        "detail": _told(log.detail),
+        "detail": _told(contents),
+        "contents": contents,
+        "revertible": remembered(log.operation, data) is not None,
     }
 
 

@@ -117,6 +117,8 @@ class Call:
     begun: list[Claimed] = field(default_factory=list)
     """Tasks that were entered as begun."""
     topics: set[str] = field(default_factory=set)
+    unchanged: bool = False
+    """What was to be edited is so already."""
 
     @cached_property
     def trashed_projects(self) -> list[int]:
@@ -179,6 +181,11 @@ class Operation:
     def writes(self) -> bool:
         """Whether it changes something."""
         return self.action is not None or self.quiet
+
+    @property
+    def edits(self) -> bool:
+        """Whether all it does is to change what is said of something."""
+        return self.name.endswith((".edit", ".configure"))
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments, when their names and types are right.

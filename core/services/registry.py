@@ -21,6 +21,7 @@ import core.services.project_groups
 import core.services.projects
 import core.services.purges
 import core.services.refreshing
+import core.services.reverting
 import core.services.secrets
 import core.services.settings
 import core.services.snapshots

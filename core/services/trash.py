@@ -226,7 +226,11 @@ def restore(call: Call, *, trash: str, name: str = "") -> Answer:
     if kind == "secret":
         back["usage"] = memory["usage"]
         taken = (Secret.kind == row.kind) & (Secret.usage == memory["usage"])
-        unused(call, taken, memory["usage"], field="usage")
+        try:
+            unused(call, taken, memory["usage"], field="usage")
+        except AlreadyExists as error:
+            error.remedy = N_("Give the secret that has it another usage first, or delete it.")
+            raise
     done = call.session.execute(
         update(bin_.table)
         .where(bin_.table.id == row.id, bin_.table.deleted.is_not(None), ~bin_.table.purging)

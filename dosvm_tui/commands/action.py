@@ -189,7 +189,9 @@ def _write(spec: ResourceSpec, action: Action, ended: Sequence[_Done], *, form: 
         for warning in done.answer.get("warnings", ()):
             report(from_wire(warning), action.fields, about=done.target)
         if "samples" in done.answer:
-            output.write_samples(done.answer["samples"])
+            output.write_samples(done.answer["samples"], spec.columns)
+        elif "lines" in done.answer:
+            output.write_lines(done.answer["lines"])
         elif action.target is Target.NOTHING and not action.fields:
             output.write_details(done.answer, spec.columns)
         elif done.tasks and not wait:

@@ -7,13 +7,14 @@ import os
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from core.errors import UsageError
 from core.i18n import N_, _
 from dosvm_tui.commands.words import Words
 from screens.spec import Column, Field, Kind
-from screens.values import NOTHING, RIGHT, TIME_WIDTH, brief_time, show
+from screens.values import NOTHING, RIGHT, TIME_WIDTH, brief_time, line_text, show
 
 FORMATS = ("table", "json", "yaml")
 _GAP = "  "
@@ -58,11 +59,37 @@ def _listed(value: Any, column: Column, width: int | None) -> str:
     return show(value, column.kind, column.words)
 
 
-def write_samples(samples: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows that have no declared columns, under their own keys."""
+def write_samples(samples: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    """Print samples of loads, each under its column's title; their times (Unix seconds) are local."""
     keys = list(samples[0]) if samples else []
-    cells = [keys, *([printable(show(sample.get(key), Kind.TEXT)) for key in keys] for sample in samples)]
-    _print_table(cells, [False] * len(keys), terminal_width())
+    known = {column.key: column for column in columns}
+    of = {key: known.get(key.removesuffix("_low").removesuffix("_high")) for key in keys}
+    cells = [[_sample_heading(key, of[key]) for key in keys]]
+    cells += [[_sample(key, sample.get(key), of[key]) for key in keys] for sample in samples]
+    _print_table(cells, [key != "at" for key in keys], terminal_width())
+
+
+#: What samples have and rows do not.
+_SAMPLED = {"at": N_("Time"), "count": N_("Samples")}
+
+
+def _sample_heading(key: str, column: Column | None) -> str:
+    title = _(column.title) if column is not None else _(_SAMPLED[key]) if key in _SAMPLED else key
+    if key.endswith("_low"):
+        return _(N_("{load}, least")).format(load=title)
+    return _(N_("{load}, most")).format(load=title) if key.endswith("_high") else title
+
+
+def _sample(key: str, value: Any, column: Column | None) -> str:
+    if key == "at" and isinstance(value, int | float):
+        return show(datetime.fromtimestamp(value, UTC).replace(microsecond=0).isoformat(), Kind.TIME)
+    return printable(show(value, column.kind if column is not None else Kind.TEXT))
+
+
+def write_lines(lines: Sequence[Any]) -> None:
+    """Print what an answer says in sentences, each on its own line; that there is nothing to say as well."""
+    for line in lines or [{"message": N_("Nothing.")}]:
+        print(printable(line_text(line)))
 
 
 #: What a row has beside its columns and people read; the rest is for programs, and in JSON and YAML.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from core.errors import DosvmError, InvalidInput
+from core.errors import AlreadyExists, DosvmError, InvalidInput
 from dosvm_tui.commands.options import shown_name
 from dosvm_tui.commands.output import printable
 from screens.spec import Field
@@ -16,7 +16,7 @@ def report(error: DosvmError, fields: Sequence[Field] = (), about: str | None = 
     parts = ["dosvm"]
     if about:
         parts.append(about)
-    if isinstance(error, InvalidInput) or type(error) is DosvmError:
+    if isinstance(error, InvalidInput | AlreadyExists) or type(error) is DosvmError:
         parts += [shown_name(field) for field in fields if field.key == error.field][:1]
     line = ": ".join([*parts, error.text()])
     print(printable(" ".join(line.split())), file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from core.errors import DosvmError, sentence
+from core.errors import DosvmError
 from core.i18n import N_, _, sentences
 from core.rpc.backend import call_each
 from core.rpc.upload import Upload
@@ -20,7 +20,7 @@ from screens.generic.report import BulkReport
 from screens.generic.taken import name_check
 from screens.spec import Action, Danger, Kind, ResourceSpec, Row, Target
 from screens.taskbook import Followed
-from screens.values import filled, previewed
+from screens.values import filled, line_text, previewed
 
 _NOTHING: Mapping[str, str] = {}
 #: Called when something was changed, so that the screen looks again.
@@ -148,7 +148,7 @@ class ActionRun:
         rows = self._rows
         template = _(self._action.warning) if self._action.warning else f"{_(self._action.label)}: {{name}}"
         if len(rows) == 1:
-            said = [filled(template, rows[0]), *(sentence(line) for _row, lines in self._plans for line in lines)]
+            said = [filled(template, rows[0]), *(line_text(line) for _row, lines in self._plans for line in lines)]
         else:
             said = [_(N_("{count} at once: {names}.")).format(count=len(rows), names=self._listed())]
             if self._action.warning:
@@ -161,7 +161,7 @@ class ActionRun:
         said = []
         for row, lines in self._plans:
             if lines:
-                said += [f"{label_of(self._spec, row)}:", *(f"  {sentence(line)}" for line in lines)]
+                said += [f"{label_of(self._spec, row)}:", *(f"  {line_text(line)}" for line in lines)]
         if self._plans and len(self._rows) > len(self._plans):
             text = _(N_("What hangs on each is said of the first {count}; mark fewer to read it of all."))
             said.append(text.format(count=len(self._plans)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.i18n import N_
-from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Target
+from screens.spec import SYSADM, Action, Column, Danger, Field, Filter, Kind, ResourceSpec, Target, Unfit
 
 TIME_FILTERS = (
     Filter("account", N_("Account"), hint=N_("Part of it is enough.")),
@@ -68,6 +68,7 @@ ACTIONS = {
     "Remove project": N_("Remove project"),
     "Reset": N_("Reset"),
     "Restore": N_("Restore"),
+    "Revert": N_("Revert"),
     "Resume": N_("Resume"),
     "Suspend": N_("Suspend"),
     "Unfreeze": N_("Unfreeze"),
@@ -113,17 +114,32 @@ SPEC = ResourceSpec(
         Column("kind", N_("Kind"), 14, Kind.CHOICE, from_width=96, words=KINDS),
         Column("end", N_("Task"), 11, Kind.STATE, from_width=110, sort=False, unsorted=_MANY),
         Column("operation", N_("Operation"), 24, from_width=130),
-        Column("detail", N_("Detail"), 30, sort=False, from_width=150, unsorted=_MANY),
+        Column("contents", N_("Detail"), 30, Kind.CONTENTS, sort=False, from_width=150, unsorted=_MANY),
     ),
     filters=(*TIME_FILTERS, Filter("action", N_("Action"), Kind.CHOICE, choices=tuple(ACTIONS.items()))),
-    actions=(CLEAR,),
+    actions=(
+        Action(
+            "revert",
+            N_("Revert"),
+            "log.revert",
+            key="u",
+            danger=Danger.CONFIRM,
+            plan="log.revertible",
+            warning=N_("{name} is edited back to what it was before:"),
+            unfit=(Unfit(lambda row: not row["revertible"], N_("Only edits can be reverted.")),),
+            task=True,
+        ),
+        Action("revertible", N_("What reverting would do"), "log.revertible", console=False, roles=(SYSADM,)),
+        CLEAR,
+    ),
     show_operation="-",
     label="target",
     default_sort="-at",
     topics=("log",),
     empty=N_("Nothing was changed yet."),
     help=N_(
-        "Every change anybody made: when, by whom, from which address, on what. It cannot be edited. d removes what is"
-        " older than a time, from both logs; that stays on record for ever."
+        "Every change anybody made: when, by whom, from which address, on what. It cannot be edited. u puts back what"
+        " an edit changed, while nobody changed it since. d removes what is older than a time, from both logs; that"
+        " stays on record for ever."
     ),
 )

@@ -59,7 +59,9 @@ SPEC = ResourceSpec(
     ),
     default_sort="-deleted",
     topics=("trash",),
-    empty=N_("The trash is empty. Deleted users, projects and host groups wait here until their time is over."),
+    empty=N_(
+        "The trash is empty. Deleted users, projects, host groups and secrets wait here until their time is over."
+    ),
     help=N_(
         "What was deleted waits here. Press u to restore it as it was. When its time is over, or with d, it is deleted"
         " for good, a project with all its files."

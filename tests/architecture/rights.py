@@ -157,6 +157,8 @@ RIGHTS: dict[str, Right] = {
     "settings.show": _s(),
     "settings.edit": _s(vm_sample_interval=7),
     "log.list": _s(),
+    "log.revertible": _s(log="$log"),
+    "log.revert": _s(log="$log"),
     "login-log.list": _s(),
     "log.clearable": _s(before="2026-01-31T10:00"),
     "log.clear": _s(before="2026-01-31T10:00"),

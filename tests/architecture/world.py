@@ -125,6 +125,8 @@ def furnish(office: Office) -> tuple[dict[str, str], dict[str, str]]:
     office.sysadm("user.delete", user="gone", own_password=PASSWORD)
     names["trash"] = "gone"
     uuids["trash"] = office.sysadm("trash.list")["rows"][0]["uuid"]
+    edits = office.sysadm("log.list", filters={"operation": "project.configure"})["rows"]
+    names["log"] = uuids["log"] = next(row["uuid"] for row in edits if row["target"] == "web")
     office.services.database.write(
         lambda s: s.execute(update(User).where(User.account == "newcomer").values(must_change_password=True))
     )

@@ -350,9 +350,13 @@ def world() -> dict[str, list[Row]]:
             "operation": "project.add",
             "target": "web",
             "detail": "",
+            "contents": {"operation": "project.add", "changes": {}, "values": {}},
+            "revertible": False,
         }
         for n in range(3)
     ]
+    edited = {"operation": "project.configure", "changes": {"max_memory": [2**30, 2**31]}, "values": {}}
+    log[0] |= {"action": "Configure", "operation": "project.configure", "contents": edited, "revertible": True}
     logins = [
         {"uuid": uuid_of("login"), "name": "l", "at": BORN, "account": "sysadm", "address": "local", "outcome": "right"}
     ]
@@ -711,6 +715,9 @@ class FakeBackend:
             row |= {"drain": "", "state": "up", "waiting": 0}
             self.ring()
             return {"name": row["name"], "vms": 2 if arguments["start"] else 0}
+        if resource == "log" and verb == "revertible":
+            back = {"operation": "project.configure", "changes": {"max_memory": [2**31, 2**30]}, "values": {}}
+            return {"operation": "project.configure", "name": "web", "lines": [back]}
         if resource == "log" and verb == "clearable":
             return {"operations": 1197, "logins": 312}
         if resource == "log" and verb == "clear":

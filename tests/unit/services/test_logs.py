@@ -22,6 +22,7 @@ def test_every_change_is_told_with_who_where_and_what(office: Office, clock: Sti
     newest = office.sysadm("log.list", sort="at", descending=True, limit=2)["rows"]
     assert set(newest[0]) == {
         "uuid", "name", "at", "account", "address", "action", "operation", "kind", "target", "end", "detail",
+        "contents", "revertible",
     }  # fmt: skip
     assert [(r["account"], r["operation"], r["action"], r["target"], r["detail"]) for r in newest] == [
         ("zhao", "profile.edit", "Edit", "zhao", "display_name: - → 赵"),

@@ -292,7 +292,7 @@ def test_a_secret_comes_back_with_its_usage(office: Office) -> None:
     office.sysadm("secret.delete", secret="key")
     assert office.sysadm.names("secret.list") == []
     office.sysadm("secret.add", name="other", **values)
-    with pytest.raises(Refused, match="disks/web is taken"):
+    with pytest.raises(Refused, match=r"The usage disks/web is taken. Give the secret that has it another usage first"):
         office.sysadm("trash.restore", trash="key")
     office.sysadm("secret.edit", secret="other", usage="disks/mail")
     office.sysadm("trash.restore", trash="key")
