@@ -276,21 +276,13 @@ def link(call: Call, group: ProjectGroup, project: Project) -> None:
 
 @operation("project-group.remove-project", roles=SYSTEM_ADMIN, action=N_("Remove project"), target="project_group")
 def remove_project(call: Call, *, project_group: str, project: str) -> Answer:
-    """Take a project out of a group; not out of its last one."""
+    """Take a project out of a group, its last one too (manual 7.2.2.6): it can register images in none then."""
     group = find(call, ProjectGroup, project_group, field="project_group")
     member = find(call, Project, project, field="project")
     groups = names_by(call, project_in_group, "project_id", "group_id", ProjectGroup, [member.id])[member.id]
     if group.name not in groups:
         raise Refused(
             N_("Project {project} is not in project group {name}."),
-            field="project",
-            project=member.name,
-            name=group.name,
-        )
-    if len(groups) == 1:
-        raise Refused(
-            N_("A project is in at least one group, and {name} is the only one of {project}."),
-            remedy=N_("Add it to another group first."),
             field="project",
             project=member.name,
             name=group.name,

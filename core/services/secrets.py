@@ -218,6 +218,8 @@ def edit_(
         # The row is this transaction's own since the statement above: who uses the secret is final now.
         if value and found.kind == secrets.VOLUME and not even_if_used:
             _refuse_locking_out(call, found)
+        if columns.get("project_id") is not None and not even_if_used:
+            _refuse_taking_away(call, found, columns["project_id"])
         call.session.execute(
             update(Secret).where(Secret.id == found.id).values(**columns).execution_options(synchronize_session=False)
         )
@@ -236,6 +238,24 @@ def _refuse_locking_out(call: Call, secret: Secret) -> None:
             users=some(users),
         )
     refuse_trashed(call, "value", secret.name, _has_volume_of(secret))
+
+
+def _refuse_taking_away(call: Call, secret: Secret, project_id: int) -> None:
+    """Refuse to give a secret to another project than that whose volumes open with it."""
+    volumes = call.session.scalars(
+        select(Volume.name)
+        .where(Volume.secret_id == secret.id, Volume.project_id.is_not(None), Volume.project_id != project_id)
+        .order_by(Volume.name)
+        .limit(6)
+    ).all()
+    if volumes:
+        raise InUse(
+            N_("Volumes of other projects open with secret {name}: {volumes}."),
+            remedy=N_("Leave it to their project, or say that you mean it (even if used)."),
+            field="project",
+            name=secret.name,
+            volumes=some(volumes),
+        )
 
 
 @operation("secret.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="secret")

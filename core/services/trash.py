@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, literal, select, union_all, update
+from sqlalchemy import ColumnElement, delete, func, literal, select, union_all, update
 
 from core.coordination.charges import charge
 from core.coordination.parameters import read
@@ -217,7 +217,10 @@ def restore(call: Call, *, trash: str, name: str = "") -> Answer:
     wanted = name or row.trash_name
     ruled("name", bin_.rule, wanted)
     try:
-        unused(call, getattr(bin_.table, bin_.column) == wanted, wanted)
+        column = getattr(bin_.table, bin_.column)
+        # As accounts are told apart: see :func:`core.services.users.named_alike`.
+        taken = func.lower(column) == wanted.lower() if kind == "user" else column == wanted
+        unused(call, taken, wanted)
     except AlreadyExists as error:
         error.remedy = N_("Restore it under another name.")
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, select, update
 
 from core.errors import Refused
 from core.i18n import N_
@@ -188,6 +188,11 @@ def add(
     )
 
 
+def named_alike(account: str) -> ColumnElement[bool]:
+    """The condition that a user's account is this one, or looks like it: nobody tells ``zhao`` from ``ZHAO`` by ear."""
+    return func.lower(User.account) == account.lower()
+
+
 def create(
     call: Call,
     *,
@@ -205,7 +210,7 @@ def create(
     """
     ruled("account", names.account, account)
     checked = check_basics(**basics)
-    unused(call, User.account == account, account, field="account")
+    unused(call, named_alike(account), account, field="account")
     user = User(
         account=account,
         role=Role.PROJECT.value,
@@ -241,7 +246,7 @@ def edit_(
     if account is not None and account != found.account:
         _not_sysadm(found)
         ruled("account", names.account, account)
-        unused(call, User.account == account, account, field="account")
+        unused(call, named_alike(account) & (User.id != found.id), account, field="account")
     call.note(found.account)
     edit(call, found, version, {"account": account, **basics})
     call.changed("user")

@@ -70,13 +70,7 @@ SPEC = ResourceSpec(
             passes={"project": "project"},
             danger=Danger.CONFIRM,
             warning=N_("Project {project} is taken out of project group {name}."),
-            unfit=(
-                Unfit(lambda row: not row["project"], N_("No project is in it.")),
-                Unfit(
-                    lambda row: row["groups"] == 1,
-                    N_("It is the only group of the project: add that to another group first."),
-                ),
-            ),
+            unfit=(Unfit(lambda row: not row["project"], N_("No project is in it.")),),
             roles=(SYSADM,),
         ),
         Action(

@@ -118,7 +118,8 @@ SPEC = ResourceSpec(
                     Kind.BOOLEAN,
                     default=False,
                     hint=N_(
-                        "Change the password although volumes were encrypted with it: they open with the old one only."
+                        "Change the password although volumes were encrypted with it, which open with the old one only;"
+                        " or the project, although volumes of another one open with it."
                     ),
                 ),
             ),

@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from core.coordination import machines, storage
 from core.errors import AlreadyExists, Conflict, InUse, InvalidInput, NotFound, PermissionDenied
 from core.model import Base, Machine, Pool, Secret, Volume
 from core.security.sealed import purpose
+from tests.architecture.world import furnish
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
 
@@ -47,6 +48,22 @@ def everything(office: Office) -> str:
     return office.services.database.read(
         lambda s: repr([list(s.execute(text(f"SELECT * FROM {quote(name)}")).all()) for name in tables])
     )
+
+
+def test_a_secret_is_not_given_to_another_project_than_its_volumes_unasked(office: Office) -> None:
+    furnish(office)
+    office.services.database.write(
+        lambda s: s.execute(
+            update(Volume)
+            .where(Volume.name == "web-disk")
+            .values(secret_id=select(Secret.id).where(Secret.name == "web-secret").scalar_subquery())
+        )
+    )
+    with pytest.raises(InUse, match="Volumes of other projects open with secret web-secret: web-disk"):
+        office.sysadm("secret.edit", secret="web-secret", project="shop")
+    assert office.sysadm("secret.show", secret="web-secret")["project"] == "web"
+    assert office.sysadm("secret.edit", secret="web-secret", project="")["project"] == "", "to everybody's is no loss"
+    assert office.sysadm("secret.edit", secret="web-secret", project="shop", even_if_used=True)["project"] == "shop"
 
 
 def test_a_secret_is_listed_without_its_value(office: Office, web: Person) -> None:

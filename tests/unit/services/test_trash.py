@@ -144,7 +144,8 @@ def test_a_project_that_is_not_empty_says_all_that_hangs_on_it(furnished: Office
     assert contents["vms"] == [{"name": "web-vm", "on": False}]
     volumes = ("web-base", "web-disk", "web-snapshot")
     assert contents["volumes"] == [{"reference": f"web-pool/{name}", "capacity": 2**20} for name in volumes]
-    assert len(contents["lines"]) == 5
+    assert contents["secrets"] == ["web-secret"]
+    assert len(contents["lines"]) == 6
     assert furnished.sysadm("project.show", project="web")["name"] == "web"
 
 

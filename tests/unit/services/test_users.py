@@ -11,6 +11,26 @@ from core.services.sessions import Sessions
 from tests.fakes.office import PASSWORD, Office
 
 
+def test_accounts_that_differ_in_case_only_are_one(office: Office) -> None:
+    office.user("zhao")
+    for other in ("ZHAO", "Zhao"):
+        with pytest.raises(AlreadyExists) as caught:
+            office.user(other)
+        assert caught.value.field == "account"
+    with pytest.raises(AlreadyExists):
+        office.user("SysAdm")
+    office.user("qian")
+    with pytest.raises(AlreadyExists):
+        office.sysadm("user.edit", user="qian", account="zhaO")
+    assert office.sysadm("user.edit", user="zhao", account="Zhao")["name"] == "Zhao", (
+        "one's own may be written otherwise"
+    )
+    office.sysadm("user.delete", user="qian", own_password=PASSWORD)
+    office.user("QIAN")
+    with pytest.raises(AlreadyExists):
+        office.sysadm("trash.restore", trash="qian")
+
+
 def test_a_new_admin_is_listed_with_its_project(office: Office) -> None:
     office.project("web", admin="zhao")
     (row,) = office.sysadm("user.list")["rows"]
@@ -37,7 +57,6 @@ def test_an_account_is_taken_once(office: Office) -> None:
     with pytest.raises(AlreadyExists) as error:
         office.user("zhao")
     assert error.value.field == "account"
-    office.user("Zhao")  # another account: names differ when their characters do
 
 
 @pytest.mark.parametrize("password", ["short-1", "x" * 129])
