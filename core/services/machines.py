@@ -198,7 +198,7 @@ def list_(call: Call, *, query: Query) -> Answer:
             "vcpus": Named(Machine.instance_id, Instance.vcpus),
             "memory": Named(Machine.instance_id, Instance.memory),
             "accelerator": Machine.accelerator,
-            "address": Named(Machine.host_id, Host.address, when=_PLACED),
+            "address": _of(Host.address, and_(Host.id == Machine.host_id, _PLACED)),
             "vnc_port": Machine.vnc_port,
             "spice_port": Machine.spice_port,
             **_orders(),

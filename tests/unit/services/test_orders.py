@@ -105,6 +105,7 @@ def test_vms_by_where_they_run_and_how_long(three: Office, clock: StillClock) ->
     assert order(three, "vm.list", "disabled", descending=True)[0] == "idle"
     assert order(three, "vm.list", "run_host")[0] == "idle"
     assert order(three, "vm.list", "vnc_port", descending=True)[0] == "x"
+    assert order(three, "vm.list", "address")[0] == "idle", "it is nowhere"
 
 
 def test_the_trash_by_how_long_it_is_kept_and_by_what_becomes_of_it(three: Office, clock: StillClock) -> None:
