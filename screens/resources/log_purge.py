@@ -20,8 +20,8 @@ SPEC = ResourceSpec(
         Column("at", N_("Time"), 19, Kind.TIME),
         Column("before", N_("Before"), 19, Kind.TIME),
         Column("account", N_("Account"), 10),
-        Column("address", N_("From"), 13),
-        Column("rows", N_("Rows"), 8, Kind.INTEGER),
+        Column("address", N_("From"), 15),
+        Column("rows", N_("Rows"), 8, Kind.INTEGER, from_width=86),
         Column(
             "action",
             N_("Action"),
