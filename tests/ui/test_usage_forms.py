@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -110,7 +111,7 @@ async def test_the_system_administrator_reads_where_vms_run_and_how_they_are_rea
         text = screen_text(pilot.app)
         for title in ("Instance", "Project", "Disabled", "Runs on", "Port", "State"):
             assert title in text, "all of it at 80x24"
-        assert "192.168.7.1   5901" in text
+        assert re.search(r"192\.168\.7\.1 +5901 ", text)
         assert cloud.called("vm.list")[-1]["filters"] == {"project": uuid_of("web")}
         await pilot.press("p", "o", "d")
         await pilot.pause(0.1)
