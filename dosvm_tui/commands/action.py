@@ -18,6 +18,7 @@ from dosvm_tui.commands.options import read_value, values_from_file, values_of
 from dosvm_tui.commands.report import report
 from dosvm_tui.commands.selecting import query_of, refuse_empty, rows_of, selects
 from dosvm_tui.commands.waiting import Progress, tell_open, wait_for
+from dosvm_tui.commands.whole import given_back, going
 from dosvm_tui.commands.words import Words, too_many
 from screens.generic.known import check_filters
 from screens.generic.offers import is_allowed
@@ -26,8 +27,6 @@ from screens.values import filled, previewed
 
 #: So many names are said in a question.
 _MOST_NAMED = 20
-#: Keys that rows have and forms do not; passed over when a row comes back from a file.
-_ROW_KEYS = frozenset({"uuid", "name", "version", "created", "reference"})
 
 
 class _Done(NamedTuple):
@@ -72,6 +71,11 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
             return 0
         if asks and not action.preview:
             make_sure(_("{what}? Type yes: ").format(what=_what(action, list(known.values()))))
+    lost = [] if words.flags.get("yes") else list(going(backend, spec, action, names, arguments))
+    if lost:
+        for line in lost:
+            print(output.printable(line), file=sys.stderr)
+        make_sure(_("{what}? Type yes: ").format(what=_what(action, names)))
     what = _what(action, list(known.values()))
     each: Sequence[str | None] = list(known) or [None]
     if asks and action.preview:
@@ -88,23 +92,29 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
             failed = _tell(answer, action, known.get(target), alone=len(each) == 1)
         else:
             asked.append(_done(action, known.get(target), arguments, answer))
-    ended: list[_Done] = []
-    open_tasks = [task for done in asked for task in done.tasks] if wait else []
-    for done in asked:
-        try:
-            for task in done.tasks if wait else ():
-                wait_for(backend, task, done.label)
-                open_tasks.remove(task)
-            ended.append(done)
-        except KeyboardInterrupt:
-            tell_open(open_tasks)
-            raise
-        except DosvmError as error:
-            open_tasks = [task for task in open_tasks if task not in done.tasks]
-            failed = _tell(error, action, done.target, alone=len(each) == 1)
+    ended = _waited(backend, action, asked, alone=len(each) == 1) if wait else asked
     # However many were selected, programs get a list.
     _write(spec, action, ended, form=form, wait=wait, alone=len(each) == 1 and not selected)
-    return 1 if failed else 0
+    return 1 if failed or len(ended) < len(asked) else 0
+
+
+def _waited(backend: HostdBackend, action: Action, asked: Sequence[_Done], *, alone: bool) -> list[_Done]:
+    """Wait for all tasks, and tell which failed; what ended well."""
+    ended: list[_Done] = []
+    left = [task for done in asked for task in done.tasks]
+    for done in asked:
+        try:
+            for task in done.tasks:
+                wait_for(backend, task, done.label)
+                left.remove(task)
+            ended.append(done)
+        except KeyboardInterrupt:
+            tell_open(left)
+            raise
+        except DosvmError as error:
+            left = [task for task in left if task not in done.tasks]
+            _tell(error, action, done.target, alone=alone)
+    return ended
 
 
 def selectable(spec: ResourceSpec, action: Action) -> bool:
@@ -214,8 +224,7 @@ def _arguments(spec: ResourceSpec, action: Action, words: Words, *, selected: bo
     given: dict[str, Any] = {}
     path = words.value("from")
     if path is not None:
-        columns = frozenset(c.key for c in spec.columns)
-        given = values_from_file(path, action.fields, columns | _ROW_KEYS)
+        given = values_from_file(path, action.fields, given_back(spec))
     for field, text in zip(positional, bare, strict=False):
         given[field.key] = read_value(field, text)
     if len(bare) > len(positional):

@@ -74,7 +74,8 @@ def _help_for_verb(spec: ResourceSpec, verb: str) -> str:
     elif verb == "show" and not spec.single:
         words.append(spec.name.upper())
     lines = [_("Usage: {words}").format(words=" ".join([*words, "[OPTIONS]"])), ""]
-    lines += _table([(_left(option), _field_text(field)) for option, field in _own(fields)])
+    whole = action is not None and action.target is Target.ROW
+    lines += _table([(_left(option), _field_text(field, whole=whole)) for option, field in _own(fields)])
     if verb == "list" or (action is not None and selectable(spec, action)):
         lines += _options(LIST_OPTIONS if verb == "list" else SELECTING)
         keys = ", ".join(f.key for f in spec.filters)
@@ -97,7 +98,8 @@ def _own(fields: Sequence[Field]) -> list[tuple[Option, Field]]:
     return list(zip(options_of(asked), asked, strict=True))
 
 
-def _field_text(field: Field) -> str:
+def _field_text(field: Field, *, whole: bool = False) -> str:
+    """What is said of a field; ``whole``: what is there already is changed by it."""
     parts = [_(field.label)]
     if field.unit:
         parts.append(f"[{field.unit}]")
@@ -105,6 +107,8 @@ def _field_text(field: Field) -> str:
         parts.append(_(N_("(needed)")) if field.when is None else _(N_("(needed where it applies)")))
     if field.hint:
         parts = [_(N_("{label}: {hint}")).format(label=" ".join(parts), hint=_(field.hint))]
+    if whole and field.kind in (Kind.ROWS, Kind.REFERENCES):
+        parts.append(_(N_("This is the whole list: what is not named goes.")))
     if field.initial not in (None, "", False) and field.kind is not Kind.ROWS:
         parts.append(_(N_("Default: {value}.")).format(value=show(field.initial, field.kind)))
     return " ".join(parts)

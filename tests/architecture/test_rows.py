@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 import core.services.registry  # noqa: F401  (the whole table of operations)
+from dosvm_tui.commands.options import values_from_file
+from dosvm_tui.commands.whole import given_back
 from screens import registry
 from screens.spec import PROJECT, SYSADM, ResourceSpec
 from tests.architecture.world import World
@@ -48,3 +53,23 @@ def test_a_related_list_finds_its_rows_keys(spec: ResourceSpec, role: str, world
         if role in related.roles and rows:
             filters = {key: rows[0][of] for key, of in related.filters.items()}
             world.services.call(registry.resource(related.resource).lists_by, {"filters": filters}, actor, "")
+
+
+@pytest.mark.parametrize("spec", [p for p in LISTED if p.values[0].shows_by])
+@pytest.mark.parametrize("role", [SYSADM, PROJECT])
+def test_what_show_prints_can_be_given_with_f(spec: ResourceSpec, role: str, world: World, tmp_path: Path) -> None:
+    """`-f FILE` takes values "in the form that `show -o yaml` prints": of every kind, not of most."""
+    if role not in spec.roles:
+        pytest.skip("not for this role")
+    actor = world.actor(CALLERS[role])
+    rows = world.services.call(spec.lists_by, {}, actor, "")["rows"]
+    if not rows:
+        pytest.skip("nothing was logged in this world")
+    shown = world.services.call(spec.shows_by, {spec.name.replace("-", "_"): rows[0][spec.reference]}, actor, "")
+    path = tmp_path / "shown.yaml"
+    path.write_text(yaml.safe_dump(shown))
+    for action in spec.actions:
+        if action.fields and action.command_line and role in action.roles:
+            values = values_from_file(str(path), action.fields, given_back(spec))
+            assert values.keys() <= {field.key for field in action.fields}, action.verb
+            assert values.keys() >= {field.key for field in action.fields} & shown.keys(), action.verb

@@ -119,6 +119,36 @@ def test_an_empty_variable_of_a_shell_selects_nothing(shop: Office, dosvm: Dosvm
     assert dosvm("vm", "list", "--search", "", who="web-admin").code == 0, "to look at all is no harm"
 
 
+def test_disks_that_go_by_an_edit_are_named_and_asked_about(
+    shop: Office, dosvm: Dosvm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`instance edit sample --disk volume=local/s1b` took the boot CD away, and said "done"."""
+    web = shop.person("web-admin")
+    for name in ("s1", "s1b"):
+        web("volume.add", name=name, pool="local", capacity=2**30)
+    rack.settle(shop)
+    web("instance.edit", instance="mail", name="mail", disks=[])
+    for number in range(1, 3):
+        web("vm.delete", vm=f"mail-{number}")
+    rack.settle(shop)
+    web("instance.edit", instance="mail", disks=[{"device": "cdrom"}, {"volume": "local/s1"}])
+    edit = ("instance", "edit", "mail", "--disk", "volume=local/s1b")
+    before = web("instance.show", instance="mail")["disks"]
+    done = dosvm(*edit, who="web-admin")
+    assert done.code == 2
+    assert "--disk is the whole list. These go: cdrom, disk,volume=local/s1.\n" in done.err
+    assert "--yes" in done.err
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda _: True, "readline": lambda _: "no\n"})())
+    assert "Nothing was done." in dosvm(*edit, who="web-admin").err
+    assert web("instance.show", instance="mail")["disks"] == before
+    assert "whole list" in dosvm("instance", "edit", "--help", who="").out
+    assert "whole list" not in dosvm("instance", "add", "--help", who="").out
+    both = ("--disk", "device=cdrom", "--disk", "volume=local/s1b")
+    assert dosvm("instance", "edit", "mail", *both, who="web-admin").code == 0, "as many as before: nothing is lost"
+    assert dosvm("instance", "edit", "mail", "--disk", "volume=local/s1", "--yes", who="web-admin").code == 0
+    assert [disk["volume"] for disk in web("instance.show", instance="mail")["disks"]] == ["local/s1"]
+
+
 def test_the_help_says_how_rows_are_selected(dosvm: Dosvm) -> None:
     text = dosvm("vm", "start", "--help", who="").out
     assert "--filter KEY=VALUE" in text

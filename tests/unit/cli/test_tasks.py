@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +99,20 @@ def test_no_wait_returns_at_once_with_the_task(dosvm: Dosvm, shop: Office) -> No
     task = json.loads(done.out)["task"]
     assert json.loads(dosvm("task", "show", task, "-o", "json", who="zhao").out)["state"] == "queued"
     assert "queued" in dosvm("task", "list", "--filter", "state=queued", who="zhao").out
+
+
+def test_a_volume_is_made_from_what_show_prints_of_another(dosvm: Dosvm, shop: Office, tmp_path: Path) -> None:
+    """It was refused: "unknown key pool_type"."""
+    assert dosvm(*ADD, "--no-wait", who="zhao").code == 0
+    path = tmp_path / "disk1.yaml"
+    path.write_text(dosvm("volume", "show", "local/disk1", "-o", "yaml", who="zhao").out)
+    done = dosvm("volume", "add", "disk2", "-f", str(path), "--no-wait", who="zhao")
+    assert (done.code, done.err) == (0, "")
+    row = json.loads(dosvm("volume", "show", "local/disk2", "-o", "json", who="zhao").out)
+    assert (row["capacity"], row["format"]) == (1024**3, "qcow2")
+    path.write_text(path.read_text() + "capactiy: 1GiB\n")
+    wrong = dosvm("volume", "add", "disk3", "-f", str(path), "--no-wait", who="zhao")
+    assert (wrong.code, "unknown key capactiy" in wrong.err) == (2, True), "what nothing prints is still a mistake"
 
 
 def test_ctrl_c_says_that_it_goes_on_and_how_to_cancel_it(
