@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
-from core.errors import QuotaExceeded, overtaken
+from core.errors import QuotaExceeded, Refused, overtaken
 from core.i18n import N_
-from core.model import Host, Image, Instance, Pool, Project, Volume
+from core.model import Host, Image, Instance, Pool, Project, Volume, pool_of_project
 from core.rules.sizes import format_size
 
 _TO_RUN = text(
@@ -56,13 +56,21 @@ def charge_to_run(session: Session, project_id: int, host_ids: Collection[int]) 
     session.execute(_TO_RUN, {"own_project": project_id, "own_hosts": sorted(host_ids)})
 
 
-def fit_pool(session: Session, pool_id: int, more: int) -> None:
+#: What can be done when a volume does not fit whose size is another one's: a snapshot, or what it is merged into.
+SAME_SIZE = N_(
+    "It counts with all that its disk can hold. Delete volumes that nobody needs, or ask the system administrator for"
+    " more."
+)
+
+
+def fit_pool(session: Session, pool_id: int, more: int, remedy: str = "") -> None:
     """Refuse volumes that would sum to more than their pool's capacity; the pool was charged.
 
     Args:
         session: the write transaction.
         pool_id: the pool.
         more: bytes that come in addition.
+        remedy: msgid; what can be done, where a smaller volume or another pool is no way.
 
     Raises:
         QuotaExceeded: they do not fit.
@@ -71,7 +79,7 @@ def fit_pool(session: Session, pool_id: int, more: int) -> None:
     name, limit, now = session.execute(select(Pool.name, Pool.capacity, used).where(Pool.id == pool_id)).one()
     _fit_bytes(
         N_("Storage pool {name} holds at most {limit}, of which {used} are taken: this would be {over} too much."),
-        N_("Make the volume smaller, delete others, or use another pool."),
+        remedy or N_("Make the volume smaller, delete others, or use another pool."),
         name,
         limit,
         int(now),
@@ -79,8 +87,10 @@ def fit_pool(session: Session, pool_id: int, more: int) -> None:
     )
 
 
-def fit_disk(session: Session, project_id: int, more: int) -> None:
-    """Refuse volumes of a project that would sum to more than its quota of disk; the project was charged.
+def fit_disk(session: Session, project_id: int, more: int, remedy: str = "") -> None:
+    """Refuse volumes of a project that would sum to more than its quota of disk; see :func:`fit_pool`.
+
+    The project was charged.
 
     Raises:
         QuotaExceeded: they would; says by how much.
@@ -89,12 +99,32 @@ def fit_disk(session: Session, project_id: int, more: int) -> None:
     name, limit, now = _project(session, project_id, Project.max_disk, used)
     _fit_bytes(
         N_("Project {name} may use {limit} of disk and has {used}: this would be {over} too much."),
-        N_("Make the volume smaller, delete others, or ask the system administrator for more."),
+        remedy or N_("Make the volume smaller, delete others, or ask the system administrator for more."),
         name,
         limit,
         int(now),
         more,
     )
+
+
+def fit_given(session: Session, project_id: int, pool_id: int, more: int) -> None:
+    """Refuse to give a project what is in a pool that it may not use, or ``more`` bytes than its quota of disk.
+
+    Raises:
+        Refused: the pool is not given to the project, or one of them is gone.
+        QuotaExceeded: it would be too much.
+    """
+    charge(session, Project, project_id)
+    given = select(pool_of_project.c.pool_id).where(
+        pool_of_project.c.pool_id == pool_id, pool_of_project.c.project_id == project_id
+    )
+    if session.scalar(given) is None:
+        raise Refused(
+            N_("The storage pool is not given to that project."),
+            remedy=N_("Give it to the project first: `dosvm project configure`."),
+            field="project",
+        )
+    fit_disk(session, project_id, more)
 
 
 def fit_instances(session: Session, project_id: int) -> None:
@@ -104,7 +134,7 @@ def fit_instances(session: Session, project_id: int) -> None:
         QuotaExceeded: it has as many as it may have.
     """
     used = select(func.count()).select_from(Instance).where(Instance.project_id == project_id).scalar_subquery()
-    many = N_("Project {name} may have {limit} instances and has {used}: this would be {over} too many.")
+    many = N_("Instances of project {name}: {used} of at most {limit}. This would be {over} too many.")
     _fit_one(session, project_id, Project.max_instances, used, many)
 
 
@@ -120,7 +150,7 @@ def fit_snapshots(session: Session, project_id: int) -> None:
         .where(Volume.project_id == project_id, Volume.backing_id.is_not(None))
         .scalar_subquery()
     )
-    many = N_("Project {name} may have {limit} snapshots and has {used}: this would be {over} too many.")
+    many = N_("Snapshots of project {name}: {used} of at most {limit}. This would be {over} too many.")
     _fit_one(session, project_id, Project.max_snapshots, used, many)
 
 
@@ -131,7 +161,7 @@ def fit_images(session: Session, project_id: int) -> None:
         QuotaExceeded: it has as many as it may have.
     """
     used = select(func.count()).select_from(Image).where(Image.project_id == project_id).scalar_subquery()
-    many = N_("Project {name} may have {limit} images and has {used}: this would be {over} too many.")
+    many = N_("Images of project {name}: {used} of at most {limit}. This would be {over} too many.")
     _fit_one(session, project_id, Project.max_images, used, many)
 
 

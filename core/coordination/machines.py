@@ -186,7 +186,9 @@ def _order(disk: DiskSpec, files: dict[str, Any], backing: dict[int, tuple[Backi
     if row.file_state != "present":
         raise Refused(
             N_("{name} cannot be used: it is {state}."),
-            remedy=N_("Edit the instance and choose another one."),
+            remedy=N_("Bring its file back and refresh the storage pool, or edit the instance and choose another one.")
+            if disk.volume and row.file_state == "missing"
+            else N_("Edit the instance and choose another one."),
             name=name,
             state=row.file_state,
         )

@@ -33,6 +33,7 @@ from core.services.cloud import Cloud
 from core.services.fields import at_field
 from core.services.operation import (
     OPERATIONS,
+    SYSTEM_ADMIN,
     Answer,
     Beginner,
     Call,
@@ -350,7 +351,10 @@ def check_permission(operation: Operation, actor: Actor) -> None:
         )
     if actor.role not in operation.roles:
         raise PermissionDenied(
-            N_("{account} may not do this ({operation})."), account=actor.account, operation=operation.name
+            N_("{account} may not do this: the system administrator may.")
+            if operation.roles == SYSTEM_ADMIN
+            else N_("{account} may not do this: project administrators may."),
+            account=actor.account,
         )
     if actor.is_sysadm or operation.idle_project:
         return

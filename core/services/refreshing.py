@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from core.coordination.charges import charge
+from core.coordination.charges import charge, fit_given
 from core.errors import InvalidInput, Refused
 from core.i18n import N_
-from core.model import Pool, Volume
+from core.model import Pool, Project, Volume
 from core.rules.pools import KINDS
 from core.rules.volumes import FORMATS
 from core.services.lookup import find
@@ -28,9 +28,14 @@ def refresh(call: Call, *, pool: str) -> Answer:
 
 
 @operation("volume.accept", roles=SYSTEM_ADMIN, action=N_("Accept"), target="volume")
-def accept(call: Call, *, volume: str, format: str) -> Answer:  # noqa: A002 (what people call it)
-    """Say what format a file has that a refresh found, so that instances may use it; its host looks whether it has."""
+def accept(call: Call, *, volume: str, format: str, project: str = "") -> Answer:  # noqa: A002 (people call it so)
+    """Say what format a file has that a refresh found, so that instances may use it; its host looks whether it has.
+
+    With a project it is that one's from then on, and counts against its quota; otherwise every project that has the
+    pool may use it, and only the system administrator may change it.
+    """
     found = find(call, Volume, volume, field="volume")
+    owner = find(call, Project, project, field="project") if project else None
     if format not in FORMATS:
         raise InvalidInput(N_("A volume's format is one of: {formats}."), field="format", formats=", ".join(FORMATS))
     pool = pool_of(call, found)
@@ -42,6 +47,8 @@ def accept(call: Call, *, volume: str, format: str) -> Answer:  # noqa: A002 (wh
             state=found.state,
         )
     host_id = host_for(call, pool, field="volume")
+    if owner is not None:
+        fit_given(call.session, owner.id, pool.id, found.capacity)
     idle(call, found, field="volume")
     # It stays foreign, but whoever deletes it at this moment waits, or is waited for.
     if claim(call, found, "foreign") != "foreign":
@@ -51,6 +58,8 @@ def accept(call: Call, *, volume: str, format: str) -> Answer:  # noqa: A002 (wh
             field="volume",
             name=found.name,
         )
-    call.note(f"{pool.name}/{found.name}", object=found.uuid, format=format)
+    given = {"project": owner.name} if owner is not None else {}
+    call.note(f"{pool.name}/{found.name}", object=found.uuid, format=format, **given)
     call.changed("volume")
-    return order(call, "volume.accept", found, host_id, project_id=found.project_id, payload={"format": format})
+    payload = {"format": format, **({"project": owner.id} if owner is not None else {})}
+    return order(call, "volume.accept", found, host_id, project_id=found.project_id, payload=payload)

@@ -273,7 +273,7 @@ def delete_(call: Call, *, secret: str) -> Answer:
     if users:
         raise InUse(
             N_("Secret {name} is used by: {users}."),
-            remedy=N_("Delete them first, or give them another secret."),
+            remedy=N_("Delete them first."),
             field="secret",
             name=found.name,
             users=some(users),

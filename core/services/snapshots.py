@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, or_, select, update
 
-from core.coordination.charges import charge, fit_snapshots
+from core.coordination.charges import SAME_SIZE, charge, fit_snapshots
 from core.coordination.storage import exchange_disk
 from core.errors import InUse, NotFound, Refused
 from core.i18n import N_
@@ -130,7 +130,7 @@ def snapshot(
     _hold(call, parent)
     refuse_absent(parent)
     # It may have grown until it was held.
-    book(call, pool.id, project_id, parent.capacity)
+    book(call, pool.id, project_id, parent.capacity, SAME_SIZE)
     _refuse_deep(call, parent)
     if project_id is not None:
         fit_snapshots(call.session, project_id)
@@ -213,7 +213,7 @@ def _refuse_written(call: Call, parent: Volume, writers: list[Instance], *, swit
     if not switch:
         raise InUse(
             N_("Volume {name} is written to by instances: {instances}. It may not change once it has a snapshot."),
-            remedy=N_("Let them go on with the snapshot, or take the volume out of them."),
+            remedy=N_("Let them go on with the snapshot (`--switch`), or take the volume out of them."),
             field="switch",
             name=parent.name,
             instances=some([instance.name for instance in writers]),
@@ -263,7 +263,7 @@ def merge(call: Call, *, volume: str, name: str, display_name: str = "", descrip
     refuse_absent(source)
     # While it is merged no VM starts with it, and nothing of its chain changes: the new volume rests on it till then.
     claim(call, source, "merging")
-    book(call, pool.id, _owner(call, source), source.capacity)
+    book(call, pool.id, _owner(call, source), source.capacity, SAME_SIZE)
     refuse_running(call, source)
     unused(call, (Volume.pool_id == pool.id) & (Volume.name == name), name)
     made = _entered(call, source, pool, name, display_name, description)

@@ -59,8 +59,8 @@ def refuse_units(pool: Pool) -> None:
         )
 
 
-def book(call: Call, pool_id: int, project_id: int | None, more: int) -> None:
-    """Charge a pool and a project with bytes that come in addition.
+def book(call: Call, pool_id: int, project_id: int | None, more: int, remedy: str = "") -> None:
+    """Charge a pool and a project with bytes that come in addition; ``remedy`` as :func:`fit_pool` takes it.
 
     Raises:
         QuotaExceeded: they do not fit into one of the two.
@@ -68,8 +68,8 @@ def book(call: Call, pool_id: int, project_id: int | None, more: int) -> None:
     charge(call.session, Pool, pool_id)
     if project_id is not None:
         charge(call.session, Project, project_id)
-        fit_disk(call.session, project_id, more)
-    fit_pool(call.session, pool_id, more)
+        fit_disk(call.session, project_id, more, remedy)
+    fit_pool(call.session, pool_id, more, remedy)
 
 
 def refuse_unready(call: Call, pool: Pool) -> None:

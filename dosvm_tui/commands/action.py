@@ -207,6 +207,10 @@ def _write(spec: ResourceSpec, action: Action, ended: Sequence[_Done], *, form: 
         elif done.tasks and not wait:
             for task in done.tasks:
                 print(_("{what}: task {task}").format(what=output.printable(done.label), task=task))
+        elif done.answer.get("host") and any(field.key == "host" for field in action.fields):
+            # Where it was placed, when that was left to the cloud.
+            host = output.printable(str(done.answer["host"]))
+            print(_(N_("{what}: done, on {host}")).format(what=output.printable(done.label), host=host))
         else:
             print(_("{what}: done").format(what=output.printable(done.label)))
 

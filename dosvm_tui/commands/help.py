@@ -103,7 +103,7 @@ def _field_text(field: Field, *, whole: bool = False) -> str:
     parts = [_(field.label)]
     if field.unit:
         parts.append(f"[{field.unit}]")
-    if field.required:
+    if field.required and field.initial in (None, ""):
         parts.append(_(N_("(needed)")) if field.when is None else _(N_("(needed where it applies)")))
     if field.hint:
         parts = [_(N_("{label}: {hint}")).format(label=" ".join(parts), hint=_(field.hint))]

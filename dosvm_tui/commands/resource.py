@@ -59,7 +59,13 @@ def _list(spec: ResourceSpec, words: Words) -> int:
     # People read a row for each member of an object, programs the object once.
     check_filters(backend, spec, query["filters"])
     operation = spec.rows_by if form == "table" else spec.lists_by
-    rows = list(rows_of(backend, operation, query, limit))
+    try:
+        rows = list(rows_of(backend, operation, query, limit))
+    except InvalidInput as error:
+        if error.field != "sort":
+            raise
+        keys = ", ".join(dict.fromkeys(c.key for c in _columns(spec, who.account) if c.sort))
+        raise UsageError(N_("{option} takes a column; they are: {keys}."), option="--sort", keys=keys) from error
     if form != "table":
         output.write(rows, form)
     elif rows or not sys.stdout.isatty():

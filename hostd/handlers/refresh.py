@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from core import image_files
 from core.coordination import discovery, storage
+from core.coordination.charges import fit_given
 from core.coordination.discovery import BATCH, THERE, Found, Known, Measured
 from core.coordination.tasks import Claimed
 from core.database import Database
@@ -227,7 +228,16 @@ class RefreshTasks:
 
         size = self._touch(order.pool, look)
         values = {"state": "present", "format": said, "capacity": size.capacity, "allocation": size.allocation}
-        return lambda session: done(storage.record_volume(session, order.uuid, **values))
+        project_id = task.payload.get("project")
+
+        def write(session: Session) -> None:
+            if project_id is not None:
+                # Whose it becomes, and whether that fits: as it is by now, with the size that it truly has.
+                fit_given(session, int(project_id), order.pool.id, size.capacity)
+                values["project_id"] = int(project_id)
+            done(storage.record_volume(session, order.uuid, **values))
+
+        return write
 
 
 def _told(pool: PoolOrder, unit: Unit) -> tuple[str, str, str]:

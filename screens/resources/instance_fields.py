@@ -151,7 +151,7 @@ _DISK = (
         N_("Copy on read"),
         Kind.BOOLEAN,
         default=False,
-        hint=N_("Keeps what was read from a slow base image; such a disk allows no checkpoints."),
+        hint=N_("Keeps what was read from a slow base image, so that it is read once only."),
         when=_disk,
     ),
     Field(

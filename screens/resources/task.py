@@ -59,7 +59,8 @@ SPEC = ResourceSpec(
     actions=(
         Action(
             "cancel",
-            N_("Cancel"),
+            # Beside a dialog's own button that cancels the dialog, the word would say two things.
+            N_("Break it off"),
             "task.cancel",
             key="c",
             target=Target.ROWS,

@@ -221,9 +221,19 @@ SPEC = ResourceSpec(
                     choices=_FORMATS,
                     hint=N_("What format the file truly has; the list shows what it looks like."),
                 ),
+                Field(
+                    "project",
+                    N_("Given to project"),
+                    Kind.REFERENCE,
+                    resource="project",
+                    hint=N_(
+                        "Whose it becomes: that project uses, grows and deletes it, and it counts against its quota."
+                        " Empty: every project that has the storage pool may use it, none may change it."
+                    ),
+                ),
             ),
             danger=Danger.CONFIRM,
-            warning=N_("The file of {reference} may be used by every project that has the storage pool."),
+            warning=N_("The file of {reference} may be used by the project, or by all that have the storage pool."),
             unfit=(
                 _UNIT,
                 Unfit(

@@ -73,6 +73,28 @@ def test_everything_for_a_project_by_commands(dosvm: Dosvm, office: Office, file
     assert json.loads(dosvm("project", "show", "web", "-o", "json").out)["host_groups"] == []
 
 
+def test_what_cannot_be_sorted_by_names_what_can(dosvm: Dosvm, office: Office) -> None:
+    done = dosvm("user", "list", "--sort", "nope")
+    assert done.code == 2
+    assert "--sort takes a column" in done.err
+    assert "display_name" in done.err
+
+
+def test_a_needed_option_with_a_default_is_not_called_needed(dosvm: Dosvm) -> None:
+    (line,) = [line for line in dosvm("image", "add", "--help", who="").out.splitlines() if "raw|iso" in line]
+    text = dosvm("image", "add", "--help", who="").out
+    after = text[text.index(line) + len(line) :].split("--")[0]
+    assert "Default: raw" in line + after
+    assert "(needed)" not in line + after
+
+
+def test_who_may_is_said_without_words_of_the_inside(dosvm: Dosvm, office: Office) -> None:
+    office.project("web", admin="demo")
+    said = dosvm("volume", "accept", "local/x", "--format", "raw", who="demo").err
+    assert "demo may not do this: the system administrator may." in said
+    assert "volume.accept" not in said
+
+
 def test_search_filter_sort_and_limit(dosvm: Dosvm, office: Office) -> None:
     for name in ("a1", "b2", "a3"):
         office.user(name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +149,29 @@ def test_disks_that_go_by_an_edit_are_named_and_asked_about(
     assert dosvm("instance", "edit", "mail", *both, who="web-admin").code == 0, "as many as before: nothing is lost"
     assert dosvm("instance", "edit", "mail", "--disk", "volume=local/s1", "--yes", who="web-admin").code == 0
     assert [disk["volume"] for disk in web("instance.show", instance="mail")["disks"]] == ["local/s1"]
+
+
+def test_an_earlier_snapshot_is_gone_back_to_as_the_guide_says(shop: Office, dosvm: Dosvm) -> None:
+    web = shop.person("web-admin")
+    rack.instance(web, "web")
+    rack.disk(shop, web, "installed")
+    web("instance.edit", instance="web", disks=[{"volume": "local/installed"}])
+    page = Path(__file__).parents[3] / "docs" / "guide" / "en" / "lists.md"
+    (recipe,) = [text for text in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL) if "try-1" in text]
+    for line in recipe.splitlines():
+        if line and " vm " not in line:
+            done = dosvm(*line.split()[1:], "--no-wait", who="web-admin")
+            assert (line, done.code, done.err) == (line, 0, "")
+            rack.settle(shop)
+    assert [disk["volume"] for disk in web("instance.show", instance="web")["disks"]] == ["local/try-2"]
+    assert web("volume.show", volume="local/try-2")["backing"] == "local/installed"
+
+
+def test_the_end_of_a_start_says_where(shop: Office, dosvm: Dosvm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guide says that the answer says which host was taken."""
+    monkeypatch.setattr("dosvm_tui.commands.action.wait_for", lambda *_given: {})
+    done = dosvm("vm", "start", "shop-0", who="web-admin")
+    assert done.out == "Power on shop-0: done, on h1\n"
 
 
 def test_the_help_says_how_rows_are_selected(dosvm: Dosvm) -> None:

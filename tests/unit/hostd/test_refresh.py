@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import event, select, update
 
 from core.clock import SystemClock
 from core.coordination import discovery, tasks
-from core.errors import Refused, from_wire
+from core.errors import QuotaExceeded, Refused, from_wire
 from core.model import Pool, TaskState, Volume
 from hostd import image_headers
 from hostd.bus import Bus
@@ -70,6 +71,12 @@ def qcow2(path: Path, capacity: int = GIB, backing: int = 0, features: int = 0) 
     """A header that looks like a qcow2."""
     head = b"QFI\xfb" + struct.pack(">IQIIQI", 3, backing, 8 if backing else 0, 16, capacity, 0)
     path.write_bytes(head.ljust(72, b"\0") + struct.pack(">Q", features).ljust(440, b"\0"))
+
+
+def img(*paths: Path) -> None:
+    """True images in place of what only looks like one."""
+    for path in paths:
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), str(GIB)], check=True)
 
 
 def test_what_others_put_there_is_found_and_nobodys_to_use_before_its_format_is_said(
@@ -146,6 +153,44 @@ def test_a_file_of_no_size_or_an_absurd_one_is_said_to_be_that(office: Office, w
         text = from_wire(office.sysadm("task.show", task=task)["error"]).text()
         for word in words:
             assert word in text
+
+
+def test_a_file_is_accepted_for_a_project_which_then_has_it_in_its_quota(
+    office: Office, web: Person, place: Path
+) -> None:
+    """What was accepted belonged to nobody: web's VMs could use it, and web could neither grow nor delete it."""
+    for name in ("mine", "ours", "more"):
+        qcow2(place / name)
+    refreshed(office, web)
+    office.project("shop")
+    with pytest.raises(Refused, match="not given to that project"):
+        office.sysadm("volume.accept", volume="local/mine", format="qcow2", project="shop")
+    before = office.sysadm("project.show", project="web")["used_disk"]
+    img(place / "mine", place / "ours", place / "more")
+    office.sysadm("volume.accept", volume="local/mine", format="qcow2", project="web")
+    assert run(office) == TaskState.DONE.value
+    row = web("volume.show", volume="local/mine")
+    assert (row["state"], row["project"], row["own"]) == ("present", "web", True)
+    assert office.sysadm("project.show", project="web")["used_disk"] == before + GIB
+    office.sysadm("volume.accept", volume="local/ours", format="qcow2")
+    assert run(office) == TaskState.DONE.value
+    assert (web("volume.show", volume="local/ours")["project"], web("volume.show", volume="local/ours")["own"]) == (
+        "",
+        False,
+    )
+    office.sysadm("project.configure", project="web", max_disk=before + GIB)
+    with pytest.raises(QuotaExceeded):
+        office.sysadm("volume.accept", volume="local/more", format="qcow2", project="web")
+    # The quota may be less by the time that the host has looked.
+    office.sysadm("project.configure", project="web", max_disk=before + 2 * GIB)
+    office.sysadm("volume.accept", volume="local/more", format="qcow2", project="web")
+    office.sysadm("project.configure", project="web", max_disk=before + GIB)
+    assert run(office) == TaskState.FAILED.value
+    assert (web("volume.show", volume="local/more")["state"], web("volume.show", volume="local/more")["own"]) == (
+        "foreign",
+        False,
+    )
+    web("volume.delete", volume="local/mine")
 
 
 def test_many_volumes_take_few_statements(office: Office, web: Person, place: Path) -> None:

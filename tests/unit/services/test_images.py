@@ -141,7 +141,7 @@ def test_the_number_of_images_is_limited(web: Person) -> None:
         web("image.add", name=f"image{n}", file=f"{n}.iso")
     with pytest.raises(QuotaExceeded) as refused:
         web("image.add", name="one-more", file="more.iso")
-    assert str(refused.value).startswith("Project web may have 3 images and has 3: this would be 1 too many.")
+    assert str(refused.value).startswith("Images of project web: 3 of at most 3. This would be 1 too many.")
 
 
 def test_the_size_is_limited_once_it_is_known(office: Office, web: Person) -> None:

@@ -159,6 +159,16 @@ def test_the_quota_of_snapshots_holds_and_is_counted(office: Office, web: Person
         office.sysadm("volume.snapshot", volume="local/base", name="two")
 
 
+def test_a_snapshot_that_does_not_fit_is_not_told_to_be_smaller(office: Office, web: Person) -> None:
+    """Its size is that of what it rests on, and so is its pool: "Make the volume smaller ... or use another pool"."""
+    size = web("volume.show", volume="local/base")["capacity"]
+    office.sysadm("project.configure", project="web", max_disk=size)
+    with pytest.raises(QuotaExceeded) as refused:
+        web("volume.snapshot", volume="local/base", name="one")
+    assert "counts with all that its disk can hold" in refused.value.text()
+    assert "smaller" not in refused.value.text()
+
+
 def test_a_shared_base_is_stood_on_by_each_project_and_seen_by_all(office: Office, web: Person) -> None:
     office.sysadm("volume.add", name="golden", pool="local", capacity=GIB)
     rack.settle(office)
