@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 UNUSED = {"click", "multiprocessing", "email.message", "zipfile", "csv", "html", "http.client", "argparse", "starlette"}
 
@@ -54,22 +53,3 @@ def test_threads_share_few_heaps() -> None:
         "print(len(heaps))"
     )
     assert int(_after(code)) <= 2
-
-
-def test_docstrings_stay_out_and_texts_that_are_used_do_not(tmp_path: Path) -> None:
-    long = "word " * 20
-    (tmp_path / "told.py").write_text(
-        f'"""{long}of a module"""\n'
-        f'class Told:\n    """{long}of a class"""\n    def method(self):\n        """{long}of a method"""\n'
-        f'def same():\n    """{long}"""\n    return "{long}"\n'
-        f'def bare():\n    return "{long}"\n'
-        f'class Kept:\n    """{long}kept"""\n    text = "{long}kept"\n'
-        f"words = [text for text in ('{long}',)]\nnothing = (lambda: '{long}')()\n"
-    )
-    told = _after(
-        f"sys.path.insert(0, {str(tmp_path)!r})\nimport told\n"
-        "print(len(told.__doc__), len(told.Told.__doc__), len(told.Told.method.__doc__))\n"
-        f"print(told.same() == told.bare() == told.words[0] == told.nothing == {long!r}, told.bare.__doc__)\n"
-        f"print(told.Kept.text == {long + 'kept'!r})"
-    )
-    assert told.split() == ["1", "1", "1", "True", "None", "True"]
