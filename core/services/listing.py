@@ -194,4 +194,4 @@ def _order(query: Query, columns: Mapping[str, Any], ties: Sequence[Any]) -> Ord
     if isinstance(chosen, Falling):
         chosen, down = chosen.of, not down
     rest = [tie for tie in ties if tie is not chosen]
-    return Order(tuple((column, down) for column in (chosen, *rest)))
+    return Order(((chosen, down), *((tie, query.descending) for tie in rest)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select
@@ -96,8 +96,8 @@ def _orders() -> dict[str, Any]:
         "run_host": case((_RUNS, func.coalesce(host, "")), else_=""),
         "port": _PORT,
         "screen": case((_PORT.is_not(None), func.coalesce(listens, "")), else_=""),
-        # Who started last is up for the shortest time.
-        "uptime": Falling(case((_RUNS, Machine.started), else_=None)),
+        # Who started last is up for the shortest time; who is not up comes before.
+        "uptime": Falling(case((_RUNS, Machine.started), else_=datetime.max)),
         "moves_to": _of(_TARGET.name, _TARGET.id == Machine.moving_id),
         "waits_for": _of(_DRAINED.name, _DRAINED.id == Machine.drained_id),
     }

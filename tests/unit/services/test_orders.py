@@ -100,8 +100,8 @@ def test_vms_by_where_they_run_and_how_long(three: Office, clock: StillClock) ->
     three.services.database.write(run)
     assert order(three, "vm.list", "port") == ["idle", "y", "w", "x"]
     assert order(three, "vm.list", "screen")[0] == "idle"
-    assert order(three, "vm.list", "uptime") == ["x", "w", "y", "idle"]
-    assert order(three, "vm.list", "uptime", descending=True) == ["idle", "y", "w", "x"]
+    assert order(three, "vm.list", "uptime") == ["idle", "x", "w", "y"]
+    assert order(three, "vm.list", "uptime", descending=True) == ["y", "w", "x", "idle"]
     assert order(three, "vm.list", "disabled", descending=True)[0] == "idle"
     assert order(three, "vm.list", "run_host")[0] == "idle"
     assert order(three, "vm.list", "vnc_port", descending=True)[0] == "x"
