@@ -48,16 +48,16 @@ def read_time(text: str, now: datetime | None = None) -> datetime:
 
 
 def check_span(filters: Mapping[str, Any]) -> None:
-    """Whether a span from ``since`` until before ``until`` (UTC, ISO 8601) has room for anything.
+    """Whether a span from ``since`` until before ``until`` (UTC, ISO 8601) ends after it begins.
 
     Raises:
-        InvalidInput: it ends before it begins, or at once; names ``until``.
+        InvalidInput: it ends before it begins; names ``until``.
     """
     since, until = filters.get("since"), filters.get("until")
     if not since or not until:
         return
     try:
-        empty = _utc(str(since)) >= _utc(str(until))
+        empty = _utc(str(since)) > _utc(str(until))
     except ValueError:
         return  # what is no time is said of itself
     if empty:

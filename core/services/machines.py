@@ -97,7 +97,7 @@ def _orders() -> dict[str, Any]:
         "port": _PORT,
         "screen": case((_PORT.is_not(None), func.coalesce(listens, "")), else_=""),
         # Who started last is up for the shortest time; who is not up comes before.
-        "uptime": Falling(case((_RUNS, Machine.started), else_=datetime.max)),
+        "uptime": Falling(case((_RUNS, Machine.started), else_=datetime.max)),  # noqa: DTZ901  (UTC without zone, as kept)
         "moves_to": _of(_TARGET.name, _TARGET.id == Machine.moving_id),
         "waits_for": _of(_DRAINED.name, _DRAINED.id == Machine.drained_id),
     }
