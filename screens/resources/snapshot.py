@@ -19,7 +19,7 @@ SPEC = ResourceSpec(
     singular=N_("snapshot"),
     section=N_("Volumes"),
     columns=(
-        Column("tree", N_("Tree"), 26, sort=False, list_only=True),
+        Column("tree", N_("Volume"), 26, sort=False, list_only=True),
         Column("name", N_("Name"), details_only=True),
         Column("display_name", N_("Title"), 14, from_width=100),
         Column("pool", N_("Storage pool"), 12),
@@ -27,7 +27,7 @@ SPEC = ResourceSpec(
         Column("capacity", N_("Capacity"), 10, Kind.SIZE, from_width=90),
         Column("state", N_("State"), 10, Kind.STATE),
         Column("instances", N_("Instances"), 14, Kind.LIST, from_width=80),
-        Column("backing", N_("Rests on"), details_only=True, sort=False),
+        Column("backing", N_("Rests on"), 14, sort=False, from_width=110),
         Column("chain", N_("Chain"), kind=Kind.LIST, details_only=True, sort=False),
         Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=120),

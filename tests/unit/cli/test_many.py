@@ -179,3 +179,16 @@ def test_the_help_says_how_rows_are_selected(dosvm: Dosvm) -> None:
     assert "--filter KEY=VALUE" in text
     assert "Filters: instance" in text
     assert "--filter" not in dosvm("vm", "add", "--help", who="").out
+
+
+def test_a_list_of_snapshots_says_what_each_rests_on(shop: Office, dosvm: Dosvm) -> None:
+    """It had a column "Tree" without a tree, and not what a snapshot rests on."""
+    web = shop.person("web-admin")
+    rack.disk(shop, web, "base")
+    web("volume.snapshot", volume="local/base", name="one")
+    rack.settle(shop)
+    heading, row = dosvm("snapshot", "list", who="web-admin").out.splitlines()
+    assert "Tree" not in heading
+    assert "Rests on" in heading
+    assert row.split()[0] == "one"
+    assert "local/base" in row
