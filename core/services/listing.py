@@ -25,7 +25,6 @@ from sqlalchemy.sql.elements import UnaryExpression
 
 from core.errors import InvalidInput
 from core.i18n import N_
-from core.rules.times import check_span
 from core.services.operation import Answer, Call
 from core.services.paging import Fits, Named, Order, Span, Summed, Total, find
 
@@ -174,8 +173,6 @@ def _check_page(query: Query) -> None:
 
 def _conditions(query: Query, known: Mapping[str, Condition]) -> list[Fits]:
     conditions: list[Fits] = []
-    if {"since", "until"} <= known.keys():
-        check_span(query.filters)
     for key, value in query.filters.items():
         if key not in known:
             raise InvalidInput(N_("There is no filter {name}."), field="filters", name=key)
