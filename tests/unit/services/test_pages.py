@@ -217,6 +217,8 @@ class Naive:
 
     def answer(self, key: str, descending: bool, keeps: Callable[[dict[str, Any]], bool]) -> list[int]:
         """The numbers of all rows that are kept, in order."""
+        # Within a kind by the operation, whose index it is.
+        key = "operation" if (self._spec.name, key) == ("log", "kind") else key
         tie = TIES.get(self._spec.name, key)
 
         def order(row: dict[str, Any]) -> tuple[Any, ...]:
