@@ -34,6 +34,12 @@ mkdir -p dev/pts dev/shm
 mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts dev/pts
 for place in run tmp dev/shm var/tmp; do mount -t tmpfs -o mode=1777 memory "$place"; done
 chmod 755 run
+# Where the repository itself is in one of these, it lies under the memory now.
+if [ ! -e ".$storage_tree" ]; then
+	mkdir -p ".$storage_tree" /mnt/tree /mnt/tree-work
+	mount -t overlay -o "lowerdir=$storage_tree,upperdir=/mnt/tree,workdir=/mnt/tree-work" tree ".$storage_tree" ||
+		end "no layer over the repository"
+fi
 mkdir run/share
 mount -t hostfs -o "$storage_share" share run/share || end "no directory for results"
 pivot_root . mnt || end "no new root"
