@@ -224,8 +224,13 @@ def test_conflict(snap_compare: Any, size: str, language: str) -> None:
         form = pilot.app.screen.form
         form.focus_field("description")
         await pilot.pause(0.1)
+        await pilot.press("home")
         await typed(pilot, "!")
+        looked = len(backend.called("project.list"))
         backend.change("project", "web", description="Web shop and its API", version=4)
+        # The list behind it shows the news in every picture.
+        await until(pilot, lambda: len(backend.called("project.list")) > looked)
+        await still(pilot)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 4)
         await still(pilot)
