@@ -226,11 +226,11 @@ def test_conflict(snap_compare: Any, size: str, language: str) -> None:
         await pilot.pause(0.1)
         await pilot.press("home")
         await typed(pilot, "!")
-        looked = len(backend.called("project.list"))
-        backend.change("project", "web", description="Web shop and its API", version=4)
-        # The list behind it shows the news in every picture.
-        await until(pilot, lambda: len(backend.called("project.list")) > looked)
-        await still(pilot)
+        # No news of it: when the list behind it hears them is not the same in every run.
+        backend.rows["project"] = [
+            {**row, "description": "Web shop and its API", "version": 4} if row["name"] == "web" else row
+            for row in backend.rows["project"]
+        ]
         await pilot.press("ctrl+s")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 4)
         await still(pilot)
