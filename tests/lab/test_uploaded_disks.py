@@ -46,9 +46,12 @@ def text_on(path: Path, form: str) -> str:
     """What guests wrote to a disk image, read by QEMU's own tool."""
     plain = path.with_name("read-back.raw")
     subprocess.run(["qemu-img", "convert", "-f", form, "-O", "raw", str(path), str(plain)], check=True)
-    with plain.open("rb") as file:
-        file.seek(PLACE)
-        return file.read(512).rstrip(b"\0").decode().strip()
+    try:
+        with plain.open("rb") as file:
+            file.seek(PLACE)
+            return file.read(512).rstrip(b"\0").decode().strip()
+    finally:
+        plain.unlink()
 
 
 def digest(path: Path) -> str:
