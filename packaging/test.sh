@@ -3,10 +3,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 report=$(mktemp -d)
+trap 'rm -rf "$report"' EXIT
 failed=0
-# The session of what runs beside the parts.
-beside=
-trap '[ -z "$beside" ] || pkill -s "$beside"; rm -rf "$report"' EXIT
 part() {
 	local name=$1
 	shift
@@ -28,34 +26,14 @@ again() {
 	.venv/bin/pytest -q --junit-xml="$report/again/$name.xml" "${tests[@]}" </dev/null || return 1
 	echo "WARNING: unsteady tests in $name: they failed among others and passed alone: ${tests[*]}"
 }
-# The machine for storage is a kernel with a clock of its own, and waits most of the time. What fails in it is not
-# repeated: it was not among others.
-storage_begin() {
-	STORAGE_VM_SECONDS=${STORAGE_VM_SECONDS:-1500} \
-		setsid packaging/storage-vm/run.sh "$report/storage.xml" </dev/null >"$report/storage.log" 2>&1 &
-	beside=$!
-}
-storage_end() {
-	echo "== storage"
-	wait "$beside" || failed=1
-	beside=
-	cat "$report/storage.log"
-}
-# It takes up to 4 GiB, as a file in memory; the tests that run beside it take 3, databases in memory included, and
-# something is for the machine.
-roomy() {
-	local gib=$((1024 * 1024))
-	[ "$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo)" -ge $((10 * gib)) ] &&
-		[ "$(df --output=avail /dev/shm | tail -1)" -ge $((6 * gib)) ]
-}
-roomy && storage_begin
 # Three workers on two processors: the console's tests wait for a key's effect now and then. Whoever is done takes over
 # what others have not begun.
 part quick -n 3 --dist worksteal -m "not bench and not soak" --ignore=tests/engine --ignore=tests/lab --ignore=tests/e2e --ignore=tests/storage
-begun=$beside
-[ -z "$begun" ] || storage_end
 # Each worker has a libvirtd and hosts of its own; they wait most of the time. Files in the order of tests/conftest.py.
 part engines -n 3 --dist loadfile --no-loadscope-reorder -m "not bench and not soak" tests/engine tests/lab tests/e2e
-[ -n "$begun" ] || { storage_begin; storage_end; }
+# Alone: it is a whole machine, whose emulated guests take the time beside others that its tests wait for them. What
+# fails in it is not repeated; it was not among others.
+echo "== storage"
+packaging/storage-vm/run.sh "$report/storage.xml" </dev/null || failed=1
 .venv/bin/python packaging/closing-line.py "$report"/*.xml
 exit $failed

@@ -9,7 +9,7 @@ shift || true
 [ "$(id -u)" = 0 ] || exec sudo "$0" "$report" "$@"
 
 # Seconds until a machine that hangs is ended.
-limit=${STORAGE_VM_SECONDS:-1200}
+limit=${STORAGE_VM_SECONDS:-1800}
 # Results and logs of the last run stay here.
 share=$tree/.cache/storage-vm
 rm -rf "$share"
