@@ -26,7 +26,8 @@ from hostd.executor import Context
 from hostd.handlers.images import ImageTasks
 from hostd.uploads import Uploads
 from tests.fakes.cloud import StillCloud
-from tests.fakes.office import GIB, Office, Person
+from tests.fakes.office import Office, Person
+from tests.fakes.uploaders import web_with_a_directory
 
 SIZE = 3000
 CONTENT = b"c" * SIZE
@@ -34,12 +35,7 @@ CONTENT = b"c" * SIZE
 
 @pytest.fixture
 def web(office: Office, cloud: StillCloud, tmp_path: Path) -> Person:
-    admin = office.project("web", max_images=9, max_image_bytes=GIB)
-    office.host("h1")
-    cloud.me = next(iter(cloud.views.values())).uuid
-    office.sysadm("project-group.add", name="here", directory=str(tmp_path / "group"))
-    office.sysadm("project-group.add-project", project_group="here", project="web")
-    return admin
+    return web_with_a_directory(office, cloud, tmp_path / "group")
 
 
 class Side:

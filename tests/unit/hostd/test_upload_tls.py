@@ -30,7 +30,8 @@ from hostd.partial import Partial
 from hostd.server import Server
 from hostd.uploads import Uploads
 from tests.fakes.cloud import StillCloud
-from tests.fakes.office import GIB, Office, Person
+from tests.fakes.office import Office, Person
+from tests.fakes.uploaders import web_with_a_directory
 
 HERE = "127.0.0.1"
 MIB = 1024 * 1024
@@ -88,12 +89,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def far(office: Office, cloud: StillCloud, tmp_path: Path) -> Iterator[Far]:
-    admin = office.project("web", max_images=9, max_image_bytes=GIB)
-    office.host("h1")
-    cloud.me = next(iter(cloud.views.values())).uuid
-    office.sysadm("project-group.add", name="here", directory=str(tmp_path / "group"))
-    office.sysadm("project-group.add-project", project_group="here", project="web")
-    made = Far(office, admin, cloud, tmp_path)
+    made = Far(office, web_with_a_directory(office, cloud, tmp_path / "group"), cloud, tmp_path)
     yield made
     made.client.close()
     made.server.close()

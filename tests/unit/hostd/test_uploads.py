@@ -36,7 +36,8 @@ from hostd.upload_records import UploadRecords
 from hostd.uploads import Uploads
 from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
-from tests.fakes.office import GIB, Office, Person
+from tests.fakes.office import Office, Person
+from tests.fakes.uploaders import web_with_a_directory
 from tests.waiting import until
 
 SIZE = 3000
@@ -45,12 +46,7 @@ SIZE = 3000
 @pytest.fixture
 def web(office: Office, cloud: StillCloud, tmp_path: Path) -> Person:
     """The admin of a project whose group has a directory of its own."""
-    admin = office.project("web", max_images=9, max_image_bytes=GIB)
-    office.host("h1")
-    cloud.me = next(iter(cloud.views.values())).uuid
-    office.sysadm("project-group.add", name="here", directory=str(tmp_path / "group"))
-    office.sysadm("project-group.add-project", project_group="here", project="web")
-    return admin
+    return web_with_a_directory(office, cloud, tmp_path / "group")
 
 
 @pytest.fixture
