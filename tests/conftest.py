@@ -20,8 +20,9 @@ from core.services.dispatch import Services
 from core.services.sessions import Sessions
 from tests.fakes.clock import StillClock
 from tests.fakes.cloud import StillCloud
-from tests.fakes.mariadb import MariaDB, make_place
+from tests.fakes.mariadb import MariaDB
 from tests.fakes.office import Office
+from tests.fakes.places import make_place
 
 # How fast an example is says how busy the machine is, and nothing of the code.
 hypothesis.settings.register_profile("unhurried", deadline=None)

@@ -5,28 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import pymysql
 import pytest
-
-#: Bytes that must be free in memory's file system for a server to live there.
-ROOM = 1 << 30
-
-
-def make_place(name: str) -> Path:
-    """A new directory for a server and its socket, with a short path: a Unix socket's has at most 107 characters.
-
-    In memory where there is room: on a disk a table is made in a tenth of a second, and tests make thousands.
-    """
-    memory = "/dev/shm"
-    try:
-        fits = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
-    except OSError:
-        fits = False
-    return Path(tempfile.mkdtemp(prefix=f"dosvm-{name}-", dir=memory if fits else None))
 
 
 def _little(most: str) -> list[str]:

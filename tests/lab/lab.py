@@ -14,7 +14,8 @@ from typing import Any
 import libvirt
 import pymysql
 
-from tests.fakes.mariadb import MariaDB, make_place
+from tests.fakes.mariadb import MariaDB
+from tests.fakes.places import make_place
 from tests.lab.host import REPOSITORY, LabHost
 from tests.lab.namespaces import World, processes, wait_until
 
