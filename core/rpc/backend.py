@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.errors import DosvmError, HostdUnavailable, from_wire
 from core.rpc.calls import CALL, LOGIN, LOGOUT, UPLOAD, WAIT, Call
 
 if TYPE_CHECKING:
+    from core.rpc.handover import Told
     from core.rpc.http import Stream
 
 #: Seconds one `wait` may stay open at the other side.
@@ -31,7 +32,7 @@ class Backend(Protocol):
     def streams(self) -> bool:
         """Whether :meth:`send` takes a part of any length, by :class:`core.rpc.http.Stream`."""
 
-    def hand_over(self, descriptor: int, told: Callable[[int, int], bool], **about: Any) -> dict[str, Any] | None:
+    def hand_over(self, descriptor: int, told: Told, **about: Any) -> dict[str, Any] | None:
         """Have an open file of this machine copied; None where that cannot be. See :mod:`core.rpc.handover`."""
 
     def call(self, operation: str, **arguments: Any) -> Any:
@@ -82,9 +83,7 @@ class Way(Protocol):
     def streams(self) -> bool:
         """See :meth:`core.rpc.client.Client.streams`."""
 
-    def hand_over(
-        self, body: dict[str, Any], descriptor: int, told: Callable[[int, int], bool]
-    ) -> dict[str, Any] | None:  # fmt: skip
+    def hand_over(self, body: dict[str, Any], descriptor: int, told: Told) -> dict[str, Any] | None:
         """See :meth:`core.rpc.client.Client.hand_over`."""
 
     def request(
@@ -151,7 +150,7 @@ class HostdBackend:
         """See :meth:`Backend.streams`."""
         return self._client.streams
 
-    def hand_over(self, descriptor: int, told: Callable[[int, int], bool], **about: Any) -> dict[str, Any] | None:
+    def hand_over(self, descriptor: int, told: Told, **about: Any) -> dict[str, Any] | None:
         """See :meth:`Backend.hand_over`; a lost connection is the caller's to deal with."""
         return self._client.hand_over({"client": self._address, **about, **self._identity}, descriptor, told)
 

@@ -10,7 +10,6 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core.errors import BOTH_OR_NEITHER, DosvmError, HostdUnavailable, Refused, TlsFailed, from_wire
@@ -20,6 +19,7 @@ from core.rpc.http import BadAnswer, HttpConnection, Stream
 from core.rpc.signature import HEADER, Signer
 
 if TYPE_CHECKING:
+    from core.rpc.handover import Told
     from core.rpc.tls import Tls
 
 #: What a hostd that talks TLS only answers to those who do not (RFC 9110 section 15.5.22, Upgrade Required).
@@ -58,9 +58,7 @@ class Client:
         """Whether bytes may go with a call that are not signed: over TLS, which knows both sides and every byte."""
         return self._tls is not None and self._signer is None
 
-    def hand_over(
-        self, body: dict[str, Any], descriptor: int, told: Callable[[int, int], bool]
-    ) -> dict[str, Any] | None:  # fmt: skip
+    def hand_over(self, body: dict[str, Any], descriptor: int, told: Told) -> dict[str, Any] | None:
         """Have hostd copy an open file of this machine; None when it is on another. See :mod:`core.rpc.handover`."""
         if not isinstance(self.address, str) or self._signer is None:
             return None

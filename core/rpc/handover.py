@@ -24,13 +24,14 @@ SOCKET = "files.sock"
 PATH = "/v1/hand-over"
 #: Most bytes of a line.
 LINE = 65536
+#: Told how far it is: the bytes that are there, and those of them that were compared with the file (0 when that is
+#: over); says whether to break off.
+Told = Callable[[int, int], bool]
 #: Seconds of silence after which the other side counts as gone; hostd says something every second.
 SILENCE = 60.0
 
 
-def hand_over(
-    address: str, signer: Signer, body: dict[str, Any], descriptor: int, told: Callable[[int, int], bool]
-) -> dict[str, Any]:
+def hand_over(address: str, signer: Signer, body: dict[str, Any], descriptor: int, told: Told) -> dict[str, Any]:
     """Have hostd copy an open file; returns when it has, or when ``told`` says so.
 
     Args:
@@ -38,8 +39,7 @@ def hand_over(
         signer: signs with the cluster key.
         body: what is asked for, JSON data.
         descriptor: of the file.
-        told: called with the bytes that are there, and those of them that were compared with the file (0 when that is
-            over), every second and more often; True: break off.
+        told: called every second and more often.
 
     Returns:
         What hostd said at the end; empty when it was broken off.

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.errors import DosvmError, HostdUnavailable, InvalidInput, TlsFailed
 from core.i18n import N_
@@ -22,6 +22,9 @@ from core.rpc.calls import HELLO, WAIT, Call
 from core.rpc.client import Client
 from core.rpc.http import Stream
 from core.rpc.signature import Signer, load_key
+
+if TYPE_CHECKING:
+    from core.rpc.handover import Told
 
 FILE = "console.toml"
 #: Where a packaged installation keeps its configuration.
@@ -319,9 +322,7 @@ class Ways:
         clients, at = self._look()
         return clients[at].streams
 
-    def hand_over(
-        self, body: dict[str, Any], descriptor: int, told: Callable[[int, int], bool]
-    ) -> dict[str, Any] | None:  # fmt: skip
+    def hand_over(self, body: dict[str, Any], descriptor: int, told: Told) -> dict[str, Any] | None:
         """See :meth:`core.rpc.client.Client.hand_over`; asks the hostd that is asked now, and no other."""
         clients, at = self._look()
         return clients[at].hand_over(body, descriptor, told)

@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from core import image_files
 from core.errors import DosvmError, HostdUnavailable
 from core.rpc.backend import HostdBackend
 from core.rpc.calls import PART
+from core.rpc.handover import Told
 from core.rpc.upload import call_with_file
 from tests.engine.hostd import Hostd, refused, until
 
@@ -43,7 +44,7 @@ def file(tmp_path: Path) -> Path:
 class Parts(HostdBackend):
     """A console that cannot hand over open files, as one that meets a hostd which is busy with others."""
 
-    def hand_over(self, _descriptor: int, _told: Callable[[int, int], bool], **_about: Any) -> None:
+    def hand_over(self, _descriptor: int, _told: Told, **_about: Any) -> None:
         """Sends parts."""
 
 

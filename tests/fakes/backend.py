@@ -16,6 +16,7 @@ from typing import Any
 
 from core.errors import AuthenticationFailed, DosvmError, NotFound
 from core.merge_patch import merged
+from core.rpc.handover import Told
 from core.rules.parameters import Parameters, check_parameters
 from core.services import registry as _all_operations  # noqa: F401  (the whole table)
 from core.services.operation import OPERATIONS
@@ -536,7 +537,7 @@ class FakeBackend:
     #: It takes parts only, as a hostd of this machine that is asked for no other.
     streams = False
 
-    def hand_over(self, _descriptor: int, _told: Callable[[int, int], bool], **_about: Any) -> None:
+    def hand_over(self, _descriptor: int, _told: Told, **_about: Any) -> None:
         """Takes no open files."""
 
     def send(self, payload: bytes, **about: Any) -> Row:

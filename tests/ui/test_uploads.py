@@ -6,13 +6,13 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.errors import InvalidInput
+from core.rpc.handover import Told
 from screens.courier import THREADS
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import opened, screen_text, shows, until
@@ -166,7 +166,7 @@ async def test_a_file_on_its_way_holds_nothing_up_is_broken_off_and_gone_on_with
     slow = threading.Event()
     cloud.answers["image.upload"] = lambda **arguments: {"uuid": "u-1", "name": arguments["name"]}
 
-    def hand_over(_descriptor: int, told: Callable[[int, int], bool], **_about: Any) -> dict[str, Any]:
+    def hand_over(_descriptor: int, told: Told, **_about: Any) -> dict[str, Any]:
         begun.append(1)
         for done in itertools.count(1):
             if told(min(4000, done * 50), 0):
@@ -217,7 +217,7 @@ async def test_who_logs_out_nonetheless_breaks_it_off(
     broken_off, over = threading.Event(), threading.Event()
     cloud.answers["image.upload"] = lambda **arguments: {"uuid": "u-1", "name": arguments["name"]}
 
-    def hand_over(_descriptor: int, told: Callable[[int, int], bool], **_about: Any) -> dict[str, Any]:
+    def hand_over(_descriptor: int, told: Told, **_about: Any) -> dict[str, Any]:
         while not over.wait(0.05):
             if told(1000, 0):
                 broken_off.set()
