@@ -1,4 +1,6 @@
-"""A large file written to the disk for good, slice by slice: whoever waits sees that it goes on, and can end it."""
+"""What is written reaches the disk for good: a large file slice by slice, so that whoever waits sees that it goes on
+and can end it; and the names in a directory.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import errno
 import functools
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 #: Bytes that are written out at once: also a slow disk takes them within the time in which a cancelled task is to end.
 _SLICE = 8 * 1024 * 1024
@@ -14,6 +17,10 @@ _SLICE = 8 * 1024 * 1024
 _WRITE, _ALL = 2, 1 | 2 | 4
 #: What this kernel or file system does not know is left to fsync.
 _UNKNOWN = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ESPIPE}
+#: How file systems say that they cannot sync a directory, which most of those need not: Linux for one that has no such
+#: call, servers behind FUSE and NFS, and those that want a directory to be open for writing. None means that
+#: something was lost.
+_NO_NAMES = {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP}
 
 
 def flush(descriptor: int, alive: Callable[[], None]) -> None:
@@ -32,6 +39,22 @@ def flush(descriptor: int, alive: Callable[[], None]) -> None:
             break
     alive()
     os.fsync(descriptor)
+
+
+def flush_names(directory: Path) -> None:
+    """Let the names in a directory outlive a failure of power, where the file system can.
+
+    Raises:
+        OSError: the storage refuses it.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_NAMES:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def begin(descriptor: int, at: int, length: int) -> None:

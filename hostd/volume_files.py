@@ -24,7 +24,7 @@ from core.i18n import N_
 from core.rules.sizes import format_size
 from hostd import removal
 from hostd.faults import point
-from hostd.flushing import flush
+from hostd.flushing import flush, flush_names
 
 #: What working directories end in; what begins with a dot is no volume.
 PART = ".part"
@@ -151,7 +151,7 @@ def make(
         _make(part / name, directory / name, place, work, options, sure, alive)
     finally:
         os.close(place)
-    _sync(directory)
+    flush_names(directory)
     point("after_volume")
 
 
@@ -259,7 +259,7 @@ def remove(directory: Path, name: str, uuid: str, sure: Callable[[], None] = _no
         removal.remove(path, directory / f".{uuid}{PART}", sure)
     forget(directory, uuid)
     if directory.exists():
-        _sync(directory)
+        flush_names(directory)
 
 
 def _refuse_taken(directory: Path, name: str, uuid: str) -> None:
@@ -274,18 +274,6 @@ def _taken(path: Path) -> AlreadyExists:
         field="name",
         path=str(path),
     )
-
-
-def _sync(directory: Path) -> None:
-    """Have a name outlive a failure of power, where the file system can."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def explained(error: OSError) -> EngineError:

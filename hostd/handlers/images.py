@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import filecmp
 import logging
 import os
@@ -24,6 +23,7 @@ from hostd.access import let_pass
 from hostd.arrivals import Arrived, digest_of, partial_of
 from hostd.executor import Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.faults import point
+from hostd.flushing import flush_names
 from hostd.hypervisor.errors import Stuck, TooSlow, Underway
 from hostd.log import fields
 from hostd.storage_calls import LeftBehind, StorageCalls, touch_or_never
@@ -139,7 +139,7 @@ class ImageTasks:
             _sure(context)
             # A link never overwrites what somebody put there meanwhile.
             os.link(temporary, target)
-            _settle(directory)
+            flush_names(directory)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -294,7 +294,7 @@ def _link(partial: Path, target: Path) -> None:
                 raise AlreadyExists(
                     N_("There is a file {path} already."), remedy=N_("Remove the file first."), path=str(target)
                 ) from error
-        _settle(target.parent)
+        flush_names(target.parent)
     except OSError as error:
         raise EngineError(
             N_("{file} cannot be put into {directory}: {reason}."),
@@ -302,18 +302,6 @@ def _link(partial: Path, target: Path) -> None:
             directory=str(target.parent),
             reason=error.strerror or str(error),
         ) from error
-
-
-def _settle(directory: Path) -> None:
-    """Have the names in a directory on the disk for good."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EBADF):
-            raise  # what cannot sync a directory needs not
-    finally:
-        os.close(descriptor)
 
 
 def _is_same(status: os.stat_result, path: Path) -> bool:
