@@ -171,8 +171,9 @@ class Secrets:
 
 
 def _xml(secret: SealedSecret) -> str:
+    # Of volumes alone: a password for a server of storage is given to the server's own program, not to libvirt.
     root = ElementTree.Element("secret", ephemeral="yes", private="yes")
     ElementTree.SubElement(root, "uuid").text = secret.uuid
-    usage = ElementTree.SubElement(root, "usage", type=secret.kind)
+    usage = ElementTree.SubElement(root, "usage", type="volume")
     ElementTree.SubElement(usage, "volume").text = _OURS + secret.uuid
     return ElementTree.tostring(root, encoding="unicode")
