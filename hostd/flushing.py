@@ -1,5 +1,6 @@
-"""What is written reaches the disk for good: a large file slice by slice, so that whoever waits sees that it goes on
-and can end it; and the names in a directory.
+"""What is written reaches the disk for good: large files, and the names in a directory.
+
+A large file goes slice by slice: whoever waits sees that it goes on, and can end it.
 """
 
 from __future__ import annotations

@@ -77,6 +77,9 @@ RECEPTION = 30.0
 MIGRATION = 900.0
 #: A host that has a VM's memory and does not answer is waited for this long before the VM starts anew.
 MIGRATION_LOST = 120.0
+#: libvirtd of the host that a VM comes to is reached in this time, or is said not to answer: a little more than one
+#: try takes, which then says why.
+MIGRATION_REACH = LIBVIRT_FAST + 2.0
 #: A migration under way: whether it is still wanted, and how far it is, is looked at this often.
 MIGRATION_LOOK = 0.5
 #: A connection to libvirtd that nobody needed for so long is closed: keeping it alive costs both sides. Some stay by

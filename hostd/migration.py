@@ -36,11 +36,17 @@ from hostd.executor import Context, Effect, Interrupted, Obsolete, done
 from hostd.faults import point
 from hostd.hypervisor.domains import Domains
 from hostd.hypervisor.errors import Missing, Stuck, TooSlow
-from hostd.hypervisor.migration import Mover
+from hostd.hypervisor.migration import Mover, Severed
 from hostd.log import fields
 from hostd.machines import Machines
 
 logger = logging.getLogger("hostd.migration")
+
+
+class _Unreached(EngineError):
+    """The target was asked just now, and does not answer: it is not asked again before that is said."""
+
+    code = "migration-unreached"
 
 
 class Migration:
@@ -121,6 +127,7 @@ class Migration:
         uuid, epoch, target = task.target, int(task.payload["epoch"]), int(task.payload["target"])
         begin = time.monotonic()
         failure: DosvmError | None = None
+        severed = False
         while True:
             found = self._standing(uuid, target)
             if found is None:
@@ -136,7 +143,11 @@ class Migration:
                 failure = self._follow(uuid, target, begin, context)
                 continue
             if failure is not None or not (found.on and found.moving_id == target):
-                self._stays(uuid, found, epoch)
+                reached = self._stays(uuid, found, epoch, ask=not isinstance(failure, _Unreached))
+                if isinstance(failure, Severed) and reached and not severed:
+                    # The network stumbled, or that libvirtd was restarted: it answers again, and nothing is lost.
+                    failure, severed = None, True
+                    continue
                 raise failure or Obsolete(N_("The VM stays where it is: its migration was taken back."))
             failure = self._move(uuid, found, epoch, target, begin, context)
 
@@ -163,8 +174,10 @@ class Migration:
         try:
             self._remove_copy(uuid, found, epoch)
         except DosvmError as error:
-            return EngineError(
-                N_("libvirtd of host {host} cannot be reached: {reason}"), host=found.target, reason=error.text()
+            # Of an absent libvirtd the reason alone: its sentence speaks of "this host".
+            reason = str(error.parameters.get("reason", "")) or error.text()
+            return _Unreached(
+                N_("libvirtd of host {host} cannot be reached: {reason}"), host=found.target, reason=reason
             )
         point("before_move")
         ended = threading.Event()
@@ -237,16 +250,22 @@ class Migration:
             return Obsolete(N_("The VM stays where it is: its migration was taken back."))
         return None
 
-    def _stays(self, uuid: str, found: Standing, epoch: int) -> None:
+    def _stays(self, uuid: str, found: Standing, epoch: int, *, ask: bool) -> bool:
         """The VM is here and stays: remove the copy, as far as it can be reached, and let the VM go on.
 
         A copy that cannot be reached stands still, and its own host ends it once the task is over.
+
+        Returns:
+            Whether the target was asked (``ask``) and answered.
         """
+        reached = False
         with contextlib.suppress(DosvmError):
-            if found.url:
+            if ask and found.url:
                 self._remove_copy(uuid, found, epoch)
+                reached = True
         with contextlib.suppress(Missing):
             self._mover.go_on(uuid)
+        return reached
 
     def _hand_over(self, task: Claimed, found: Standing, epoch: int, target: int, context: Context) -> Effect:
         """The VM is not here any more: give it to the host that has it, or find that none has."""

@@ -8,7 +8,6 @@ database knows the volume: so whoever repeats a task, on whatever host, tells it
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import stat

@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 
 import libvirt
 
-from core.errors import EngineError, HypervisorUnavailable
+from core.errors import DosvmError, EngineError, HypervisorUnavailable
 from core.i18n import N_
 from hostd import intervals
 from hostd.hypervisor.connection import Connection
 from hostd.hypervisor.domains import Domains
+from hostd.hypervisor.errors import translate
 
 _FLAGS = (
     libvirt.VIR_MIGRATE_LIVE
@@ -37,6 +38,12 @@ _LEFT_PAUSED = (
     libvirt.VIR_DOMAIN_PAUSED_UNKNOWN,
     libvirt.VIR_DOMAIN_PAUSED_STARTING_UP,
 )
+
+
+class Severed(EngineError):
+    """The connection between the two libvirtds broke while a VM was migrated; this host's own is well."""
+
+    code = "migration-severed"
 
 
 class Mover:
@@ -67,7 +74,7 @@ class Mover:
         connection = Connection(url, name="libvirt-target", size=1)
         connection.start()
         try:
-            if not connection.wait(intervals.LIBVIRT_NORMAL):
+            if not connection.wait(intervals.MIGRATION_REACH):
                 raise HypervisorUnavailable(connection.reason)
             yield Domains(connection, namespace=self._namespace)
         finally:
@@ -77,7 +84,8 @@ class Mover:
         """Migrate a domain; the copy is of placement ``epoch`` and paused. Returns when nothing of it is here any more.
 
         Raises:
-            DosvmError: it failed or was aborted; what is where must be looked at.
+            Severed: the other libvirtd is not reached any more.
+            DosvmError: it failed or was aborted; in any case what is where must be looked at.
         """
 
         def move(connection: libvirt.virConnect) -> None:
@@ -91,7 +99,10 @@ class Mover:
             parameters: dict[str, str | int] = {libvirt.VIR_MIGRATE_PARAM_DEST_XML: there}
             if self._speed:
                 parameters[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = self._speed
-            domain.migrateToURI3(url, parameters, _FLAGS)
+            try:
+                domain.migrateToURI3(url, parameters, _FLAGS)
+            except libvirt.libvirtError as error:
+                raise _blamed(translate(error), connection) from error
 
         # Not held against the VM's key: what aborts it must come through.
         self._connection.call(move, limit=intervals.MIGRATION + intervals.LIBVIRT_LONG)
@@ -136,6 +147,15 @@ class Mover:
                 domain.resume()
 
         self._connection.call(go_on, limit=intervals.LIBVIRT_NORMAL, key=uuid)
+
+
+def _blamed(error: DosvmError, connection: libvirt.virConnect) -> DosvmError:
+    """What failed, said of the right libvirtd: that of this host is asked on as long as it answers."""
+    if isinstance(error, HypervisorUnavailable) and connection.isAlive():
+        return Severed(
+            N_("The connection to libvirtd of the other host broke: {reason}."), reason=error.parameters["reason"]
+        )
+    return error
 
 
 class Reception:

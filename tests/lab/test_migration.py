@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(400)]
 SOON = 90.0
 #: MiB per second: slow enough that a migration takes some seconds, and something can happen in the middle.
 SPEED = 12
+#: For libvirtd's qemu.conf: that the other one is gone is noticed within 6 s, instead of half a minute.
+_KEEPALIVE = "keepalive_interval = 2\nkeepalive_count = 2\n"
 #: Has some memory that must be sent, and counts on the console, ten times a second.
 _TICKS = (
     "dd if=/dev/urandom of=/tmp/x bs=1M count=24; (while :; do i=$((i+1)); echo tick-$i-; usleep 100000; done) & true"
@@ -92,6 +94,9 @@ class RunWatch(Watch):
 def open_cloud() -> Iterator[Cloud]:
     """See :meth:`Cloud.with_migration`."""
     lab = Lab(hosts=2)
+    for host in lab.hosts:
+        with (host.root / "etc/qemu.conf").open("a") as file:
+            file.write(_KEEPALIVE)
     cloud = Cloud.with_migration(lab, migration_speed=SPEED)
     yield cloud
     lab.close()
@@ -126,6 +131,13 @@ def _open_tasks(cloud: Cloud) -> int:
 def _host(cloud: Cloud, at: int = 0) -> dict[str, object]:
     row: dict[str, object] = cloud.sysadm("host", "show", "a", "-o", "json", at=cloud.lab[at]).data
     return row
+
+
+def _tasks(cloud: Cloud, uuid: str) -> list[dict[str, object]]:
+    """The tasks of a VM, the newest first."""
+    words = ["--filter", f"target={uuid}", "--sort", "-created", "--limit", "9", "-o", "json"]
+    rows: list[dict[str, object]] = cloud.sysadm("task", "list", *words).data
+    return rows
 
 
 def _logs(cloud: Cloud) -> str:
@@ -192,10 +204,7 @@ def test_a_guest_counts_on(cloud: Cloud) -> None:
     assert (row["power"], row["moves_to"], row["waits_for"], row["started"]) == ("on", "", "", started)
     assert row["vnc_port"]
     wait_until(lambda: _host(cloud)["state"] == "drained", "an empty host", 20, lambda: _logs(cloud))
-    kinds = cloud.sysadm(
-        "task", "list", "--filter", f"target={uuid}", "--sort", "-created", "--limit", "3", "-o", "json"
-    )
-    assert [(task["kind"], task["state"]) for task in kinds.data] == [
+    assert [(task["kind"], task["state"]) for task in _tasks(cloud, uuid)[:3]] == [
         ("machine.arrive", "done"),
         ("machine.migrate", "done"),
         ("machine.receive", "done"),
@@ -287,13 +296,19 @@ def test_the_network_is_cut_in_the_middle(cloud: Cloud) -> None:
     with RunWatch(cloud.lab.hosts, uuid) as watch:
         _in_the_middle(cloud, uuid)
         b.partition()
+        log, logged = a.root / "hostd.log", (a.root / "hostd.log").stat().st_size
         try:
             # It goes on where it is as long as nobody knows more; then it is stopped, because the host shall be empty.
             assert _tick(a, uuid) > last
-            wait_until(lambda: _host(cloud)["state"] == "drained", "an empty host", 180, lambda: _logs(cloud))
+            wait_until(lambda: _host(cloud)["state"] == "drained", "an empty host", 60, lambda: _logs(cloud))
             assert cloud.vm("guest")["waits_for"] == "a"
         finally:
             b.heal()
+        (ended,) = [task for task in _tasks(cloud, uuid) if task["kind"] == "machine.migrate"][:1]
+        assert (ended["state"], "other host broke" in str(ended["error"])) == ("failed", True), ended
+        said = log.read_text()[logged:]
+        assert "libvirtd went away" not in said, "it is the other one that is gone"
+        assert said.count("libvirtd does not answer url=qemu+tcp") <= 1, "who does not answer is asked once"
         _wait_runs(cloud, uuid, b)
         _only(cloud, uuid, b)
     assert watch.twice == 0

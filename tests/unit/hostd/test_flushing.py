@@ -27,10 +27,10 @@ def test_what_was_lost_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_it_is_the_directory_that_is_synced_and_it_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Path] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: seen.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     flush_names(tmp_path)
     assert seen == [tmp_path]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def _refusing(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
