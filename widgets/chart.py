@@ -206,12 +206,12 @@ class LineChart(Leaf):
 
     def _head(self, width: int) -> Strip:
         style = self.get_component_rich_style
-        shown = self._said()
         title = self._title + "  "
+        shown = self._said(width - cell_len(title))
         return strip_of([(title, style("chart--title")), (shown, style("chart--value"))], width, self.rich_style)
 
-    def _said(self) -> str:
-        """The value now, or under the cursor, with the range that it stands for."""
+    def _said(self, width: int) -> str:
+        """The value now, or under the cursor, with its range where there is room for all of it."""
         if self._cursor is None:
             value = self.present
             return self._write(value) if value is not None else self._empty or "-"
@@ -220,7 +220,13 @@ class LineChart(Leaf):
             return self._empty or "-"
         if point.low is None or point.high is None or point.low == point.high:
             return self._write(point.value)
-        return f"{self._write(point.value)} ({self._write(point.low)} - {self._write(point.high)})"
+        now = self._write(point.value)
+        lowest, highest = self._write(point.low), self._write(point.high)
+        # One unit for both: beside another chart there is not room for more.
+        if " " in highest:
+            lowest = lowest.removesuffix(highest[highest.rindex(" ") :])
+        ranged = f"{now} ({lowest}-{highest})"
+        return ranged if cell_len(ranged) <= width else now
 
     def _cursor_column(self, wide: int) -> int | None:
         """The cell of the plot that the cursor is in."""

@@ -142,5 +142,6 @@ def row_key_of(spec: ResourceSpec, row: Row) -> str:
 
 
 def label_of(spec: ResourceSpec, row: Row) -> str:
-    """What people call this row."""
-    return str(row.get(spec.label) or row.get(spec.reference) or "")
+    """What people call this row; where there is only one, and it has no name of its own, what it is."""
+    name = str(row.get(spec.label) or row.get(spec.reference) or "")
+    return _(spec.title) if spec.single and name in ("", spec.name) else name

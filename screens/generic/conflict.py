@@ -181,7 +181,7 @@ class ConflictDialog(BaseDialog[Decision]):
     def _show_whole(self) -> None:
         one = self._found.get(self.table.cursor_row or "")
         if one is not None:
-            pairs = ((_(N_("Before")), one.before), (_("Theirs"), one.theirs), (_("Mine"), one.mine))
+            pairs = ((_(N_("As it was")), one.before), (_("Theirs"), one.theirs), (_("Mine"), one.mine))
             self.query_one(FieldList).set([Fact(label, said(one.field, value)) for label, value in pairs])
 
     # -- the hand

@@ -109,7 +109,7 @@ async def marked(points: list[Point], cursor: float) -> list[str]:
 
 async def test_the_value_under_the_cursor_is_told_with_what_it_stands_for() -> None:
     points = [Point(t, float(t), t - 1.0, min(100.0, t + 20.0)) for t in range(0, 101, 10)]
-    assert (await marked(points, 30))[0].startswith("CPU  30% (29% - 50%)")
+    assert (await marked(points, 30))[0].startswith("CPU  30% (29%-50%)")
     assert (await marked([Point(50, 7.0, 7.0, 7.0)], 50))[0].strip() == "CPU  7%"
 
 
