@@ -45,7 +45,7 @@ def changed_by(typed: Mapping[str, Any]) -> ways.ConsoleSettings:
         InvalidInput: a value breaks a rule; names the field.
     """
     before = present()
-    values = {key: str(typed.get(key) or "").strip() for key in ("ssl_cert", "ssl_key", "ssl_ca")}
+    values = {key: str(typed.get(key) or "").strip() for key in ways.FILES}
     password = typed.get("ssl_password") or (before.ssl_password if values["ssl_key"] == before.ssl_key else "")
     return ways.ConsoleSettings(
         hosts=tuple(typed.get("hosts") or ()), use_ssl=bool(typed.get("use_ssl")), ssl_password=str(password), **values
@@ -56,11 +56,12 @@ def save(typed: Mapping[str, Any]) -> list[ways.Tried]:
     """Ask every host, and keep the parameters when one answers, or all the same when ``anyway`` was typed.
 
     Raises:
-        InvalidInput: a value breaks a rule, or a file cannot be used; nothing was saved.
+        InvalidInput: a value breaks a rule, or a file cannot be used, which nobody can mean; nothing was saved.
         DosvmError: no host answers: in the words of the first; nothing was saved.
     """
     path = ways.settings_file()
     made = changed_by(typed)
+    made.check_files(path.parent)
     try:
         tried = ways.try_all(made, path.parent)
     except InvalidInput:

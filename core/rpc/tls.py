@@ -33,6 +33,10 @@ class TlsFiles:
     key: Path
     password: str = field(default="", repr=False)
 
+    def named(self) -> dict[str, Path]:
+        """Each by the setting that names it, of hostd and of consoles alike."""
+        return {"ssl_ca": self.authority, "ssl_cert": self.certificate, "ssl_key": self.key}
+
 
 class Tls:
     """Contexts made of files, and made anew when the files have changed. Thread-safe."""
@@ -71,7 +75,7 @@ class Tls:
 
     def _stamp(self) -> object:
         found: list[tuple[int, ...] | None] = []
-        for file in (self.files.authority, self.files.certificate, self.files.key):
+        for file in self.files.named().values():
             try:
                 status = os.stat(file)
                 found.append((status.st_ino, status.st_size, status.st_mtime_ns))
@@ -90,41 +94,85 @@ def _make(files: TlsFiles, *, server: bool) -> ssl.SSLContext:
         # Nothing is resumed: every connection shows its certificate, and it is looked at.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
-    for file in (files.authority, files.certificate, files.key):
-        _check_readable(file)
+    for key, file in files.named().items():
+        check_file(file, key)
     if files.key.stat().st_mode & 0o007:
         raise InvalidInput(
             N_("The private key {file} is open to everybody."),
             remedy=N_("Run `chmod 640 {file}`."),
+            field="ssl_key",
             file=str(files.key),
         )
     try:
         context.load_verify_locations(files.authority)
     except (ssl.SSLError, OSError) as error:
-        raise InvalidInput(N_("{file} is no certificate in PEM form."), file=str(files.authority)) from error
+        raise _no_pem(files.authority, "ssl_ca") from error
     try:
         # Given as a function it is asked for when needed; given none at all, OpenSSL would ask at the terminal.
         context.load_cert_chain(files.certificate, files.key, password=lambda: files.password)
     except (ssl.SSLError, OSError, ValueError) as error:
-        raise InvalidInput(
-            N_("{file} and {key} do not belong together, or the password of the key is wrong."),
-            file=str(files.certificate),
-            key=str(files.key),
-        ) from error
+        raise _unfit(files, error) from error
     return context
 
 
-def _check_readable(file: Path) -> None:
+def _unfit(files: TlsFiles, error: Exception) -> InvalidInput:
+    """Why a certificate and its key cannot be used together."""
+    locked = "ENCRYPTED" in files.key.read_text("ascii", "replace")
+    if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+        return InvalidInput(
+            N_("{key} is not the private key of the certificate {file}."),
+            remedy=N_("Name the certificate and the key that `dosvm cert issue` made in one directory."),
+            field="ssl_key",
+            file=str(files.certificate),
+            key=str(files.key),
+        )
+    wrong = N_("The private key {file} cannot be opened: the password is wrong, or the file is damaged.")
+    if locked and not files.password:
+        wrong = N_("The private key {file} needs a password, and none is given.")
+    return InvalidInput(
+        wrong,
+        remedy=N_("Give the password that it was made with, or make another one by `dosvm cert issue`."),
+        field="ssl_password" if locked else "ssl_key",
+        file=str(files.key),
+    )
+
+
+def _no_pem(file: Path, key: str) -> InvalidInput:
+    return InvalidInput(
+        N_("{file} is no private key in PEM form.")
+        if key == "ssl_key"
+        else N_("{file} is no certificate in PEM form."),
+        remedy=N_("`dosvm cert issue` makes such files; the guide says how to take one of PKCS12 apart."),
+        field=key,
+        file=str(file),
+    )
+
+
+#: What a PEM file of each kind begins with; a key's kind may stand in between.
+_LABELS = {"ssl_ca": "CERTIFICATE-----", "ssl_cert": "CERTIFICATE-----", "ssl_key": "PRIVATE KEY-----"}
+#: Bytes that are read of a file to see what it is: more than a chain of certificates has.
+_LOOK = 1 << 20
+
+
+def check_file(file: Path, key: str) -> None:
+    """Whether a file is there and is what the setting ``key`` (``ssl_ca``, ``ssl_cert``, ``ssl_key``) names.
+
+    Raises:
+        InvalidInput: it is not; names the setting as its field.
+    """
     try:
         with file.open("rb") as opened:
-            opened.read(1)
+            text = opened.read(_LOOK).decode("ascii", "replace")
     except OSError as error:
         raise InvalidInput(
             N_("{file} cannot be read: {reason}."),
-            remedy=N_("Certificates are made by `dosvm cert issue` and put in their place by `dosvm cert hostd`."),
+            remedy=N_("Look at the path; certificates and keys are made by `dosvm cert issue`."),
+            field=key,
             file=str(file),
             reason=error.strerror or str(error),
         ) from error
+    if _LABELS[key] not in text:
+        raise _no_pem(file, key)
 
 
 def names_address(certificate: Mapping[str, Any], address: str) -> bool:

@@ -36,7 +36,9 @@ MOST_HOSTS = 16
 #: Seconds a host has to take up a connection when there are others to ask.
 _NEXT = 2.5
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
-_TEXTS = ("ssl_cert", "ssl_key", "ssl_ca", "ssl_password")
+#: Which settings name the files of TLS.
+FILES = ("ssl_cert", "ssl_key", "ssl_ca")
+_TEXTS = (*FILES, "ssl_password")
 _HEAD = """\
 # Which hostds the console and the commands of this machine ask, the first that answers. "local" is this machine's own.
 # `dosvm console-settings edit` writes this file.
@@ -76,7 +78,7 @@ def own_places() -> list[Path]:
         except (OSError, ValueError):
             continue
         for table in (written, written.get("ssl")):
-            named = [table.get(key) for key in ("ssl_cert", "ssl_key", "ssl_ca")] if isinstance(table, dict) else []
+            named = [table.get(key) for key in FILES] if isinstance(table, dict) else []
             places += [file.parent / name for name in named if isinstance(name, str) and name]
     return places
 
@@ -118,10 +120,54 @@ class ConsoleSettings(NamedTuple):
                 remedy=N_("Switch SSL on here, and use_ssl under [ssl] in dosvm.toml of those hosts."),
                 field="use_ssl",
             )
-        for key in ("ssl_cert", "ssl_key", "ssl_ca"):
-            if made.remote and not getattr(made, key).strip():
-                raise InvalidInput(N_("This is needed."), field=key)
+        if made.remote:
+            made.check_named()
         return made
+
+    def check_named(self) -> None:
+        """Whether all that TLS needs is named.
+
+        Raises:
+            InvalidInput: something is not; names the field.
+        """
+        for key in FILES:
+            if not getattr(self, key).strip():
+                raise InvalidInput(
+                    N_("With SSL on this is needed."),
+                    remedy=N_("Name a file that `dosvm cert issue NAME --console` made, or switch SSL off."),
+                    field=key,
+                )
+
+    def check_files(self, base: Path) -> None:
+        """Whether what is named for TLS can be used, also while TLS is off or only this machine's hostd is asked.
+
+        Nobody looks at them again before they are needed, which may be the night when this machine's own hostd is
+        gone. ``base`` is what relative paths begin at.
+
+        Raises:
+            InvalidInput: a file is missing or is not what it should be; names the field.
+        """
+        from core.rules import check  # only for those who write
+
+        for key in FILES:
+            check("tls_file", key, getattr(self, key))
+        if self.use_ssl:
+            self.check_named()
+        named = {key: base / getattr(self, key) for key in FILES if getattr(self, key)}
+        if self.ssl_password and "ssl_key" not in named:
+            raise InvalidInput(
+                N_("There is no private key that this is the password of."),
+                remedy=N_("Name the private key, or leave the password empty."),
+                field="ssl_password",
+            )
+        if not named:
+            return
+        from core.rpc.tls import Tls, TlsFiles, check_file  # TLS costs a command 15 ms
+
+        for key, file in named.items():
+            check_file(file, key)
+        if len(named) == len(FILES):
+            Tls(TlsFiles(named["ssl_ca"], named["ssl_cert"], named["ssl_key"], self.ssl_password)).client()
 
 
 def address_of(host: str) -> tuple[str, int] | None:

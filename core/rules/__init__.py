@@ -24,6 +24,7 @@ from core.rules.names import (
     password,
     phone,
     prose,
+    tls_file,
 )
 from core.rules.parameters import problems
 from core.rules.pools import server
@@ -51,6 +52,7 @@ RULES: dict[str, Rule] = {
     "secret_value": secret_value,
     "server": server,
     "size": size,
+    "tls_file": tls_file,
     "usage": usage,
     "volume_size": volume_size,
 }

@@ -11,6 +11,7 @@ from core.i18n import N_
 NAME_MAX = 64
 LINE_MAX = 255
 PROSE_MAX = 4000
+TLS_FILE_MAX = 128
 PASSWORD_MIN = 8
 PASSWORD_MAX = 128
 
@@ -161,6 +162,15 @@ def directory_or_none(value: str) -> None:
     """Empty, or as :func:`directory`."""
     if value:
         directory(value)
+
+
+def tls_file(value: str) -> None:
+    """The path of a certificate or key on this machine, or none (manual, figure 13-8)."""
+    if len(value) > TLS_FILE_MAX or not re.fullmatch(r"[\w\-./:\\]*", value):
+        raise InvalidInput(
+            N_("1 to {limit} letters of any script, digits, dashes, dots, underscores, colons or slashes."),
+            limit=TLS_FILE_MAX,
+        )
 
 
 def file_name(value: str) -> None:

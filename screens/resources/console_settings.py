@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.i18n import N_
 from screens.spec import SYSADM, Action, Column, Field, Kind, ResourceSpec
 
-_PATH = N_("A full path, or one relative to the file of these parameters.")
+_PATH = N_("A PEM file: its full path, or one relative to the file of these parameters.")
 HOSTS = N_("Hosts of hostd")
 USE_SSL = N_("Use SSL")
 CERTIFICATE = N_("SSL certificate")
@@ -22,9 +22,9 @@ FIELDS = (
         hint=N_("Addresses, with :port unless it is 5555; the first that answers is asked. Nothing: this machine's."),
     ),
     Field("use_ssl", USE_SSL, Kind.BOOLEAN, hint=N_("As in dosvm.toml of those hosts: both sides on, or both off.")),
-    Field("ssl_cert", CERTIFICATE, hint=_PATH),
-    Field("ssl_key", KEY, hint=_PATH),
-    Field("ssl_ca", AUTHORITY, hint=_PATH),
+    Field("ssl_cert", CERTIFICATE, rule="tls_file", hint=_PATH),
+    Field("ssl_key", KEY, rule="tls_file", hint=_PATH),
+    Field("ssl_ca", AUTHORITY, rule="tls_file", hint=_PATH),
     Field(
         "ssl_password",
         PASSWORD,

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from core.rpc import ways
+from core.security.authority import Holder, create, issue
+from dosvm_tui.settings import Settings
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import notices, opened, screen_text, shows, typed, until
 
@@ -30,7 +32,21 @@ async def test_they_are_shown_without_the_password(cloud: FakeBackend, file: Pat
         assert "Parame" in text
 
 
-async def test_what_does_not_answer_is_not_saved_and_nothing_typed_is_lost(cloud: FakeBackend, file: Path) -> None:
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """The files of a console, as `dosvm cert issue` makes them."""
+    create(tmp_path / "ca")
+    issue(tmp_path / "ca", Holder.checked("desk", ["127.0.0.1"]), console=True)
+    return tmp_path / "ca/issued/desk/console"
+
+
+def _unbroken(text: str) -> str:
+    return "".join(text.replace("│", " ").split())
+
+
+async def test_what_does_not_answer_is_not_saved_and_nothing_typed_is_lost(
+    cloud: FakeBackend, file: Path, desk: Path
+) -> None:
     async with opened(cloud, account="sysadm") as pilot:
         pilot.app.open_resource("console-settings", root=True)
         await until(pilot, lambda: "local" in screen_text(pilot.app))
@@ -40,13 +56,16 @@ async def test_what_does_not_answer_is_not_saved_and_nothing_typed_is_lost(cloud
         assert ways.load(file) == ways.ConsoleSettings()
         form = pilot.app.screen.query_one("Form")
         form.rows["use_ssl"].input.put(True)
-        for key in ("ssl_cert", "ssl_key", "ssl_ca"):
+        for key in ways.FILES:
             form.rows[key].input.put(f"{key}.pem")
         await pilot.press("ctrl+s")
         # The path may be broken anywhere.
-        await until(
-            pilot, lambda: "ssl_ca.pemcannotberead" in "".join(screen_text(pilot.app).replace("│", " ").split())
-        )
+        await until(pilot, lambda: "ssl_cert.pemcannotberead" in _unbroken(screen_text(pilot.app)))
+        assert ways.load(file) == ways.ConsoleSettings()
+        for key, name in zip(ways.FILES, ("cert.pem", "key.pem", "cacert.pem"), strict=True):
+            form.rows[key].input.put(str(desk / name))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "does not answer" in screen_text(pilot.app))
         assert ways.load(file) == ways.ConsoleSettings()
         form.rows["anyway"].input.put(True)
         await pilot.press("ctrl+s")
@@ -54,6 +73,27 @@ async def test_what_does_not_answer_is_not_saved_and_nothing_typed_is_lost(cloud
         assert any("Saved" in text for text in notices(pilot))
         await until(pilot, lambda: "127.0.0.1:1" in screen_text(pilot.app))
     assert ways.load(file).hosts == ("127.0.0.1:1",)
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+async def test_a_file_that_is_not_there_is_refused_at_its_field_while_ssl_is_off(
+    cloud: FakeBackend, file: Path, language: str
+) -> None:
+    async with opened(cloud, account="sysadm", settings=Settings(language=language)) as pilot:
+        pilot.app.open_resource("console-settings", root=True)
+        await until(pilot, lambda: "local" in screen_text(pilot.app))
+        await pilot.press("e")
+        await until(pilot, lambda: pilot.app.screen.query("Form"))
+        form = pilot.app.screen.query_one("Form")
+        form.rows["ssl_key"].input.put("nowhere.pem")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "nowhere.pem" in form.rows["ssl_key"].error)
+        form.rows["ssl_key"].input.put("")
+        form.rows["use_ssl"].input.put(True)
+        await pilot.press("ctrl+s")
+        words = {"en": "With SSL on this is needed.", "zh_CN": "使用 SSL 时必须填写此项。"}[language]
+        await until(pilot, lambda: words in form.rows["ssl_cert"].error)
+        assert not file.exists()
 
 
 async def test_each_host_is_tried(cloud: FakeBackend, file: Path) -> None:

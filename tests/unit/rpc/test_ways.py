@@ -233,6 +233,68 @@ def test_nothing_is_saved_before_a_host_has_answered(hosts: Hosts, file: Path) -
     assert load(file).hosts == (f"{HERE}:1",)
 
 
+def _refused(typed: dict[str, Any], field: str, words: str) -> None:
+    for anyway in (False, True):
+        with pytest.raises(InvalidInput) as caught:
+            parameters.save({**typed, "anyway": anyway})
+        assert caught.value.field == field, caught.value.text()
+        assert words in caught.value.text()
+        assert caught.value.remedy or "letters" in words
+    assert not ways.settings_file().exists()
+
+
+@pytest.mark.parametrize("on", [False, True])
+@pytest.mark.parametrize("local", [False, True])
+def test_a_file_that_cannot_be_used_is_refused_at_its_field_whatever_is_asked(
+    hosts: Hosts, file: Path, pki: Path, on: bool, local: bool
+) -> None:
+    good = hosts.settings(hosts.start("one"))
+    typed: dict[str, Any] = {key: getattr(good, key) for key in ways.FILES}
+    typed |= {"hosts": [] if local or not on else list(good.hosts), "use_ssl": on}
+    other = Path(file.parent / "note.pem")
+    other.write_text("milk, bread\n")
+    for key in ways.FILES:
+        _refused({**typed, key: "/no/such.pem"}, key, "/no/such.pem")
+        _refused({**typed, key: str(file.parent)}, key, "cannot be read")
+        _refused({**typed, key: str(other)}, key, "in PEM form")
+        _refused({**typed, key: "/a?b"}, key, "letters")
+        _refused({**typed, key: "/" + 128 * "a"}, key, "letters")
+    _refused({**typed, "ssl_key": str(pki / "here/hostd/key.pem")}, "ssl_key", "is not the private key of")
+    _refused({**typed, "ssl_cert": good.ssl_key}, "ssl_cert", "no certificate in PEM form")
+    locked = _with_password(Path(good.ssl_key), file.parent / "locked.pem")
+    _refused({**typed, "ssl_key": locked}, "ssl_password", "needs a password")
+    _refused({**typed, "ssl_key": locked, "ssl_password": "wrong"}, "ssl_password", "password is wrong")
+    _refused({"hosts": [], "ssl_password": "s3cret"}, "ssl_password", "no private key")
+    parameters.save({**typed, "ssl_key": locked, "ssl_password": "s3cret", "anyway": True})
+    assert load(file).ssl_password == "s3cret"
+
+
+def _with_password(key: Path, made: Path) -> str:
+    from cryptography.hazmat.primitives import serialization as form
+
+    private = form.load_pem_private_key(key.read_bytes(), None)
+    locked = form.BestAvailableEncryption(b"s3cret")
+    made.write_bytes(private.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, locked))
+    made.chmod(0o600)
+    return str(made)
+
+
+@pytest.mark.parametrize("asked", [[], ["local"], ["10.0.0.1"]])
+def test_tls_needs_all_three_files_also_where_only_this_machine_is_asked(
+    hosts: Hosts, file: Path, asked: list[str]
+) -> None:
+    good = hosts.settings()
+    typed: dict[str, Any] = {key: getattr(good, key) for key in ways.FILES}
+    for key in ways.FILES:
+        _refused({**typed, "hosts": asked, "use_ssl": True, key: ""}, key, "With SSL on")
+
+
+def test_some_of_the_files_may_be_named_while_tls_is_off(hosts: Hosts, file: Path) -> None:
+    good = hosts.settings()
+    parameters.save({"hosts": [], "ssl_ca": good.ssl_ca, "anyway": True})
+    assert load(file).ssl_ca == good.ssl_ca
+
+
 def test_the_password_stays_as_long_as_the_key(file: Path) -> None:
     save(file, ConsoleSettings((), False, "c", "k", "a", "s3cret"))
     assert parameters.changed_by({"ssl_key": "k"}).ssl_password == "s3cret"
