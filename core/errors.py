@@ -24,11 +24,13 @@
 
 A sentence is an English template with named parameters (``"{name} is taken"``) so that it can be
 translated where it is shown; the remedy says what the reader can do about it. A parameter may be a list of
-such sentences, each ``{"message": template, "parameters": {...}}``: they are shown one after the other.
+such sentences, each ``{"message": template, "parameters": {...}}``: they are shown one after the other. One made by
+:func:`fields` is shown as the labels that forms have for these fields, where there are forms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from core.i18n import N_, _, sentences
@@ -68,6 +70,25 @@ class DosvmError(Exception):
         }
 
 
+#: What the reader's forms call a key of an operation; a daemon has no forms and says the keys.
+_label: Callable[[str, str], str] = lambda _operation, key: key  # noqa: E731
+
+
+def label_fields_by(label: Callable[[str, str], str]) -> None:
+    """Have the fields in errors called as forms call them: ``label`` gives an operation's key its name, translated."""
+    global _label
+    _label = label
+
+
+def fields(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """A parameter that names fields: pairs of an operation that takes them and the key."""
+    return {"fields": [list(pair) for pair in dict.fromkeys(pairs)]}
+
+
+def _labelled(pairs: Iterable[Any]) -> str:
+    return ", ".join(dict.fromkeys(_label(str(operation), str(key)) for operation, key in pairs))
+
+
 def _format(template: str, parameters: dict[str, Any]) -> str:
     shown = dict(parameters)
     if isinstance(shown.get("kind"), str):
@@ -75,6 +96,8 @@ def _format(template: str, parameters: dict[str, Any]) -> str:
     for name, value in parameters.items():
         if isinstance(value, list):
             shown[name] = sentences(*(sentence(element) for element in value))
+        elif isinstance(value, dict) and "fields" in value:
+            shown[name] = _labelled(value["fields"])
     try:
         return _(template).format(**shown)
     except (KeyError, IndexError, ValueError):

@@ -16,7 +16,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 
 from core.clock import Clock, SystemClock
-from core.errors import DosvmError
+from core.errors import DosvmError, label_fields_by
 from core.i18n import LANGUAGES, N_, _, language, ngettext, set_language
 from dosvm_tui.faults import crash_sentence
 from dosvm_tui.reach import Reach
@@ -79,6 +79,7 @@ class Console(Reach):
             usual_language: of who never chose one; that which is set now when empty.
         """
         super().__init__(ansi_color=None)
+        label_fields_by(registry.label)
         self._chosen = settings or Settings()
         self._chosen.on_change = self._keep_soon
         self._keeping = False

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from core.errors import DosvmError, UsageError
+from core.errors import DosvmError, UsageError, label_fields_by
 from core.i18n import N_, language_from_environment, set_language
 from dosvm_tui.commands.report import report
 from dosvm_tui.commands.words import EVERYWHERE, part, unknown
@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     limits.setrlimit(limits.RLIMIT_CORE, (0, 0))
     words = list(sys.argv[1:] if argv is None else argv)
     set_language(_language(words))
+    label_fields_by(_label)
     try:
         code = _run(words)
         sys.stdout.flush()
@@ -189,6 +190,12 @@ def _language(words: Sequence[str]) -> str:
         if word.startswith("--lang="):
             return "zh_CN" if word[7:].lower().startswith("zh") else "en"
     return language_from_environment()
+
+
+def _label(operation: str, key: str) -> str:
+    from screens import registry  # only for an error that names fields
+
+    return registry.label(operation, key)
 
 
 def _fields(words: Sequence[str]) -> tuple[Field, ...]:

@@ -90,6 +90,13 @@ def resource(name: str) -> ResourceSpec:
     return spec
 
 
+def label(operation: str, key: str) -> str:
+    """What forms call a key of an operation, in the language now set: see :func:`core.errors.label_fields_by`."""
+    from screens.telling import label
+
+    return label(operation, key)
+
+
 def resources() -> Iterator[ResourceSpec]:
     """All declarations; imports every module."""
     return (resource(name) for name in NAMES)

@@ -90,6 +90,11 @@ def told(contents: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def label(operation: str, key: str) -> str:
+    """What the reader's forms and lists call a key of an operation; the key itself where they do not know it."""
+    return _title(_of(operation), key)
+
+
 def knows(operation: str, key: str) -> bool:
     """Whether there are words for what an operation notes under a key."""
     return key in _of(operation)

@@ -12,12 +12,14 @@ import pytest
 from sqlalchemy import delete
 
 from core.database import Database
+from core.errors import label_fields_by
 from core.i18n import set_language
 from core.model import Base
 from core.security.passwords import Passwords
 from core.security.vault import Vault
 from core.services.dispatch import Services
 from core.services.sessions import Sessions
+from screens import registry
 from tests.fakes.clock import StillClock
 from tests.fakes.cloud import StillCloud
 from tests.fakes.mariadb import MariaDB
@@ -27,6 +29,9 @@ from tests.fakes.places import make_place
 # How fast an example is says how busy the machine is, and nothing of the code.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
+
+# Errors are read by people who have forms, as they are on the command line and in the console.
+label_fields_by(registry.label)
 
 #: Files that take minutes, the longest first: where workers share the files, one that began such a file last is waited
 #: for. Measured by `--durations=0`; others come after them as they are collected.

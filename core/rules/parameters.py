@@ -92,7 +92,7 @@ def problems(values: Mapping[str, Any]) -> dict[str, InvalidInput]:
         value = values.get(key)
         if isinstance(value, int) and not known.low <= value <= known.high:
             found[key] = InvalidInput(
-                N_("{field} must be from {low} to {high}."), field=key, low=known.low, high=known.high
+                N_("A whole number from {low} to {high} is needed."), field=key, low=known.low, high=known.high
             )
     for key, (less, words) in _GREATER.items():
         value, limit = values.get(key), values.get(less)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select, update
 
-from core.errors import AlreadyExists, Conflict, overtaken
+from core.errors import AlreadyExists, Conflict, fields, overtaken
 from core.i18n import N_
 from core.model import OperationLog
 from core.services.operation import Call
 
+#: Under which key the log says which fields of an instance's configuration changed, and never what they are.
+CONFIGURATION = "configuration"
 #: How many of the newest log rows are looked through for who was faster.
 _LOG_REACH = 2000
 
@@ -77,8 +79,8 @@ def check_version(call: Call, row: Any, version: int | None) -> None:
     if version is None or version == row.version:
         return
     since = changes_since(call, row.uuid, version)
-    who = dict.fromkeys(account for account, _keys in since)
-    what = dict.fromkeys(key for _account, keys in since for key in keys)
+    who = dict.fromkeys(one.account for one in since)
+    what = [(one.operation, key) for one in since for key in one.keys]
     if not what:
         raise Conflict(N_("It was changed meanwhile."), remedy=N_("Look again and repeat it."), field="version")
     raise Conflict(
@@ -86,24 +88,42 @@ def check_version(call: Call, row: Any, version: int | None) -> None:
         remedy=N_("Look again and repeat it."),
         field="version",
         who=", ".join(who),
-        what=", ".join(what),
+        what=fields(what),
     )
 
 
-def changes_since(call: Call, uuid: str, version: int) -> list[tuple[str, list[str]]]:
-    """Who changed an object after a version of it, oldest first, and which keys, as far back as the log is read."""
+class Changed(NamedTuple):
+    """One change that the log knows of: whose, by which operation, and of which keys."""
+
+    account: str
+    operation: str
+    keys: list[str]
+
+
+def changes_since(call: Call, uuid: str, version: int) -> list[Changed]:
+    """Who changed an object after a version of it, oldest first, as far back as the log is read."""
     newest = call.session.scalar(select(func.max(OperationLog.id))) or 0
     rows = call.session.execute(
-        select(OperationLog.account, OperationLog.detail)
+        select(OperationLog.account, OperationLog.operation, OperationLog.detail)
         .where(OperationLog.id > newest - _LOG_REACH, OperationLog.detail.contains(uuid))
         .order_by(OperationLog.id)
     ).all()
     found = []
-    for account, detail in rows:
+    for account, name, detail in rows:
         data = json.loads(detail)
         if data.get("object") == uuid and data.get("version", 0) > version:
-            found.append((account, list(data.get("changes", {}))))
+            # What was reverted was an edit as well, by the operation that it says.
+            found.append(Changed(account, data.get("edit", name), list(_keys(data.get("changes", {})))))
     return found
+
+
+def _keys(changes: Mapping[str, Any]) -> Iterator[str]:
+    """The keys that changed; of a configuration, whose values are not in the log, those of its fields."""
+    for key, (_before, after) in changes.items():
+        if key == CONFIGURATION and isinstance(after, list):
+            yield from map(str, after)
+        else:
+            yield key
 
 
 def unused(call: Call, taken: ColumnElement[bool], name: str, *, field: str = "name") -> None:

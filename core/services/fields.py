@@ -45,4 +45,4 @@ def in_range(field: str, value: int | None, low: int, high: int) -> None:
         InvalidInput: it is not.
     """
     if value is not None and not low <= value <= high:
-        raise InvalidInput(N_("{field} must be from {low} to {high}."), field=field, low=low, high=high)
+        raise InvalidInput(N_("A whole number from {low} to {high} is needed."), field=field, low=low, high=high)

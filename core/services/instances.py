@@ -15,7 +15,7 @@ from core.model import Host, HostGroup, Instance, Machine, Project, new_uuid
 from core.rules import names
 from core.rules.instances import first_screens
 from core.services.configuration import Resolved, book, release, resolve, shown
-from core.services.editing import check_version, edit, touch, unused
+from core.services.editing import CONFIGURATION, check_version, edit, touch, unused
 from core.services.fields import ruled
 from core.services.listing import Query, answer, called, flag, iso, listing
 from core.services.lookup import find, visible
@@ -299,7 +299,7 @@ def _reconfigure(
     # The log tells which fields changed and never their values: passwords are among them.
     after = resolved.spec.model_dump(mode="json")
     fields = [key for key, value in before.model_dump(mode="json").items() if after[key] != value]
-    touch(call, found, {**changed, "configuration": ["", fields]})
+    touch(call, found, {**changed, CONFIGURATION: ["", fields]})
     call.session.expire(found, list(columns))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
-from core.errors import InUse, NeedsConsent, NotFound, PermissionDenied, Refused
+from core.errors import InUse, NeedsConsent, NotFound, PermissionDenied, Refused, fields
 from core.i18n import N_
 from core.model import OperationLog
 from core.services.dispatch import check_permission
@@ -76,7 +76,7 @@ def _edit_of(call: Call, reference: str) -> tuple[OperationLog, Edit]:
             N_("It cannot be reverted: the log does not have what {what} was before."),
             remedy=N_("Edit it by hand."),
             field="log",
-            what=", ".join(lost),
+            what=fields((edit.operation, key) for key in lost),
         )
     return row, edit
 
@@ -108,13 +108,13 @@ def _checked(call: Call, edit: Edit, target: str) -> None:
     if all(_same(now.get(key), before) for key, (before, _after) in edit.changes.items()):
         raise Refused(N_("{name} is as it was before already."), field="log", name=target)
     since = changes_since(call, edit.object, edit.version)
-    who = dict.fromkeys(account for account, keys in since if set(keys) & set(different))
+    who = dict.fromkeys(one.account for one in since if set(one.keys) & set(different))
     raise Refused(
         N_("{who} changed {what} of {name} since.") if who else N_("{what} of {name} was changed since."),
         remedy=N_("Edit it by hand, or revert what was changed since first."),
         field="log",
         who=", ".join(who),
-        what=", ".join(different),
+        what=fields((edit.operation, key) for key in different),
         name=target,
     )
 

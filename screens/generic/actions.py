@@ -281,7 +281,7 @@ class ActionRun:
                 self._one(), self._sent(typed, changed, form.prefill) | form.consents
             ),
             prefill=prefill,
-            button=lambda: _(action.label),
+            button=lambda: _(N_("Save")) if action.verb == "edit" else _(action.label),
             warning=self.warning if action.danger is not Danger.NONE else None,
             aside=(lambda: "\n".join(self._asides())) if self._asides() else None,
             type_name=self._type_name(),

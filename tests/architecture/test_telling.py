@@ -8,6 +8,7 @@ import core.services.registry  # noqa: F401  (the whole table of operations)
 from core.errors import DosvmError
 from core.services.operation import OPERATIONS
 from core.services.reverting import EDITS
+from core.specs.instance import InstanceSpec
 from screens import telling
 from tests.architecture.rights import RIGHTS
 from tests.architecture.test_permissions import filled
@@ -38,6 +39,10 @@ def test_each_key_of_the_log_has_a_title(world: World) -> None:
     assert not unknown
     for row in rows:
         telling.told(row["contents"])
+
+
+def test_what_changed_of_a_configuration_has_a_title() -> None:
+    assert not {key for key in InstanceSpec.model_fields if not telling.knows("instance.edit", key)}
 
 
 def test_each_edit_can_be_reverted_or_is_known_not_to_be() -> None:

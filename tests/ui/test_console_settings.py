@@ -93,7 +93,7 @@ async def test_a_file_that_is_not_there_is_refused_at_its_field_while_ssl_is_off
         await pilot.press("ctrl+s")
         words = {"en": "With SSL on this is needed.", "zh_CN": "使用 SSL 时必须填写此项。"}[language]
         await until(pilot, lambda: words in form.rows["ssl_cert"].error)
-        assert not file.exists()
+        assert ways.load(file) == ways.ConsoleSettings()
 
 
 async def test_each_host_is_tried(cloud: FakeBackend, file: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from core.errors import InUse, NotFound, PermissionDenied, Refused
+from core.errors import Conflict, InUse, NotFound, PermissionDenied, Refused, from_wire
+from core.i18n import set_language
 from tests.architecture.world import furnish
 from tests.fakes.clock import StillClock
 from tests.fakes.office import GIB, PASSWORD, Office
@@ -84,7 +86,7 @@ def test_what_was_changed_since_is_not_overwritten_and_who_did_it_is_named(
     clock.advance(60)
     first = newest(furnished)
     furnished.person("web-admin")("profile.edit", phone="2")
-    with pytest.raises(Refused, match="web-admin changed phone of web-admin since"):
+    with pytest.raises(Refused, match="web-admin changed Phone of web-admin since"):
         sysadm("log.revert", log=first["uuid"])
     assert sysadm("user.show", user="web-admin")["address"] == "here"
     clock.advance(60)
@@ -95,11 +97,30 @@ def test_what_was_changed_since_is_not_overwritten_and_who_did_it_is_named(
     assert sysadm("user.show", user="web-admin")["phone"] == ""
 
 
+def test_fields_are_called_as_the_form_calls_them_in_the_readers_language(furnished: Office, clock: StillClock) -> None:
+    web = furnished.person("web-admin")
+    row = web("instance.show", instance="web-instance")
+    web("instance.edit", instance="web-instance", boot_menu=True, tablet=False)
+    clock.advance(60)
+    with pytest.raises(Conflict) as conflict:
+        web("instance.edit", instance="web-instance", vcpus=2, version=row["version"])
+    with pytest.raises(Refused) as refused:
+        furnished.sysadm("log.revert", log=newest(furnished)["uuid"])
+    # As it comes to the reader: over the wire, and in whatever language is set there.
+    conflict_there, refused_there = (from_wire(json.loads(json.dumps(e.value.to_wire()))) for e in (conflict, refused))
+    assert "web-admin changed Boot menu, Tablet pointer meanwhile." in conflict_there.text()
+    assert "does not have what Configuration was before" in refused_there.text()
+    set_language("zh_CN")
+    assert "启动菜单" in conflict_there.text()
+    assert "boot_menu" not in conflict_there.text()
+    assert "configuration" not in refused_there.text().lower()
+
+
 def test_secrets_and_what_is_not_on_record_are_never_put_back(furnished: Office, clock: StillClock) -> None:
     sysadm = furnished.sysadm
     clock.advance(60)
     sysadm("secret.edit", secret="web-secret", value="Correct-horse-8", description="x", even_if_used=True)
-    with pytest.raises(Refused, match="does not have what password was before"):
+    with pytest.raises(Refused, match="does not have what Password was before"):
         sysadm("log.revert", log=newest(furnished)["uuid"])
     clock.advance(60)
     sysadm("user.set-password", user="web-admin", new_password=PASSWORD + "x", own_password=PASSWORD)

@@ -364,7 +364,7 @@ def test_the_title_changes_and_a_stale_form_says_who_was_faster(office: Office, 
     web("volume.add", name="disk1", pool="local", capacity=GIB)
     row = web("volume.show", volume="disk1")
     assert web("volume.edit", volume="disk1", display_name="数据盘")["display_name"] == "数据盘"
-    with pytest.raises(Conflict, match="web-admin changed display_name meanwhile"):
+    with pytest.raises(Conflict, match="web-admin changed Title meanwhile"):
         web("volume.edit", volume="disk1", display_name="other", version=row["version"])
 
 
