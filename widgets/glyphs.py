@@ -23,7 +23,6 @@ class Glyphs:
     previous: str
     next: str
     vertical: str
-    horizontal: str
     corner: str
     tee: str
     braille: bool
@@ -44,7 +43,6 @@ FULL = Glyphs(
     previous="◂",
     next="▸",
     vertical="│",
-    horizontal="─",
     corner="└",
     tee="┤",
     braille=True,
@@ -64,7 +62,6 @@ PLAIN = Glyphs(
     previous="<",
     next=">",
     vertical="|",
-    horizontal="-",
     corner="+",
     tee="+",
     braille=False,

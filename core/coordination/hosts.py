@@ -261,11 +261,6 @@ def record(session: Session, host_id: int, found: Hypervisor | Settled) -> None:
     )
 
 
-def all_hosts(session: Session) -> list[HostRow]:
-    """All hosts, in one statement."""
-    return look_around(session, Parameters())[0]
-
-
 def look_around(session: Session, known: Parameters) -> tuple[list[HostRow], Parameters]:
     """All hosts, and the parameters now in force, in one statement; two when the parameters were changed.
 

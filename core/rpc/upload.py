@@ -150,18 +150,6 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
-def call_with_file(
-    backend: Backend,
-    operation: str,
-    key: str,
-    arguments: dict[str, Any],
-    told: Told,
-    stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
-    """Call an operation that wants a file, and send the file; as :class:`Upload` in one go."""
-    return Upload(backend, operation, key, arguments).send(told, stop)
-
-
 class _Sending:
     """One file on its way."""
 

@@ -19,7 +19,7 @@ from typing import Any
 import libvirt
 import pytest
 
-from core.rpc.upload import call_with_file
+from core.rpc.upload import Upload
 from tests.bench.figures import Figures
 from tests.bench.vms import backend, ended
 from tests.lab.cloud import SYSADM, ZHAO, Cloud
@@ -120,7 +120,7 @@ def test_upload_beside_cp(cloud: Cloud, file: Path, figures: Figures) -> None:
         before = memory(pid, "VmRSS")
         begun = time.monotonic()
         arguments = {"name": f"big-{number}", "source": str(file), "file": f"big-{number}.raw"}
-        answer = call_with_file(session, "image.upload", "source", arguments, lambda _done, _size, _checked: None)
+        answer = Upload(session, "image.upload", "source", arguments).send(lambda _done, _size, _checked: None)
         own.append(time.monotonic() - begun)
         ended(session, [answer["task"]])
         looked.append(time.monotonic() - begun)

@@ -18,7 +18,7 @@ from core.errors import DosvmError, HostdUnavailable
 from core.rpc.backend import HostdBackend
 from core.rpc.calls import PART
 from core.rpc.handover import Told
-from core.rpc.upload import call_with_file
+from core.rpc.upload import Upload
 from tests.engine.hostd import Hostd, refused, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -55,7 +55,7 @@ def upload(hostd: Hostd, path: Path, name: str = "disk", *, parts: bool = False,
     if parts:
         backend = backend.same_session()
         backend.__class__ = Parts
-    answer = call_with_file(backend, "image.upload", "source", arguments, lambda _done, _size, _checked: None)
+    answer = Upload(backend, "image.upload", "source", arguments).send(lambda _done, _size, _checked: None)
     return hostd.task(answer)
 
 
@@ -119,8 +119,8 @@ def test_what_was_broken_off_is_gone_on_with(hostd: Hostd, file: Path) -> None:
     hostd.wait()
     told: list[int] = []
     arguments = {"name": "disk", "source": str(file)}
-    answer = call_with_file(
-        hostd.backend("zhao"), "image.upload", "source", arguments, lambda done, _size, _checked: told.append(done)
+    answer = Upload(hostd.backend("zhao"), "image.upload", "source", arguments).send(
+        lambda done, _size, _checked: told.append(done)
     )
     assert hostd.task(answer)["state"] == "done"
     assert told[0] == PART, "it did not begin anew"
@@ -192,8 +192,8 @@ def test_two_who_upload_one_name_do_not_mix(hostd: Hostd, file: Path) -> None:
     def one() -> None:
         try:
             backend = Hostd.backend(hostd, "zhao")
-            answer = call_with_file(
-                backend, "image.upload", "source", {"name": "disk", "source": str(file)}, lambda _d, _s, _c: None
+            answer = Upload(backend, "image.upload", "source", {"name": "disk", "source": str(file)}).send(
+                lambda _d, _s, _c: None
             )
             ends.append(answer["task"])
         except DosvmError as error:
@@ -222,7 +222,7 @@ def test_hostd_killed_at_each_step_of_an_upload(hostd: Hostd, file: Path, point:
     def send() -> None:
         arguments = {"name": "disk", "source": str(file)}
         try:
-            end.append(call_with_file(backend, "image.upload", "source", arguments, lambda _d, _s, _c: None))
+            end.append(Upload(backend, "image.upload", "source", arguments).send(lambda _d, _s, _c: None))
         except HostdUnavailable as error:
             end.append(error)
 

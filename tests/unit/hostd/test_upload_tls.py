@@ -22,7 +22,7 @@ from core.rpc.client import Client
 from core.rpc.http import Stream
 from core.rpc.signature import Signer
 from core.rpc.tls import Tls, TlsFiles
-from core.rpc.upload import BrokenOff, call_with_file
+from core.rpc.upload import BrokenOff, Upload
 from core.security.authority import Holder, create, issue
 from hostd import server
 from hostd.api import Api
@@ -69,8 +69,8 @@ class Far:
     def upload(self, file: Path, **more: Any) -> tuple[dict[str, Any], list[int]]:
         told: list[int] = []
         arguments = {"name": "disk", "source": str(file), "group": "here"}
-        answer = call_with_file(
-            self.backend, "image.upload", "source", arguments, lambda done, _size, _checked: told.append(done), **more
+        answer = Upload(self.backend, "image.upload", "source", arguments).send(
+            lambda done, _size, _checked: told.append(done), **more
         )
         return answer, told
 

@@ -16,7 +16,7 @@ from core.errors import DosvmError, InvalidInput
 from core.rpc import upload
 from core.rpc.calls import PART
 from core.rpc.http import Stream
-from core.rpc.upload import Upload, call_with_file
+from core.rpc.upload import Upload
 
 
 class Forgetful:
@@ -55,7 +55,7 @@ def test_the_digest_is_of_the_file_whatever_was_sent_twice(tmp_path: Path) -> No
     some = ({}, {2 * PART: 0}, {2 * PART: PART // 2}, {3 * PART: PART + 1, PART: 7}, {3 * PART + 7: 5})
     for falls, streams in itertools.product(some, (False, True)):
         other: Any = Forgetful(dict(falls), streams=streams)
-        call_with_file(other, "image.upload", "source", {"source": str(file)}, lambda _done, _size, _checked: None)
+        Upload(other, "image.upload", "source", {"source": str(file)}).send(lambda _done, _size, _checked: None)
         assert bytes(other.got) == file.read_bytes()
         assert other.digest == hashlib.sha256(file.read_bytes()).hexdigest(), falls
 
@@ -76,7 +76,7 @@ def test_a_file_that_cannot_be_read_ends_it_and_is_said_so(
     monkeypatch.setattr(os, "preadv", bad)
     other: Any = Forgetful({}, streams=streams)
     with pytest.raises(InvalidInput, match="Input/output error") as refused:
-        call_with_file(other, "image.upload", "source", {"source": str(file)}, lambda _done, _size, _checked: None)
+        Upload(other, "image.upload", "source", {"source": str(file)}).send(lambda _done, _size, _checked: None)
     assert refused.value.field == "source"
 
 
@@ -88,7 +88,7 @@ def test_who_gets_no_further_waits_and_gives_up(tmp_path: Path, monkeypatch: pyt
     asked: list[int] = []
     other.send = lambda _part, **about: asked.append(1) or {"received": 0}  # type: ignore[func-returns-value]
     with pytest.raises(DosvmError, match="Nothing more"):
-        call_with_file(other, "image.upload", "source", {"source": str(file)}, lambda _done, _size, _checked: None)
+        Upload(other, "image.upload", "source", {"source": str(file)}).send(lambda _done, _size, _checked: None)
     assert len(asked) < 10
 
 
