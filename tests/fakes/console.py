@@ -9,7 +9,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from dosvm_tui.app import Console
-from tests.fakes.backend import FakeBackend, ManyVms
+from tests.fakes.backend import FakeBackend
+from tests.fakes.world import ManyVms
 
 
 class Telling(Console):

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from core.errors import AlreadyExists, AuthenticationFailed, Conflict, NeedsConsent, QuotaExceeded, Refused
-from tests.fakes.backend import FakeBackend, uuid_of
+from tests.fakes.backend import FakeBackend
+from tests.fakes.world import uuid_of
 from tests.ui.conftest import form_of, notices, opened, rows_are_there, screen_text, shows, table, typed, until
 
 pytestmark = pytest.mark.ui

@@ -16,7 +16,8 @@ from core.errors import DosvmError, Refused
 from screens import registry
 from screens.generic.export import Wish, Writer, csv_cell, csv_lines, target
 from screens.special import guide
-from tests.fakes.backend import FakeBackend, ManyVms, vm_row
+from tests.fakes.backend import FakeBackend
+from tests.fakes.world import ManyVms, vm_row
 from tests.ui.conftest import form_of, notices, opened, rows_are_there, screen_text, shows, table, typed, until
 
 ui = pytest.mark.ui

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from core.errors import NotFound
-from tests.fakes.backend import NASTY, FakeBackend, ManyVms, uuid_of, vm_row, world
+from tests.fakes.backend import FakeBackend
+from tests.fakes.world import NASTY, ManyVms, uuid_of, vm_row, world
 from tests.ui.conftest import form_of, opened, rows_are_there, screen_text, shows, table, typed, until
 
 pytestmark = pytest.mark.ui

@@ -17,7 +17,8 @@ from core.i18n import set_language
 from screens import registry
 from screens.generic.fields import offered
 from screens.spec import PROJECT, SYSADM
-from tests.fakes.backend import NASTY, FakeBackend, vm_row
+from tests.fakes.backend import FakeBackend
+from tests.fakes.world import NASTY, vm_row
 from tests.ui.conftest import console_over, rows_are_there, screen_text, shows, still, typed, until
 
 pytestmark = pytest.mark.ui

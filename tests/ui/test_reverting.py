@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.backend import FakeBackend, uuid_of
+from tests.fakes.backend import FakeBackend
+from tests.fakes.world import uuid_of
 from tests.ui.conftest import notices, opened, rows_are_there, screen_text, shows, until
 
 pytestmark = pytest.mark.ui

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.fakes.backend import GIB, FakeBackend, uuid_of
+from tests.fakes.backend import FakeBackend
+from tests.fakes.world import GIB, uuid_of
 from tests.ui.conftest import opened, screen_text, shows, typed, until
 
 pytestmark = pytest.mark.ui
