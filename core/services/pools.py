@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Row, Select, func, or_, select
+from sqlalchemy import Row, Select, func, select
 
 from core.coordination.charges import charge
 from core.coordination.storage import pool_order
@@ -20,13 +20,11 @@ from core.model import (
     Pool,
     PoolOnHost,
     Project,
-    ProjectGroup,
     Secret,
     Volume,
     pool_of_project,
 )
 from core.rules import names, pools
-from core.rules.secrets import CIFS, ISCSI
 from core.services.editing import edit, unused
 from core.services.fields import SIZE_MAX, in_range, ruled
 from core.services.listing import Query, answer, called, flag, iso, listing, moment
@@ -34,6 +32,7 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.orders import host_for, idle, order
 from core.services.paging import Named, Summed
+from core.services.pool_origins import NOWHERE, Origin, apart, asked_for, own_source, ruled_origin
 from core.services.relations import find_all, first_name, names_by, relink, some
 from core.services.trash import refuse_trashed
 
@@ -278,33 +277,6 @@ def add(
     return done
 
 
-class Origin(NamedTuple):
-    """Where the storage of a pool is; see :class:`core.model.Pool`."""
-
-    format: str = ""
-    server: str = ""
-    port: int = 0
-    source: str = ""
-    devices: tuple[str, ...] = ()
-    account: str = ""
-    secret: Secret | None = None
-
-    def given(self) -> dict[str, Any]:
-        """By the arguments of ``pool.add``."""
-        return {
-            "format": self.format,
-            "server": self.server,
-            "port": self.port,
-            "source": self.source,
-            "devices": self.devices,
-            "account": self.account,
-            "secret": self.secret,
-        }
-
-
-_NOWHERE = Origin()
-
-
 def create(
     call: Call,
     *,
@@ -313,7 +285,7 @@ def create(
     path: str,
     capacity: int,
     kind: str = pools.DIR,
-    origin: Origin = _NOWHERE,
+    origin: Origin = NOWHERE,
     description: str = "",
     vendor: str = "",
     product: str = "",
@@ -332,17 +304,17 @@ def create(
     ruled("name", names.identifier, name)
     if kind not in pools.OFFERED:
         raise InvalidInput(N_("A storage pool is one of: {kinds}."), field="type", kinds=", ".join(pools.OFFERED))
-    _asked_for(kind, {"host": host, "path": path, **origin.given()})
+    asked_for(kind, {"host": host, "path": path, **origin.given()})
     path = path or pools.KINDS[kind].path
     ruled("path", partial(pools.target_path, kind), path)
-    origin = _ruled(kind, name, path, origin)
+    origin = ruled_origin(kind, name, path, origin)
     in_range("capacity", capacity, 1, SIZE_MAX)
     ruled("description", names.prose, description)
     ruled("vendor", names.display_name, vendor)
     ruled("product", names.display_name, product)
     unused(call, Pool.name == name, name)
-    clean = path if pools.KINDS[kind].path else _apart(call, path, host)
-    _own_source(call, kind, host, origin)
+    clean = path if pools.KINDS[kind].path else apart(call, path, host)
+    own_source(call, kind, host, origin)
     pool = Pool(
         name=name,
         kind=kind,
@@ -383,134 +355,6 @@ def create(
     )
     call.changed("pool", "project")
     return pool, done
-
-
-def _asked_for(kind: str, given: Mapping[str, Any]) -> None:
-    """Refuse what a kind of pool needs and did not get, and what it got and has no use for."""
-    asks = pools.KINDS[kind].asks
-    for key, value in given.items():
-        if f"{key}*" in asks and not value:
-            raise InvalidInput(N_("A storage pool of type {type} needs a value here."), field=key, type=kind)
-        if value and key not in asks and f"{key}*" not in asks:
-            raise InvalidInput(
-                N_("A storage pool of type {type} has no use for this."),
-                remedy=N_("Leave it out."),
-                field=key,
-                type=kind,
-            )
-
-
-def _ruled(kind: str, name: str, path: str, origin: Origin) -> Origin:
-    """Where the storage is, checked and complete."""
-    formats = pools.KINDS[kind].formats
-    if formats:
-        origin = origin._replace(format=origin.format or formats[0])
-        if origin.format not in formats:
-            raise InvalidInput(N_("{field} is one of: {kinds}."), field="format", kinds=", ".join(formats))
-    if origin.server:
-        ruled("server", pools.server, origin.server)
-    if origin.source:
-        ruled("source", partial(pools.source, kind, origin.format), origin.source)
-    in_range("port", origin.port or None, 1, 65535)
-    for device in origin.devices:
-        ruled("devices", pools.device, device)
-    if kind == pools.LOGICAL and name != path.rsplit("/", 1)[-1]:
-        raise InvalidInput(
-            N_("The name of a logical pool is that of its volume group: the last part of the path."), field="name"
-        )
-    if kind == pools.ISCSI and not origin.port:
-        origin = origin._replace(port=pools.ISCSI_PORT)
-    _ruled_login(kind, origin)
-    return origin
-
-
-def _ruled_login(kind: str, origin: Origin) -> None:
-    """Refuse half of a login, and one that the server has no use for."""
-    if not origin.account and origin.secret is None:
-        return
-    if kind == pools.NETFS and origin.format != pools.CIFS:
-        raise InvalidInput(N_("Only CIFS knows accounts."), field="account" if origin.account else "secret")
-    if not origin.account or origin.secret is None:
-        raise InvalidInput(
-            N_("An account and a secret belong together: give both or neither."),
-            field="secret" if origin.account else "account",
-        )
-    ruled("account", pools.user_name, origin.account)
-    wanted = ISCSI if kind == pools.ISCSI else CIFS
-    if origin.secret.kind != wanted:
-        raise InvalidInput(
-            N_("Secret {name} is for {other}, not for {kind}."),
-            field="secret",
-            name=origin.secret.name,
-            other=origin.secret.kind,
-            kind=wanted,
-        )
-
-
-def _own_disks(call: Call, kind: str, host: Host, origin: Origin) -> None:
-    """Refuse a disk whose partitions are in a volume group that is a pool, and the other way round."""
-    other_kind = pools.LOGICAL if kind == pools.DISK else pools.DISK
-    mine = origin.devices if kind == pools.LOGICAL else (origin.source,)
-    field = "devices" if kind == pools.LOGICAL else "source"
-    for other in call.session.scalars(select(Pool).where(Pool.kind == other_kind, Pool.host_id == host.id)):
-        theirs = other.devices.splitlines() if kind == pools.DISK else [other.source]
-        for one in mine:
-            if any(pools.on_disk(one, their) or pools.on_disk(their, one) for their in theirs):
-                raise InvalidInput(
-                    N_("{source} is that of storage pool {name} already."), field=field, source=one, name=other.name
-                )
-
-
-def _own_source(call: Call, kind: str, host: Host | None, origin: Origin) -> None:
-    """Refuse storage that is another pool's: the same volume would have two names, and two users."""
-    if host is not None and kind in (pools.DISK, pools.LOGICAL):
-        _own_disks(call, kind, host, origin)
-    if not origin.source:
-        return
-    same = select(Pool.name).where(Pool.kind == kind)
-    if kind != pools.ISCSI:
-        # What a server of files has is marked there, whatever the server is called. The units of a target are not, but
-        # its own name is the only one of its kind in the world.
-        same = same.where(Pool.server == origin.server, Pool.port == origin.port)
-    bare = origin.source.strip("/")
-    ways = (bare, f"/{bare}", f"{bare}/", f"/{bare}/") if kind == pools.NETFS else (origin.source,)
-    same = same.where(Pool.source.in_(ways))
-    other = call.session.scalar(same.where(Pool.host_id == host.id) if host is not None else same)
-    if other is not None:
-        raise InvalidInput(
-            N_("{source} is that of storage pool {name} already."), field="source", source=origin.source, name=other
-        )
-
-
-def _apart(call: Call, path: str, host: Host | None) -> str:
-    """The path without needless slashes; refused where volumes could be taken for something else's files."""
-    clean = "/" + "/".join(part for part in path.split("/") if part)
-    # Units of storage systems share their directories of devices.
-    fixed = [kind for kind, what in pools.KINDS.items() if what.path]
-    others = select(Pool.name, Pool.path).where(Pool.kind.not_in(fixed)).order_by(Pool.name)
-    if host is not None:
-        others = others.where(or_(Pool.host_id == host.id, Pool.host_id.is_(None)))
-    for other in call.session.execute(others):
-        if pools.overlap(clean, other.path):
-            raise InvalidInput(
-                N_("{path} overlaps with the directory of storage pool {name} ({other})."),
-                remedy=N_("Choose another directory."),
-                field="path",
-                path=clean,
-                name=other.name,
-                other=other.path,
-            )
-    for group in call.session.execute(select(ProjectGroup.name, ProjectGroup.directory).order_by(ProjectGroup.name)):
-        if pools.overlap(clean, group.directory):
-            raise InvalidInput(
-                N_("{path} overlaps with the directory of project group {name} ({other})."),
-                remedy=N_("Choose another directory."),
-                field="path",
-                path=clean,
-                name=group.name,
-                other=group.directory,
-            )
-    return clean
 
 
 @operation("pool.edit", roles=SYSTEM_ADMIN, action=N_("Edit description"), target="pool")
