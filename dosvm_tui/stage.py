@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from textual import events
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -19,6 +20,7 @@ from screens.special import SCREENS
 from widgets.keys import KeyDone, OrderedKeys
 from widgets.sparing import SparingOutput
 from widgets.text import one_line
+from widgets.too_small import is_too_small
 
 
 class _Ground(Screen[None]):
@@ -36,6 +38,13 @@ class Stage(SparingOutput, OrderedKeys):
     def get_default_screen(self) -> Screen[Any]:
         """See :class:`textual.app.App`."""
         return _Ground(id="_default")
+
+    async def on_event(self, event: events.Event) -> None:
+        """What cannot be seen is not worked with: while the window is too small only what leaves is listened to."""
+        typed = isinstance(event, events.InputEvent | events.Paste) and not event.is_forwarded
+        leaves = isinstance(event, events.Key) and event.key in ("ctrl+q", "ctrl+c", "ctrl+l")
+        if not typed or leaves or not is_too_small(self.size):
+            await super().on_event(event)
 
     def open_resource(
         self, name: str, *, filters: Mapping[str, Any] | None = None, title: str = "", root: bool = False

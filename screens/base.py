@@ -9,7 +9,6 @@ from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
-from textual.message_pump import MessagePump
 from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
@@ -26,16 +25,21 @@ from widgets.leaf import Across, Backdrop, Down
 from widgets.paragraph import Paragraph
 from widgets.side_menu import SideMenu
 from widgets.text import fit
+from widgets.too_small import Covered
 
 Result = TypeVar("Result")
 #: Below this width the second-level menu folds away.
 FOLD_BELOW = 100
 
 
-class Asking(MessagePump):
+class Asking(Covered):
     """What screens and dialogs have in common: they ask in a thread and are told by message."""
 
     context: Context
+
+    def too_small(self) -> str:
+        """See :class:`widgets.too_small.Covered`."""
+        return _(N_("The window is too small: 80x24 at least."))
 
     def ask(
         self,

@@ -10,7 +10,7 @@ import pytest
 from dosvm_tui import app as console
 from dosvm_tui.settings import Settings
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import console_over, opened, rows_are_there, screen_text, shows, until
+from tests.ui.conftest import console_over, form_of, opened, rows_are_there, screen_text, shows, typed, until
 from themes import THEMES, TITLES, theme_for_terminal
 
 pytestmark = pytest.mark.ui
@@ -108,11 +108,64 @@ async def test_tall_terminals_show_the_details_below(cloud: FakeBackend) -> None
         await shows(pilot, "The volume local/disk1 is missing", "down", "down", "down", "down", "down")
 
 
-async def test_very_small_terminals_do_not_break_it(cloud: FakeBackend) -> None:
+def _lines(pilot: Any) -> list[str]:
+    return screen_text(pilot.app).splitlines()
+
+
+TOO_SMALL = {"en": "The window is too small: 80x24 at least.", "zh_CN": "窗口太小：至少需要 80x24。"}
+
+
+async def test_very_small_terminals_say_so_and_take_nothing_unseen(cloud: FakeBackend) -> None:
     async with opened(cloud, size=(30, 8)) as pilot:
-        for keys in (("enter",), ("escape", "a"), ("escape", "b"), ("escape", "?"), ("escape", "pagedown")):
-            await pilot.press(*keys)
-            await pilot.pause(0.1)
+        await until(pilot, lambda: "The window is too small" in screen_text(pilot.app))
+        for key in ("enter", "a", "b", "?", "pagedown", "d", "tab", "enter", "F10"):
+            await pilot.press(key)
+            await pilot.pause(0.05)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+        assert len(pilot.app.screen_stack) == 2
+        await pilot.resize_terminal(12, 3)
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: not pilot.app._running)
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+async def test_a_form_that_has_no_room_says_so_and_comes_back_with_what_was_typed(
+    cloud: FakeBackend, language: str
+) -> None:
+    async with opened(cloud, settings=Settings(language=language)) as pilot:
+        await pilot.press("]")
+        form = await form_of(pilot, "a")
+        await typed(pilot, "web-shop")
+        for size in ((40, 12), (59, 24), (80, 19)):
+            await pilot.resize_terminal(*size)
+            # In the middle, and nothing else.
+            middle = range(size[1] // 2 - 1, size[1] // 2 + 2)
+            await until(
+                pilot,
+                lambda middle=middle: (
+                    [(n in middle, text.strip()) for n, text in enumerate(_lines(pilot)) if text.strip()]
+                    == [(True, TOO_SMALL[language])]
+                ),
+            )
+            await pilot.press("x", "escape")
+        for size in ((60, 20), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: "web-shop" in screen_text(pilot.app))
+            assert TOO_SMALL[language] not in screen_text(pilot.app)
+        await pilot.press("1")
+        assert form.rows["name"].input.value == "web-shop1"
+
+
+async def test_what_lies_under_a_dialog_comes_back_as_well(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await shows(pilot, "All keys", "?")
+        await pilot.resize_terminal(40, 12)
+        await until(pilot, lambda: TOO_SMALL["en"] in screen_text(pilot.app))
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("escape")
+        await until(pilot, lambda: "web-front-01" in screen_text(pilot.app))
+        assert TOO_SMALL["en"] not in screen_text(pilot.app)
 
 
 async def test_details_at_the_right_leave_room_for_the_rows(cloud: FakeBackend) -> None:
@@ -126,7 +179,7 @@ async def test_details_at_the_right_leave_room_for_the_rows(cloud: FakeBackend) 
 async def test_resizing_keeps_the_cursor_on_screen(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         await pilot.press("end")
-        await pilot.resize_terminal(60, 12)
+        await pilot.resize_terminal(60, 20)
         await until(pilot, lambda: "web-front-40" in screen_text(pilot.app))
         await pilot.resize_terminal(160, 48)
         # The row, and its details below.
