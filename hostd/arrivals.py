@@ -15,7 +15,7 @@ from hostd import flushing
 from hostd.partial import Partial, is_own
 from hostd.trailing import Sum
 from hostd.upload_errors import trouble
-from hostd.upload_records import hidden
+from hostd.upload_records import partial_of
 
 #: Seconds between looks of a sender whether an upload that goes on is still wanted.
 LOOK = 1.0
@@ -54,11 +54,6 @@ def _changed(path: Path) -> InvalidInput:
         field="source",
         file=path.name,
     )
-
-
-def partial_of(order: ImageOrder) -> Path:
-    """Where the parts of an upload go."""
-    return Path(os.path.realpath(order.root), order.file).with_name(hidden(order.uuid))
 
 
 def arrived(

@@ -9,8 +9,13 @@ from hostd import intervals
 class Backoff:
     """Growing pauses between attempts, per object; what has proved itself begins anew."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self, clock: Clock, shortest: float = intervals.RESTART_MIN, longest: float = intervals.RESTART_MAX
+    ) -> None:
+        """``shortest`` and ``longest`` pause, in seconds; each is twice the one before."""
         self._clock = clock
+        self._shortest = shortest
+        self._longest = longest
         self._attempts: dict[str, tuple[int, float]] = {}
 
     def due(self, name: str) -> bool:
@@ -25,7 +30,7 @@ class Backoff:
     def tried(self, name: str) -> float:
         """It is tried now; the pause before the next attempt, in seconds."""
         count, _not_before = self._attempts.get(name, (0, 0.0))
-        pause = min(intervals.RESTART_MAX, intervals.RESTART_MIN * 2.0**count)
+        pause = min(self._longest, self._shortest * 2.0**count)
         self._attempts[name] = (min(count + 1, 30), self._clock.monotonic() + pause)
         return pause
 
@@ -34,7 +39,7 @@ class Backoff:
         if name not in self._attempts:
             return
         count, not_before = self._attempts[name]
-        tried_at = not_before - min(intervals.RESTART_MAX, intervals.RESTART_MIN * 2.0 ** (count - 1))
+        tried_at = not_before - min(self._longest, self._shortest * 2.0 ** (count - 1))
         if self._clock.monotonic() - tried_at >= intervals.PROVEN:
             del self._attempts[name]
 

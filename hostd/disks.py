@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -82,6 +84,14 @@ class Disks:
                 overlays[index] = str(self._make_overlay(order.uuid, index, path, disk.format))
         self._look_at(units)
         return dataclasses.replace(order, disks=tuple(ready)), overlays
+
+    def reach(self, order: MachineOrder) -> None:
+        """See that the pools of a VM's disks answer.
+
+        Raises:
+            DosvmError: one does not; says why.
+        """
+        self._keeper.ready_all({disk.pool for disk in order.disks if disk.pool})
 
     def look_again(self, order: MachineOrder) -> None:
         """Look at the block devices of a VM once more, right before it gets them.
@@ -207,7 +217,7 @@ class Disks:
         try:
             file = str(Path(path).relative_to(root))
             # Whoever may write to a group's directory may have changed it since the image was registered.
-            return beneath.look(Path(root), file) if kind == "image" else qemu_img.resolve(Path(root), file)
+            found = beneath.look(Path(root), file) if kind == "image" else qemu_img.resolve(Path(root), file)
         except (InvalidInput, ValueError) as error:
             if isinstance(error, InvalidInput) and Path(path).exists():
                 raise
@@ -218,6 +228,8 @@ class Disks:
                 name=name,
                 path=path,
             ) from error
+        _ask_anew(found)
+        return found
 
     def _make_overlay(self, uuid: str, index: int, path: Path, base_format: str) -> Path:
         directory = self._temporary()
@@ -256,3 +268,14 @@ class Disks:
         for place in self._places():
             for overlay in place.glob(f"{uuid}-*.qcow2"):
                 overlay.unlink(missing_ok=True)
+
+
+def _ask_anew(path: Path) -> None:
+    """Have storage asked what a file is like by now, before libvirt looks whether it belongs to QEMU's user.
+
+    A client of NFS believes what it heard for up to a minute. libvirt gives a disk to QEMU's user unless it is his
+    already, and back to root when its VM is stopped: the host where it starts next, which had heard of the first only,
+    would leave it root's, and QEMU could not open it. Opening a file makes the client ask (close-to-open, nfs(5)).
+    """
+    with contextlib.suppress(OSError):  # libvirt will say it
+        os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))

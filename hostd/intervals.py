@@ -28,6 +28,8 @@ STORAGE_ASIDE = 1.0
 STORAGE_TURN, STORAGE_LATELY, STORAGE_SOON = 30.0, 3.0, 1.0
 #: A server of storage takes up within this time, or is said not to answer.
 STORAGE_SERVER = 5.0
+#: A server of CIFS that says nothing is asked whether it is there this often.
+STORAGE_ECHO = 10
 #: A target that took up lets a host in within this time, or does not.
 STORAGE_LOGIN = 30.0
 #: Tasks of hosts that are down, which another host can do as well, are looked for.
@@ -40,6 +42,8 @@ LINGER = 10.0
 PROVEN = 60.0
 #: Shortest and longest pause before a VM that would not start is started again.
 RESTART_MIN, RESTART_MAX = 1.0, 300.0
+#: Shortest pause before a VM that storage made stand still is resumed; the longest is that of starts.
+RESUME_MIN = 10.0
 
 #: A guest has this long to switch itself off when asked to, before it is switched off (manual 11.3).
 SHUTDOWN = 60.0

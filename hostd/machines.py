@@ -32,6 +32,7 @@ from hostd import intervals
 from hostd.disks import Disks
 from hostd.executor import Effect, Interrupted, Obsolete, Record
 from hostd.faults import point
+from hostd.halts import halt_error
 from hostd.hypervisor.domains import Domain, Domains
 from hostd.hypervisor.errors import Missing
 from hostd.hypervisor.events import Events
@@ -103,6 +104,7 @@ class Machines:
             description = self._domains.describe(domain.uuid)
         except Missing:
             return self.observe(uuid, None)
+        values["halt_error"] = self._halt_error(domain)
         values |= {
             "vnc_port": description.vnc_port,
             "spice_port": description.spice_port,
@@ -113,6 +115,12 @@ class Machines:
         if before is None or before.started is None:
             values["started"] = self._clock.now()
         return values
+
+    def _halt_error(self, domain: Domain) -> str:
+        def order() -> MachineOrder | None:
+            return self._database.read(lambda session: orders.load(session, domain.uuid, self._vault))
+
+        return halt_error(domain, self._domains, order)
 
     def _load(self, uuid: str, epoch: int | None) -> MachineOrder:
         order = self._database.read(lambda session: orders.load(session, uuid, self._vault))
@@ -366,8 +374,18 @@ class Machines:
         after = self._domains.find(uuid)
         if found is None or found.host_id is None or after is None:
             return lambda _session: None
-        host_id, values = found.host_id, {"state": after.state}
+        host_id, values = found.host_id, {"state": after.state, "halt_error": self._halt_error(after)}
         return Record(uuid, host_id, found.epoch, values)
+
+    def go_on(self, uuid: str) -> Effect:
+        """Resume a machine that storage made stand still, if its storage answers; returns what to write about it.
+
+        Raises:
+            Obsolete: it is to run elsewhere, or not at all.
+            DosvmError: the storage does not answer, or the machine does not run.
+        """
+        self._disks.reach(self._load(uuid, None))
+        return self.tell(uuid, self._domains.resume)
 
     def start_failed(self, uuid: str, epoch: int | None, error: DosvmError) -> Effect:
         """What to write when a start failed: the reason; that it shall be on stays.

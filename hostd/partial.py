@@ -53,14 +53,6 @@ class Partial:
         self.own = is_own(path)
         self.forget_sum()
 
-    @property
-    def taken(self) -> int:
-        """How many bytes its file takes on the disk."""
-        try:
-            return os.fstat(self.descriptor).st_blocks * 512 if self.descriptor >= 0 else 0
-        except OSError:
-            return 0
-
     def is_true(self) -> bool:
         """Whether the file is still the one that was written to here, and nobody else changed its length."""
         if self.descriptor < 0:

@@ -26,6 +26,7 @@ from hostd import intervals
 from hostd.backoff import Backoff
 from hostd.bus import Bus
 from hostd.executor import Effect, Interrupted, Obsolete, Record, done
+from hostd.halts import goes_on
 from hostd.hypervisor.connection import Connection
 from hostd.hypervisor.domains import Domain, Domains
 from hostd.hypervisor.events import Event, Events
@@ -73,6 +74,7 @@ class Reconciler:
         self._bus = bus
         self._runtime = runtime
         self._backoff = Backoff(clock)
+        self._halted = Backoff(clock, shortest=intervals.RESUME_MIN)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reconcile")
         self._guard = threading.Lock()
         self._dirty: set[str] = set()
@@ -124,7 +126,8 @@ class Reconciler:
             return False
         if domain is None:
             return record.values.get("state") == State.OFF.value
-        return (domain.epoch, domain.state) == (record.epoch, record.values.get("state"))
+        said = (record.epoch, record.values.get("state"), bool(record.values.get("halt_error")))
+        return (domain.epoch, domain.state, domain.refused) == said
 
     def _released(self, uuid: str) -> None:
         # Only what there was news of while it was worked on: looking at all would go round in circles.
@@ -244,13 +247,27 @@ class Reconciler:
             return
         if row.power == Power.ON.value:
             self._backoff.works(row.uuid)
+            if domain is not None and domain.refused and goes_on(row.halt_error):
+                self._resume_in_time(row.uuid)
+                return
+            self._halted.works(row.uuid)
         else:
             self._backoff.forget(row.uuid)
+            self._halted.forget(row.uuid)
             if domain is not None:
                 self._submit(row.uuid, "stop", self._stop)
                 return
         if _stale(row, domain):
             self._submit(row.uuid, "observe", self._observe)
+
+    def _resume_in_time(self, uuid: str) -> None:
+        """Resume a VM that storage made stand still, after a pause that grows while it does so again."""
+        if not self._halted.knows(uuid):
+            self._halted.tried(uuid)
+        if self._halted.due(uuid):
+            self._halted.tried(uuid)
+            self._submit(uuid, "resume", self._resume)
+        self._later[uuid] = self._clock.monotonic() + self._halted.pause(uuid)
 
     def _stray(self, row: MachineState, domain: Domain) -> None:
         """A VM runs here that the database places elsewhere, or nowhere."""
@@ -337,6 +354,14 @@ class Reconciler:
         except Obsolete:
             return
 
+    def _resume(self, uuid: str) -> None:
+        try:
+            effect = self._machines.go_on(uuid)
+        except Obsolete:
+            return
+        logger.info("a VM goes on that storage had made stand still %s", fields(vm=uuid))
+        self._write(effect)
+
     def _end(self, uuid: str) -> None:
         self._machines.stop(uuid, force=True, closing=self._closing)
 
@@ -356,7 +381,8 @@ class Reconciler:
             if certain and row.state == State.UNKNOWN.value:
                 values["state"] = State.FAILED.value  # by now it is
         if values:
-            logger.info("state %s", fields(vm=row.name, **{k: v for k, v in values.items() if k == "state"}))
+            shown = {key: value for key, value in values.items() if key in ("state", "halt_error") and value}
+            logger.info("state %s", fields(vm=row.name, **shown))
             self._write(lambda session: done(states.record(session, uuid, host_id, row.epoch, values)))
 
     def _row(self, uuid: str) -> MachineState | None:
@@ -368,7 +394,9 @@ def _stale(row: MachineState, domain: Domain | None) -> bool:
     if domain is None:
         return row.state != State.OFF.value
     # Ports are chosen before a domain is first seen, so an unchanged state with an unknown accelerator is new.
-    return row.state != domain.state or not row.accelerator or bool(row.start_error) or row.started is None
+    if row.state != domain.state or bool(row.halt_error) != domain.refused:
+        return True
+    return not row.accelerator or bool(row.start_error) or row.started is None
 
 
 def _differs(row: MachineState, domain: Domain | None, host_id: int) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
-from pathlib import Path
 
 from core.coordination.storage import ImageOrder
 from core.errors import DosvmError, EngineError, InUse, NotFound, Refused
 from core.i18n import N_
+from hostd import room
+from hostd.upload_records import partial_of
 
 
 class Elsewhere(Refused):
@@ -43,17 +43,30 @@ def busy(order: ImageOrder) -> InUse:
     )
 
 
-def trouble(order: ImageOrder, error: OSError, taken: int = 0) -> DosvmError:
-    """The file of an upload cannot be written or read; ``taken`` are the bytes that it takes on the disk until now."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def trouble(order: ImageOrder, error: OSError) -> DosvmError:
+    """The file of an upload cannot be written or read.
+
+    Where there is no room for it, what has arrived of it is cut off, to be removed: only then what is free is known.
+    """
+    if error.errno == errno.EDQUOT:
         return EngineError(
-            N_("The disk with {directory} is full: {file} was removed again."),
-            remedy=N_("Make room there: {free} MiB are free, and the file has {size} MiB."),
+            N_("The disk quota of {directory} is used up: {file} was removed again."),
+            remedy=N_("Raise the quota there, or remove something."),
             field="source",
             directory=order.root,
             file=order.file,
-            # What there is for it: servers take a while to have the room again that it is about to leave.
-            free=(_free(Path(order.root)) + taken) >> 20,
+        )
+    if error.errno == errno.ENOSPC:
+        free = room.free_without(partial_of(order))
+        return EngineError(
+            N_("The disk with {directory} is full: {file} was removed again."),
+            remedy=N_("Make room there: {free} MiB are free, and the file has {size} MiB.")
+            if free < order.size
+            else N_("There is room again meanwhile: send it again."),
+            field="source",
+            directory=order.root,
+            file=order.file,
+            free=free >> 20,
             size=-(-order.size >> 20),
         )
     return EngineError(
@@ -63,11 +76,3 @@ def trouble(order: ImageOrder, error: OSError, taken: int = 0) -> DosvmError:
         directory=order.root,
         reason=error.strerror or str(error),
     )
-
-
-def _free(directory: Path) -> int:
-    try:
-        found = os.statvfs(directory)
-    except OSError:
-        return 0
-    return found.f_bavail * found.f_frsize

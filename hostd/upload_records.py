@@ -9,12 +9,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.coordination.storage import ImageOrder
 from core.rules.names import is_uuid
 
 
 def hidden(uuid: str) -> str:
     """The name of the file that the parts of an upload go to, in the directory where the whole will be."""
     return f".{uuid}.part"
+
+
+def partial_of(order: ImageOrder) -> Path:
+    """Where the parts of an upload go."""
+    return Path(os.path.realpath(order.root), order.file).with_name(hidden(order.uuid))
 
 
 class UploadRecords:

@@ -23,7 +23,7 @@ from core.i18n import N_
 from core.rules.names import is_uuid
 from core.services.cloud import Cloud
 from hostd import arrivals, beneath, copying, upload_errors
-from hostd.arrivals import LOOK, Arrived, Stamp, partial_of
+from hostd.arrivals import LOOK, Arrived, Stamp
 from hostd.executor import done
 from hostd.faults import point
 from hostd.hypervisor.errors import Stuck, TooSlow
@@ -31,7 +31,7 @@ from hostd.log import fields
 from hostd.partial import Over, Partial
 from hostd.storage_calls import StorageCalls
 from hostd.upload_errors import Elsewhere
-from hostd.upload_records import UploadRecords, hidden
+from hostd.upload_records import UploadRecords, hidden, partial_of
 
 logger = logging.getLogger("hostd.uploads")
 
@@ -152,7 +152,7 @@ class Uploads:
                 copying.copy(source, live, order.size, stop, told)
                 digest = self._shared_sum(live, order, lambda: told(live.received, 0))
             except OSError as error:
-                trouble = upload_errors.trouble(order, error, live.taken)
+                trouble = upload_errors.trouble(order, error)
                 self.give_up(order.uuid)
                 raise trouble from error
             finally:
@@ -234,7 +234,7 @@ class Uploads:
         except (Stuck, TooSlow, Elsewhere):
             raise  # what has arrived stays
         except OSError as error:
-            trouble = upload_errors.trouble(order, error, live.taken)
+            trouble = upload_errors.trouble(order, error)
             self.give_up(order.uuid)
             raise trouble from error
         except DosvmError:
@@ -288,7 +288,7 @@ class Uploads:
         try:
             self._calls.touch(order.root, lambda: live.write(part), limit=_PATIENCE)
         except OSError as error:
-            trouble = upload_errors.trouble(order, error, live.taken)
+            trouble = upload_errors.trouble(order, error)
             self.give_up(order.uuid)
             raise trouble from error
         if live.received == order.size:

@@ -11,16 +11,12 @@ import contextlib
 import os
 import shutil
 import stat
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from core.errors import AlreadyExists, EngineError, Refused
 from core.i18n import N_
-from core.rules.sizes import format_size
 from hostd import removal
 from hostd.faults import point
 from hostd.flushing import flush, flush_names
@@ -29,44 +25,6 @@ from hostd.flushing import flush, flush_names
 PART = ".part"
 #: What a file that an attempt had made is called once no attempt may give it its name.
 _WITHDRAWN = ".withdrawn"
-
-
-class Room:
-    """What is promised of file systems, so that two do not count on the same bytes."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._guards: dict[int, threading.Lock] = {}
-        self._promised: Counter[int] = Counter()
-
-    @contextmanager
-    def promised(self, directory: Path, needed: int) -> Iterator[None]:
-        """Promise bytes of a file system to what is written in the block.
-
-        Raises:
-            Refused: there is not so much room; says by how much.
-        """
-        device = directory.stat().st_dev
-        with self._guard:
-            # Each has its own: storage that hangs must not hold up what is written to other storage.
-            guard = self._guards.setdefault(device, threading.Lock())
-        with guard:
-            space = os.statvfs(directory)
-            free = space.f_bavail * space.f_frsize - self._promised[device]
-            if needed > free:
-                raise Refused(
-                    N_("There is not enough room in {path}: {needed} are needed, {over} more than are free."),
-                    remedy=N_("Make room on its file system, or use another storage pool."),
-                    path=str(directory),
-                    needed=format_size(needed),
-                    over=format_size(needed - max(0, free)),
-                )
-            self._promised[device] += needed
-        try:
-            yield
-        finally:
-            with guard:
-                self._promised[device] -= needed
 
 
 def file_of(directory: Path, name: str) -> Path | None:

@@ -26,6 +26,7 @@ NO_RUN: Mapping[str, Any] = {
     "spice_port": None,
     "screen_address": "",
     "started": None,
+    "halt_error": "",
 }
 
 
@@ -43,6 +44,7 @@ class MachineState(NamedTuple):
     spice_port: int | None
     screen_address: str
     start_error: str
+    halt_error: str
     started: datetime | None
 
 

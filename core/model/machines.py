@@ -80,8 +80,9 @@ class Machine(Base):
     """One VM. ``power`` is what was asked, ``state`` what libvirt says on ``host``.
 
     ``epoch`` grows with every placement: whoever acts on a machine under an older epoch acts on
-    yesterday's order and must stop. ``start_error`` is an error's wire form as JSON, or empty. ``ran_ms`` is the sum of
-    its ended runs (see :class:`MachineRun`). ``drained_id`` is the host whose maintenance switched it off, until it
+    yesterday's order and must stop. ``start_error`` is an error's wire form as JSON, or empty; so is ``halt_error``,
+    which says why it stands still although nobody suspended it. ``ran_ms`` is the sum of its ended runs (see
+    :class:`MachineRun`). ``drained_id`` is the host whose maintenance switched it off, until it
     starts again or somebody says that it shall stay off; ``moving_id`` the one to which it is being migrated as it
     runs, and which keeps room for it.
     """
@@ -110,6 +111,7 @@ class Machine(Base):
     spice_port: Mapped[int | None]
     screen_address: Mapped[Title]
     start_error: Mapped[Prose]
+    halt_error: Mapped[Prose]
     started: Mapped[Time | None]
     ran_ms: Mapped[Bytes]
     created: Mapped[Created]

@@ -29,6 +29,8 @@ from core.services.volume_users import volumes_of
 
 #: Addresses to listen on that mean all of the host's.
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (compared with, not listened on)
+#: What is shown as the state of a VM that storage made stand still.
+HALTED = "halted"
 #: How old the load of a VM in a list may be, in seconds.
 _FRESH = 15.0
 
@@ -50,12 +52,16 @@ def _silent(call: Call) -> set[int]:
 
 
 def _state(call: Call) -> Any:
-    """The state as it is shown, in SQL: what was last heard, unless the host has fallen silent since."""
+    """The state as it is shown, in SQL: what was last heard, unless the host has fallen silent since.
+
+    One that stands still because storage refuses what it writes is ``halted``: nobody suspended it.
+    """
     silent = _silent(call)
+    halted = (Machine.halt_error != "", HALTED)
     if not silent:
-        return Machine.state
+        return case(halted, else_=Machine.state)
     lost = and_(Machine.host_id.in_(silent), Machine.state.not_in(NOWHERE))
-    return case((lost, State.UNKNOWN.value), else_=Machine.state)
+    return case((lost, State.UNKNOWN.value), halted, else_=Machine.state)
 
 
 def _of(column: Any, condition: Any) -> Any:
@@ -134,6 +140,7 @@ def _row(call: Call, found: Any) -> dict[str, Any]:
         "uptime": max(0, round(uptime)) if uptime is not None else None,
         "started": iso(machine.started),
         "start_error": json.loads(machine.start_error) if machine.start_error else "",
+        "halt_error": json.loads(machine.halt_error) if machine.halt_error else "",
         "accelerator": machine.accelerator,
         "created": iso(machine.created),
         "version": machine.version,

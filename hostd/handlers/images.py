@@ -20,13 +20,14 @@ from core.errors import AlreadyExists, DosvmError, EngineError, InvalidInput, Re
 from core.i18n import N_
 from hostd import beneath, intervals, qemu_img
 from hostd.access import let_pass
-from hostd.arrivals import Arrived, digest_of, partial_of
+from hostd.arrivals import Arrived, digest_of
 from hostd.executor import Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.faults import point
 from hostd.flushing import flush_names
 from hostd.hypervisor.errors import Stuck, TooSlow, Underway
 from hostd.log import fields
 from hostd.storage_calls import LeftBehind, StorageCalls, touch_or_never
+from hostd.upload_records import partial_of
 from hostd.uploads import Uploads
 
 logger = logging.getLogger("hostd.images")

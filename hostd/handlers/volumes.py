@@ -27,8 +27,9 @@ from hostd.hypervisor.errors import Stuck, TooSlow, Underway
 from hostd.hypervisor.secrets import Secrets, explain
 from hostd.log import fields
 from hostd.pools import Keeper
+from hostd.room import Room, said
 from hostd.storage_calls import LeftBehind, touch_or_never
-from hostd.volume_files import Room, explained
+from hostd.volume_files import explained
 from hostd.volume_images import Broken, Layer, Size
 
 logger = logging.getLogger("hostd.volumes")
@@ -115,7 +116,8 @@ class VolumeTasks:
         def make(sure: Callable[[], None]) -> Size:
             for left in reversed(range(_TRIES)):
                 try:
-                    volume_files.make(directory, order.name, order.uuid, work, order.options, sure)
+                    with said(directory / order.name):
+                        volume_files.make(directory, order.name, order.uuid, work, order.options, sure)
                     break
                 except EngineError as error:
                     # qemu-img removes what it could not make, so it is begun anew.
@@ -141,7 +143,7 @@ class VolumeTasks:
 
         def work(path: Path) -> None:
             # What a server has no room for is told late, and of what is read back then qemu-img says anything.
-            with self._room.promised(directory, volume_images.room_to_create(layer)):
+            with self._room.promised(path, volume_images.room_to_create(layer)):
                 volume_images.create(path, layer, order.capacity, order.options)
 
         return self._made(order, directory, work, context)
@@ -204,7 +206,7 @@ class VolumeTasks:
         layer = self._layer(source)
 
         def work(path: Path) -> None:
-            with self._room.promised(directory, volume_images.room_for_merge(layer)):
+            with self._room.promised(path, volume_images.room_for_merge(layer)):
                 point("merging")
                 volume_images.merge(
                     layer, path, self._open(order.secret), lambda percent: context.progress(min(99, percent)), wanted
@@ -229,7 +231,8 @@ class VolumeTasks:
                         raise Interrupted from None
 
         def make() -> None:
-            volume_files.make(directory, order.name, order.uuid, work, order.options, sure, alive)
+            with said(directory / order.name):
+                volume_files.make(directory, order.name, order.uuid, work, order.options, sure, alive)
 
         try:
             self._with_keys(source, make)

@@ -36,13 +36,25 @@ _STATES = {
 
 
 class Domain(NamedTuple):
-    """A domain that exists now. ``number`` is libvirt's id of this run; ``epoch`` is None when it is not ours."""
+    """A domain that exists now. ``number`` is libvirt's id of this run; ``epoch`` is None when it is not ours.
+
+    ``refused``: it stands still because storage refused what its guest wrote or read.
+    """
 
     uuid: str
     name: str
     number: int
     state: str
     epoch: int | None
+    refused: bool = False
+
+
+class FailedDisk(NamedTuple):
+    """A disk that storage refuses: its name in the guest, what is behind it, and whether there was no room for it."""
+
+    target: str
+    path: str
+    full: bool
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,7 @@ class Domains:
         result = []
         for domain, values in records:
             try:
-                result.append(self._plain(domain, values["state.state"]))
+                result.append(self._plain(domain, values["state.state"], values.get("state.reason", 0)))
             except libvirt.libvirtError as error:
                 if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
                     raise
@@ -112,15 +124,15 @@ class Domains:
 
         def look(connection: libvirt.virConnect) -> Domain | None:
             domain = connection.lookupByUUIDString(uuid)
-            state, _reason = domain.state()
-            return None if state == libvirt.VIR_DOMAIN_SHUTOFF else self._plain(domain, state)
+            state, reason = domain.state()
+            return None if state == libvirt.VIR_DOMAIN_SHUTOFF else self._plain(domain, state, reason)
 
         try:
             return self._connection.call(look, limit=intervals.LIBVIRT_FAST)
         except Missing:
             return None
 
-    def _plain(self, domain: libvirt.virDomain, state: int) -> Domain:
+    def _plain(self, domain: libvirt.virDomain, state: int, reason: int) -> Domain:
         uuid, number = domain.UUIDString(), domain.ID()
         run = (uuid, number)
         with self._guard:
@@ -132,7 +144,8 @@ class Domains:
                 self._epochs[run] = epoch
         if self._starts is not None and epoch is not None and self._starts.open(uuid) == epoch:
             self._starts.answered(uuid)  # it has come up
-        return Domain(uuid, domain.name(), number, _STATES.get(state, "unknown"), epoch)
+        refused = (state, reason) == (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR)
+        return Domain(uuid, domain.name(), number, _STATES.get(state, "unknown"), epoch, refused)
 
     def _epoch(self, domain: libvirt.virDomain) -> int | None:
         try:
@@ -174,6 +187,28 @@ class Domains:
             taps=tuple(tap for tap in taps if tap),
         )
 
+    def failed_disks(self, uuid: str) -> list[FailedDisk]:
+        """The disks of a domain that storage refuses, by what QEMU's monitor says.
+
+        Raises:
+            Missing: it does not run.
+            Stuck, TooSlow: its monitor does not answer.
+        """
+
+        def ask(connection: libvirt.virConnect) -> list[FailedDisk]:
+            domain = connection.lookupByUUIDString(uuid)
+            errors = domain.diskErrors()
+            found = []
+            for disk in ElementTree.fromstring(domain.XMLDesc()).findall("./devices/disk"):
+                target, source = disk.find("target"), disk.find("source")
+                name = target.get("dev", "") if target is not None else ""
+                if name in errors and source is not None:
+                    path = source.get("file") or source.get("dev") or ""
+                    found.append(FailedDisk(name, path, errors[name] == libvirt.VIR_DOMAIN_DISK_ERROR_NO_SPACE))
+            return found
+
+        return self._connection.call(ask, limit=intervals.LIBVIRT_FAST, key=uuid)
+
     def create(self, xml: str, uuid: str, epoch: int) -> Domain:
         """Start a transient domain from its description, which is that of a placement.
 
@@ -195,8 +230,7 @@ class Domains:
                 raise
             # Also when nobody waits for it any more.
             starts.answered(uuid)
-            state, _reason = domain.state()
-            return self._plain(domain, state)
+            return self._plain(domain, *domain.state())
 
         return self._connection.call(start, limit=intervals.LIBVIRT_LONG, key=uuid)
 

@@ -22,7 +22,9 @@ from screens.spec import (
 _ASKED = N_("It changes by the second: hosts are asked for the VMs on screen alone.")
 
 POWER = {"on": N_("on"), "off": N_("off")}
-STATES = ("running", "off", "paused", "starting", "stopping", "failed", "unknown")
+STATES = ("running", "off", "paused", "halted", "starting", "stopping", "failed", "unknown")
+#: It stands still: somebody suspended it, or storage refuses what it writes.
+_STANDS = ("paused", "halted")
 
 
 def _is_on(row: Row) -> bool:
@@ -88,6 +90,7 @@ SPEC = ResourceSpec(
         Column("moves_to", N_("Migrates to"), 14, details_only=True),
         Column("waits_for", N_("Stopped by maintenance of"), 14, details_only=True),
         Column("start_error", N_("Start error message"), kind=Kind.MULTILINE, sort=False, details_only=True),
+        Column("halt_error", N_("Why it stands still"), kind=Kind.MULTILINE, sort=False, details_only=True),
         Column("started", N_("Started"), 16, Kind.TIME, details_only=True),
         Column("vcpu_seconds", N_("VCPU run time"), 14, Kind.RUN_TIME, sort=False, details_only=True, live=True),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=150),
@@ -121,7 +124,7 @@ SPEC = ResourceSpec(
             unfit=(
                 Unfit(lambda row: row["disabled"], N_("Its instance is disabled: enable that first.")),
                 Unfit(
-                    lambda row: _is_on(row) and row["state"] in ("running", "paused", "stopping"),
+                    lambda row: _is_on(row) and row["state"] in ("running", *_STANDS, "stopping"),
                     N_("It is on already."),
                 ),
             ),
@@ -196,7 +199,7 @@ SPEC = ResourceSpec(
             many=True,
             task=True,
             unfit=(
-                Unfit(lambda row: row["state"] != "paused", N_("It is not suspended.")),
+                Unfit(lambda row: row["state"] not in _STANDS, N_("It is not suspended.")),
                 Unfit(lambda row: not _is_on(row), _NOT_RUNNING[1].why),
                 _MIGRATING,
             ),
@@ -233,7 +236,7 @@ SPEC = ResourceSpec(
             warning=N_("The VM {name} is deleted. Its instance and its disks stay."),
             unfit=(
                 Unfit(_is_on, N_("It is on: power it off first.")),
-                Unfit(lambda row: row["state"] in ("running", "paused", "starting", "stopping"), _NOT_RUNNING[1].why),
+                Unfit(lambda row: row["state"] in ("running", *_STANDS, "starting", "stopping"), _NOT_RUNNING[1].why),
             ),
             roles=(PROJECT,),
         ),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.engine.hostd import until
-from tests.storage.cloud import Cloud
+from tests.lab.serial import Serial
+from tests.storage.cloud import BOOT, Cloud
 from tests.storage.here import Here
 from tests.storage.servers import silent
 
@@ -52,3 +55,36 @@ def does_not_start(cloud: Cloud, name: str, volume: str) -> None:
     cloud.done("vm.stop", vm=name, force=True)
     cloud.zhao("vm.delete", vm=name)
     cloud.zhao("instance.delete", instance=name)
+
+
+class Writer:
+    """A guest that writes on and on, each number to a sector of its own disk, and says each that is on the disk."""
+
+    #: Halves: the echo of the typing is not taken for what was written.
+    _SCRIPT = (
+        "\ni=0; while :; do i=$((i+1)); echo n$i >/tmp/x; "
+        "dd if=/tmp/x of=/dev/vda bs=512 seek=$i conv=sync,fsync 2>/dev/null && echo ke''pt-$i; sleep 0.5; done\n"
+    )
+
+    def __init__(self, console: Serial) -> None:
+        """Begin, and wait for the first."""
+        self._console = console
+        console.send(self._SCRIPT)
+        self.last = 0
+        self.goes_on()
+
+    def goes_on(self, seconds: float = BOOT) -> None:
+        """See that what the guest writes from now on is kept."""
+        # What had been said before is used up, and one more may have been on its way.
+        for number in re.findall(r"kept-(\d+)\n", self._console.text):
+            self.last = max(self.last, int(number))
+        self.last += 2
+        self._console.expect(rf"kept-{self.last}\n", seconds)
+
+    def check(self, disk: Path) -> None:
+        """End, and see that every number that was said is where it belongs."""
+        self._console.send("\x03\n")
+        with disk.open("rb") as file:
+            for number in range(1, self.last + 1):
+                file.seek(512 * number)
+                assert file.read(512).rstrip(b"\0") == f"n{number}\n".encode(), f"{number} of {self.last}"

@@ -127,18 +127,19 @@ def loop_disk(here: Here, name: str, size: int = 128 << 20) -> str:
 
 
 class IscsiServer:
-    """A target with one unit, a file, for who knows the password of ``alice`` (CHAP)."""
+    """A target with two units, files, for who knows the password of ``alice`` (CHAP)."""
 
     def __init__(self, here: Here, password: str) -> None:
         """Start it, and the initiator's daemon."""
-        self.unit = Path("/run/unit1")
-        with self.unit.open("wb") as disk:
-            disk.truncate(32 << 20)
+        self.units = [Path("/run/unit1"), Path("/run/unit2")]
         here.serve("tgtd", "-f", "--iscsi", "portal=127.0.0.1:3260")
         here.wait_for_port(3260)
         admin = ("tgtadm", "--lld", "iscsi", "--op")
         here.run(*admin, "new", "--mode", "target", "--tid", "1", "-T", TARGET)
-        here.run(*admin, "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1", "-b", str(self.unit))
+        for number, unit in enumerate(self.units, 1):
+            with unit.open("wb") as disk:
+                disk.truncate(32 << 20)
+            here.run(*admin, "new", "--mode", "logicalunit", "--tid", "1", "--lun", str(number), "-b", str(unit))
         here.run(*admin, "bind", "--mode", "target", "--tid", "1", "-I", "ALL")
         here.run(*admin, "new", "--mode", "account", "--user", "alice", "--password", password)
         here.run(*admin, "bind", "--mode", "account", "--tid", "1", "--user", "alice")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.cloud import Cloud, begins
+from tests.storage.cloud import Cloud, begins, write
 from tests.storage.here import Here
-from tests.storage.outage import away, does_not_start
+from tests.storage.outage import Writer, away, does_not_start
 from tests.storage.servers import CIFS_SHARE, CifsServer
 
 pytestmark = [pytest.mark.storage, pytest.mark.timeout(400)]
@@ -33,14 +33,19 @@ def test_a_guests_disk_on_a_share(cloud: Cloud, server: CifsServer, here: Here) 
     assert "refuses this host or account" in refused.err
     cloud.dosvm("pool", "add", "smb", *_PLACE, *_SHARE, "--secret", "right", "--wait")
     assert " /media/smb cifs " in Path("/proc/mounts").read_text()
-    cloud.volume("disk", "smb")
-    text = cloud.write_in_a_guest("on-cifs", "smb/disk")
-    assert begins(CIFS_SHARE / "disk", text)
-    cloud.clean()
-    with away(cloud, here, "smb", PORT):
-        does_not_start(cloud, "off-cifs", "smb/disk")
-    cloud.volume("after", "smb")
-    assert begins(CIFS_SHARE / "disk", text)
+    for name in ("disk", "other"):
+        cloud.volume(name, "smb")
+    with cloud.boot("on-cifs", "smb/disk") as console:
+        write(console, "before the cut")
+        assert begins(CIFS_SHARE / "disk", "before the cut")
+        # A guest that writes meanwhile waits, and goes on by itself: nothing is refused.
+        writer = Writer(console)
+        with away(cloud, here, "smb", PORT):
+            does_not_start(cloud, "off-cifs", "smb/other")
+            assert cloud.vm("on-cifs")["state"] == "running"
+        writer.goes_on()
+        writer.check(CIFS_SHARE / "disk")
+        cloud.volume("after", "smb")
     cloud.remove("smb")
     assert list(CIFS_SHARE.iterdir()) == []
     seen = [Path("/proc/mounts").read_text(), cloud.log.read_text(), Path("/run/servers.log").read_text()]

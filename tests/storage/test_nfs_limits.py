@@ -89,7 +89,7 @@ def test_a_disk_that_is_full(cloud: Cloud, nfs: NfsServer, here: Here) -> None:
     words = ["--pool", "full", "--capacity", "8MiB", "--format", "qcow2", "--wait"]
     made = cloud.dosvm("volume", "add", "more", *words, account="zhao", check=False)
     assert made.code != 0
-    assert "not enough room in /media/full" in made.err
+    assert "not enough room on the file system /media/full" in made.err
     assert "more than are free" in made.err
     agrees(cloud, "full", place, ["base", "top"])
 
@@ -121,7 +121,7 @@ def test_an_upload_to_a_disk_that_is_full(cloud: Cloud, nfs: NfsServer, here: He
     words = ["image", "upload", str(source), "film", "--group", "films", "--format", "raw", "--wait"]
     refused = cloud.dosvm(*words, account="zhao", check=False)
     assert refused.code != 0
-    assert "MiB are free, and the file has 12 MiB" in refused.err
+    assert "8 MiB are free, and the file has 12 MiB" in refused.err
     assert cloud.zhao("image.list", search="film")["rows"] == []
     assert [path.name for path in place.iterdir()] == ["filler"]
     (place / "filler").unlink()
