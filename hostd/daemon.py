@@ -202,6 +202,7 @@ class Daemon:
             ended=self._task_ended,
             # Whichever of the two comes last: nothing is looked for without a host and its libvirtd.
             resumed=lambda: self.duties.soon("leftovers"),
+            entering=self.machines.turns.after_me,
         )
         self.reconciler = Reconciler(
             self.database,

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -137,6 +138,7 @@ class Executor:
         libvirt_back: Callable[[float], bool],
         ended: Callable[[str], None],
         resumed: Callable[[], None] = lambda: None,
+        entering: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Prepare.
 
@@ -153,6 +155,7 @@ class Executor:
             libvirt_back: waits so many seconds for libvirtd; whether it answers.
             ended: called with the origin (a host's UUID) of each ended task.
             resumed: called once, when it has looked what an earlier run left in the middle.
+            entering: held while many tasks are being entered.
         """
         self._database = database
         self._clock = clock
@@ -167,6 +170,7 @@ class Executor:
         self._ended = ended
         self._on_record: list[Callable[[Record], None]] = []
         self._when_resumed = resumed
+        self._entering = entering
         self._pool = ThreadPoolExecutor(threads + _ASIDE, thread_name_prefix="task")
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -226,6 +230,10 @@ class Executor:
         """See :class:`core.services.operation.Beginner`."""
         for task in tasks:
             self._begin(task)
+
+    def entering(self) -> AbstractContextManager[None]:
+        """See :class:`core.services.operation.Beginner`."""
+        return self._entering()
 
     def release(self, promises: int, *, unsure: bool) -> None:
         """See :class:`core.services.operation.Beginner`."""

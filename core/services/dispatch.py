@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
@@ -169,7 +170,8 @@ class Services:
     def _change(
         self, operation: Operation, arguments: dict[str, Any], actor: Actor, request: str, *, one: bool
     ) -> Answer:
-        with _Promises(self._beginner) as promises:
+        beginner = self._beginner if operation.many and not one else None
+        with beginner.entering() if beginner else nullcontext(), _Promises(self._beginner) as promises:
             return self._change_now(operation, arguments, actor, request, promises, one=one)
 
     def _change_now(

@@ -18,6 +18,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -94,6 +95,9 @@ class Beginner(Protocol):
 
     def begin(self, tasks: Sequence[Claimed]) -> None:
         """Begin with tasks that are committed."""
+
+    def entering(self) -> AbstractContextManager[None]:
+        """A change about many objects is being made: what takes the processors for long may begin after it."""
 
     def release(self, promises: int, *, unsure: bool) -> None:
         """The promises are over: tasks were begun with, or never entered; or nobody knows (``unsure``)."""

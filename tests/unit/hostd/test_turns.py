@@ -78,3 +78,45 @@ def test_a_fault_gives_the_place_back() -> None:
                 raise ValueError
         except ValueError:
             pass
+
+
+def test_nobody_begins_while_somebody_goes_first() -> None:
+    turns, came = Turns(2, 60), []
+
+    def work() -> None:
+        with turns():
+            came.append(time.monotonic())
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    with turns.after_me():
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)
+        assert came == []
+    # The next of those who go first has a moment to come.
+    with turns.after_me():
+        time.sleep(0.1)
+        assert came == []
+        ended = time.monotonic()
+    for thread in threads:
+        thread.join(10)
+    assert len(came) == 3
+    assert ended < min(came) < ended + 2
+
+
+def test_those_who_go_first_are_not_waited_for_without_end() -> None:
+    turns, ends = Turns(1, 60), threading.Event()
+
+    def first() -> None:
+        with turns.after_me():
+            ends.wait(30)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    time.sleep(0.05)
+    begin = time.monotonic()
+    with turns():
+        pass
+    assert 0.5 < time.monotonic() - begin < 10
+    ends.set()
+    thread.join(10)

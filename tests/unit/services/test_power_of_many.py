@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -152,3 +153,40 @@ def test_many_at_once_from_several_sides_start_each_vm_once(office: Office) -> N
     assert {rack.machine(office, name).epoch for name in started} == {1}
     counts = [len(rack.work(office, host)) for host in ("h1", "h2") for _ in range(3)]
     assert sum(counts) == 15
+
+
+class _Goes:
+    """Whoever begins with tasks; knows how often many were being entered."""
+
+    def __init__(self) -> None:
+        self.now = self.times = 0
+
+    def promise(self, _host_id: int, _target: str) -> str:
+        assert self.now == self.times
+        return ""
+
+    def begin(self, _tasks: object) -> None:
+        """Nothing is promised."""
+
+    def release(self, _promises: int, *, unsure: bool) -> None:
+        """Nothing was."""
+
+    @contextlib.contextmanager
+    def entering(self) -> Iterator[None]:
+        self.times += 1
+        self.now += 1
+        yield
+        self.now -= 1
+
+
+def test_who_begins_with_tasks_knows_while_many_are_entered(office: Office) -> None:
+    web, goes = rack.web(office), _Goes()
+    rack.instance(web)
+    a, b, c = many(office, web, 3)
+    office.services.begins_by(goes)
+    web("vm.start", vm=a)
+    assert goes.times == 0
+    web("vm.start", vm=[b, c])
+    assert (goes.times, goes.now) == (1, 0)
+    web("vm.stop", vm=[a, b, c], force=True)
+    assert (goes.times, goes.now) == (2, 0)

@@ -54,6 +54,9 @@ class Begins:
     def begin(self, tasks: Sequence[Claimed]) -> None:
         self.begun += tasks
 
+    def entering(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     def release(self, _promises: int, *, unsure: bool) -> None:
         """They are over."""
 
