@@ -49,7 +49,7 @@ RESUME_MIN = 10.0
 SHUTDOWN = 60.0
 
 #: Samples that need QEMU's monitor are taken this often, spread: each costs more than a hundred of the others. What a
-#: VM that is new has not told yet comes sooner.
+#: VM that is new has not told yet comes sooner; where it tells nothing at all, it is asked ever more seldom.
 SAMPLE_MONITOR, SAMPLE_MONITOR_FIRST = 300.0, 30.0
 #: So many seconds for each of the VMs that are found running when hostd starts, until all have been asked once.
 SAMPLE_MONITOR_PACE = 0.5

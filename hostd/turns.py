@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 #: Seconds after the end of one of those who go first in which the next of them is waited for: they come one by one.
 _MORE = 0.05
 #: Seconds that somebody lets others go first, at most, however many they are.

@@ -25,6 +25,9 @@ logger = logging.getLogger("hostd.metrics")
 
 #: Seconds QEMU's monitor has for an answer.
 _MONITOR_LIMIT = 5.0
+#: What a monitor tells at most, and how many times the usual pause passes at most until one that told nothing is asked
+#: again: who runs for an hour without a disk and a balloon gets none by itself, and a device that is added is news.
+_TELLS, _NOTHING_TOLD = 2, 12
 _HOST = "host"
 _HOST_COLUMNS = ("cpu_percent", "memory_percent", "disk_percent", "network_rate")
 
@@ -63,6 +66,8 @@ class Collector:
         self._runs: dict[str, Run] = {}
         self._pending: dict[str, Domain] = {}
         self._silent: set[str] = set()
+        #: Whose devices changed since the monitor was asked: it may have more to tell.
+        self._changed: set[str] = set()
         self._extra: dict[str, dict[str, Any]] = {}
         self._closing = threading.Event()
         #: One for each sweep: it is due before its time.
@@ -104,6 +109,7 @@ class Collector:
         """Say which domains run now; called by whoever watches them anyway."""
         with self._guard:
             self._told = set(domains)
+            self._changed &= self._told
             for uuid in set(self._runs) - set(domains):
                 del self._runs[uuid]
                 self._extra.pop(uuid, None)
@@ -119,6 +125,7 @@ class Collector:
         """Say that a domain's devices changed."""
         with self._guard:
             self._runs.pop(uuid, None)
+            self._changed.add(uuid)
 
     def host_load(self) -> HostLoad | None:
         """The host's newest sample."""
@@ -213,6 +220,9 @@ class Collector:
         while not self._closing.is_set():
             now = time.monotonic()
             with self._guard:
+                for uuid in self._changed & self._runs.keys():
+                    due.pop(uuid, None)
+                    self._changed.discard(uuid)
                 new = [uuid for uuid in self._runs if uuid not in due]
                 due = {uuid: at for uuid, at in due.items() if uuid in self._runs}
             # Spread, and so they stay: QEMU's work never comes in one burst, not even when hostd finds hundreds.
@@ -222,27 +232,32 @@ class Collector:
             if self._closing.wait(max(0.0, min(due.get(uuid, now + first), now + first / 4) - now)):
                 return
             if uuid and due[uuid] <= time.monotonic():
-                known = uuid not in self._silent and self._ask_monitor(uuid)
-                # A guest that is being started tells more before long, the others perhaps never: they have no balloon.
-                soon = self._monitor if known else max(first, self._vm_sampler.age(uuid))
-                due[uuid] = time.monotonic() + min(self._monitor, soon)
+                told = None if uuid in self._silent else self._ask_monitor(uuid)
+                pause = self._monitor
+                if told is None or len(told) < _TELLS:
+                    # A guest that is being started tells more before long, the others perhaps never: they have no
+                    # balloon, and who has no disk either has nothing to tell.
+                    longest = self._monitor * _NOTHING_TOLD if told == {} else self._monitor
+                    pause = min(longest, max(first, self._vm_sampler.age(uuid)))
+                due[uuid] = time.monotonic() + pause
 
-    def _ask_monitor(self, uuid: str) -> bool:
-        """Ask QEMU's monitor; whether it told everything."""
+    def _ask_monitor(self, uuid: str) -> dict[str, int] | None:
+        """Ask QEMU's monitor; what it told, None when it did not answer."""
         try:
             stats = self._domains.monitor_stats(uuid, limit=_MONITOR_LIMIT)
         except Stuck:
-            return False
+            return None
         except TooSlow:
             self._throttled.warning(uuid, "QEMU does not answer libvirt", vm=uuid)
-            return False
+            return None
         except DosvmError:
-            return False
+            return None
         extra = {"guest_memory": stats.guest_memory, "disk_allocation": stats.disk_allocation}
+        told = {key: value for key, value in extra.items() if value is not None}
         with self._guard:
             if uuid in self._runs:
-                self._extra[uuid] = {key: value for key, value in extra.items() if value is not None}
-        return None not in extra.values()
+                self._extra[uuid] = told
+        return told
 
 
 def _run(domain: Domain, description: Description) -> Run:

@@ -167,6 +167,62 @@ def test_a_new_vm_is_asked_soon_again_until_it_has_told_everything(
     assert collector._extra["new"] == {"guest_memory": 7, "disk_allocation": 9}
 
 
+def test_a_vm_that_has_nothing_to_tell_is_asked_ever_more_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither disk nor balloon: it costs QEMU, libvirtd and hostd the same as one that has both."""
+    monkeypatch.setattr(intervals, "SAMPLE_MONITOR_PACE", 0.0)
+    asked: dict[str, int] = {"bare": 0, "disk": 0}
+    began = time.monotonic()
+
+    def stats(uuid: str, *, limit: float) -> Any:
+        asked[uuid] += 1
+        return SimpleNamespace(guest_memory=None, disk_allocation=9 if uuid == "disk" else None)
+
+    domains: Any = SimpleNamespace(monitor_stats=stats)
+    collector = Collector(tmp_path, domains, Runtime(), tmp_path / "journal", monitor=0.05)
+    collector._runs = {uuid: Run(uuid, uuid, 1, 1, ()) for uuid in asked}
+    monkeypatch.setattr(collector._vm_sampler, "age", lambda _uuid: time.monotonic() - began)
+    thread = threading.Thread(target=collector._slow)
+    thread.start()
+    try:
+        until(lambda: asked["disk"] >= 20)
+    finally:
+        collector._closing.set()
+        thread.join(5)
+    # At 0.05, 0.1, 0.2, 0.4 s of its life, and then after 0.6 s each time.
+    assert 2 <= asked["bare"] <= 8
+    assert collector._extra["bare"] == {}
+
+
+def test_a_vm_that_had_nothing_to_tell_is_asked_when_its_devices_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intervals, "SAMPLE_MONITOR_FIRST", 0.05)
+    asked: list[str] = []
+
+    def stats(uuid: str, *, limit: float) -> Any:
+        asked.append(uuid)
+        return SimpleNamespace(guest_memory=None, disk_allocation=None)
+
+    run = Run("bare", "bare", 1, 1, ())
+    domains: Any = SimpleNamespace(monitor_stats=stats)
+    collector = Collector(tmp_path, domains, Runtime(), tmp_path / "journal")
+    collector._runs = {"bare": run}
+    monkeypatch.setattr(collector._vm_sampler, "age", lambda _uuid: 86400.0)
+    thread = threading.Thread(target=collector._slow)
+    thread.start()
+    try:
+        until(lambda: asked)
+        collector.changed("bare")
+        with collector._guard:
+            collector._runs["bare"] = run  # it was described anew
+        until(lambda: len(asked) == 2)
+    finally:
+        collector._closing.set()
+        thread.join(5)
+
+
 def test_hundreds_that_hostd_finds_running_are_not_asked_in_one_burst(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
