@@ -10,7 +10,7 @@ import pytest
 
 from tests.storage.cloud import Cloud
 from tests.storage.here import Here
-from tests.storage.servers import NfsServer
+from tests.storage.servers import CifsServer, IscsiServer, NfsServer
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +26,18 @@ def here() -> Iterator[Here]:
 def nfs(here: Here) -> NfsServer:
     """An NFS server that is not serving yet."""
     return NfsServer(here)
+
+
+@pytest.fixture(scope="session")
+def cifs(here: Here) -> CifsServer:
+    """A CIFS server with one share."""
+    return CifsServer(here)
+
+
+@pytest.fixture(scope="session")
+def iscsi(here: Here) -> IscsiServer:
+    """An iSCSI server with a target of two units."""
+    return IscsiServer(here)
 
 
 @pytest.fixture(scope="session")

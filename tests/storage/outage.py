@@ -1,18 +1,13 @@
-"""A server of storage is gone for a while: what is said, what goes on meanwhile, and what comes back by itself."""
+"""Guests that write while their storage is away: what is said meanwhile, what goes on, and that nothing is lost."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from tests.engine.hostd import until
 from tests.lab.serial import Serial
 from tests.storage.cloud import BOOT, Cloud
-from tests.storage.here import Here
-from tests.storage.servers import silent
 
 #: Seconds within which storage that is silent is said to be, with the time limits of hostd and a slow machine's rest.
 TOLD = 40.0
@@ -20,27 +15,25 @@ TOLD = 40.0
 BACK = 150.0
 
 
-@contextmanager
-def away(cloud: Cloud, here: Here, pool: str, port: int) -> Iterator[None]:
-    """Silence a server, see that it is told and holds up nothing else; the block runs, then the pool comes back."""
-    with silent(here, port):
-        begin = time.monotonic()
-        refused = cloud.dosvm("pool", "refresh", pool, "--yes", "--wait", check=False, seconds=4 * TOLD)
-        took = time.monotonic() - begin
-        assert refused.code != 0
-        assert "does not answer" in refused.err
-        assert took < TOLD, f"it was told after {took:.0f} s"
-        row = cloud.pool(pool)
-        assert row["state"] == "failed"
-        assert "does not answer" in str(row["error"])
-        begin = time.monotonic()
-        cloud.volume("meanwhile", "local")
-        cloud.dosvm("volume", "delete", "local/meanwhile", "--yes", "--wait", account="zhao")
-        assert time.monotonic() - begin < TOLD, "other storage was held up"
-        yield
-    # Nobody does anything about it.
-    until(lambda: cloud.pool(pool)["state"] == "active", BACK, f"{pool} is active again: {cloud.log_tail()}")
-    assert cloud.pool(pool)["error"] == []
+def is_told(cloud: Cloud, pool: str) -> None:
+    """Storage that is silent is said to be, in time."""
+    begin = time.monotonic()
+    refused = cloud.dosvm("pool", "refresh", pool, "--yes", "--wait", check=False, seconds=4 * TOLD)
+    took = time.monotonic() - begin
+    assert refused.code != 0
+    assert "does not answer" in refused.err
+    assert took < TOLD, f"it was told after {took:.0f} s"
+    row = cloud.pool(pool)
+    assert row["state"] == "failed"
+    assert "does not answer" in str(row["error"])
+
+
+def holds_up_nothing(cloud: Cloud) -> None:
+    """Other storage is used as ever."""
+    begin = time.monotonic()
+    cloud.volume("meanwhile", "local")
+    cloud.dosvm("volume", "delete", "local/meanwhile", "--yes", "--wait", account="zhao")
+    assert time.monotonic() - begin < TOLD, "other storage was held up"
 
 
 def does_not_start(cloud: Cloud, name: str, volume: str) -> None:
@@ -58,33 +51,40 @@ def does_not_start(cloud: Cloud, name: str, volume: str) -> None:
 
 
 class Writer:
-    """A guest that writes on and on, each number to a sector of its own disk, and says each that is on the disk."""
+    """A guest's program that writes numbers, each to a sector of its own, and says each that is on the disk."""
 
-    #: Halves: the echo of the typing is not taken for what was written.
-    _SCRIPT = (
-        "\ni=0; while :; do i=$((i+1)); echo n$i >/tmp/x; "
-        "dd if=/tmp/x of=/dev/vda bs=512 seek=$i conv=sync,fsync 2>/dev/null && echo ke''pt-$i; sleep 0.5; done\n"
-    )
-
-    def __init__(self, console: Serial) -> None:
-        """Begin, and wait for the first."""
+    def __init__(self, console: Serial, disk: str) -> None:
+        """Begin with a disk of the guest (``vda``), beside what else runs there, and wait for the first."""
         self._console = console
-        console.send(self._SCRIPT)
-        self.last = 0
+        self._said = f"{disk}-kept-"
+        self._last = 0
+        # In halves: the echo of the typing is not taken for what was written.
+        console.send(
+            f"\n(i=0; while :; do i=$((i+1)); echo n$i >/tmp/{disk}; dd if=/tmp/{disk} of=/dev/{disk} bs=512 seek=$i"
+            f" conv=sync,fsync 2>/dev/null && echo {disk}-ke''pt-$i; sleep 1; done) &\n"
+        )
         self.goes_on()
 
     def goes_on(self, seconds: float = BOOT) -> None:
-        """See that what the guest writes from now on is kept."""
-        # What had been said before is used up, and one more may have been on its way.
-        for number in re.findall(r"kept-(\d+)\n", self._console.text):
-            self.last = max(self.last, int(number))
-        self.last += 2
-        self._console.expect(rf"kept-{self.last}\n", seconds)
+        """See that what is written from now on is kept."""
+        # One more than was said may have been on its way.
+        self._see()
+        wanted = self._last + 2
+        give_up = time.monotonic() + seconds
+        while self._last < wanted:
+            assert time.monotonic() < give_up, f"{self._said}: {self._last}, came: {self._console.text[-300:]!r}"
+            time.sleep(0.2)
+            self._see()
+
+    def _see(self) -> None:
+        # All programs talk to one console: what comes of the others stays for them.
+        said = re.findall(rf"{self._said}(\d+)\n", self._console.text)
+        self._last = max([self._last, *map(int, said)])
 
     def check(self, disk: Path) -> None:
-        """End, and see that every number that was said is where it belongs."""
-        self._console.send("\x03\n")
+        """See that every number that was said is where it belongs, by what is behind the disk."""
+        self._see()
         with disk.open("rb") as file:
-            for number in range(1, self.last + 1):
+            for number in range(1, self._last + 1):
                 file.seek(512 * number)
-                assert file.read(512).rstrip(b"\0") == f"n{number}\n".encode(), f"{number} of {self.last}"
+                assert file.read(512).rstrip(b"\0") == f"n{number}\n".encode(), f"{number} of {self._last} on {disk}"

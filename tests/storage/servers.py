@@ -16,6 +16,9 @@ TARGET = "iqn.2026-11.test:disks"
 #: What version 4 calls that: its paths begin at the export that is marked as their root.
 NFS4_SOURCE = "/disk-pool"
 CIFS_SHARE = Path("/srv/smb/disks")
+#: What ``alice`` has to say to each.
+CIFS_PASSWORD, CHAP_PASSWORD = "Al1ce-share-secret", "chap-secret-12"
+NFS_PORT, CIFS_PORT, ISCSI_PORT = 2049, 445, 3260
 
 _SMB_CONF = """\
 [global]
@@ -100,7 +103,7 @@ class NfsServer:
 class CifsServer:
     """Samba with the share ``disks`` for the account ``alice``."""
 
-    def __init__(self, here: Here, password: str) -> None:
+    def __init__(self, here: Here) -> None:
         """Start it."""
         self._here = here
         CIFS_SHARE.mkdir(parents=True)
@@ -111,11 +114,11 @@ class CifsServer:
         for place in ("/run/samba", "/var/lib/samba/private", "/var/log/samba", "/var/cache/samba"):
             Path(place).mkdir(parents=True, exist_ok=True)
         words = Path("/run/alice")
-        words.write_text(f"{password}\n{password}\n")
+        words.write_text(f"{CIFS_PASSWORD}\n{CIFS_PASSWORD}\n")
         here.run("sh", "-c", f"smbpasswd -s -a alice <{words}")
         words.unlink()
         here.serve("smbd", "--foreground", "--no-process-group")
-        here.wait_for_port(445)
+        here.wait_for_port(CIFS_PORT)
 
 
 def loop_disk(here: Here, name: str, size: int = 128 << 20) -> str:
@@ -129,11 +132,11 @@ def loop_disk(here: Here, name: str, size: int = 128 << 20) -> str:
 class IscsiServer:
     """A target with two units, files, for who knows the password of ``alice`` (CHAP)."""
 
-    def __init__(self, here: Here, password: str) -> None:
+    def __init__(self, here: Here) -> None:
         """Start it, and the initiator's daemon."""
         self.units = [Path("/run/unit1"), Path("/run/unit2")]
-        here.serve("tgtd", "-f", "--iscsi", "portal=127.0.0.1:3260")
-        here.wait_for_port(3260)
+        here.serve("tgtd", "-f", "--iscsi", f"portal=0.0.0.0:{ISCSI_PORT}")
+        here.wait_for_port(ISCSI_PORT)
         admin = ("tgtadm", "--lld", "iscsi", "--op")
         here.run(*admin, "new", "--mode", "target", "--tid", "1", "-T", TARGET)
         for number, unit in enumerate(self.units, 1):
@@ -141,7 +144,7 @@ class IscsiServer:
                 disk.truncate(32 << 20)
             here.run(*admin, "new", "--mode", "logicalunit", "--tid", "1", "--lun", str(number), "-b", str(unit))
         here.run(*admin, "bind", "--mode", "target", "--tid", "1", "-I", "ALL")
-        here.run(*admin, "new", "--mode", "account", "--user", "alice", "--password", password)
+        here.run(*admin, "new", "--mode", "account", "--user", "alice", "--password", CHAP_PASSWORD)
         here.run(*admin, "bind", "--mode", "account", "--tid", "1", "--user", "alice")
         Path("/etc/iscsi/initiatorname.iscsi").write_text("InitiatorName=iqn.2026-11.test:here\n")
         conf = Path("/etc/iscsi/iscsid.conf")

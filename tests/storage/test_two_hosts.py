@@ -1,17 +1,28 @@
-"""Two hosts on one NFS server: each with a network, files and a libvirtd of its own, as in ``tests/lab``."""
+"""Two hosts on one NFS server and one target, each with a network, files and a libvirtd of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.lab.cloud import Cloud
-from tests.lab.host import QEMU
+from tests.lab.host import QEMU, LabHost
 from tests.lab.lab import Lab
 from tests.storage.cloud import BOOT, begins
 from tests.storage.here import Here
-from tests.storage.servers import NFS4_SOURCE, NFS_EXPORT, NfsServer
+from tests.storage.servers import (
+    CHAP_PASSWORD,
+    ISCSI_PORT,
+    NFS4_SOURCE,
+    NFS_EXPORT,
+    TARGET,
+    IscsiServer,
+    NfsServer,
+)
 
 pytestmark = [pytest.mark.storage, pytest.mark.timeout(400)]
 
@@ -83,3 +94,60 @@ def test_what_one_writes_the_other_reads_and_two_never_write(cloud: Cloud) -> No
     for name in ("wanderer", "on-b"):
         cloud.zhao("vm", "stop", name, "--force", "--wait")
     assert {host["name"] for host in cloud.sysadm("pool", "show", "nas", "-o", "json").data["hosts"]} == {"a", "b"}
+
+
+@contextmanager
+def logged_in(here: Here, hosts: Sequence[LabHost]) -> Iterator[None]:
+    """Both hosts have the target, by one session: to one kernel all network namespaces are one initiator."""
+    node = ["iscsiadm", "--mode", "node", "--targetname", TARGET, "--portal", f"{_SERVER}:{ISCSI_PORT}"]
+    here.run(*node, "--op", "new")
+    account = {"authmethod": "CHAP", "username": "alice", "password": CHAP_PASSWORD}
+    for name, value in account.items():
+        here.run(*node, "--op", "update", "--name", f"node.session.auth.{name}", "--value", value)
+    here.run(*node, "--login")
+    here.run("udevadm", "settle")
+    try:
+        for link in Path("/dev/disk/by-path").glob(f"ip-{_SERVER}:{ISCSI_PORT}-iscsi-*"):
+            disk = link.resolve()
+            number = disk.stat().st_rdev
+            for host in hosts:
+                make = [f"mknod {disk} b {os.major(number)} {os.minor(number)}", f"mkdir -p {link.parent}"]
+                host.run(["sh", "-ec", "\n".join([*make, f"ln -s {disk} {link}"])])
+        yield
+    finally:
+        here.run(*node, "--logout")
+        here.run(*node, "--op", "delete")
+
+
+def test_a_unit_of_a_target_is_of_one_host_at_a_time(cloud: Cloud, here: Here, iscsi: IscsiServer) -> None:
+    a, b = cloud.lab.hosts
+    with logged_in(here, cloud.lab.hosts):
+        words = ["--type", "iscsi", "--server", _SERVER, "--source", TARGET, "--capacity", "1GiB", "--project", "web"]
+        cloud.sysadm("pool", "add", "san", *words)
+        cloud.sysadm("pool", "refresh", "san", "--yes", "--wait")
+        unit = cloud.zhao("volume", "list", "--filter", "pool=san", "-o", "json").data[0]["name"]
+        shape = ["--vcpus", "1", "--memory", "128MiB", "--boot", "cdrom", "--disk", _CD]
+        cloud.zhao("instance", "add", "units", *shape, "--disk", f"volume=san/{unit}")
+        uuid = cloud.add_vm("united", instance="units", host=a)
+        with a.serial(uuid) as console:
+            console.wait_for_shell(BOOT)
+            console.shell("echo from-host-a >/tmp/x; dd if=/tmp/x of=/dev/vda bs=512 conv=sync,fsync", BOOT)
+        assert begins(iscsi.units[0], "from-host-a")
+
+        # Below the rules there is no lock between hosts: they alone keep a second writer, and a second run, away.
+        second = cloud.zhao("instance", "add", "second", *shape, "--disk", f"volume=san/{unit}", at=b, check=False)
+        assert second.code != 0
+        assert "units" in second.err
+        again = cloud.zhao("vm", "start", "united", "--host", "b", "--wait", at=b, check=False)
+        assert again.code != 0
+        assert "on already" in again.err
+        assert not b.qemu_pids(uuid)
+
+        cloud.zhao("vm", "stop", "united", "--force", "--wait")
+        cloud.zhao("vm", "start", "united", "--host", "b", "--wait", at=b, seconds=BOOT)
+        assert b.qemu_pids(uuid)
+        assert not a.qemu_pids(uuid)
+        with b.serial(uuid) as console:
+            console.wait_for_shell(BOOT)
+            assert "from-host-a" in console.shell("head -c 11 /dev/vda", BOOT)
+        cloud.zhao("vm", "stop", "united", "--force", "--wait")
