@@ -11,7 +11,7 @@ from core.clock import Clock
 from core.coordination import storage
 from core.coordination.storage import ImageOrder
 from core.database import Database
-from hostd.executor import done
+from hostd.handling import done
 from hostd.log import fields
 from hostd.partial import is_own
 from hostd.upload_records import partial_of

@@ -30,9 +30,9 @@ from core.security.vault import Vault
 from core.specs.order import BackingFile, DiskOrder, MachineOrder
 from hostd import intervals
 from hostd.disks import Disks
-from hostd.executor import Effect, Interrupted, Obsolete, Record
 from hostd.faults import point
 from hostd.halts import halt_error
+from hostd.handling import Effect, Interrupted, Obsolete, Record
 from hostd.hypervisor.domains import Domain, Domains
 from hostd.hypervisor.errors import Missing
 from hostd.hypervisor.events import Events

@@ -32,8 +32,8 @@ from core.i18n import N_
 from core.security.vault import Vault
 from hostd import intervals
 from hostd.disks import Disks
-from hostd.executor import Context, Effect, Interrupted, Obsolete, done
 from hostd.faults import point
+from hostd.handling import Context, Effect, Interrupted, Obsolete, done
 from hostd.hypervisor.domains import Domains
 from hostd.hypervisor.errors import Missing, Stuck, TooSlow
 from hostd.hypervisor.migration import Mover, Severed

@@ -31,7 +31,7 @@ from core.specs.pool import PoolOrder
 from hostd import blocks, intervals, iscsi, netfs, places, shared
 from hostd.access import let_pass
 from hostd.bus import Bus
-from hostd.executor import Context
+from hostd.handling import Context
 from hostd.hypervisor.errors import Busy, Stuck, TooSlow
 from hostd.hypervisor.pools import Pools
 from hostd.hypervisor.secrets import Secrets

@@ -25,8 +25,8 @@ from core.model import Power, State
 from hostd import intervals
 from hostd.backoff import Backoff
 from hostd.bus import Bus
-from hostd.executor import Effect, Interrupted, Obsolete, Record, done
 from hostd.halts import goes_on
+from hostd.handling import Effect, Interrupted, Obsolete, Record, done
 from hostd.hypervisor.connection import Connection
 from hostd.hypervisor.domains import Domain, Domains
 from hostd.hypervisor.events import Event, Events

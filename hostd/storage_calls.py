@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from core.i18n import N_
 from hostd import intervals
-from hostd.executor import Cancelled, Context, Interrupted
+from hostd.handling import Cancelled, Context, Interrupted
 from hostd.hypervisor.bounded import Bounded, Pulse, Unwanted, Words
 from hostd.hypervisor.errors import Stuck, TooSlow, Underway
 

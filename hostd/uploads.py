@@ -24,8 +24,8 @@ from core.rules.names import is_uuid
 from core.services.cloud import Cloud
 from hostd import arrivals, beneath, copying, upload_errors
 from hostd.arrivals import LOOK, Arrived, Stamp
-from hostd.executor import done
 from hostd.faults import point
+from hostd.handling import done
 from hostd.hypervisor.errors import Stuck, TooSlow
 from hostd.log import fields
 from hostd.partial import Over, Partial

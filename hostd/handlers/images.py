@@ -21,9 +21,9 @@ from core.i18n import N_
 from hostd import beneath, intervals, qemu_img
 from hostd.access import let_pass
 from hostd.arrivals import Arrived, digest_of
-from hostd.executor import Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.faults import point
 from hostd.flushing import flush_names
+from hostd.handling import Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.hypervisor.errors import Stuck, TooSlow, Underway
 from hostd.log import fields
 from hostd.storage_calls import LeftBehind, StorageCalls, touch_or_never

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.coordination.tasks import Claimed
 from core.errors import DosvmError
-from hostd.executor import Context, Effect, Handler
+from hostd.handling import Context, Effect, Handler
 from hostd.hypervisor.domains import Domains
 from hostd.machines import Machines
 from hostd.migration import Migration

@@ -15,8 +15,8 @@ from core.errors import DosvmError, HypervisorUnavailable
 from core.i18n import N_
 from core.specs.pool import PoolOrder
 from hostd import intervals
-from hostd.executor import Context, Effect, Handler, Obsolete, done
 from hostd.faults import point
+from hostd.handling import Context, Effect, Handler, Obsolete, done
 from hostd.hypervisor.connection import Connection
 from hostd.hypervisor.pools import Pools
 from hostd.log import Throttled

@@ -13,8 +13,8 @@ from core.database import Database
 from core.errors import NotFound
 from core.i18n import N_
 from hostd import intervals
-from hostd.executor import Context, Effect, Handler, Interrupted
 from hostd.faults import point
+from hostd.handling import Context, Effect, Handler, Interrupted
 
 #: Rows of the first batch; what it took decides about the next.
 _FIRST, _FEWEST, _MOST = 20, 5, 2000

@@ -27,7 +27,7 @@ from core.i18n import N_
 from core.rules.names import printable
 from core.specs.pool import PoolOrder
 from hostd import blocks, devices, image_headers, intervals, volume_images
-from hostd.executor import Context, Effect, Handler, Interrupted, Obsolete, done
+from hostd.handling import Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.hypervisor.units import Unit, Units
 from hostd.log import fields
 from hostd.pools import Keeper

@@ -21,8 +21,8 @@ from core.i18n import N_
 from core.rules.pools import DIR
 from core.security.sealed import SealedSecret
 from hostd import intervals, volume_files, volume_images
-from hostd.executor import Cancelled, Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.faults import point
+from hostd.handling import Cancelled, Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.hypervisor.errors import Stuck, TooSlow, Underway
 from hostd.hypervisor.secrets import Secrets, explain
 from hostd.log import fields

@@ -27,8 +27,8 @@ from core.security.passwords import Passwords
 from core.security.vault import Vault
 from core.services.actor import Actor
 from core.services.dispatch import Services
-from hostd.executor import Context, Interrupted
 from hostd.handlers.purges import Purges
+from hostd.handling import Context, Interrupted
 from screens.spec import SYSADM, ResourceSpec
 from tests.bench.figures import Figures, percentile
 from tests.fakes.cloud import StillCloud

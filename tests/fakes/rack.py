@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from core.clock import SystemClock
 from core.coordination import machines, states, tasks
+from core.coordination.tasks import Claimed
 from core.model import Host, Instance, Machine, State, Task, TaskState, Volume
-from hostd.executor import Record
+from hostd.bus import Bus
+from hostd.carrying import Carrier
+from hostd.handling import Handler, Record
 from tests.fakes.office import GIB, Office, Person
 
 MIB = 1024**2
@@ -45,6 +50,19 @@ def settle(office: Office) -> None:
         session.execute(update(Volume).where(Volume.state == "creating").values(state="present"))
 
     office.services.database.write(work)
+
+
+def carry_out(office: Office, handlers: Mapping[str, Handler], host: str = "h1") -> Iterator[Claimed]:
+    """What the executor does with a host's tasks, once; each when it has ended."""
+    database, clock = office.services.database, SystemClock()
+    carrier = Carrier(
+        database, clock, _BOOT, handlers, Bus(), threading.Event(),
+        libvirt_back=lambda _seconds: False, ended=lambda _origin: None,
+    )  # fmt: skip
+    number = host_id(office, host)
+    for task in database.write(lambda session: tasks.take(session, number, _BOOT, clock.now())):
+        carrier.carry(task)
+        yield task
 
 
 def disk(office: Office, person: Person, name: str, *, pool: str = "local") -> str:

@@ -22,8 +22,8 @@ from hostd import partial as partial_file
 from hostd import upload_records
 from hostd.abandoned import Abandoned
 from hostd.api import Api
-from hostd.executor import Context
 from hostd.handlers.images import ImageTasks
+from hostd.handling import Context
 from hostd.uploads import Uploads
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import Office, Person

@@ -21,7 +21,8 @@ from core.model import Host, Task
 from core.rules.parameters import Parameters
 from hostd import intervals
 from hostd.bus import Bus
-from hostd.executor import Context, Effect, Executor, Handler, Obsolete
+from hostd.executor import Executor
+from hostd.handling import Context, Effect, Handler, Obsolete
 from hostd.runtime import Runtime
 from hostd.targets import Targets
 from tests.waiting import until
@@ -471,7 +472,7 @@ def test_what_was_given_to_another_host_is_neither_tidied_up_nor_tried_again(ben
         bench.handlers[kind] = Handler(given_away, frozenset(), then=lambda task: tidied.append(task.kind))
     uuids = [bench.put("done", "t1"), bench.put("away", "t2")]
     bench.ready()
-    until(lambda: len(runs) >= 2 and not bench.executor._mine)
+    until(lambda: len(runs) >= 2 and not bench.executor._seats.busy)
     assert (sorted(runs), tidied) == (["away", "done"], [])
     assert [bench.task(uuid).state for uuid in uuids] == ["running", "running"]
 
@@ -503,9 +504,9 @@ def test_tasks_of_storage_that_are_quick_are_no_more_than_there_are_threads(benc
 
 def test_vms_are_started_however_many_tasks_wait_for_storage(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     with bench.storage_hangs(monkeypatch, disks=45):
-        until(lambda: len(bench.executor._of_storage) >= 34)
+        until(lambda: len(bench.executor._seats._of_storage) >= 34)
         time.sleep(0.3)
-        assert len(bench.executor._of_storage) == 34
+        assert len(bench.executor._seats._of_storage) == 34
         for number in range(5):
             assert bench.wait(bench.enter("k", f"vm-{number}")).state == "done"
 
@@ -515,5 +516,5 @@ def test_what_takes_hours_leaves_room_for_what_is_quick_on_other_storage(
 ) -> None:
     bench.handlers["create"] = Handler(lambda task, context: None, frozenset(), storage=True)
     with bench.storage_hangs(monkeypatch, disks=40, long=True):
-        until(lambda: len(bench.executor._long) >= 16)
+        until(lambda: len(bench.executor._seats._long) >= 16)
         assert bench.wait(bench.enter("create", "new")).state == "done"

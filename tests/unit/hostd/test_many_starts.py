@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from hostd import machines as module
-from hostd.executor import Interrupted
+from hostd.handling import Interrupted
 from hostd.machines import Machines
 
 

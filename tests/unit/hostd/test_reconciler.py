@@ -12,7 +12,7 @@ import pytest
 from core.clock import SystemClock
 from core.errors import EngineError, Refused
 from hostd.bus import Bus
-from hostd.executor import Effect, Record
+from hostd.handling import Effect, Record
 from hostd.hypervisor.domains import Domain
 from hostd.machines import Machines
 from hostd.reconciler import Reconciler

@@ -12,15 +12,11 @@ import pytest
 from sqlalchemy import event, select, update
 
 from core.clock import SystemClock
-from core.coordination import discovery, tasks
+from core.coordination import discovery
 from core.errors import QuotaExceeded, Refused, from_wire
 from core.model import Pool, TaskState, Volume
 from hostd import image_headers
-from hostd.bus import Bus
-from hostd.executor import Executor
 from hostd.handlers import refresh
-from hostd.runtime import Runtime
-from hostd.targets import Targets
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
 
@@ -45,17 +41,11 @@ def place(tmp_path: Path) -> Path:
 
 def run(office: Office) -> str:
     """What the executor does with the tasks of h1, once; how the last one ended."""
-    database, host = office.services.database, rack.host_id(office, "h1")
+    database = office.services.database
     keeper: Any = SimpleNamespace(ready=lambda _pool: None, touch=lambda _pool, work, limit: work())
     units: Any = SimpleNamespace(found=lambda _pool: [])
-    executor = Executor(
-        database, SystemClock(), "boot", lambda: host,
-        refresh.handlers(database, keeper, units, SystemClock().now), Targets(), Bus(), Runtime(),
-        threads=1, libvirt_back=lambda _seconds: False, ended=lambda _origin: None,
-    )  # fmt: skip
     state = ""
-    for task in database.write(lambda s: tasks.take(s, host, "boot", SystemClock().now())):
-        executor._do(task)
+    for task in rack.carry_out(office, refresh.handlers(database, keeper, units, SystemClock().now)):
         state = office.sysadm("task.show", task=task.uuid)["state"]
     return state
 

@@ -11,19 +11,15 @@ import pytest
 from sqlalchemy import select
 
 from core.clock import SystemClock
-from core.coordination import machines, tasks
+from core.coordination import machines
 from core.errors import InUse, NotFound, Refused
 from core.libvirt_xml import domain_xml
 from core.model import Pool, TaskState, Volume
 from core.rules import pools
 from hostd import blocks
-from hostd.bus import Bus
 from hostd.devices import KERNEL
-from hostd.executor import Executor
 from hostd.handlers import refresh
 from hostd.hypervisor.units import Unit
-from hostd.runtime import Runtime
-from hostd.targets import Targets
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
 
@@ -84,16 +80,10 @@ def web(office: Office, san: Storage) -> Person:
 def refreshed(office: Office, san: Storage, pool: str = "san") -> dict[str, str]:
     """Refresh a pool by the executor of its host; the state of each of its volumes."""
     office.sysadm("pool.refresh", pool=pool)
-    database, host = office.services.database, rack.host_id(office, "h1")
+    database = office.services.database
     keeper: Any = SimpleNamespace(ready=lambda _pool: None, touch=lambda _pool, work, limit: work())
     units: Any = SimpleNamespace(found=lambda _pool: list(san.units))
-    executor = Executor(
-        database, SystemClock(), "boot", lambda: host,
-        refresh.handlers(database, keeper, units, SystemClock().now), Targets(), Bus(), Runtime(),
-        threads=1, libvirt_back=lambda _seconds: False, ended=lambda _origin: None,
-    )  # fmt: skip
-    for task in database.write(lambda s: tasks.take(s, host, "boot", SystemClock().now())):
-        executor._do(task)
+    for task in rack.carry_out(office, refresh.handlers(database, keeper, units, SystemClock().now)):
         assert office.sysadm("task.show", task=task.uuid)["state"] == TaskState.DONE.value
     rows = office.sysadm("volume.list", filters={"pool": pool})["rows"]
     return {row["name"]: row["state"] for row in rows}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from hostd import intervals
-from hostd.executor import Context
+from hostd.handling import Context
 from hostd.hypervisor.errors import TooSlow, Underway
 from hostd.storage_calls import StorageCalls, touch_or_never
 

@@ -21,14 +21,11 @@ from core.errors import EngineError, Refused
 from core.model import Pool, Task, TaskState, Volume, pool_of_project
 from core.specs.pool import PoolOrder
 from hostd import intervals, volume_files
-from hostd.bus import Bus
-from hostd.executor import Context, Executor, Interrupted
 from hostd.handlers.pools import Upkeep
 from hostd.handlers.volumes import handlers
+from hostd.handling import Context, Interrupted
 from hostd.hypervisor.errors import Busy, TooSlow
-from hostd.runtime import Runtime
 from hostd.storage_calls import StorageCalls
-from hostd.targets import Targets
 from hostd.volume_images import Size
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
@@ -64,24 +61,10 @@ def web(office: Office) -> Person:
 
 def perform(office: Office, storage: Storage) -> None:
     """What the executor does with the tasks of h1, once."""
-    database, host = office.services.database, rack.host_id(office, "h1")
     keeper: Any = storage
     secrets: Any = SimpleNamespace()
-    executor = Executor(
-        database,
-        SystemClock(),
-        "boot",
-        lambda: host,
-        handlers(database, keeper, secrets),
-        Targets(),
-        Bus(),
-        Runtime(),
-        threads=1,
-        libvirt_back=lambda _seconds: False,
-        ended=lambda _origin: None,
-    )
-    for task in database.write(lambda s: tasks.take(s, host, "boot", SystemClock().now())):
-        executor._do(task)
+    for _task in rack.carry_out(office, handlers(office.services.database, keeper, secrets)):
+        pass
 
 
 def test_a_file_that_cannot_be_removed_keeps_its_row_until_it_is(

@@ -20,18 +20,15 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.clock import SystemClock
-from core.coordination.tasks import Claimed, Order, enqueue, take
+from core.coordination.tasks import Claimed, Order, enqueue
 from core.errors import AlreadyExists, DosvmError, EngineError, InUse, InvalidInput, NotFound, Refused
 from core.model import Image
 from hostd import copying, intervals, qemu_img
 from hostd.abandoned import ABANDONED, Abandoned
 from hostd.api import Api
-from hostd.bus import Bus
-from hostd.executor import Context, Executor, Handler
 from hostd.handlers import images
 from hostd.handlers.images import ImageTasks
-from hostd.runtime import Runtime
-from hostd.targets import Targets
+from hostd.handling import Context, Handler
 from hostd.upload_records import UploadRecords
 from hostd.uploads import Uploads
 from tests.fakes import rack
@@ -267,18 +264,12 @@ def test_what_never_came_is_given_up_but_not_what_comes_for_days(
 
 def perform(office: Office, work: ImageTasks, *, kind: str = "image.delete") -> None:
     """What the executor does with the tasks of h1, once."""
-    database, host = office.services.database, rack.host_id(office, "h1")
     known = {
         "image.delete": Handler(work.delete, frozenset(), work.delete_failed),
         "image.receive": Handler(work.patient(work.receive), frozenset(), work.not_received, work.received),
     }
-    executor = Executor(
-        database, SystemClock(), "boot", lambda: host, known, Targets(), Bus(), Runtime(),
-        threads=1, libvirt_back=lambda _seconds: False, ended=lambda _origin: None,
-    )  # fmt: skip
-    for task in database.write(lambda s: take(s, host, "boot", SystemClock().now())):
+    for task in rack.carry_out(office, known):
         assert task.kind == kind
-        executor._do(task)
 
 
 def state(web: Person, name: str) -> str:

@@ -14,8 +14,8 @@ from core.coordination.hosts import DROPPED_AT_ONCE, Load
 from core.coordination.tasks import Claimed
 from core.errors import InvalidInput, NotFound
 from core.model import HostSample, Task
-from hostd.executor import Context
 from hostd.handlers.purges import Purges
+from hostd.handling import Context
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import Office
 

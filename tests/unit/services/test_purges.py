@@ -20,8 +20,8 @@ from core.model import LoginLog, LogName, LogSheet, OperationLog, Purge, Task
 from core.services.dispatch import Services
 from core.services.operation import OPERATIONS
 from core.services.sessions import Sessions
-from hostd.executor import Context, Interrupted
 from hostd.handlers.purges import Purges
+from hostd.handling import Context, Interrupted
 from tests.architecture.rights import RIGHTS
 from tests.architecture.test_permissions import filled
 from tests.architecture.world import World
