@@ -17,7 +17,7 @@ from core.rules.sizes import format_size
 from core.services.lookup import not_one
 from core.services.operation import Call
 from core.services.quota import fit_memory, fit_vcpus
-from core.services.surroundings import groups_of, hosts_of, key_of, look
+from core.services.surroundings import groups_of, hosts_of, key_of, look, refuse_lost
 
 #: Of so many hosts a refusal says why each cannot run the VM.
 _MOST_TOLD = 5
@@ -94,6 +94,7 @@ def _refuse_start(vm: Row[Any], *, twice: bool) -> None:
             name=vm.name,
             instance=vm.instance,
         )
+    refuse_lost(vm.instance, vm.project, vm.lost_pool, vm.lost_image, field="vm")
     on = vm.power == Power.ON.value
     if on and vm.state not in (*NOWHERE, State.UNKNOWN.value, State.STARTING.value):
         raise Refused(N_("VM {name} is on already."), field="vm", name=vm.name)

@@ -25,6 +25,7 @@ from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, oper
 from core.services.orders import idle
 from core.services.paging import Named
 from core.services.starting import power_on
+from core.services.surroundings import lost_image, lost_pool, refuse_lost
 from core.services.volume_users import volumes_of
 
 #: Addresses to listen on that mean all of the host's.
@@ -264,6 +265,14 @@ def create_machine(call: Call, *, name: str, instance: Instance) -> Machine:
         raise Refused(
             N_("Instance {name} is disabled."), remedy=N_("Enable it first."), field="instance", name=instance.name
         )
+    owner = instance.project_id
+    lost = call.session.execute(
+        select(Project.name, lost_pool(owner).label("pool"), lost_image(owner).label("image"))
+        .select_from(Instance)
+        .join(Project, Project.id == Instance.project_id)
+        .where(Instance.id == instance.id)
+    ).one()
+    refuse_lost(instance.name, lost.name, lost.pool, lost.image, field="instance")
     if instance.unique and call.session.scalar(
         select(func.count()).select_from(Machine).where(Machine.instance_id == instance.id)
     ):

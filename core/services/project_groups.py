@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import and_, delete, func, insert, select
 
+from core.coordination.charges import charge
 from core.errors import InUse, InvalidInput, Refused
 from core.i18n import N_
-from core.model import Image, Pool, Project, ProjectGroup, project_in_group
+from core.model import Image, Instance, Pool, Project, ProjectGroup, instance_image, project_in_group
 from core.rules import names
 from core.services.editing import edit, unused
 from core.services.fields import ruled
@@ -230,6 +231,32 @@ def _refuse_images(call: Call, group: ProjectGroup, *which: Any) -> None:
         )
 
 
+def _refuse_used(call: Call, group: ProjectGroup, member: Project) -> None:
+    """Refuse to take a project out of a group while its instances use images that others registered there.
+
+    Raises:
+        InUse: names the instances, and what they use.
+    """
+    # Who gives an image to an instance of the project charges the project too: one of the two waits.
+    charge(call.session, Project, member.id)
+    using = call.session.execute(
+        select(Instance.name, Image.name.label("image"))
+        .join(instance_image, instance_image.c.instance_id == Instance.id)
+        .join(Image, Image.id == instance_image.c.image_id)
+        .where(Instance.project_id == member.id, Image.group_id == group.id)
+        .order_by(Instance.name, Image.name)
+        .limit(6)
+    ).all()
+    if using:
+        raise InUse(
+            N_("Instances of project {project} use images of the group: {instances}."),
+            remedy=N_("Take the images out of them first, or delete the instances."),
+            field="project",
+            project=member.name,
+            instances=some(f"{row.name} ({row.image})" for row in using),
+        )
+
+
 @operation("project-group.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="project_group")
 def delete_(call: Call, *, project_group: str) -> Answer:
     """Delete a project group without projects; its directory stays as it is."""
@@ -288,6 +315,7 @@ def remove_project(call: Call, *, project_group: str, project: str) -> Answer:
             name=group.name,
         )
     _refuse_images(call, group, Image.group_id == group.id, Image.project_id == member.id)
+    _refuse_used(call, group, member)
     call.session.execute(
         delete(project_in_group).where(
             project_in_group.c.group_id == group.id, project_in_group.c.project_id == member.id

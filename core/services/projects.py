@@ -23,6 +23,7 @@ from core.model import (
     Volume,
     host_group_of_project,
     instance_image,
+    instance_volume,
     pool_of_project,
     project_in_group,
 )
@@ -277,7 +278,33 @@ def _set_pools(call: Call, project: Project, replace: Rows, add: Rows, remove: R
                 project=project.name,
                 volumes=some(volumes),
             )
+        _refuse_disks(call, project, Volume.pool_id.in_(gone))
     return give_pools(call, project, now, ids)
+
+
+def _refuse_disks(call: Call, project: Project, which: Any) -> None:
+    """Refuse to take from a project what its instances have as disks, also where it belongs to no project.
+
+    Raises:
+        InUse: names the instances, and what they use.
+    """
+    using = call.session.execute(
+        select(Instance.name, Pool.name.label("pool"), Volume.name.label("volume"))
+        .join(instance_volume, instance_volume.c.instance_id == Instance.id)
+        .join(Volume, Volume.id == instance_volume.c.volume_id)
+        .join(Pool, Pool.id == Volume.pool_id)
+        .where(Instance.project_id == project.id, which)
+        .order_by(Instance.name, Pool.name, Volume.name)
+        .limit(6)
+    ).all()
+    if using:
+        raise InUse(
+            N_("Instances of project {project} use volumes in the pool: {instances}."),
+            remedy=N_("Take the volumes out of them first, or delete the instances."),
+            field="pools",
+            project=project.name,
+            instances=some(f"{row.name} ({row.pool}/{row.volume})" for row in using),
+        )
 
 
 def give_pools(call: Call, project: Project, now: Mapping[int, str], ids: set[int]) -> dict[str, list[Any]]:

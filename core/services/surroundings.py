@@ -10,9 +10,11 @@ from sqlalchemy import CompoundSelect, Row, ScalarSelect, bindparam, func, null,
 from sqlalchemy.orm import aliased
 
 from core.coordination.tasks import worked_on
-from core.errors import DosvmError
+from core.errors import DosvmError, Refused
+from core.i18n import N_
 from core.model import (
     Host,
+    Image,
     Instance,
     Machine,
     Pool,
@@ -22,7 +24,10 @@ from core.model import (
     Volume,
     host_group_of_project,
     host_in_group,
+    instance_image,
     instance_volume,
+    pool_of_project,
+    project_in_group,
 )
 from core.planning.placement import HostState
 from core.rules.names import is_uuid
@@ -130,6 +135,8 @@ def _vm_columns() -> dict[str, Any]:
         "first_disk_host": _disk_host(func.min),
         "last_disk_host": _disk_host(func.max),
         "unreached_from": _unreached_from(),
+        "lost_pool": lost_pool(own),
+        "lost_image": lost_image(own),
     }
 
 
@@ -178,6 +185,61 @@ def _unreached_from() -> ScalarSelect[Any]:
         .correlate(Instance)
         .scalar_subquery()
     )
+
+
+def lost_pool(project_id: Any) -> ScalarSelect[Any]:
+    """The name of a pool that an instance has disks in and its project has no more; NULL when it has all of them."""
+    given = select(pool_of_project.c.pool_id).where(pool_of_project.c.project_id == project_id)
+    return (
+        select(func.min(Pool.name))
+        .select_from(instance_volume)
+        .join(Volume, Volume.id == instance_volume.c.volume_id)
+        .join(Pool, Pool.id == Volume.pool_id)
+        .where(instance_volume.c.instance_id == Instance.id, Pool.id.not_in(given))
+        .correlate(Instance)
+        .scalar_subquery()
+    )
+
+
+def lost_image(project_id: Any) -> ScalarSelect[Any]:
+    """The name of an image of an instance in whose group its project is no more; NULL when there is none."""
+    given = select(project_in_group.c.group_id).where(project_in_group.c.project_id == project_id)
+    return (
+        select(func.min(Image.name))
+        .select_from(instance_image)
+        .join(Image, Image.id == instance_image.c.image_id)
+        .where(instance_image.c.instance_id == Instance.id, Image.group_id.not_in(given))
+        .correlate(Instance)
+        .scalar_subquery()
+    )
+
+
+def refuse_lost(instance: str, project: str, pool: str | None, image: str | None, *, field: str) -> None:
+    """Refuse to start or make a VM on what its project may use no more, see :func:`lost_pool`, :func:`lost_image`.
+
+    Taking it away is refused while an instance uses it: this holds also for what was written past that rule.
+
+    Raises:
+        Refused: there is something; ``field`` is where to say so.
+    """
+    if pool:
+        raise Refused(
+            N_("Instance {instance} has a disk in storage pool {pool}, which project {project} has no more."),
+            remedy=N_("Take the disk out of the instance, or ask the system administrator for the storage pool."),
+            field=field,
+            instance=instance,
+            pool=pool,
+            project=project,
+        )
+    if image:
+        raise Refused(
+            N_("Instance {instance} uses image {image} of a project group that project {project} is not in any more."),
+            remedy=N_("Take the image out of the instance, or ask the system administrator for the project group."),
+            field=field,
+            instance=instance,
+            image=image,
+            project=project,
+        )
 
 
 def _disk_host(which: Any) -> ScalarSelect[Any]:

@@ -351,8 +351,11 @@ def edit_(
     description: str | None = None,
     version: int | None = None,
 ) -> Answer:
-    """Change a volume's title and description; its name is that of its file."""
-    found = owned(call, volume)
+    """Change a volume's title and description; its name is that of its file.
+
+    Units and volumes of no project too, by every project that has their pool (manual 9.2, 9.4.5).
+    """
+    found = find(call, Volume, volume, field="volume")
     if display_name != found.display_name:
         ruled("display_name", names.display_name, display_name)
     ruled("description", names.prose, description)

@@ -170,7 +170,7 @@ SPEC = ResourceSpec(
             ),
             task=True,
         ),
-        Action("edit", N_("Edit"), "volume.edit", key="e", fields=(_DISPLAY_NAME, _DESCRIPTION), unfit=(_NOT_OWN,)),
+        Action("edit", N_("Edit"), "volume.edit", key="e", fields=(_DISPLAY_NAME, _DESCRIPTION)),
         Action(
             "snapshot",
             N_("Make a snapshot"),

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import delete, event, insert, select, update
 
 from core.errors import Conflict, DosvmError, InUse, NotFound, QuotaExceeded, Refused, from_wire
 from core.i18n import set_language
-from core.model import Host, Machine, State, Task
+from core.model import Host, Image, Machine, ProjectGroup, State, Task, pool_of_project, project_in_group
 from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office, Person
@@ -108,6 +108,58 @@ def test_a_disabled_instance_is_not_started(web: Person) -> None:
     web("instance.disable", instance="shop")
     with pytest.raises(Refused, match="disabled"):
         web("vm.start", vm="shop-1")
+
+
+def test_what_instances_use_is_not_taken_from_their_project_and_nothing_starts_on_it(
+    office: Office, web: Person
+) -> None:
+    """A unit belongs to no project: who has the pool uses it, and so the pool is not taken away under a VM."""
+    office.sysadm("volume.add", name="unit", pool="local", capacity=GIB)
+    rack.settle(office)
+    rack.instance(web, "mail", disks=[{"volume": "local/unit"}])
+    web("vm.add", name="mail-1", instance="mail")
+    with pytest.raises(
+        InUse, match=r"Instances of project web use volumes in the pool: mail \(local/unit\)\."
+    ) as error:
+        office.sysadm("project.configure", project="web", remove_pools=["local"])
+    assert error.value.field == "pools"
+    # What was written past the rule does not start either, nor is there a new VM of it.
+    given = office.services.database.read(lambda s: s.execute(select(pool_of_project)).all())
+    office.services.database.write(lambda s: s.execute(delete(pool_of_project)))
+    for operation, arguments in (
+        ("vm.start", {"vm": "mail-1"}),
+        ("vm.add", {"name": "mail-2", "instance": "mail"}),
+        ("vm.add", {"name": "mail-2", "instance": "mail", "start": True}),
+    ):
+        with pytest.raises(Refused, match="a disk in storage pool local, which project web has no more"):
+            web(operation, **arguments)
+    assert "task" in web("vm.start", vm="shop-1"), "an instance without disks needs no pool"
+    assert web.names("vm.list") == ["shop-1", "mail-1"]
+    office.services.database.write(lambda s: s.execute(insert(pool_of_project), [row._asdict() for row in given]))
+    assert "task" in web("vm.start", vm="mail-1")
+    web("vm.stop", vm="mail-1", force=True)
+    rack.work(office)
+    set_state(office, "mail-1", state="off")
+    web("instance.edit", instance="mail", disks=[])
+    office.sysadm("project.configure", project="web", remove_pools=["local"])
+
+
+def test_a_project_whose_instances_use_images_of_a_group_stays_in_it(office: Office, web: Person) -> None:
+    office.project("shop")
+    office.sysadm("project-group.add-project", project_group="shop-group", project="web")
+    shop = office.person("shop-admin")
+    shop("image.add", name="dos", file="dos.iso", shared=True)
+    office.services.database.write(lambda s: s.execute(update(Image).values(state="present")))
+    rack.instance(web, "mail", disks=[{"image": "dos", "device": "cdrom"}])
+    web("vm.add", name="mail-1", instance="mail")
+    with pytest.raises(InUse, match=r"Instances of project web use images of the group: mail \(dos\)\."):
+        office.sysadm("project-group.remove-project", project_group="shop-group", project="web")
+    group = select(ProjectGroup.id).where(ProjectGroup.name == "shop-group").scalar_subquery()
+    office.services.database.write(
+        lambda s: s.execute(delete(project_in_group).where(project_in_group.c.group_id == group))
+    )
+    with pytest.raises(Refused, match="uses image dos of a project group that project web is not in"):
+        web("vm.start", vm="mail-1")
 
 
 def test_quotas_say_by_how_much(office: Office) -> None:

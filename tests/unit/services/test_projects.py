@@ -207,7 +207,7 @@ def test_of_two_who_configure_at_once_the_second_is_told_who_and_what(office: Of
     office.project("web")
     seen = office.sysadm("project.show", project="web")["version"]
     office.sysadm("project.configure", project="web", max_vcpus=1, version=seen)
-    with pytest.raises(Conflict, match=r"sysadm changed max_vcpus"):
+    with pytest.raises(Conflict, match=r"sysadm changed Most VCPUs"):
         office.sysadm("project.configure", project="web", max_memory=1, version=seen)
     with pytest.raises(Conflict):
         office.sysadm("project.edit", project="web", name="x", version=seen)

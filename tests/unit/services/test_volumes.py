@@ -214,13 +214,22 @@ def test_the_system_administrators_volumes_are_of_no_project_and_count_for_the_p
     assert (row["name"], row["project"]) == ("common", "")
     for operation, more in (
         ("volume.grow", {"capacity": 9 * GIB + 10 * MB}),
-        ("volume.edit", {"display_name": "mine"}),
         ("volume.delete", {}),
     ):
         with pytest.raises(PermissionDenied, match="belongs to no project"):
             web(operation, volume="common", **more)
     with pytest.raises(QuotaExceeded, match="Storage pool local"):
         web("volume.add", name="disk1", pool="local", capacity=2 * GIB)
+
+
+def test_every_project_that_has_the_pool_titles_and_describes_what_belongs_to_none(office: Office, web: Person) -> None:
+    """So the manual has it of units (9.2, 9.4.5); who has not got the pool does not even find the volume."""
+    shop = office.project("shop")
+    office.sysadm("volume.add", name="common", pool="local", capacity=GIB)
+    row = web("volume.edit", volume="common", display_name="公用盘", description="of all")
+    assert (row["display_name"], row["description"], row["project"]) == ("公用盘", "of all", "")
+    with pytest.raises(NotFound):
+        shop("volume.edit", volume="common", display_name="theirs")
 
 
 def test_a_project_sees_and_touches_nothing_of_another(office: Office, web: Person) -> None:
