@@ -77,6 +77,9 @@ class Covered(MessagePump):
         if small:
             self._focused_before = screen.focused
         screen.loading = small
+        if not small:
+            # While it is covered Textual does not tell a screen its size, and would lay it out by that of before.
+            screen._refresh_layout(screen.app.size)  # noqa: SLF001
         before = self._focused_before
         if not small and before is not None:
             # Once it is composed again; as when the terminal itself comes back, so that nothing typed is selected.
