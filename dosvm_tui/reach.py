@@ -8,7 +8,7 @@ from typing import Any
 from textual.screen import Screen
 
 from core.errors import AuthenticationFailed, DosvmError, PasswordChangeRequired
-from core.i18n import N_, _, ngettext
+from core.i18n import N_, _, ngettext, sentences
 from core.rpc.upload import Upload
 from dosvm_tui.stage import Stage
 from dosvm_tui.watcher import Deaf, News, Watcher
@@ -248,4 +248,5 @@ class Reach(Stage):
             self.notice(ngettext("{count} task is done.", "{count} tasks are done.", len(well)).format(count=len(well)))
         else:
             for task in well:
-                self.notice(_(N_("{what} {name}: done.")).format(what=task.what, name=task.name))
+                done = _(N_("{what} {name}: done.")).format(what=task.what, name=task.name)
+                self.notice(sentences(done, task.outcome) if task.outcome else done)

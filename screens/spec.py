@@ -44,6 +44,7 @@ class Kind(StrEnum):
     REFERENCES = "references"  # several of them
     MEMBERS = "members"  # rows of a name and a state, to be read only
     ROWS = "rows"  # a table inside the form
+    TITLE = "title"  # a title; of what was found, lists leave out the UUID of the pool behind its name
     CONTENTS = "contents"  # what a row of the log changed: see :mod:`screens.telling`
     LIST = "list"  # several texts; as a field: words of ``choices`` in the order typed, with commas
 

@@ -60,6 +60,11 @@ class Followed:
         """Why it failed, in the reader's language; empty when it did not."""
         return error_text(self.row.get("error"))
 
+    @property
+    def outcome(self) -> str:
+        """What it found, in the reader's language; empty when it had nothing to find."""
+        return error_text(self.row.get("outcome"))
+
 
 class Sent(Followed):
     """A file that this console sends; it ends with the console, and can be gone on with."""

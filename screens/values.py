@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -107,6 +108,14 @@ def line_text(line: Any) -> str:
     return _contents(line) if isinstance(line, Mapping) and "changes" in line else sentence(line)
 
 
+#: What a refresh puts behind the name of what it finds (manual 9.4.7): the pool's UUID, half a line of one's screen.
+_POOL = re.compile(r"(?<=.)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+
+def _title(value: Any) -> str:
+    return _POOL.sub("", str(value))
+
+
 def _state(value: Any) -> str:
     return _(STATE_WORDS.get(str(value), str(value)))
 
@@ -121,6 +130,7 @@ _SHOWERS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.RUN_TIME: _run_time,
     Kind.STATE: _state,
     Kind.CONTENTS: _contents,
+    Kind.TITLE: _title,
     Kind.MEMBERS: lambda rows: ", ".join(f"{row['name']} ({_state(row['state'])})" for row in rows),
 }
 

@@ -353,6 +353,16 @@ def progress(session: Session, task_id: int, boot: str, percent: int) -> None:
     )
 
 
+def tell(session: Session, task_id: int, message: str, **parameters: Any) -> None:
+    """Say what a task found: a sentence as :mod:`core.errors` has them, shown in the language of whoever reads it."""
+    session.execute(
+        update(Task)
+        .where(Task.id == task_id)
+        .values(outcome=json.dumps({"message": message, "parameters": parameters}, ensure_ascii=False))
+        .execution_options(synchronize_session=False)
+    )
+
+
 def break_off(session: Session, task_id: int) -> bool:
     """Ask whoever works on a task, or will, to end it; whether it had not ended yet."""
     done = session.execute(

@@ -24,7 +24,8 @@ class Task(Base):
     """One action for one host. ``claim`` is the boot id of the hostd that works on it.
 
     ``target`` is the UUID of the object; a host works on one task per target at a time, in the order
-    of ``id``. ``progress`` is percent. ``error`` is an error's wire form as JSON, or empty. ``origin``
+    of ``id``. ``progress`` is percent. ``error`` is an error's wire form as JSON, or empty; ``outcome`` a sentence of
+    what a task that is done found, in the same form. ``origin``
     is the UUID of the host whose hostd took the request; its doorbell is rung when the task ends. ``cancelled`` is that
     somebody wants it to end: who works on it looks, where work can be broken off.
     """
@@ -54,6 +55,7 @@ class Task(Base):
     claim: Mapped[str] = mapped_column(String(36), default="")
     attempts: Mapped[Count]
     error: Mapped[Prose]
+    outcome: Mapped[Prose]
     origin: Mapped[str] = mapped_column(String(36), default="")
     created: Mapped[Created] = mapped_column(index=True)
     started: Mapped[Time | None]

@@ -43,6 +43,7 @@ def _row(found: Row[Any]) -> dict[str, Any]:
         "state": task.state,
         "progress": task.progress,
         "error": json.loads(task.error) if task.error else "",
+        "outcome": json.loads(task.outcome) if task.outcome else "",
         "account": task.account,
         "attempts": task.attempts,
         "created": iso(task.created),
@@ -84,7 +85,7 @@ def list_(call: Call, *, query: Query) -> Answer:
 
 @operation("task.show", roles=EVERYBODY)
 def show(call: Call, *, task: str) -> Answer:
-    """One task, by its UUID; its ``error`` is an error's wire form, or empty."""
+    """One task, by its UUID; its ``error`` is an error's wire form, ``outcome`` what it found; or empty."""
     found = call.session.execute(_statement(call).where(Task.uuid == task.lower())).one_or_none()
     if found is None:
         raise NotFound(N_("There is no task {task}."), field="task", task=task)

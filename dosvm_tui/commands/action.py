@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from core.errors import DosvmError, UsageError, from_wire
+from core.errors import DosvmError, UsageError, from_wire, sentence
 from core.i18n import N_, _
 from core.rpc.backend import HostdBackend, call_each
 from core.rules.many import AT_ONCE
@@ -105,8 +105,10 @@ def _waited(backend: HostdBackend, action: Action, asked: Sequence[_Done], *, al
     for done in asked:
         try:
             for task in done.tasks:
-                wait_for(backend, task, done.label)
+                outcome = wait_for(backend, task, done.label).get("outcome")
                 left.remove(task)
+                if outcome:
+                    done.answer["outcome"] = outcome
             ended.append(done)
         except KeyboardInterrupt:
             tell_open(left)
@@ -212,7 +214,9 @@ def _write(spec: ResourceSpec, action: Action, ended: Sequence[_Done], *, form: 
             host = output.printable(str(done.answer["host"]))
             print(_(N_("{what}: done, on {host}")).format(what=output.printable(done.label), host=host))
         else:
-            print(_("{what}: done").format(what=output.printable(done.label)))
+            text = _("{what}: done").format(what=output.printable(done.label))
+            found = sentence(done.answer.get("outcome", ""))
+            print(f"{text}. {output.printable(found)}" if found else text)
 
 
 def _arguments(spec: ResourceSpec, action: Action, words: Words, *, selected: bool) -> tuple[list[str], dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy.orm import Session
 
 from core import image_files
-from core.coordination import discovery, storage
+from core.coordination import discovery, storage, tasks
 from core.coordination.charges import fit_given
 from core.coordination.discovery import BATCH, THERE, Found, Known, Measured
 from core.coordination.tasks import Claimed
@@ -80,7 +80,7 @@ class RefreshTasks:
         gone = [one for one in known if one.state in THERE and one.id not in here]
         back = [one for one in known if one.state == "missing" and one.id in here]
         total, done_so_far = max(1, len(fresh) + len(gone) + len(back)), 0
-        entered = 0
+        entered = missing = found_again = 0
         for batch in _batches(fresh):
             found = self._touch(pool, lambda batch=batch: self._found(pool, batch, seen))  # type: ignore[misc]
             strange += len(batch) - len(found)
@@ -91,18 +91,23 @@ class RefreshTasks:
             self._pause(context, 10 + done_so_far * 80 // total)
         for some in _batches(gone):
             lost = [one.id for one in self._still_gone(pool, some)]
-            self._database.write(lambda s, lost=lost: discovery.move(s, lost, THERE, "missing"))  # type: ignore[misc]
+            missing += self._database.write(lambda s, lost=lost: discovery.move(s, lost, THERE, "missing"))  # type: ignore[misc]
             done_so_far += len(some)
             self._pause(context, 10 + done_so_far * 80 // total)
         for some in _batches(back):
-            self._come_back(pool, some)
+            found_again += self._come_back(pool, some)
             self._pause(context, 90)
         self._measure(pool, [one for one in known if one.id in here], seen, context)
         logger.info(
             "pool refreshed %s",
-            fields(pool=pool.name, seen=len(seen), new=entered, gone=len(gone), back=len(back), passed_over=strange),
+            fields(pool=pool.name, seen=len(seen), new=entered, gone=missing, back=found_again, passed_over=strange),
         )
-        return lambda _session: None
+        said = N_("New: {new}, missing: {gone}, back again: {back}; no volumes: {strange}.")
+        if not strange:
+            said = N_("New: {new}, missing: {gone}, back again: {back}.")
+        return lambda session: tasks.tell(
+            session, task.id, said, new=entered, gone=missing, back=found_again, strange=strange
+        )
 
     def _measure(self, pool: PoolOrder, here: Sequence[Known], seen: dict[str, Seen], context: Context) -> None:
         """Write how large what is known is by now."""
@@ -179,8 +184,11 @@ class RefreshTasks:
         directory = Path(pool.path)
         return self._touch(pool, lambda: [one for one in some if not os.path.lexists(directory / one.name)])
 
-    def _come_back(self, pool: PoolOrder, some: Sequence[Known]) -> None:
-        """What is back is as it was, if it still is of its format; otherwise somebody must say what it is."""
+    def _come_back(self, pool: PoolOrder, some: Sequence[Known]) -> int:
+        """What is back is as it was, if it still is of its format; otherwise somebody must say what it is.
+
+        How many are.
+        """
 
         def fits(one: Known) -> bool:
             if not pool.what.files:
@@ -194,11 +202,11 @@ class RefreshTasks:
         right = self._touch(pool, lambda: {one.id for one in some if fits(one)})
         wrong = [one.id for one in some if one.id not in right]
 
-        def write(session: Session) -> None:
-            discovery.move(session, sorted(right), ("missing",), "present")
-            discovery.move(session, wrong, ("missing",), "foreign")
+        def write(session: Session) -> int:
+            as_before = discovery.move(session, sorted(right), ("missing",), "present")
+            return as_before + discovery.move(session, wrong, ("missing",), "foreign")
 
-        self._database.write(write)
+        return self._database.write(write)
 
     def accept(self, task: Claimed, _context: Context) -> Effect:
         """``volume.accept``: look whether a file is what somebody says, and may be used as that."""

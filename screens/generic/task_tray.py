@@ -163,4 +163,6 @@ def _cells(task: Followed) -> list[Cell]:
         words += f"  {bar} {task.progress:.0f}% {task.detail}".rstrip()
     elif task.state == "failed":
         words += f": {task.error}"
+    elif task.outcome:
+        words += f": {task.outcome}"
     return [Cell(f"{task.what} {task.name}"), Cell(words, role)]

@@ -21,7 +21,7 @@ SPEC = ResourceSpec(
     columns=(
         Column("tree", N_("Volume"), 26, sort=False, list_only=True),
         Column("name", N_("Name"), details_only=True),
-        Column("display_name", N_("Title"), 14, from_width=100),
+        Column("display_name", N_("Title"), 14, Kind.TITLE, from_width=100),
         Column("pool", N_("Storage pool"), 12),
         Column("allocation", N_("Allocated"), 10, Kind.SIZE),
         Column("capacity", N_("Capacity"), 10, Kind.SIZE, from_width=90),

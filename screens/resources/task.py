@@ -50,6 +50,7 @@ SPEC = ResourceSpec(
         Column("account", N_("By"), 12, from_width=100),
         Column("started", N_("Started"), 16, Kind.TIME, from_width=130),
         Column("finished", N_("Ended"), 16, Kind.TIME, from_width=130),
+        Column("outcome", N_("Outcome"), kind=Kind.MULTILINE, details_only=True),
         Column("error", N_("Error"), kind=Kind.MULTILINE, details_only=True),
     ),
     filters=(

@@ -53,7 +53,7 @@ SPEC = ResourceSpec(
     section=N_("Volumes"),
     columns=(
         Column("name", N_("Name"), 18),
-        Column("display_name", N_("Title"), 14, from_width=100),
+        Column("display_name", N_("Title"), 14, Kind.TITLE, from_width=100),
         Column("pool", N_("Storage pool"), 14),
         Column("format", N_("Format"), 6),
         Column("capacity", N_("Capacity"), 10, Kind.SIZE),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.errors import sentence
 from tests.engine.hostd import Hostd, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
@@ -126,7 +127,8 @@ def test_a_refresh_finds_what_somebody_copied_there_and_a_vm_runs_from_it(hostd:
         "1M",
     ]
     subprocess.run(thief, check=True)
-    hostd.done("pool.refresh", pool="local")
+    told = hostd.done("pool.refresh", pool="local")
+    assert sentence(told["outcome"]) == "New: 2, missing: 0, back again: 0."
     rows = {row["name"]: row for row in hostd.zhao("volume.list")["rows"]}
     assert {name: row["state"] for name, row in rows.items()} == {"copied": "foreign", "thief": "foreign"}
     row = hostd.task(hostd.admin("volume.accept", volume="local/thief", format="qcow2"), "sysadm")

@@ -157,10 +157,11 @@ class FakeBackend:
         }
         return uuid
 
-    def end_task(self, uuid: str, error: Mapping[str, Any] | None = None) -> None:
+    def end_task(self, uuid: str, error: Mapping[str, Any] | None = None, outcome: Any = "") -> None:
         """End a task, and ring."""
         state = "failed" if error else "done"
-        self.tasks[uuid] = {**self.tasks[uuid], "state": state, "progress": 100, "error": error}
+        ended = {"state": state, "progress": 100, "error": error, "outcome": outcome}
+        self.tasks[uuid] = {**self.tasks[uuid], **ended}
         self.ring()
 
     def called(self, operation: str) -> list[dict[str, Any]]:

@@ -41,6 +41,20 @@ async def test_a_failed_task_says_why_and_stays_in_the_tray(cloud: FakeBackend) 
         assert "✗ failed: QEMU said [no]." in screen_text(pilot.app)
 
 
+async def test_what_a_task_found_is_told_and_stays_in_the_tray(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("down", "down", "down", "p", "enter")
+        await until(pilot, lambda: cloud.called("vm.start"))
+        found = {
+            "message": "New: {new}, missing: {gone}, back again: {back}.",
+            "parameters": {"new": 3, "gone": 1, "back": 0},
+        }
+        cloud.end_task(next(iter(cloud.tasks)), outcome=found)
+        told = "New: 3, missing: 1, back again: 0."
+        await until(pilot, lambda: any(text.endswith(f"done. {told}") for text in notices(pilot)))
+        await shows(pilot, f"done: {told}", "f3")
+
+
 async def test_what_was_typed_comes_back_when_its_task_fails(cloud: FakeBackend) -> None:
     cloud.answers["volume.add"] = lambda **_more: {"task": cloud.start_task("volume.create", "new"), "name": "new"}
     async with opened(cloud) as pilot:

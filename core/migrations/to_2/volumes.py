@@ -1,4 +1,4 @@
-"""Snapshots of volumes, what a refresh finds, and tasks that can be broken off."""
+"""Snapshots of volumes, what a refresh finds, and tasks that can be broken off and say what they found."""
 
 from __future__ import annotations
 
@@ -19,4 +19,9 @@ def upgrade(change: Changes) -> None:
     )
     # What a refresh finds is titled by its file and the pool's UUID, which is longer than a name.
     change.retype("volume", Column("display_name", String(255), nullable=False))
-    change.columns("task", Column("cancelled", Boolean, nullable=False), fill={"cancelled": False})
+    change.columns(
+        "task",
+        Column("cancelled", Boolean, nullable=False),
+        Column("outcome", LONG_TEXT, nullable=False),
+        fill={"cancelled": False, "outcome": ""},
+    )

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from core.coordination import tasks
 from core.errors import EngineError
 from core.i18n import N_
 from core.model import Task, TaskState
@@ -76,6 +77,29 @@ def test_a_command_waits_until_the_host_is_done(dosvm: Dosvm, shop: Office) -> N
     assert (done.code, done.err) == (0, "")
     assert done.out == "Add disk1: done\n"
     assert time.monotonic() - begin > 0.05
+
+
+def test_what_a_refresh_found_is_told(dosvm: Dosvm, shop: Office) -> None:
+    def works(stop: threading.Event) -> None:
+        while not stop.wait(0.1):
+            shop.services.database.write(_found)
+            _end_tasks(shop, TaskState.DONE)
+
+    def _found(session: Session) -> None:
+        for task in session.scalars(select(Task.id).where(Task.state == TaskState.QUEUED.value)):
+            tasks.tell(session, task, "New: {new}, missing: {gone}, back again: {back}.", new=2, gone=1, back=0)
+
+    for words, told in (((), "New: 2, missing: 1, back again: 0."), (("--lang", "zh"), "新增 2 个")):
+        stop = threading.Event()
+        thread = threading.Thread(target=works, args=(stop,))
+        thread.start()
+        try:
+            done = dosvm("pool", "refresh", "local", *words, who="zhao")
+        finally:
+            stop.set()
+            thread.join()
+        assert (done.code, done.err) == (0, "")
+        assert told in done.out
 
 
 def test_what_the_host_says_went_wrong_is_told(dosvm: Dosvm, shop: Office) -> None:

@@ -134,3 +134,11 @@ def test_the_account_is_typed_already_when_the_console_is_opened_as_somebody(mon
     finally:
         gc.enable()
     assert opened == ["zhao"]
+
+
+def test_a_title_of_what_was_found_is_shown_without_its_pools_uuid() -> None:
+    uuid = "bb38b9c1-58c8-4cd2-8fcc-418efc747399"
+    assert show(f"DOS-{uuid}", Kind.TITLE) == "DOS"
+    assert show(f"数据-盘-{uuid}", Kind.TITLE) == "数据-盘"
+    assert show(uuid, Kind.TITLE) == uuid
+    assert show("", Kind.TITLE) == "-"

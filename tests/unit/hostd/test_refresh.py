@@ -13,7 +13,7 @@ from sqlalchemy import event, select, update
 
 from core.clock import SystemClock
 from core.coordination import discovery
-from core.errors import QuotaExceeded, Refused, from_wire
+from core.errors import QuotaExceeded, Refused, from_wire, sentence
 from core.model import Pool, TaskState, Volume
 from hostd import image_headers
 from hostd.handlers import refresh
@@ -57,6 +57,14 @@ def refreshed(office: Office, person: Person) -> dict[str, str]:
     return {row["name"]: row["state"] for row in person("volume.list", limit=1000)["rows"]}
 
 
+def found(office: Office) -> dict[str, int]:
+    """What the newest refresh says that it found."""
+    row = office.sysadm("task.list", filters={"kind": "pool.refresh"}, sort="created", descending=True)["rows"][0]
+    assert "New: " in sentence(row["outcome"])
+    counts: dict[str, int] = row["outcome"]["parameters"]
+    return counts
+
+
 def qcow2(path: Path, capacity: int = GIB, backing: int = 0, features: int = 0) -> None:
     """A header that looks like a qcow2."""
     head = b"QFI\xfb" + struct.pack(">IQIIQI", 3, backing, 8 if backing else 0, 16, capacity, 0)
@@ -78,6 +86,7 @@ def test_what_others_put_there_is_found_and_nobodys_to_use_before_its_format_is_
     (place / "below").mkdir()
     (place / ".hidden").touch()
     assert refreshed(office, web) == {"DOS": "foreign", "plain": "foreign"}
+    assert found(office) == {"new": 2, "gone": 0, "back": 0, "strange": 2}
     uuid = office.sysadm("pool.show", pool="local")["uuid"]
     row = web("volume.show", volume="local/DOS")
     assert (row["display_name"], row["format"], row["capacity"]) == (f"DOS-{uuid}", "qcow2", GIB)
@@ -85,6 +94,7 @@ def test_what_others_put_there_is_found_and_nobodys_to_use_before_its_format_is_
     with pytest.raises(Refused):
         rack.instance(web, "shop", disks=[{"volume": "local/DOS"}])
     assert refreshed(office, web) == {"DOS": "foreign", "plain": "foreign"}, "nothing is entered twice"
+    assert found(office) == {"new": 0, "gone": 0, "back": 0, "strange": 2}
 
 
 def test_what_is_gone_is_missing_and_present_again_when_it_is_back(office: Office, web: Person, place: Path) -> None:
@@ -93,8 +103,10 @@ def test_what_is_gone_is_missing_and_present_again_when_it_is_back(office: Offic
     assert refreshed(office, web) == {"disk": "present"}
     (place / "disk").rename(place / ".aside")
     assert refreshed(office, web) == {"disk": "missing"}
+    assert found(office) == {"new": 0, "gone": 1, "back": 0, "strange": 0}
     (place / ".aside").rename(place / "disk")
     assert refreshed(office, web) == {"disk": "present"}
+    assert found(office) == {"new": 0, "gone": 0, "back": 1, "strange": 0}
     (place / "disk").unlink()
     refreshed(office, web)
     # A guest can write any header to a raw disk; and what is back may be another one, that names files of the host.
