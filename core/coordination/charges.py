@@ -124,7 +124,9 @@ def fit_given(session: Session, project_id: int, pool_id: int, more: int) -> Non
             remedy=N_("Give it to the project first: `dosvm project configure`."),
             field="project",
         )
-    fit_disk(session, project_id, more)
+    fit_disk(
+        session, project_id, more, N_("Delete others of the project, or raise its quota: `dosvm project configure`.")
+    )
 
 
 def fit_instances(session: Session, project_id: int) -> None:

@@ -57,6 +57,7 @@ ACTIONS = {
     "Give up": N_("Give up"),
     "Empty for maintenance": N_("Empty for maintenance"),
     "Bring back from maintenance": N_("Bring back from maintenance"),
+    "Give to project": N_("Give to project"),
     "Grow": N_("Grow"),
     "Make a snapshot": N_("Make a snapshot"),
     "Merge": N_("Merge"),

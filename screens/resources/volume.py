@@ -44,6 +44,16 @@ _NOT_OWN = Unfit(lambda row: not row["own"], N_("It belongs to no project: the s
 _UNIT = Unfit(lambda row: not _is_file(row), N_("Its storage system does that; a refresh finds what is new."))
 _ABSENT = Unfit(lambda row: row["state"] != "present", N_("It takes a volume that is present."))
 _RESTED_ON = Unfit(lambda row: bool(row["snapshots"]), N_("Snapshots rest on it: t shows them."))
+_PROJECT = Field(
+    "project",
+    N_("Given to project"),
+    Kind.REFERENCE,
+    resource="project",
+    hint=N_(
+        "Whose it becomes: that project uses, grows and deletes it, and it counts against its quota."
+        " Empty: every project that has the storage pool may use it, none may change it."
+    ),
+)
 
 
 SPEC = ResourceSpec(
@@ -65,6 +75,7 @@ SPEC = ResourceSpec(
         Column("secret", N_("Secret"), details_only=True),
         Column("backing", N_("Rests on"), 14, sort=False, from_width=150),
         Column("snapshots", N_("Snapshots"), 9, Kind.INTEGER, from_width=170),
+        Column("project", N_("Project"), 14, from_width=130, roles=(SYSADM,)),
         Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
         Column("path", N_("Path"), 30, sort=False, from_width=210),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=160),
@@ -221,16 +232,7 @@ SPEC = ResourceSpec(
                     choices=_FORMATS,
                     hint=N_("What format the file truly has; the list shows what it looks like."),
                 ),
-                Field(
-                    "project",
-                    N_("Given to project"),
-                    Kind.REFERENCE,
-                    resource="project",
-                    hint=N_(
-                        "Whose it becomes: that project uses, grows and deletes it, and it counts against its quota."
-                        " Empty: every project that has the storage pool may use it, none may change it."
-                    ),
-                ),
+                _PROJECT,
             ),
             danger=Danger.CONFIRM,
             warning=N_("The file of {reference} may be used by the project, or by all that have the storage pool."),
@@ -242,6 +244,18 @@ SPEC = ResourceSpec(
                 ),
             ),
             task=True,
+            roles=(SYSADM,),
+        ),
+        Action(
+            "give",
+            N_("Give to project"),
+            "volume.give",
+            key="o",
+            fields=(_PROJECT,),
+            unfit=(
+                Unfit(lambda row: row["state"] == "foreign", N_("Nobody has said its format: c accepts it.")),
+                _ABSENT,
+            ),
             roles=(SYSADM,),
         ),
         Action(

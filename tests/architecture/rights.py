@@ -116,6 +116,7 @@ RIGHTS: dict[str, Right] = {
     "pool.delete": _s(pool="$pool"),
     "pool.refresh": _sp(pool="$pool"),
     "volume.accept": _s(volume="$volume", format="qcow2"),
+    "volume.give": _s(volume="$volume", project=""),
     "volume.list": _sp(),
     "volume.show": _sp(volume="$volume"),
     "volume.add": _sp(name="new", pool="$pool", capacity=MIB, format="qcow2"),

@@ -115,6 +115,7 @@ SCREENS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "edit-image": ("zhao", ("3", "e")),
     "grow-volume": ("zhao", ("2", "end", "w")),
     "edit-volume": ("zhao", ("2", "e")),
+    "give-volume": ("sysadm", (":volume", "o")),
     "merge-snapshot": ("zhao", ("2", "end", "m")),
     "edit-pool": ("sysadm", (":pool", "e")),
     "add-host-group": ("sysadm", (":host-group", "a")),
