@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 
-from core.rules.parameters import RANGES
 from hostd.processes import boot_clock_ms
 from tests.lab.cloud import Cloud
 from tests.lab.namespaces import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
-#: Seconds between heartbeats, as the cloud's parameters have it at first.
-HEARTBEAT = RANGES["heartbeat_interval"].first
 #: Milliseconds that a busy machine may take from an act of the test until it has happened, and the test knows.
 SOON = 2500
 
@@ -61,17 +58,22 @@ def test_a_power_cut_ends_a_run_at_the_last_heartbeat(cloud: Cloud) -> None:
     stands = seconds(cloud, "cut")
     time.sleep(4)
     assert seconds(cloud, "cut") == stands, "nobody knows that it runs, so it does not count"
+    ((beat,),) = cloud.lab.rows("SELECT clock_ms FROM host WHERE name = ?", "b")
     b.boot()
     b.start_hostd()
-    wait_until(lambda: len(runs_of(cloud, uuid)) == 2, "its next run", 40, b.logs)
+    # Its earlier run is watched before this one follows it, and only then the VM starts.
+    wait_until(lambda: len(runs_of(cloud, uuid)) == 2, "its next run", 80, b.logs)
     first, second = runs_of(cloud, uuid)
     assert first["boot"] != second["boot"]
-    assert cut - HEARTBEAT * 1000 - SOON <= first["until_ms"] <= cut
+    # However late the last heartbeat was on a busy machine: it is the one, and not the power cut.
+    assert first["from_ms"] < first["until_ms"] == beat <= cut
     assert (first["until_ms"] - first["from_ms"]) // 1000 == stands
     assert second["from_ms"] > cut
     wait_until(lambda: seconds(cloud, "cut") > stands, "the new run counts", 15, b.logs)
+    shown = seconds(cloud, "cut")
+    # Looked at after it was told, which takes a busy machine seconds.
     ran = (first["until_ms"] - first["from_ms"]) + boot_clock_ms() - second["from_ms"]
-    assert seconds(cloud, "cut") <= ran // 1000 + 1
+    assert shown <= ran // 1000 + 1
 
 
 def test_a_host_without_its_network_catches_up(cloud: Cloud) -> None:
