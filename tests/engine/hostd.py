@@ -205,6 +205,20 @@ class Hostd:
         return json.dumps(text, ensure_ascii=False) if not isinstance(text, str) else text
 
 
+def stop_qemu_img(volume: str) -> int:
+    """Stop the qemu-img that writes a volume (its UUID) until SIGCONT; its process id, or 0 when there is none yet."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if command.startswith(b"qemu-img") and volume.encode() in command:
+                os.kill(int(entry.name), signal.SIGSTOP)
+                return int(entry.name)
+    return 0
+
+
 def refused(call: Callable[[], Any]) -> DosvmError:
     """The error that a call raises."""
     try:

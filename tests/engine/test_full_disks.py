@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.hostd import MIB, Hostd, until
+from tests.engine.hostd import MIB, Hostd, stop_qemu_img, until
 from tests.fakes.loops import loop_device
 from tests.lab.lab import SAMPLE
 from tests.lab.serial import Serial
@@ -116,20 +116,6 @@ def test_a_guest_that_finds_no_room_stands_still_and_goes_on(hostd: Hostd, small
         assert digest in said
 
 
-def standing_still(volume: str) -> int:
-    """Stop the qemu-img that writes a volume; its process id, or 0 when there is none yet."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if command[:2] == [b"qemu-img", b"convert"] and command[-2].decode().endswith(f"/{volume}"):
-                os.kill(int(entry.name), signal.SIGSTOP)
-                return int(entry.name)
-    return 0
-
-
 def test_a_merge_for_which_the_room_is_gone_halfway(hostd: Hostd, small: Path, sample: None) -> None:
     hostd.done("volume.add", name="base", pool="small", capacity=96 * MIB, format="raw")
     (small / "base").write_bytes(b"from the base".ljust(512, b"\0") + os.urandom(80 * MIB))
@@ -137,7 +123,7 @@ def test_a_merge_for_which_the_room_is_gone_halfway(hostd: Hostd, small: Path, s
     kept = (small / "top").read_bytes()
 
     answer = hostd.zhao("volume.merge", volume="small/top", name="whole")
-    process = until(lambda: standing_still("whole"), 20, "the qemu-img that writes it")
+    process = until(lambda: stop_qemu_img(answer["uuid"]), 20, "the qemu-img that writes it")
     filler = fill(small, 4 * MIB)
     os.kill(process, signal.SIGCONT)
     row = hostd.task(answer)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.errors import sentence
-from tests.engine.hostd import Hostd, until
+from tests.engine.hostd import Hostd, stop_qemu_img, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
 MIB = 1024**2
@@ -99,7 +97,7 @@ def test_a_merge_that_is_cancelled_leaves_nothing(hostd: Hostd) -> None:
             file.write(source.read(MIB))
     hostd.done("volume.snapshot", volume="local/base", name="one")
     answer = hostd.zhao("volume.merge", volume="local/one", name="whole")
-    until(lambda: _stand_still(answer["uuid"]), 20, "qemu-img at work")
+    until(lambda: stop_qemu_img(answer["uuid"]), 20, "qemu-img at work")
     hostd.zhao("task.cancel", task=answer["task"])
     row = hostd.task(answer, seconds=60)
     assert row["state"] == "cancelled", row
@@ -144,20 +142,6 @@ def test_a_refresh_finds_what_somebody_copied_there_and_a_vm_runs_from_it(hostd:
     assert hostd.zhao("volume.show", volume="local/thief")["state"] == "missing"
     for name in ("copied", "thief"):
         hostd.done("volume.delete", "sysadm", volume=f"local/{name}")
-
-
-def _stand_still(volume: str) -> bool:
-    """Stop the qemu-img that makes a volume, so that it cannot be done before it is told to end."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if command.startswith(b"qemu-img") and volume.encode() in command:
-                os.kill(int(entry.name), signal.SIGSTOP)
-                return True
-    return False
 
 
 def test_a_full_disk_fails_a_merge_with_a_reason_and_leaves_nothing(hostd: Hostd, tiny: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.engine.hostd import stop_qemu_img, until
 from tests.storage.cloud import Cloud
 from tests.storage.here import Here
 from tests.storage.servers import NfsServer
@@ -98,6 +100,18 @@ def test_a_disk_that_is_full(cloud: Cloud, nfs: NfsServer, here: Here) -> None:
     assert merged.code != 0
     assert "/media/full" in merged.err
     assert "more than are free" in merged.err
+    agrees(cloud, "full", place, ["base", "top"])
+
+    # It is full only once the merge is at it: told by the server when the file is written out.
+    fill(place, 24 * _MIB)
+    answer = cloud.zhao("volume.merge", volume="full/top", name="whole")
+    process = until(lambda: stop_qemu_img(answer["uuid"]), 30, "the qemu-img that writes it")
+    fill(place, 4 * _MIB)
+    os.kill(process, signal.SIGCONT)
+    row = cloud.task(answer)
+    assert row["state"] == "failed"
+    assert "The file system {system} was full before all of {file} was written" in cloud.error(row)
+    assert "/media/full" in cloud.error(row)
     agrees(cloud, "full", place, ["base", "top"])
 
     # What is full still lets be deleted.
