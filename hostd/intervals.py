@@ -5,6 +5,8 @@ What the system administrator sets (manual 13.2.1) is in :mod:`hostd.runtime`.
 
 from __future__ import annotations
 
+import time
+
 #: Ended tasks that have become old enough to be forgotten are looked for this often.
 PRUNE = 3600.0
 #: What failed because the database was away is tried again, however long the interval of its parameter.
@@ -100,3 +102,12 @@ PURGE_BATCH = 0.015
 LEFTOVERS = 600.0
 #: Names that the logs speak of are gathered for searching.
 LOG_NAMES = 60.0
+
+#: Who is woken by every piece of news rests after each round: so many times as long as it took, and so long at most.
+_RESTS, _LONGEST_REST = 10.0, 0.2
+
+
+def rest_after(begin: float) -> float:
+    """Seconds to rest after a round that began then (monotonic): one piece of news is acted on at once, of a storm of
+    them what came meanwhile is looked at together, by a tenth of a processor."""
+    return min(_LONGEST_REST, _RESTS * (time.monotonic() - begin))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -167,6 +168,7 @@ class Reconciler:
                 dirty = {uuid for uuid in dirty if not self._left_for_later(uuid)}
             if everything:
                 due = self._clock.monotonic() + self._runtime.now.scheduling_interval
+            begin = time.monotonic()
             try:
                 self._compare(None if everything else dirty)
                 self._throttled.clear("compare")
@@ -175,6 +177,7 @@ class Reconciler:
                 self._throttled.warning("compare", "cannot compare", reason=error.text())
             except Exception:
                 logger.exception("comparing failed")
+            self._closing.wait(intervals.rest_after(begin))
 
     def _left_for_later(self, uuid: str) -> bool:
         """Whether somebody works on a VM right now: what that work brings about needs no look, its end does."""

@@ -28,6 +28,7 @@ from core.model import State
 from core.planning.run_time import RunTime
 from hostd.hypervisor.domains import Domain
 from hostd.hypervisor.events import Event, Events
+from hostd.intervals import rest_after
 from hostd.log import Throttled, fields
 from hostd.processes import PROC, RUN_DIRECTORY, QemuFinder, began_ms, boot_clock_ms, kernel_boot
 from hostd.qemu_log import LOG_DIRECTORY, ended_at, wall_of
@@ -301,9 +302,13 @@ class Runs:
         while not self._closing.is_set():
             self._work.wait()
             self._work.clear()
+            begin = time.monotonic()
             if not self._flush():
                 self._closing.wait(_AGAIN)
                 self._work.set()
+            else:
+                # In a storm of starts the next ones are written together.
+                self._closing.wait(rest_after(begin))
         self._flush()
 
     def _flush(self) -> bool:

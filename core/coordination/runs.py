@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Insert,
     ScalarSelect,
     Update,
+    bindparam,
     case,
     delete,
     func,
@@ -77,13 +80,34 @@ def stock(session: Session, host_uuid: str) -> Stock:
     )
 
 
-def _identity(run: Run) -> tuple[ColumnElement[bool], ...]:
+def _known(run: Run, host_uuid: str) -> dict[str, Any]:
+    """What the statements below say of a run: which it is (as :func:`_identity` asks), and what is to be written."""
+    return {
+        "own_machine": run.machine,
+        "own_boot": run.boot,
+        "own_pid": run.pid,
+        "own_begin": run.time.begin,
+        "own_host": host_uuid,
+        "new_paused": run.time.paused,
+        "new_paused_from": run.time.paused_from,
+    }
+
+
+@cache
+def _identity() -> tuple[ColumnElement[bool], ...]:
+    run = MachineRun.__table__.c
     return (
-        MachineRun.machine == run.machine,
-        MachineRun.boot == run.boot,
-        MachineRun.pid == run.pid,
-        MachineRun.from_ms == run.time.begin,
+        run.machine == bindparam("own_machine"),
+        run.boot == bindparam("own_boot"),
+        run.pid == bindparam("own_pid"),
+        run.from_ms == bindparam("own_begin"),
     )
+
+
+@cache
+def _own_host() -> ScalarSelect[int]:
+    host = Host.__table__.c
+    return select(host.id).where(host.uuid == bindparam("own_host")).scalar_subquery()
 
 
 def save(session: Session, host_uuid: str, runs: Iterable[Run]) -> None:
@@ -96,50 +120,70 @@ def save(session: Session, host_uuid: str, runs: Iterable[Run]) -> None:
         if not run.entered and _enter(session, host_uuid, run) and run.time.end is None:
             continue
         if run.time.end is None:
-            session.execute(_now(run, host_uuid))
+            _write(session, host_uuid, run)
         elif not _end(session, host_uuid, run) and run.entered and _enter(session, host_uuid, run):
             # It was passed over when it began: its VM is known now.
             _end(session, host_uuid, run)
 
 
-def _now(run: Run, host_uuid: str) -> Update:
+def _write(session: Session, host_uuid: str, run: Run) -> bool:
+    """Write how a run that goes on is now, or its end; whether it was going on."""
+    known = _known(run, host_uuid) | {"new_until": run.time.end, "new_ended": run.ended}
+    return bool(session.execute(_now(), known).rowcount)  # type: ignore[attr-defined]
+
+
+@cache
+def _now() -> Update:
+    """Made once, as the others: a storm of starts is as many of them."""
+    table: Any = MachineRun.__table__
     return (
-        update(MachineRun)
-        .where(*_identity(run), MachineRun.until_ms.is_(None))
+        update(table)
+        .where(*_identity(), table.c.until_ms.is_(None))
         .values(
-            until_ms=run.time.end,
-            paused_ms=run.time.paused,
-            paused_from_ms=run.time.paused_from,
-            ended=run.ended,
-            host_id=select(Host.id).where(Host.uuid == host_uuid).scalar_subquery(),
+            until_ms=bindparam("new_until"),
+            paused_ms=bindparam("new_paused"),
+            paused_from_ms=bindparam("new_paused_from"),
+            ended=bindparam("new_ended"),
+            host_id=_own_host(),
         )
-        .execution_options(synchronize_session=False)
     )
 
 
 def _enter(session: Session, host_uuid: str, run: Run) -> bool:
     """Enter a run as one that goes on; whether it was not there already, and is one of a VM that is known."""
-    new = {
-        "machine": run.machine,
-        "boot": run.boot,
-        "pid": run.pid,
-        "from_ms": run.time.begin,
-        "paused_ms": run.time.paused,
-        "paused_from_ms": run.time.paused_from,
-        "started": run.started,
-    }
-    types = MachineRun.__table__.c
-    row = select(
-        *(literal(value, types[key].type).label(key) for key, value in new.items()),
-        Machine.project_id,
-        # An instance is not edited while a VM of it is on.
-        Instance.vcpus,
-        select(Host.id).where(Host.uuid == host_uuid).scalar_subquery(),
-    )
-    row = row.join(Instance, Instance.id == Machine.instance_id).where(Machine.uuid == run.machine)
     ignoring = "OR IGNORE" if session.get_bind().dialect.name == "sqlite" else "IGNORE"
-    statement = insert(MachineRun).prefix_with(ignoring).from_select([*new, "project_id", "vcpus", "host_id"], row)
-    return bool(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+    known = _known(run, host_uuid) | {"new_started": run.started}
+    return bool(session.execute(_entering(ignoring), known).rowcount)  # type: ignore[attr-defined]
+
+
+#: What a new run has of its own, by the names of what is known of it.
+_NEW = {
+    "machine": "own_machine",
+    "boot": "own_boot",
+    "pid": "own_pid",
+    "from_ms": "own_begin",
+    "paused_ms": "new_paused",
+    "paused_from_ms": "new_paused_from",
+    "started": "new_started",
+}
+
+
+@cache
+def _entering(ignoring: str) -> Insert:
+    table: Any = MachineRun.__table__
+    vm, shape = Machine.__table__.c, Instance.__table__.c
+    row = (
+        select(
+            *(bindparam(name, type_=table.c[key].type).label(key) for key, name in _NEW.items()),
+            vm.project_id,
+            # An instance is not edited while a VM of it is on.
+            shape.vcpus,
+            _own_host(),
+        )
+        .select_from(Machine.__table__.join(Instance.__table__, shape.id == vm.instance_id))
+        .where(vm.uuid == bindparam("own_machine"))
+    )
+    return insert(table).prefix_with(ignoring).from_select([*_NEW, "project_id", "vcpus", "host_id"], row)
 
 
 #: Ends a run and adds it to the sums of its VM and its project, where an engine changes several tables at once.
@@ -162,10 +206,10 @@ def _end(session: Session, host_uuid: str, run: Run) -> bool:
         ended = {"until": run.time.end, "paused": run.time.paused, "since": run.time.paused_from, "at": run.ended}
         known = {"vm": run.machine, "boot": run.boot, "pid": run.pid, "began": run.time.begin, "me": host_uuid}
         return bool(session.execute(_END, {**ended, **known, "ran": ran}).rowcount)  # type: ignore[attr-defined]
-    if not session.execute(_now(run, host_uuid)).rowcount:  # type: ignore[attr-defined]
+    if not _write(session, host_uuid, run):
         return False
-    of = select(MachineRun.project_id, MachineRun.vcpus).where(*_identity(run))
-    project_id, vcpus = session.execute(of).one()
+    of = select(MachineRun.project_id, MachineRun.vcpus).where(*_identity())
+    project_id, vcpus = session.execute(of, _known(run, host_uuid)).one()
     for table, which in ((Project, Project.id == project_id), (Machine, Machine.uuid == run.machine)):
         session.execute(
             update(table)
