@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import logging  # noqa: F401  (the parent of what is put off)
 import sys
 from types import ModuleType
 
-#: Imported everywhere for one function that nobody here calls, or hardly ever: read when first used. With it come the
-#: packages for e-mail, ZIP and CSV.
-_LATER = ("importlib.metadata",)
+#: Imported everywhere for one function that nobody here calls, or hardly ever: read when first used. With the first
+#: come the packages for e-mail, ZIP and CSV, with the second servers of sockets.
+_LATER = ("importlib.metadata", "logging.config")
 #: glibc's name for how many heaps the threads of a process have (malloc.h), and how many are enough for threads of
 #: which one runs at a time. It takes eight for each processor, and what a storm of starts leaves in them stays.
 _ARENA_MAX, _ARENAS = -8, 2
@@ -30,6 +31,16 @@ def lean() -> None:
     # package that is installed, and there are none.
     _stand_in("uvicorn.main", Server=None, main=None, run=None)
     _stand_in("pydantic.plugin._loader", get_plugins=tuple)
+    # Nobody asks hostd for the JSON schema of anything.
+    _stand_in(
+        "pydantic.json_schema",
+        DEFAULT_REF_TEMPLATE="",
+        GenerateJsonSchema=type,
+        JsonSchemaMode=str,
+        JsonSchemaValue=dict,
+        PydanticJsonSchemaWarning=UserWarning,
+        model_json_schema=None,
+    )
     # Drivers of MariaDB other than ours, and asyncio's around them: SQLAlchemy takes all of them in for their names.
     for driver in ("aiomysql", "asyncmy", "cymysql", "mariadbconnector", "mysqlconnector", "pyodbc"):
         _stand_in(f"sqlalchemy.dialects.mysql.{driver}")

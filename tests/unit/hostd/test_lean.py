@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 UNUSED = {"click", "multiprocessing", "email.message", "zipfile", "csv", "html", "http.client", "argparse", "starlette"}
+UNUSED |= {"logging.handlers", "socketserver"}
 
 
 def _after(code: str) -> str:
@@ -24,6 +25,10 @@ def test_what_was_put_off_is_there_when_somebody_wants_it() -> None:
     told = _after(f"{code}print(version('dosvm'), importlib.metadata.version('dosvm'), own())").split()
     assert len(told) == 3
     assert len(set(told)) == 1
+
+
+def test_what_logs_are_configured_by_is_there_when_somebody_wants_it() -> None:
+    assert _after("import logging.config\nprint(logging.config.dictConfig.__name__)").split() == ["dictConfig"]
 
 
 def test_mariadb_has_its_driver() -> None:
