@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.lab.lab import Lab
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
 ROUNDS = 20
-STORM = 100
+STORM, STORMS = 100, 2
 QUEUE = 1000
 
 
@@ -119,23 +120,28 @@ def test_a_hundred_starts(cloud: Cloud, figures: Figures) -> None:
     ended(session, [start(session, names[0])])
     domains = twins(cloud, names[0], STORM)
     ended(session, [str(session.call("vm.stop", vm=names[0], force=True)["task"])])
-    peers = {}
-    for workers in (2, 4, 8):
-        quiet(host)
-        peers[workers] = _timed(lambda workers=workers: _xargs(host, domains, workers))  # type: ignore[misc]
-        assert len(host.qemu_pids()) == STORM
-        _xargs(host, domains, 8, "destroy")
+
+    def all_at_once(verb: str, **arguments: Any) -> None:
+        ended(session, [str(answer["task"]) for answer in ask_all(session, verb, names, **arguments)], 600)
+
+    took: dict[int, list[float]] = {workers: [] for workers in (2, 4, 8, 0)}
+    # In turn, and each several times: what else the machine does is shared by all. Ours of the last round stay.
+    for storm in range(STORMS):
+        if storm:
+            all_at_once("stop", force=True)
+        for workers, values in took.items():
+            quiet(host)
+            values.append(_timed(lambda w=workers: _xargs(host, domains, w) if w else all_at_once("start")))  # type: ignore[misc]
+            assert len(host.qemu_pids()) == STORM
+            if workers:
+                _xargs(host, domains, 8, "destroy")
     remove(host, domains)
-    quiet(host)
-    begin = time.perf_counter()
-    tasks = [str(answer["task"]) for answer in ask_all(session, "start", names)]
-    ended(session, tasks, 600)
-    ours = (time.perf_counter() - begin) * 1000
-    assert len(host.qemu_pids()) == STORM
-    best = min(peers, key=lambda workers: peers[workers])
+    mean = {workers: sum(values) / len(values) / 1000 for workers, values in took.items()}
+    ours = mean.pop(0)
+    best = min(mean, key=lambda workers: mean[workers])
     figures.add(
-        "B5", f"{STORM} starts", ours / 1000, "s", peer=peers[best] / 1000, peer_is=f"xargs -P {best} virsh start",
-        wanted="1.05 x", raw=peers,
+        "B5", f"{STORM} starts", ours, "s", peer=mean[best], peer_is=f"xargs -P {best} virsh start",
+        wanted="1.05 x", raw=took,
     )  # fmt: skip
 
 
