@@ -108,6 +108,8 @@ _RESTS, _LONGEST_REST = 10.0, 0.2
 
 
 def rest_after(begin: float) -> float:
-    """Seconds to rest after a round that began then (monotonic): one piece of news is acted on at once, of a storm of
-    them what came meanwhile is looked at together, by a tenth of a processor."""
+    """Seconds to rest after a round that began then, by the monotonic clock.
+
+    One piece of news is acted on at once; of a storm of them, what came meanwhile is looked at together.
+    """
     return min(_LONGEST_REST, _RESTS * (time.monotonic() - begin))
