@@ -13,6 +13,7 @@
     │   ├── AlreadyExists     the name is taken
     │   ├── InUse             something still uses it
     │   │   └── NeedsConsent  somebody loses by it: it is done when that is said to be meant
+    │   ├── Elsewhere         it goes on at another host only, which is named
     │   └── QuotaExceeded     a limit would be passed; says which and by how much
     ├── Conflict              somebody else changed it meanwhile
     ├── Unavailable           a part of the system cannot be reached
@@ -179,6 +180,12 @@ class NeedsConsent(InUse):
     def question(self) -> str:
         """What is to be asked, in the language now set."""
         return _format(str(self.parameters.get("question", "")), self.parameters)
+
+
+class Elsewhere(Refused):
+    """It goes on at another host only: the parameter ``host`` is its name, ``at`` its UUID."""
+
+    code = "elsewhere"
 
 
 class QuotaExceeded(Refused):

@@ -69,7 +69,7 @@ class Api:
 
     def hello(self, _body: Body) -> Body:
         """Who answers: the way to it is open."""
-        return {"host": self._host, "version": version()}
+        return {"host": self._host, "uuid": self._services.cloud.me, "version": version()}
 
     def login(self, body: Body) -> Body:
         """Open a session."""

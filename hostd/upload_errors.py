@@ -5,27 +5,25 @@ from __future__ import annotations
 import errno
 
 from core.coordination.storage import ImageOrder
-from core.errors import DosvmError, EngineError, InUse, NotFound, Refused
+from core.errors import DosvmError, Elsewhere, EngineError, InUse, NotFound
 from core.i18n import N_
 from hostd import room
 from hostd.upload_records import partial_of
 
 
-class Elsewhere(Refused):
-    """What has arrived of an upload is on another host."""
-
-    def __init__(self, order: ImageOrder, host: str) -> None:
-        """``host``: its name."""
-        super().__init__(
-            N_("The upload of {name} was begun on host {host}, where its file is."),
-            remedy=N_(
-                "Go on at that host (`dosvm console-settings` names the hosts that are asked), or give it up by"
-                " `dosvm image delete {name}`."
-            ),
-            field="name",
-            name=order.name,
-            host=host,
-        )
+def elsewhere(order: ImageOrder, host: str) -> Elsewhere:
+    """What has arrived of an upload is on another host; ``host`` is its name."""
+    return Elsewhere(
+        N_("The upload of {name} was begun on host {host}, where its file is."),
+        remedy=N_(
+            "Go on at that host, or name it in `dosvm console-settings edit --hosts`: then it is asked by itself. Or"
+            " give it up by `dosvm image delete {name}`."
+        ),
+        field="name",
+        name=order.name,
+        host=host,
+        at=order.host,
+    )
 
 
 def nothing() -> NotFound:

@@ -18,7 +18,7 @@ from pathlib import Path
 from core.coordination import storage
 from core.coordination.storage import ImageOrder
 from core.database import Database
-from core.errors import AlreadyExists, DosvmError, InvalidInput
+from core.errors import AlreadyExists, DosvmError, Elsewhere, InvalidInput
 from core.i18n import N_
 from core.rules.names import is_uuid
 from core.services.cloud import Cloud
@@ -30,7 +30,6 @@ from hostd.hypervisor.errors import Stuck, TooSlow
 from hostd.log import fields
 from hostd.partial import Over, Partial
 from hostd.storage_calls import StorageCalls
-from hostd.upload_errors import Elsewhere
 from hostd.upload_records import UploadRecords, hidden, partial_of
 
 logger = logging.getLogger("hostd.uploads")
@@ -281,7 +280,7 @@ class Uploads:
             return
         other = next((view for view in self._cloud.hosts() if view.uuid == order.host), None)
         if other is not None and other.state != "down":
-            raise Elsewhere(order, other.name)
+            raise upload_errors.elsewhere(order, other.name)
         self._database.write(lambda session: done(storage.move_upload(session, order.uuid, me)))
 
     def _write(self, order: ImageOrder, live: Partial, part: memoryview) -> None:

@@ -32,6 +32,9 @@ class Backend(Protocol):
     def streams(self) -> bool:
         """Whether :meth:`send` takes a part of any length, by :class:`core.rpc.http.Stream`."""
 
+    def go_to(self, host: str) -> bool:
+        """Ask another host from now on, if it can be; see :meth:`core.rpc.ways.Ways.go_to`."""
+
     def hand_over(self, descriptor: int, told: Told, **about: Any) -> dict[str, Any] | None:
         """Have an open file of this machine copied; None where that cannot be. See :mod:`core.rpc.handover`."""
 
@@ -82,6 +85,9 @@ class Way(Protocol):
     @property
     def streams(self) -> bool:
         """See :meth:`core.rpc.client.Client.streams`."""
+
+    def go_to(self, host: str) -> bool:
+        """See :meth:`core.rpc.ways.Ways.go_to`."""
 
     def hand_over(self, body: dict[str, Any], descriptor: int, told: Told) -> dict[str, Any] | None:
         """See :meth:`core.rpc.client.Client.hand_over`."""
@@ -149,6 +155,10 @@ class HostdBackend:
     def streams(self) -> bool:
         """See :meth:`Backend.streams`."""
         return self._client.streams
+
+    def go_to(self, host: str) -> bool:
+        """See :meth:`Backend.go_to`."""
+        return self._client.go_to(host)
 
     def hand_over(self, descriptor: int, told: Told, **about: Any) -> dict[str, Any] | None:
         """See :meth:`Backend.hand_over`; a lost connection is the caller's to deal with."""

@@ -39,7 +39,9 @@ class Call(NamedTuple):
         return f"/v1/{self.name}"
 
 
-HELLO = Call("hello", Timeout.FAST, True, "{} -> {host, version}; whether the way is open, before anybody logs in")
+HELLO = Call(
+    "hello", Timeout.FAST, True, "{} -> {host, uuid, version}; whether the way is open, before anybody logs in"
+)
 LOGIN = Call(
     "login",
     Timeout.NORMAL,

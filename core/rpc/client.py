@@ -58,6 +58,10 @@ class Client:
         """Whether bytes may go with a call that are not signed: over TLS, which knows both sides and every byte."""
         return self._tls is not None and self._signer is None
 
+    def go_to(self, _host: str) -> bool:
+        """See :meth:`core.rpc.ways.Ways.go_to`: there is one only."""
+        return False
+
     def hand_over(self, body: dict[str, Any], descriptor: int, told: Told) -> dict[str, Any] | None:
         """Have hostd copy an open file of this machine; None when it is on another. See :mod:`core.rpc.handover`."""
         if not isinstance(self.address, str) or self._signer is None:

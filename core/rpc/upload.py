@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core import image_files
-from core.errors import DosvmError, HostdUnavailable, InUse, InvalidInput
+from core.errors import DosvmError, Elsewhere, HostdUnavailable, InUse, InvalidInput
 from core.i18n import N_
 from core.rpc.backend import Backend
 from core.rpc.calls import AS_IT_CAME, PART, STREAM
@@ -34,6 +34,8 @@ PATIENCE, ANOTHER = 120.0, 20.0
 _PIECE = 1024 * 1024
 #: How often a hostd that comes back without knowing what it had copied is handed the file again.
 _TRIES = 3
+#: How often it is gone to the host that is named: it may go away meanwhile, and another one be asked.
+_HOPS = 2
 
 
 class BrokenOff(DosvmError):
@@ -172,7 +174,16 @@ class _Sending:
         self._tell(done, self._size, 0)
 
     def all(self) -> dict[str, Any]:
-        """Send what is missing and say that it was all."""
+        """Send what is missing and say that it was all, at the host where what has arrived of it is."""
+        for _hop in range(_HOPS):
+            try:
+                return self._all()
+            except Elsewhere as error:
+                if not self._backend.go_to(str(error.parameters.get("at", ""))):
+                    raise
+        return self._all()
+
+    def _all(self) -> dict[str, Any]:
         for attempt in range(_TRIES):
             digest = self._handed_over() or self._sent(sums=attempt > 0)
             self._tell(self._size, self._size, 0)

@@ -368,6 +368,22 @@ class Ways:
         clients, at = self._look()
         return clients[at].streams
 
+    def go_to(self, host: str) -> bool:
+        """Ask the hostd of that host (its UUID) from now on, when it is among those that may be asked and answers.
+
+        What is kept on one host, as what has arrived of an upload is, goes on there.
+        """
+        clients, _at = self._look()
+        for at, client in enumerate(clients):
+            try:
+                there = client.request(HELLO, {}).get("uuid") == host
+            except DosvmError:
+                continue
+            if there:
+                self._stay(clients, at)
+                return True
+        return False
+
     def hand_over(self, body: dict[str, Any], descriptor: int, told: Told) -> dict[str, Any] | None:
         """See :meth:`core.rpc.client.Client.hand_over`; asks the hostd that is asked now, and no other."""
         clients, at = self._look()

@@ -106,6 +106,10 @@ class FakeBackend:
     #: It takes parts only, as a hostd of this machine that is asked for no other.
     streams = False
 
+    def go_to(self, _host: str) -> bool:
+        """There is no other."""
+        return False
+
     def hand_over(self, _descriptor: int, _told: Told, **_about: Any) -> None:
         """Takes no open files."""
 

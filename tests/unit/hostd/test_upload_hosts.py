@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.clock import SystemClock
-from core.errors import Refused
+from core.errors import Elsewhere, Refused
 from core.model import Image
+from core.rpc.backend import HostdBackend
+from core.rpc.calls import CALLS
+from core.rpc.signature import Signer
+from core.rpc.tls import Tls, TlsFiles
+from core.rpc.upload import Upload
+from core.rpc.ways import ConsoleSettings, Ways, save
+from core.security.authority import Holder, create, issue
 from hostd import partial
 from hostd.abandoned import Abandoned
+from hostd.api import Api
+from hostd.server import Server
 from hostd.uploads import Uploads
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office, Person
 
+HERE = "127.0.0.1"
 SIZE = 3000
 CONTENT = b"c" * SIZE
 
@@ -28,6 +41,7 @@ class Two:
         self.web: Person = office.project("web", max_images=9, max_image_bytes=GIB)
         self.ids = [office.host("h1"), office.host("h2")]
         self.cloud, self.place, self.database = cloud, place, office.services.database
+        self.services = office.services
         cloud.me = cloud.views[self.ids[0]].uuid
         office.sysadm("project-group.add", name="here", directory=str(place / "group"))
         office.sysadm("project-group.add-project", project_group="here", project="web")
@@ -59,6 +73,72 @@ class Two:
         return [path.name for path in (self.place / "group").iterdir()]
 
 
+class Reached:
+    """Both over TLS, by a console that may ask one or both of them."""
+
+    def __init__(self, two: Two, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.two, self.file, self.servers = two, place / "desk/console.toml", []
+        monkeypatch.setenv("DOSVM_HOME", str(place / "desk"))
+        (place / "desk").mkdir()
+        create(place / "ca")
+        issue(place / "ca", Holder.checked("here", [HERE]))
+        issue(place / "ca", Holder.checked("desk", [HERE]), console=True)
+        self.issued = place / "ca/issued"
+        self.addresses = [self._serve(number) for number in range(len(two.hosts))]
+
+    def _serve(self, number: int) -> str:
+        nothing: Any = None
+        two, api = self.two, Api(self.two.services, nothing, nothing, nothing, nothing, self.two.hosts[number])
+        api._actor = lambda body, *, log: two.web.actor  # type: ignore[method-assign]
+
+        def here(work: Callable[..., Any]) -> Callable[..., Any]:
+            """What is called the group's directory is this host's, whenever it is asked."""
+
+            def asked(*given: Any) -> Any:
+                two.go_to(number)
+                return work(*given)
+
+            return asked
+
+        handlers = {**dict.fromkeys(CALLS, lambda _body: {}), **api.handlers(), "upload": here(api.upload)}
+        handlers["hello"] = lambda _body: {"host": "?", "uuid": two.cloud.views[two.ids[number]].uuid, "version": "1"}
+        handlers["call"] = lambda body: two.web(body["operation"], **body["arguments"])
+        server = Server(Signer(bytes(32)), handlers, {"upload": here(api.uploading)}, threads=4)
+        with socket.socket() as probe:
+            probe.bind((HERE, 0))
+            port = probe.getsockname()[1]
+        own = self.issued / "here/hostd"
+        server.listen_tcp(HERE, port, Tls(TlsFiles(own / "cacert.pem", own / "cert.pem", own / "key.pem")))
+        server.start()
+        self.servers.append(server)
+        return f"{HERE}:{port}"
+
+    def ways(self, *numbers: int) -> Ways:
+        """A console that asks these hosts, in this order."""
+        own = self.issued / "desk/console"
+        files = (str(own / name) for name in ("cert.pem", "key.pem", "cacert.pem"))
+        save(self.file, ConsoleSettings(tuple(self.addresses[number] for number in numbers), True, *files))
+        return Ways(self.file)
+
+    def close(self) -> None:
+        for server in self.servers:
+            server.close()
+
+
+@pytest.fixture
+def reached(two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reached]:
+    made = Reached(two, tmp_path, monkeypatch)
+    yield made
+    made.close()
+
+
+def _upload(ways: Ways, file: Path) -> list[int]:
+    told: list[int] = []
+    arguments = {"name": "disk", "source": str(file), "group": "here"}
+    Upload(HostdBackend(ways), "image.upload", "source", arguments).send(lambda done, *_more: told.append(done))
+    return told
+
+
 @pytest.fixture
 def two(office: Office, cloud: StillCloud, tmp_path: Path) -> Two:
     return Two(office, cloud, tmp_path)
@@ -74,6 +154,34 @@ def test_another_host_says_where_the_file_is_and_spoils_nothing(two: Two) -> Non
     assert two.files() == []
     two.go_to(0)
     assert two.send(uuid, 0, b"") == 1000, "there it goes on"
+
+
+def test_a_console_goes_by_itself_to_the_host_that_has_it(reached: Reached, tmp_path: Path) -> None:
+    """Whoever went on at another host was told where it is, and had to go there himself."""
+    file, two = tmp_path / "disk.raw", reached.two
+    file.write_bytes(CONTENT)
+    two.send(two.announce(), 0, CONTENT[:1000])
+    ways = reached.ways(1, 0)
+    told = _upload(ways, file)
+    assert (told[0], told[-1]) == (1000, SIZE), "it went on, and did not begin anew"
+    assert ways.where == reached.addresses[0], "its task is asked about where it is"
+    two.go_to(1)
+    assert two.files() == []
+
+
+def test_where_that_host_is_not_to_be_asked_it_is_named_and_what_makes_it_be(reached: Reached, tmp_path: Path) -> None:
+    file, two = tmp_path / "disk.raw", reached.two
+    file.write_bytes(CONTENT)
+    two.send(two.announce(), 0, CONTENT[:1000])
+    for hosts, gone in (((1,), False), ((1, 0), True)):
+        if gone:
+            reached.servers[0].close()  # it serves nobody, and the cloud does not know it to be down
+        with pytest.raises(Elsewhere) as refused:
+            _upload(reached.ways(*hosts), file)
+        assert "was begun on host h1" in refused.value.text()
+        assert "console-settings edit --hosts" in refused.value.text()
+    two.go_to(0)
+    assert two.files(), "what has arrived stays"
 
 
 def test_when_its_host_is_gone_it_begins_anew_and_what_was_there_is_removed_later(two: Two) -> None:
