@@ -174,6 +174,7 @@ class Console(Reach):
         self.context.user = {}
         self._chosen.forget()
         self._tasks_anew()
+        self._held_notices.clear()
         self.clear_notifications()
         self._become(self.login_screen(self.logged_in, next_account))
 

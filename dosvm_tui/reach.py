@@ -233,6 +233,8 @@ class Reach(Stage):
         top = self.screen
         if hasattr(top, "tasks_changed") and top.is_mounted:
             top.tasks_changed()
+        if hasattr(top, "tells_of"):
+            ended = [task for task in ended if not top.tells_of(task)]
         failed = [task for task in ended if task.state == "failed"]
         well = [task for task in ended if task.state == "done"]
         for task in failed[:NAMED]:

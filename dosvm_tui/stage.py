@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from textual import events
+from textual.await_complete import AwaitComplete
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -34,6 +35,24 @@ class Stage(SparingOutput, OrderedKeys):
     """The application as far as it opens and closes screens; the first half of :class:`screens.context.Desk`."""
 
     context: Context
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """As :class:`textual.app.App`."""
+        super().__init__(*arguments, **options)
+        #: What is to be said once the screen in front is closed: text and severity.
+        self._held_notices: list[tuple[str, str]] = []
+
+    def pop_screen(self) -> AwaitComplete:
+        """See :class:`textual.app.App`; what was held back is said then."""
+        done = super().pop_screen()
+        if self._held_notices:
+            self.call_later(self._tell_held)
+        return done
+
+    def _tell_held(self) -> None:
+        held, self._held_notices = self._held_notices, []
+        for text, severity in held:
+            self.notice(text, severity)
 
     def get_default_screen(self) -> Screen[Any]:
         """See :class:`textual.app.App`."""
@@ -121,7 +140,10 @@ class Stage(SparingOutput, OrderedKeys):
         return next((s for s in reversed(self.screen_stack) if isinstance(s, BaseScreen)), None)
 
     def notice(self, text: str, severity: str = "information") -> None:
-        """See :class:`screens.context.Desk`."""
+        """See :class:`screens.context.Desk`; over what holds notices nothing is said before it is closed."""
+        if getattr(self.screen, "holds_notices", False):
+            self._held_notices.append((text, severity))
+            return
         level = "error" if severity == "error" else "warning" if severity == "warning" else "information"
         text = "\n".join(one_line(line) for line in text.split("\n"))
         self.call_next(self._place_notices)

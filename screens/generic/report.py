@@ -40,6 +40,8 @@ class BulkReport(BaseDialog[Any]):
     """
 
     BOX_CLASSES = "-wide"
+    #: It fills a small screen, and how its tasks go on stands in it: what else is to be said waits until it is closed.
+    holds_notices = True
     DEFAULT_CSS = """
     BulkReport Box { height: 22; max-height: 100%; }
     BulkReport VirtualTable { background: $panel; min-height: 4; }
@@ -130,7 +132,8 @@ class BulkReport(BaseDialog[Any]):
             return Cell(f"{glyphs().chosen} {_(N_('done'))}", "success")
         sign, role = state_sign(task.state)
         words = f"{_(N_('asked for'))}: {sign} {show(task.state, Kind.STATE)}"
-        return Cell(f"{words}: {task.error}" if task.state == "failed" else words, role)
+        more = task.error if task.state == "failed" else task.outcome
+        return Cell(f"{words}: {more}" if more else words, role)
 
     # -- one after the other
 
@@ -172,6 +175,10 @@ class BulkReport(BaseDialog[Any]):
             self._next()
 
     # -- shown
+
+    def tells_of(self, task: Followed) -> bool:
+        """Whether how a task ended is told here."""
+        return any(task is one for one in self._well.values())
 
     def tasks_changed(self) -> None:
         """There are news of tasks; they may come before it is made."""

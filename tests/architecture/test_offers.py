@@ -41,6 +41,7 @@ def test_what_is_dimmed_says_why(spec: ResourceSpec) -> None:
 #: What an operation on a volume needs beside it; the last takes the volume away.
 VOLUME = {
     "edit": {"description": "x"},
+    "give": {"project": "web"},
     "grow": {"capacity": 9 * GIB},
     "snapshot": {"name": "made"},
     "merge": {"name": "merged"},

@@ -226,6 +226,35 @@ async def test_marked_rows_are_acted_on_together_with_a_report_for_each(cloud: F
         assert len(pilot.app.context.tasks.running) == 2
 
 
+async def test_notices_do_not_lie_over_a_report(cloud: FakeBackend) -> None:
+    """They stood over its rows or its buttons, and said of its tasks what stands in it."""
+    refused = Refused("The VM {name} is busy.", name="x")
+    answers = iter([None, refused])
+
+    def reboot(vm: str) -> dict[str, str]:
+        error = next(answers)
+        if error is not None:
+            raise error
+        return {"task": cloud.start_task("machine.reboot", vm)}
+
+    async with opened(cloud) as pilot:
+        await pilot.press("down", "down", "down", "p", "enter")
+        await until(pilot, lambda: cloud.called("vm.start"))
+        (other,) = cloud.tasks
+        pilot.app.clear_notifications()
+        cloud.answers["vm.reboot"] = reboot
+        await pilot.press("home", "space", "space", "b")
+        await shows(pilot, "1 of 2 done, 1 refused", "right", "enter")
+        (own,) = (task for task in cloud.tasks if task != other)
+        cloud.end_task(own)
+        await shows(pilot, "asked for: ● done")
+        cloud.end_task(other)
+        await until(pilot, lambda: not pilot.app.context.tasks.running)
+        assert notices(pilot) == []
+        await pilot.press("escape")
+        await until(pilot, lambda: notices(pilot) == ["Power on web-front-04: done."])
+
+
 async def test_a_bulk_of_which_some_make_no_sense_takes_the_others(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         await pilot.press("space", "down", "down", "space")  # running, off

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from hypothesis import strategies as st
 
 from core.errors import DosvmError, Refused
 from screens import registry
+from screens.generic.cells import cell
+from screens.generic.copying import copyables
 from screens.generic.export import Wish, Writer, csv_cell, csv_lines, target
 from screens.special import guide
 from tests.fakes.backend import FakeBackend
 from tests.fakes.world import ManyVms, vm_row
 from tests.ui.conftest import form_of, notices, opened, rows_are_there, screen_text, shows, table, typed, until
 
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ui = pytest.mark.ui
 HOME_EXISTS = "exists already. Write over it?"
 
@@ -239,6 +243,19 @@ async def test_a_cell_is_copied_and_shown_for_terminals_without_a_clipboard(clou
         await pilot.press("enter")
         await until(pilot, lambda: "Copied: Screen." in notices(pilot))
         assert pilot.app.clipboard == "192.168.7.1:5901"
+
+
+@pytest.mark.parametrize("name", registry.NAMES)
+def test_what_is_copied_of_a_cell_is_what_stands_there_and_no_uuid(name: str) -> None:
+    spec, cloud = registry.resource(name), FakeBackend()
+    for role in spec.roles:
+        for row in cloud.rows.get(name, []):
+            shown = {column.key: cell(column, row).text for column in spec.columns}
+            for one in copyables(spec, role, spec.columns, [row]):
+                if one.key.startswith("*"):
+                    continue
+                assert not UUID.search(one.text), (one.label, one.text)
+                assert one.text.split("\n")[0] in shown[one.key] or len(shown[one.key]) < len(one.text)
 
 
 @ui
