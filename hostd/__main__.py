@@ -9,5 +9,6 @@ from hostd.lean import lean
 lean()
 
 from hostd.daemon import main  # noqa: E402
+from hostd.ending import leave  # noqa: E402
 
-sys.exit(main(sys.argv[1:]))
+leave(main(sys.argv[1:]))

@@ -44,6 +44,7 @@ from hostd.bus import Bus
 from hostd.cloud import LivingCloud
 from hostd.disks import Disks
 from hostd.duties import Duties, Duty
+from hostd.ending import leave_within
 from hostd.executor import Executor
 from hostd.handlers import images as image_tasks
 from hostd.handlers import machines as machine_tasks
@@ -384,20 +385,6 @@ def settle() -> None:
     gc.freeze()
 
 
-def _leave_within(seconds: float, code: int) -> None:
-    """End the process then, whatever still hangs: hostd may die at any time, and the next one takes everything up."""
-
-    def leave() -> None:
-        hanging = [thread.name for thread in threading.enumerate() if not thread.daemon]
-        logger.warning("leaving without waiting any longer %s", fields(threads=",".join(hanging)))
-        logging.shutdown()
-        os._exit(code)
-
-    timer = threading.Timer(seconds, leave)
-    timer.daemon = True
-    timer.start()
-
-
 def run(home: Path, *, log: str | None = None) -> int:
     """Run hostd until SIGTERM or SIGINT.
 
@@ -439,11 +426,10 @@ def run(home: Path, *, log: str | None = None) -> int:
             logger.error("this hostd must not go on %s", fields(reason=error.text()))
         logger.info("stopping")
         code = 1 if refusals else 0
-        _leave_within(_END, code)
+        leave_within(_END, code)
         daemon.stop()
         logger.info("stopped")
-        # Python would wait for threads that wait for libvirt.
-        _leave_within(_REST, code)
+        leave_within(_REST, code)
     finally:
         os.close(lock)
     if refusals:

@@ -13,8 +13,11 @@ from dosvm_tui.commands.words import EVERYWHERE, Option, part
 OPTIONS: tuple[Option, ...] = (Option("log", "FILE", N_("write the log to this file rather than to standard error")),)
 
 
-def run(argv: Sequence[str]) -> int:
-    """Run hostd until it is told to stop, and return its exit code.
+def run(argv: Sequence[str]) -> int:  # noqa: RET503  (it does not return from leaving)
+    """Run hostd until it is told to stop, which ends the process.
+
+    Returns:
+        The exit code of what is not ``run``.
 
     Raises:
         UsageError: the words are wrong.
@@ -35,5 +38,6 @@ def run(argv: Sequence[str]) -> int:
 
     lean()
     from hostd.daemon import run as run_daemon  # all that hostd stands on is imported for it alone
+    from hostd.ending import leave
 
-    return run_daemon(wiring.home(), log=words.value("log"))
+    leave(run_daemon(wiring.home(), log=words.value("log")))
