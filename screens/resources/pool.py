@@ -187,6 +187,7 @@ def add_fields(offered: Sequence[str]) -> tuple[Field, ...]:
 _UNREADY = (
     Unfit(lambda row: row["state"] == "creating", N_("It is still being made: wait for the end of that task.")),
     Unfit(lambda row: row["state"] == "deleting", N_("It is being deleted already.")),
+    Unfit(lambda row: row["state"] == "down", N_("Its host is down.")),
 )
 
 SPEC = ResourceSpec(
