@@ -36,9 +36,10 @@ label_fields_by(registry.label)
 #: Files that take minutes, the longest first: where workers share the files, one that began such a file last is waited
 #: for. Measured by `--durations=0`; others come after them as they are collected.
 LONG = (
-    "lab/test_crashes.py", "lab/test_maintenance.py", "lab/test_migration.py", "lab/test_run_time.py",
-    "engine/test_daemon.py", "engine/test_machines.py", "lab/test_gluster.py", "lab/test_bad_input.py",
-    "lab/test_parameters.py", "engine/test_runs.py", "lab/test_two_hosts.py", "engine/test_snapshots.py",
+    "lab/test_crashes.py", "lab/test_maintenance.py", "lab/test_migration.py", "engine/test_daemon.py",
+    "lab/test_run_time.py", "engine/test_machines.py", "engine/test_secrets.py", "lab/test_gluster.py",
+    "lab/test_bad_input.py", "lab/test_parameters.py", "engine/test_runs.py", "lab/test_two_hosts.py",
+    "engine/test_volume_formats.py", "engine/test_uploads.py", "engine/test_snapshots.py",
 )  # fmt: skip
 
 
