@@ -29,7 +29,7 @@ def making(
 
     Args:
         format: of the file.
-        mode: octal permissions of the file.
+        mode: octal permissions of the file; empty: the usual ones.
         owner: numeric id of the file's user; None: libvirt's choice.
         group: numeric id of the file's group; None: libvirt's choice.
         compat: of qcow2; empty: what qemu-img makes by itself.
@@ -43,6 +43,7 @@ def making(
     """
     if format not in FORMATS:
         raise InvalidInput(N_("A volume's format is one of: {formats}."), field="format", formats=", ".join(FORMATS))
+    mode = mode or "0600"  # as nobody knows it of volumes that others made
     if not _MODE.fullmatch(mode):
         raise InvalidInput(N_("Permissions are octal digits, such as 0600."), field="mode")
     in_range("owner", owner, 0, _ID_MAX)

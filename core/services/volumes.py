@@ -209,10 +209,17 @@ def _show(call: Call, volume: Volume) -> dict[str, Any]:
 
 @operation("volume.show", roles=EVERYBODY)
 def show(call: Call, *, volume: str) -> Answer:
-    """One volume; how it was made under ``options``, and the VMs of the instances that use it under ``vms``."""
+    """One volume, how it was made (as ``volume.add`` takes it), and all VMs of the instances that use it."""
     found = find(call, Volume, volume, field="volume")
     options = json.loads(found.options) if found.options else {}
-    return {**_show(call, found), "options": options, "vms": vms_of(call, [found.id])[found.id]}
+    return {
+        **_show(call, found),
+        "mode": options.get("mode", ""),
+        **{key: int(options[key]) if key in options else None for key in ("owner", "group")},
+        "compat": options.get("compat", ""),
+        "lazy_refcounts": options.get("lazy_refcounts", False),
+        "vms": vms_of(call, [found.id])[found.id],
+    }
 
 
 @operation("volume.add", roles=EVERYBODY, action=N_("Add"), target="name")

@@ -18,11 +18,11 @@ from dosvm_tui.commands.options import read_value, values_from_file, values_of
 from dosvm_tui.commands.report import report
 from dosvm_tui.commands.selecting import query_of, refuse_empty, rows_of, selects
 from dosvm_tui.commands.waiting import Progress, tell_open, wait_for
-from dosvm_tui.commands.whole import given_back, going
+from dosvm_tui.commands.whole import given_back, going, passed_over
 from dosvm_tui.commands.words import Words, too_many
 from screens.generic.known import check_filters
 from screens.generic.offers import is_allowed
-from screens.spec import Action, Danger, ResourceSpec, Target
+from screens.spec import PROJECT, SYSADM, Action, Danger, ResourceSpec, Target
 from screens.values import filled, previewed
 
 #: So many names are said in a question.
@@ -50,13 +50,15 @@ def act(spec: ResourceSpec, action: Action, words: Words, form: str) -> int:
     selected = selectable(spec, action) and selects(words)
     if selected:
         refuse_empty(words)
-    names, arguments = _arguments(spec, action, words, selected=selected)
+    names, arguments, rest = _arguments(spec, action, words, selected=selected)
     # Who selects rows has not typed which they are.
     asks = (asks_first(action) or (selected and action.danger is not Danger.NONE)) and not words.flags.get("yes")
     if asks and not action.preview and not selected:
         make_sure(_(N_("{what}? Type yes: ")).format(what=_what(action, names)))
     query = query_of(spec, words, spec.default_sort) if selected else {}
     who = credentials(words)
+    for line in passed_over(spec, action, rest, SYSADM if who.account == SYSADM else PROJECT):
+        print(output.printable(f"dosvm: {words.value('from')}: {line}"), file=sys.stderr)
     arguments |= {f.key: who.password for f in action.fields if f.own_password}
     backend = wiring.backend_for(who.account, who.password)
     known: dict[str | None, str] = {name: name for name in names}
@@ -219,8 +221,10 @@ def _write(spec: ResourceSpec, action: Action, ended: Sequence[_Done], *, form: 
             print(f"{text}. {output.printable(found)}" if found else text)
 
 
-def _arguments(spec: ResourceSpec, action: Action, words: Words, *, selected: bool) -> tuple[list[str], dict[str, Any]]:
-    """What the action acts on, unless that is ``selected``, and its other arguments."""
+def _arguments(
+    spec: ResourceSpec, action: Action, words: Words, *, selected: bool
+) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
+    """What the action acts on, unless that is ``selected``; its other arguments; what a file says beside them."""
     bare = list(words.bare)
     positional = [f for f in action.fields if f.positional and f.command_line]
     targets: list[str] = []
@@ -230,14 +234,15 @@ def _arguments(spec: ResourceSpec, action: Action, words: Words, *, selected: bo
         take = len(bare) - len(positional) if action.target is Target.ROWS else 1
         targets, bare = bare[:take], bare[take:]
     given: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
     path = words.value("from")
     if path is not None:
-        given = values_from_file(path, action.fields, given_back(spec))
+        given, rest = values_from_file(path, action.fields, given_back(spec))
     for field, text in zip(positional, bare, strict=False):
         given[field.key] = read_value(field, text)
     if len(bare) > len(positional):
         raise too_many(bare[len(positional)], f"{spec.name} {action.verb}")
-    return targets, values_of(action.fields, words, given)
+    return targets, values_of(action.fields, words, given), rest
 
 
 def asks_first(action: Action) -> bool:

@@ -182,8 +182,10 @@ def _ask_secret(field: Field) -> str:
     return secret
 
 
-def values_from_file(path: str, fields: Sequence[Field], ignored: frozenset[str]) -> dict[str, Any]:
-    """The arguments in a YAML file; what ``show -o yaml`` adds beyond the form's fields is passed over.
+def values_from_file(
+    path: str, fields: Sequence[Field], ignored: frozenset[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments in a YAML file, and what ``show -o yaml`` adds beyond the form's fields.
 
     Args:
         path: the file, ``-`` for the standard input.
@@ -206,13 +208,16 @@ def values_from_file(path: str, fields: Sequence[Field], ignored: frozenset[str]
         raise UsageError(N_("{path} must hold keys and values."), path=path)
     known = {field.key: field for field in fields}
     result: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
     for raw, value in data.items():
         key = str(raw).replace("-", "_")
         if key in known:
             result[key] = _from_yaml(known[key], value)
-        elif key not in ignored:
+        elif key in ignored:
+            rest[key] = value
+        else:
             raise UsageError(N_("{path}: unknown key {key}."), path=path, key=str(raw))
-    return result
+    return result, rest
 
 
 def _from_yaml(field: Field, value: Any) -> Any:

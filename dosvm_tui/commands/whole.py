@@ -8,7 +8,7 @@ from typing import Any
 from core.i18n import N_, _
 from core.rpc.backend import HostdBackend
 from dosvm_tui.commands.options import shown_name
-from screens.spec import Action, Field, Kind, ResourceSpec
+from screens.spec import PROJECT, Action, Field, Kind, ResourceSpec, Target
 
 #: Keys that rows of some kinds have, and neither their columns nor any of their forms; a test knows all kinds.
 _ROW_KEYS = frozenset(
@@ -21,7 +21,6 @@ _ROW_KEYS = frozenset(
         "own",
         "project",
         "path",
-        "options",
         "pool_type",
         "active",
         "lines",
@@ -40,6 +39,52 @@ _ROW_KEYS = frozenset(
         "used_vcpus",
     )
 )
+
+
+#: What else a row is that nothing of its own making takes, and how it is with a new one.
+_NOT_MADE: Mapping[str, Any] = {
+    "backing": "",
+    "frozen": False,
+    "active": True,
+    "enabled": True,
+    "passwords": [],
+}
+
+
+def passed_over(spec: ResourceSpec, action: Action, rest: Mapping[str, Any], role: str) -> Iterator[str]:
+    """Sentences about what a file says and the action does not take, but for what nobody could give.
+
+    Args:
+        spec: of the resource.
+        action: what is done with the file.
+        rest: the keys of the file that the action's form does not have, and their values.
+        role: of who does it. What a project admin makes is of the own project, whatever the file says.
+    """
+    if action.target is not Target.NOTHING:
+        return  # an edit takes what it can change: the rest of the row stays as it is
+    elsewhere: dict[str, list[str]] = {}
+    for key, value in rest.items():
+        if value in (None, "", [], _NOT_MADE.get(key)) or (key == "project" and role == PROJECT):
+            continue
+        verb = next(
+            (
+                other.verb
+                for other in spec.actions
+                if other.target is not Target.NOTHING
+                and other.command_line
+                and role in other.roles
+                and key in {field.key for field in other.fields if not field.key.startswith(("add_", "remove_"))}
+            ),
+            None,
+        )
+        if verb is not None or key in _NOT_MADE:
+            elsewhere.setdefault(verb or "", []).append(key)
+    for verb, keys in elsewhere.items():
+        text = _(N_("Not taken over: {keys}.")).format(keys=", ".join(keys))
+        if verb:
+            command = f"dosvm {spec.name} {verb}"
+            text += " " + _(N_("`{command}` takes that.")).format(command=command)
+        yield text
 
 
 def given_back(spec: ResourceSpec) -> frozenset[str]:

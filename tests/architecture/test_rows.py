@@ -70,6 +70,6 @@ def test_what_show_prints_can_be_given_with_f(spec: ResourceSpec, role: str, wor
     path.write_text(yaml.safe_dump(shown))
     for action in spec.actions:
         if action.fields and action.command_line and role in action.roles:
-            values = values_from_file(str(path), action.fields, given_back(spec))
+            values, _rest = values_from_file(str(path), action.fields, given_back(spec))
             assert values.keys() <= {field.key for field in action.fields}, action.verb
             assert values.keys() >= {field.key for field in action.fields} & shown.keys(), action.verb
