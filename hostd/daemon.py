@@ -191,7 +191,7 @@ class Daemon:
                 **machine_tasks.handlers(self.machines, self.domains, self.migration),
                 **pool_tasks.handlers(self.database, self.keeper),
                 **volume_tasks.handlers(self.database, self.keeper, self.secrets),
-                **refresh_tasks.handlers(self.database, self.keeper, Units(self.storage), clock.now),
+                **refresh_tasks.handlers(self.database, self.keeper, Units(self.storage), self.secrets.open, clock.now),
                 **image_tasks.handlers(self.database, settings.sample_image, settings.state, uploads),
                 **purge_tasks.handlers(self.database, clock),
             },

@@ -129,6 +129,20 @@ def look(layer: Layer) -> Size:
     return Size(int(data["virtual-size"]), int(data.get("actual-size", 0)))
 
 
+def open_and_look(layer: Layer) -> Size:
+    """As :func:`look`, of an encrypted image that is opened for it: its passphrase is tried.
+
+    Raises:
+        EngineError: the passphrase opens nothing, or it is not readable as that format.
+    """
+    only = Layer(layer.path, layer.format, layer.passphrase)
+    with _secrets([layer.passphrase]) as (objects, ids, files):
+        # `info` takes any passphrase: it reads no data. `measure` is ready to.
+        command = ("measure", "--output=json", *objects, "-O", "raw", _image(only, ids))
+        qemu_img.run(*command, open_files=files, **_limits(only))
+    return look(layer)
+
+
 def grow(layer: Layer, capacity: int) -> None:
     """Make an image ``capacity`` bytes large.
 

@@ -16,6 +16,8 @@ from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from core.database import insert_new
+from core.errors import Refused
+from core.i18n import N_
 from core.model import (
     Image,
     Instance,
@@ -119,6 +121,27 @@ def pool_order(pool: Pool, secret: Secret | None = None) -> PoolOrder:
 
 def _sealed(secret: Secret | None) -> SealedSecret | None:
     return SealedSecret(secret.uuid, secret.name, secret.kind, secret.value) if secret is not None else None
+
+
+def load_secret(session: Session, uuid: str) -> SealedSecret | None:
+    """A security object, or None when it was deleted."""
+    return _sealed(session.scalar(select(Secret).where(Secret.uuid == uuid)))
+
+
+def tried_secret(session: Session, secret: SealedSecret) -> int:
+    """The id of a security object whose value was tried, for what is to be opened with it from now on.
+
+    Raises:
+        Refused: it has been deleted, or has another value by now.
+    """
+    found = session.scalar(select(Secret.id).where(Secret.uuid == secret.uuid, Secret.value == secret.value))
+    if found is None:
+        raise Refused(
+            N_("Secret {name} was changed or deleted meanwhile."),
+            remedy=N_("Look again and repeat it."),
+            name=secret.name,
+        )
+    return found
 
 
 def _pools(session: Session, *conditions: Any) -> list[PoolOrder]:

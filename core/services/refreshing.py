@@ -11,7 +11,7 @@ from core.rules.volumes import FORMATS
 from core.services.lookup import find
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.orders import host_for, idle, order
-from core.services.volume_checks import claim, pool_of, refuse_unready
+from core.services.volume_checks import claim, encrypting, pool_of, refuse_unready
 
 
 @operation("pool.refresh", roles=EVERYBODY, action=N_("Refresh"), target="pool")
@@ -28,8 +28,17 @@ def refresh(call: Call, *, pool: str) -> Answer:
 
 
 @operation("volume.accept", roles=SYSTEM_ADMIN, action=N_("Accept"), target="volume")
-def accept(call: Call, *, volume: str, format: str, project: str = "") -> Answer:  # noqa: A002 (people call it so)
+def accept(
+    call: Call,
+    *,
+    volume: str,
+    format: str,  # noqa: A002 (people call it so)
+    project: str = "",
+    secret: str = "",
+) -> Answer:
     """Say what format a file has that a refresh found, so that instances may use it; its host looks whether it has.
+
+    One that is encrypted needs the secret that opens it, which the host tries.
 
     With a project it is that one's from then on, and counts against its quota; otherwise every project that has the
     pool may use it, and only the system administrator may change it.
@@ -38,6 +47,15 @@ def accept(call: Call, *, volume: str, format: str, project: str = "") -> Answer
     owner = find(call, Project, project, field="project") if project else None
     if format not in FORMATS:
         raise InvalidInput(N_("A volume's format is one of: {formats}."), field="format", formats=", ".join(FORMATS))
+    key = encrypting(call, secret, format)
+    if key is not None and owner is not None and key.project_id not in (None, owner.id):
+        raise InvalidInput(
+            N_("Secret {name} is another project's."),
+            remedy=N_("Choose one of project {project}, or give the secret to it first."),
+            field="secret",
+            name=key.name,
+            project=owner.name,
+        )
     pool = pool_of(call, found)
     if found.state != "foreign" or not KINDS[pool.kind].files:
         raise Refused(
@@ -59,7 +77,9 @@ def accept(call: Call, *, volume: str, format: str, project: str = "") -> Answer
             name=found.name,
         )
     given = {"project": owner.name} if owner is not None else {}
+    given |= {"secret": key.name} if key is not None else {}
     call.note(f"{pool.name}/{found.name}", object=found.uuid, format=format, **given)
     call.changed("volume")
     payload = {"format": format, **({"project": owner.id} if owner is not None else {})}
+    payload |= {"secret": key.uuid} if key is not None else {}
     return order(call, "volume.accept", found, host_id, project_id=found.project_id, payload=payload)

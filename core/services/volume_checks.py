@@ -9,13 +9,15 @@ from sqlalchemy import func, or_, select, update
 from core.coordination.charges import charge, fit_disk, fit_pool
 from core.coordination.machines import stored_spec
 from core.coordination.tasks import OPEN
-from core.errors import InUse, PermissionDenied, Refused
+from core.errors import InUse, InvalidInput, PermissionDenied, Refused
 from core.i18n import N_
-from core.model import Instance, Machine, Pool, Power, Project, State, Task, Volume, instance_volume
+from core.model import Instance, Machine, Pool, Power, Project, Secret, State, Task, Volume, instance_volume
 from core.rules.pools import KINDS
+from core.rules.secrets import ENCRYPTED_FORMATS, VOLUME
 from core.services.lookup import find, visible
 from core.services.operation import Call
 from core.services.relations import some
+from core.services.secrets import usable
 
 #: States in which nobody else may begin anything with a volume.
 BUSY = ("creating", "deleting", "merging")
@@ -42,6 +44,27 @@ def owned(call: Call, reference: str) -> Volume:
 def pool_of(call: Call, volume: Volume) -> Pool:
     """The pool that a volume is in."""
     return call.session.scalars(select(Pool).where(Pool.id == volume.pool_id)).one()
+
+
+def encrypting(call: Call, secret: str, volume_format: str) -> Secret | None:
+    """The secret that a volume of a format is, or shall be, encrypted by, if any.
+
+    Raises:
+        NotFound: there is none that the caller may use.
+        InvalidInput: it is for something else, or such volumes cannot be encrypted.
+    """
+    if not secret:
+        return None
+    key = usable(call, secret, VOLUME, field="secret")
+    if volume_format not in ENCRYPTED_FORMATS:
+        raise InvalidInput(
+            N_("Volumes of the format {format} cannot be encrypted."),
+            remedy=N_("Formats that can: {formats}."),
+            field="secret",
+            format=volume_format,
+            formats=", ".join(ENCRYPTED_FORMATS),
+        )
+    return key
 
 
 def refuse_units(pool: Pool) -> None:

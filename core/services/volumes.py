@@ -24,7 +24,6 @@ from core.model import (
 )
 from core.rules import names
 from core.rules.pools import KINDS
-from core.rules.secrets import ENCRYPTED_FORMATS, VOLUME
 from core.rules.sizes import format_size
 from core.rules.volumes import GROWING, volume_size
 from core.services.editing import edit, unused
@@ -35,10 +34,10 @@ from core.services.operation import EVERYBODY, Answer, Call, operation
 from core.services.orders import host_for, idle, order
 from core.services.paging import Named
 from core.services.relations import first_name
-from core.services.secrets import usable
 from core.services.volume_checks import (
     book,
     claim,
+    encrypting,
     let_go,
     owned,
     pool_of,
@@ -251,7 +250,7 @@ def add(
     in_range("capacity", capacity, 1, SIZE_MAX)
     ruled("capacity", volume_size, capacity)
     options = making(format, mode=mode, owner=owner, group=group, compat=compat, lazy_refcounts=lazy_refcounts)
-    key = _key(call, secret, format)
+    key = encrypting(call, secret, format)
     whole = -(-capacity // _SECTOR) * _SECTOR
     host_id = host_for(call, found, field="pool")
     book(call, found.id, call.actor.project_id, whole)
@@ -282,22 +281,6 @@ def add(
     call.note(f"{found.name}/{name}", object=volume.uuid, capacity=whole, format=format, **encrypted)
     call.changed("volume", "pool")
     return order(call, "volume.create", volume, host_id, project_id=volume.project_id)
-
-
-def _key(call: Call, secret: str, volume_format: str) -> Secret | None:
-    """The secret that a new volume shall be encrypted by, if any."""
-    if not secret:
-        return None
-    key = usable(call, secret, VOLUME, field="secret")
-    if volume_format not in ENCRYPTED_FORMATS:
-        raise InvalidInput(
-            N_("Volumes of the format {format} cannot be encrypted."),
-            remedy=N_("Formats that can: {formats}."),
-            field="secret",
-            format=volume_format,
-            formats=", ".join(ENCRYPTED_FORMATS),
-        )
-    return key
 
 
 @operation("volume.grow", roles=EVERYBODY, action=N_("Grow"), target="volume")

@@ -22,12 +22,14 @@ from core.coordination.charges import fit_given
 from core.coordination.discovery import BATCH, THERE, Found, Known, Measured
 from core.coordination.tasks import Claimed
 from core.database import Database
-from core.errors import InvalidInput, Refused
+from core.errors import EngineError, InvalidInput, Refused
 from core.i18n import N_
 from core.rules.names import printable
+from core.security.sealed import SealedSecret
 from core.specs.pool import PoolOrder
 from hostd import blocks, devices, image_headers, intervals, volume_images
 from hostd.handling import Context, Effect, Handler, Interrupted, Obsolete, done
+from hostd.hypervisor.secrets import is_wrong
 from hostd.hypervisor.units import Unit, Units
 from hostd.log import fields
 from hostd.pools import Keeper
@@ -59,8 +61,16 @@ class Seen(NamedTuple):
 class RefreshTasks:
     """Compares pools with what the database has of them."""
 
-    def __init__(self, database: Database, keeper: Keeper, units: Units, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keeper: Keeper,
+        units: Units,
+        open_secret: Callable[[SealedSecret], str],
+        now: Callable[[], datetime],
+    ) -> None:
         self._database = database
+        self._open_secret = open_secret
         self._keeper = keeper
         self._units = units
         self._now = now
@@ -214,6 +224,7 @@ class RefreshTasks:
         if order is None:
             raise Obsolete(N_("The volume has been deleted."))
         said = str(task.payload["format"])
+        key = self._key(task)
         self._keeper.ready(order.pool)
 
         def look() -> volume_images.Size:
@@ -231,7 +242,9 @@ class RefreshTasks:
                     remedy=N_("Remove the file and refresh the storage pool: the volume is missing then, and can go."),
                     file=order.name,
                 )
-            _refuse_unfit(order.name, said, image_headers.tell(begin, length))
+            _refuse_unfit(order.name, said, image_headers.tell(begin, length), key)
+            if key is not None:
+                return _opened(order, said, key, self._open_secret(key))
             return volume_images.look(Layer(order.path, said))
 
         size = self._touch(order.pool, look)
@@ -243,9 +256,37 @@ class RefreshTasks:
                 # Whose it becomes, and whether that fits: as it is by now, with the size that it truly has.
                 fit_given(session, int(project_id), order.pool.id, size.capacity)
                 values["project_id"] = int(project_id)
+            if key is not None:
+                values["secret_id"] = storage.tried_secret(session, key)
             done(storage.record_volume(session, order.uuid, **values))
 
         return write
+
+    def _key(self, task: Claimed) -> SealedSecret | None:
+        """The secret that a task names."""
+        uuid = task.payload.get("secret")
+        if uuid is None:
+            return None
+        key = self._database.read(lambda session: storage.load_secret(session, str(uuid)))
+        if key is None:
+            raise Obsolete(N_("The secret has been deleted."))
+        return key
+
+
+def _opened(order: storage.VolumeOrder, said: str, key: SealedSecret, passphrase: str) -> volume_images.Size:
+    """How large an encrypted image is that the passphrase opens."""
+    try:
+        return volume_images.open_and_look(Layer(order.path, said, passphrase))
+    except EngineError as error:
+        if not is_wrong(error):
+            raise
+        raise InvalidInput(
+            N_("{file} does not open with the value of secret {secret}."),
+            field="secret",
+            remedy=N_("Choose the secret whose value it was encrypted with, or give that value to this one."),
+            file=order.name,
+            secret=key.name,
+        ) from error
 
 
 def _told(pool: PoolOrder, unit: Unit) -> tuple[str, str, str]:
@@ -259,7 +300,7 @@ def _told(pool: PoolOrder, unit: Unit) -> tuple[str, str, str]:
     return "", unit.path, ""
 
 
-def _refuse_unfit(name: str, said: str, told: image_headers.Told) -> None:
+def _refuse_unfit(name: str, said: str, told: image_headers.Told, key: SealedSecret | None) -> None:
     if told.format != said:
         raise InvalidInput(
             N_("{file} is not a {format} image: it begins like {found}."),
@@ -276,8 +317,17 @@ def _refuse_unfit(name: str, said: str, told: image_headers.Told) -> None:
             remedy=N_("Flatten it with `qemu-img convert` first."),
             file=name,
         )
-    if told.encrypted:
-        raise InvalidInput(N_("{file} is encrypted."), field="volume", file=name)
+    if told.encrypted and key is None:
+        raise InvalidInput(
+            N_("{file} is encrypted."),
+            field="secret",
+            remedy=N_("Name the secret that it opens with (`--secret`); make one of its passphrase first."),
+            file=name,
+        )
+    if key is not None and not told.encrypted:
+        raise InvalidInput(
+            N_("{file} is not encrypted."), field="secret", remedy=N_("Accept it without a secret."), file=name
+        )
     if not told.capacity:
         image_files.check_size(name, told.claims, field="volume")
 
@@ -327,9 +377,15 @@ def _batches(all_: Sequence[N]) -> Iterator[Sequence[N]]:
         yield all_[start : start + BATCH]
 
 
-def handlers(database: Database, keeper: Keeper, units: Units, now: Callable[[], datetime]) -> dict[str, Handler]:
-    """Task kind -> handler."""
-    work = RefreshTasks(database, keeper, units, now)
+def handlers(
+    database: Database,
+    keeper: Keeper,
+    units: Units,
+    open_secret: Callable[[SealedSecret], str],
+    now: Callable[[], datetime],
+) -> dict[str, Handler]:
+    """Task kind -> handler; ``open_secret`` tells the value of a security object."""
+    work = RefreshTasks(database, keeper, units, open_secret, now)
     return {
         "pool.refresh": Handler(work.refresh, _TOPICS, storage=True),
         "volume.accept": Handler(work.accept, _TOPICS, storage=True),

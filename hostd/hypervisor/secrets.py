@@ -32,6 +32,11 @@ _OURS = "dosvm/"
 _WRONG = "cannot unlock any keyslot"
 
 
+def is_wrong(error: DosvmError) -> bool:
+    """Whether what failed is that a passphrase opens nothing."""
+    return _WRONG in str(error.parameters.get("reason", ""))
+
+
 def explain(error: DosvmError, encrypted: Sequence[tuple[str, SealedSecret]]) -> None:
     """Say it in plain words when what failed is that encrypted volumes do not open; nothing otherwise.
 
@@ -42,7 +47,7 @@ def explain(error: DosvmError, encrypted: Sequence[tuple[str, SealedSecret]]) ->
     Raises:
         Refused: a secret has another value than when its volume was made.
     """
-    if not encrypted or _WRONG not in str(error.parameters.get("reason", "")):
+    if not encrypted or not is_wrong(error):
         return
     raise Refused(
         N_("An encrypted volume does not open with the value of its secret: {volumes}."),

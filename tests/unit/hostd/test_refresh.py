@@ -13,8 +13,9 @@ from sqlalchemy import event, select, update
 
 from core.clock import SystemClock
 from core.coordination import discovery
-from core.errors import QuotaExceeded, Refused, from_wire, sentence
+from core.errors import InUse, InvalidInput, QuotaExceeded, Refused, from_wire, sentence
 from core.model import Pool, TaskState, Volume
+from core.security.sealed import SealedSecret
 from hostd import image_headers
 from hostd.handlers import refresh
 from tests.fakes import rack
@@ -44,8 +45,12 @@ def run(office: Office) -> str:
     database = office.services.database
     keeper: Any = SimpleNamespace(ready=lambda _pool: None, touch=lambda _pool, work, limit: work())
     units: Any = SimpleNamespace(found=lambda _pool: [])
+
+    def opened(secret: SealedSecret) -> str:
+        return secret.open(office.services.vault)
+
     state = ""
-    for task in rack.carry_out(office, refresh.handlers(database, keeper, units, SystemClock().now)):
+    for task in rack.carry_out(office, refresh.handlers(database, keeper, units, opened, SystemClock().now)):
         state = office.sysadm("task.show", task=task.uuid)["state"]
     return state
 
@@ -220,3 +225,44 @@ def test_many_volumes_take_few_statements(office: Office, web: Person, place: Pa
 def test_a_broken_header_is_told_without_harm(junk: bytes) -> None:
     told = image_headers.tell(junk, len(junk))
     assert 0 <= told.capacity <= 64 * 1024**4
+
+
+def test_an_encrypted_file_is_accepted_with_the_secret_that_opens_it(office: Office, web: Person, place: Path) -> None:
+    """It was "encrypted" and nothing else, whatever one did."""
+    value = "Correct-horse"
+    for name, secret in (("qcow", "encrypt.format=luks,encrypt.key-secret=k,encrypt.iter-time=10"), ("luks", "")):
+        made = ["-f", "qcow2", "-o", secret] if secret else ["-f", "luks", "-o", "key-secret=k,iter-time=10"]
+        secret_object = f"secret,id=k,data={value}"
+        subprocess.run(
+            ["qemu-img", "create", "-q", "--object", secret_object, *made, str(place / name), str(MIB)], check=True
+        )
+    img(place / "plain")
+    refreshed(office, web)
+    office.project("shop")
+    for name, project, text in (("key", "web", value), ("other", "web", "Quite-another"), ("theirs", "shop", value)):
+        office.sysadm(
+            "secret.add", name=name, display_name=name, kind="volume", usage=name, project=project, value=text
+        )
+    with pytest.raises(InvalidInput, match="theirs is another project's"):
+        office.sysadm("volume.accept", volume="local/qcow", format="qcow2", project="web", secret="theirs")
+    with pytest.raises(InvalidInput, match="cannot be encrypted"):
+        office.sysadm("volume.accept", volume="local/qcow", format="vmdk", secret="key")
+    for name, more, words in (
+        ("qcow", {"format": "qcow2"}, "qcow is encrypted. Name the secret that it opens with"),
+        ("luks", {"format": "raw"}, "luks is encrypted. Name the secret"),
+        ("qcow", {"format": "qcow2", "secret": "other"}, "qcow does not open with the value of secret other."),
+        ("luks", {"format": "raw", "secret": "other"}, "luks does not open with the value of secret other."),
+        ("plain", {"format": "qcow2", "secret": "key"}, "plain is not encrypted."),
+    ):
+        task = office.sysadm("volume.accept", volume=f"local/{name}", **more)["task"]
+        assert run(office) == TaskState.FAILED.value
+        assert words in from_wire(office.sysadm("task.show", task=task)["error"]).text()
+        row = office.sysadm("volume.show", volume=f"local/{name}")
+        assert (row["state"], row["secret"], row["encrypted"]) == ("foreign", "", False)
+    for name, said in (("qcow", "qcow2"), ("luks", "raw")):
+        office.sysadm("volume.accept", volume=f"local/{name}", format=said, project="web", secret="key")
+        assert run(office) == TaskState.DONE.value
+        row = web("volume.show", volume=f"local/{name}")
+        assert (row["state"], row["format"], row["secret"], row["capacity"]) == ("present", said, "key", MIB)
+    with pytest.raises(InUse):
+        office.sysadm("secret.delete", secret="key")

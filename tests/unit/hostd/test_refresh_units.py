@@ -16,6 +16,7 @@ from core.errors import InUse, NotFound, Refused
 from core.libvirt_xml import domain_xml
 from core.model import Pool, TaskState, Volume
 from core.rules import pools
+from core.security.sealed import SealedSecret
 from hostd import blocks
 from hostd.devices import KERNEL
 from hostd.handlers import refresh
@@ -83,7 +84,11 @@ def refreshed(office: Office, san: Storage, pool: str = "san") -> dict[str, str]
     database = office.services.database
     keeper: Any = SimpleNamespace(ready=lambda _pool: None, touch=lambda _pool, work, limit: work())
     units: Any = SimpleNamespace(found=lambda _pool: list(san.units))
-    for task in rack.carry_out(office, refresh.handlers(database, keeper, units, SystemClock().now)):
+
+    def opened(secret: SealedSecret) -> str:
+        return secret.open(office.services.vault)
+
+    for task in rack.carry_out(office, refresh.handlers(database, keeper, units, opened, SystemClock().now)):
         assert office.sysadm("task.show", task=task.uuid)["state"] == TaskState.DONE.value
     rows = office.sysadm("volume.list", filters={"pool": pool})["rows"]
     return {row["name"]: row["state"] for row in rows}
