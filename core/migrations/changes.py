@@ -133,6 +133,10 @@ class Changes:
         self._check()
         self._connection.execute(text(statement), values)
 
+    def quoted(self, name: str) -> str:
+        """A name as this engine wants it written where it is a word of SQL."""
+        return self._connection.dialect.identifier_preparer.quote(name)
+
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Read rows as they are now."""
         return [dict(row) for row in self._connection.execute(text(query), values).mappings()]

@@ -121,7 +121,9 @@ class Volume(Base):
 
 
 class Image(Base):
-    """A file in a project group's directory that serves as disk or CD (manual 9.5).
+    """A file in a project group's directory that serves as disk or CD, of all projects of the group (manual 9.5).
+
+    ``shared``: between VMs; otherwise one VM alone may use it.
 
     ``size`` is bytes: while it is ``uploading``, of what will be there. ``digest`` is the SHA-256 of an uploaded file,
     ``host`` the UUID of the host to which it is or was uploaded.

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from core.coordination.machines import secret_purpose, stored_spec
-from core.errors import InvalidInput, Refused
+from core.errors import InvalidInput, Refused, overtaken
 from core.i18n import N_
 from core.model import (
     Host,
@@ -47,13 +47,13 @@ class Resolved:
     volumes: dict[int, bool]
     """Ids of volumes -> whether they are written to."""
     images: dict[int, bool]
-    """Ids of images -> whether they are written to."""
+    """Ids of images -> whether one VM alone may use them: they are written to, or VMs do not share them."""
     host_id: int | None
     host_group_id: int | None
 
     @property
     def unique(self) -> bool:
-        """Whether something is written to, so that one VM only may use it (manual 11.4.4)."""
+        """Whether something is for one VM alone: written to (manual 11.4.4), or not shared by VMs (9.5.2)."""
         return any((*self.volumes.values(), *self.images.values()))
 
 
@@ -104,7 +104,7 @@ def resolve(
 
 
 def _disk(call: Call, disk: DiskSpec, where: str, volumes: dict[int, bool], images: dict[int, bool]) -> DiskSpec:
-    """The disk by UUIDs; notes what it uses and whether it writes to it."""
+    """The disk by UUIDs; notes what it uses, and whether for itself alone."""
     if disk.volume:
         volume = find(call, Volume, disk.volume, field=f"{where}.volume")
         volumes[volume.id] = volumes.get(volume.id, False) or not disk.read_only
@@ -113,7 +113,7 @@ def _disk(call: Call, disk: DiskSpec, where: str, volumes: dict[int, bool], imag
         image = find(call, Image, disk.image, field=f"{where}.image")
         # A read-only image is written to through a temporary overlay, which is the VM's own (manual 9.5).
         writes = disk.device == "disk" and not disk.read_only and not image.read_only
-        images[image.id] = images.get(image.id, False) or writes
+        images[image.id] = images.get(image.id, False) or writes or not image.shared
         return disk.model_copy(update={"image": image.uuid})
     return disk
 
@@ -172,6 +172,9 @@ def book(call: Call, instance: Instance, resolved: Resolved, *, move: Any = Fals
         for name, state in call.session.execute(select(found.name, found.state).where(found.id.in_(ids))):
             if state not in _USABLE:
                 raise Refused(N_("{name} cannot be used now: it is {state}."), field="disks", name=name, state=state)
+    usable_by_many = select(Image.id).where(Image.id.in_([i for i, single in resolved.images.items() if not single]))
+    if resolved.images and call.session.scalar(usable_by_many.where(Image.shared.is_(False)).limit(1)) is not None:
+        raise overtaken()  # somebody has just said that VMs do not share it
     settle_shared(call, instance, resolved.volumes, resolved.images, move=move)
     for volume in call.session.scalars(
         select(Volume)

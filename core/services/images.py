@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row, case, select, update
 
 from core.coordination.charges import charge, fit_images
+from core.coordination.machines import stored_spec
 from core.coordination.storage import image_deletion, image_path, remove_upload
 from core.coordination.tasks import targets_with_tasks
 from core.errors import AlreadyExists, InUse, InvalidInput, Refused, Unavailable
@@ -15,6 +16,7 @@ from core.i18n import N_
 from core.model import (
     Image,
     Instance,
+    Machine,
     Project,
     ProjectGroup,
     Task,
@@ -32,6 +34,7 @@ from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, oper
 from core.services.orders import idle, order
 from core.services.paging import Named
 from core.services.relations import first_name, names_by, some
+from core.services.sharing import alone
 
 #: What the file of an image may be (manual 9.5); ``iso`` is raw that must hold the file system of a CD or DVD.
 FORMATS = ("raw", "qcow2", "qcow", "iso")
@@ -89,7 +92,7 @@ def _rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
 
 @operation("image.list", roles=EVERYBODY)
 def list_(call: Call, *, query: Query) -> Answer:
-    """All images; for a project admin the project's own and those that others of its groups share."""
+    """All images; for a project admin all of the project's groups (manual 9.5.2)."""
     rows, total = listing(
         call,
         # What is not whole is seen by who asks for it only.
@@ -334,7 +337,9 @@ def edit_(
     description: str | None = None,
     version: int | None = None,
 ) -> Answer:
-    """Change what is said of an image, also one that another project of the group shares (manual 9.5.2).
+    """Change what is said of an image of the project's groups, also another project's (manual 9.5.2).
+
+    ``shared``: whether several VMs may use it at once; otherwise it is one VM's.
 
     Another file or format is looked at by a host first (``task`` in the answer), and goes back when it is wrong.
     """
@@ -375,14 +380,52 @@ def edit_(
     )
     if changed.keys() & {"file", "format", "read_only"}:
         _refuse_used(call, found)
-    if "shared" in changed and not found.shared:
-        _refuse_used(call, found, Instance.project_id != found.project_id)
+    if "shared" in changed:
+        _share(call, found)
     call.changed("image")
     if not again:
         return _show(call, found)
     host_id = host_of(call, found).id
     done = order(call, "image.check", found, host_id, project_id=call.actor.project_id, payload={"before": before})
     return {**_show(call, found), **done}
+
+
+def _share(call: Call, image: Image) -> None:
+    """Hold the instances that use an image to whether VMs share it by now.
+
+    Raises:
+        InUse: it shall be one VM's, and several use it.
+    """
+    using = call.session.scalars(
+        select(Instance)
+        .join(instance_image, instance_image.c.instance_id == Instance.id)
+        .where(instance_image.c.image_id == image.id)
+        .order_by(Instance.name)
+    ).all()
+    if not image.shared:
+        ids = [instance.id for instance in using]
+        vms = call.session.execute(
+            select(Machine.name, Machine.project_id).where(Machine.instance_id.in_(ids)).order_by(Machine.name)
+        ).all()
+        if len(using) > 1 or len(vms) > 1:
+            mine = call.actor.project_id
+            own = [instance.name for instance in using if instance.project_id == mine]
+            own += [name for name, project_id in vms if project_id == mine]
+            raise InUse(
+                N_("Image {name} is used by several instances or VMs already: {users}."),
+                remedy=N_("Take it out of all but one first."),
+                field="shared",
+                name=image.name,
+                users=some(own) or "-",
+            )
+    # The true value is what each of them has by its other disks too.
+    for instance in using:
+        call.session.execute(
+            update(Instance)
+            .where(Instance.id == instance.id)
+            .values(unique=alone(call, stored_spec(instance.spec)))
+            .execution_options(synchronize_session=False)
+        )
 
 
 @operation("image.delete", roles=PROJECT_ADMIN, action=N_("Delete"), target="image")

@@ -323,8 +323,8 @@ def _refuse_many(call: Call, instance: Instance) -> None:
     ).all()
     if len(vms) > 1:
         raise InUse(
-            N_("Instance {name} would have a disk that is written to, but it has several VMs: {vms}."),
-            remedy=N_("Delete all but one of them, or make the disk read-only."),
+            N_("Instance {name} would have a disk that is written to or not shared, but it has several VMs: {vms}."),
+            remedy=N_("Delete all but one of them, or make the disk read-only, or its image shared."),
             field="disks",
             name=instance.name,
             vms=some(vms),

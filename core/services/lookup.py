@@ -70,7 +70,7 @@ def visible(call: Call, model: type[Base]) -> list[ColumnElement[bool]]:
         ]
     if model is Image:
         groups = select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine)
-        return [Image.group_id.in_(groups), (Image.project_id == mine) | Image.shared, *_of_live_projects(call, Image)]
+        return [Image.group_id.in_(groups), *_of_live_projects(call, Image)]
     if model is ProjectGroup:
         return [ProjectGroup.id.in_(select(project_in_group.c.group_id).where(project_in_group.c.project_id == mine))]
     if model is Project:

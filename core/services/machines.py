@@ -277,7 +277,7 @@ def create_machine(call: Call, *, name: str, instance: Instance) -> Machine:
         select(func.count()).select_from(Machine).where(Machine.instance_id == instance.id)
     ):
         raise InUse(
-            N_("Instance {name} has a disk that is written to, so it can have one VM only, and has it."),
+            N_("Instance {name} has a disk that is written to or not shared, so it can have one VM only, and has it."),
             remedy=N_("Make another instance with disks of its own."),
             field="instance",
             name=instance.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, delete, or_, select, update
+from sqlalchemy import Row, delete, or_, select, true, update
 
 from core.coordination.machines import stored_spec, stored_text
 from core.coordination.states import NOWHERE
@@ -30,7 +30,7 @@ def settle_shared(
         call: the operation's call.
         instance: who uses them now.
         volumes: ids of its volumes -> whether it writes to them.
-        images: the same of its images.
+        images: ids of its images -> whether they are for one VM alone.
         move: volumes that other instances of the project have may be taken out of those: all, or the losses that
             somebody was asked about, as :class:`NeedsConsent` names them by ``agreed``.
 
@@ -40,7 +40,7 @@ def settle_shared(
     """
     for image in _others(call, instance, Image, instance_image, "image_id", images):
         if images[image.id]:
-            raise _taken(image, instance)
+            raise _taken(image, instance, why=_ALONE if not image.shared else _WRITTEN)
     shared = [
         volume
         for volume in _others(call, instance, Volume, instance_volume, "volume_id", volumes)
@@ -93,6 +93,7 @@ def _others(
             Instance.uuid.label("instance_uuid"),
             Instance.spec,
             Instance.project_id,
+            (Image.shared if model is Image else true()).label("shared"),
         )
         .join(link, link.c[column] == model.id)
         .join(Instance, Instance.id == link.c.instance_id)
@@ -104,13 +105,25 @@ def _others(
     return list(call.session.execute(statement))
 
 
-def _taken(disk: Row[Any], instance: Instance) -> InUse:
+#: Why a disk has one instance: what is said of one of the own project, of another project's, and what to do.
+_WRITTEN = (
+    N_("{name} is used by instance {instance}; a disk that is written to belongs to one instance."),
+    N_("{name} is used by another project; a disk that is written to belongs to one instance."),
+    N_("Use another disk, or make it read-only in both."),
+)
+_ALONE = (
+    N_("{name} is used by instance {instance}; an image that VMs do not share belongs to one instance."),
+    N_("{name} is used by another project; an image that VMs do not share belongs to one instance."),
+    N_("Use another image, or let VMs share it."),
+)
+
+
+def _taken(disk: Row[Any], instance: Instance, why: tuple[str, str, str] = _WRITTEN) -> InUse:
+    of_own, of_other, remedy = why
     own = disk.project_id == instance.project_id
     return InUse(
-        N_("{name} is used by instance {instance}; a disk that is written to belongs to one instance.")
-        if own
-        else N_("{name} is used by another project; a disk that is written to belongs to one instance."),
-        remedy=N_("Use another disk, or make it read-only in both."),
+        of_own if own else of_other,
+        remedy=remedy,
         field="disks",
         name=disk.name,
         instance=disk.instance if own else "",
@@ -142,7 +155,7 @@ def _take_out(call: Call, instance_id: int, lost: list[Row[Any]]) -> None:
     done = call.session.execute(
         update(Instance)
         .where(Instance.id == instance_id, Instance.version == other.version)
-        .values(spec=stored_text(left), unique=_writes_any(call, left), version=Instance.version + 1)
+        .values(spec=stored_text(left), unique=alone(call, left), version=Instance.version + 1)
         .execution_options(synchronize_session=False)
     )
     if done.rowcount != 1:  # type: ignore[attr-defined]
@@ -157,9 +170,14 @@ def _take_out(call: Call, instance_id: int, lost: list[Row[Any]]) -> None:
     call.changed("volume", "vm")
 
 
-def _writes_any(call: Call, spec: InstanceSpec) -> bool:
-    """Whether something is written to, as :attr:`core.services.configuration.Resolved.unique` says."""
-    disks = [disk for disk in spec.disks if disk.device == "disk" and not disk.read_only]
-    images = [disk.image for disk in disks if disk.image]
-    written = select(Image.id).where(Image.uuid.in_(images), Image.read_only.is_(False))
-    return any(disk.volume for disk in disks) or (bool(images) and call.session.scalar(written.limit(1)) is not None)
+def alone(call: Call, spec: InstanceSpec) -> bool:
+    """Whether something is for one VM alone, as :attr:`core.services.configuration.Resolved.unique` says."""
+    writing = [disk for disk in spec.disks if disk.device == "disk" and not disk.read_only]
+    if any(disk.volume for disk in writing):
+        return True
+    written = [disk.image for disk in writing if disk.image]
+    named = [disk.image for disk in spec.disks if disk.image]
+    single = select(Image.id).where(
+        (Image.uuid.in_(written) & Image.read_only.is_(False)) | (Image.uuid.in_(named) & Image.shared.is_(False))
+    )
+    return bool(named) and call.session.scalar(single.limit(1)) is not None

@@ -32,10 +32,10 @@ def _rest(*, new: bool) -> tuple[Field, ...]:
         ),
         Field(
             "shared",
-            N_("Shared"),
+            N_("Shared by VMs"),
             Kind.BOOLEAN,
             default=True if new else None,
-            hint=N_("Whether the other projects of the group may use it."),
+            hint=N_("Whether several VMs may use it at once. All projects of the group see it and use it either way."),
         ),
         Field(
             "read_only",
@@ -73,7 +73,7 @@ SPEC = ResourceSpec(
         Column("read_only", N_("Read-only"), 9, Kind.BOOLEAN),
         Column("file", N_("File"), 20, from_width=90),
         Column("group", N_("Project group"), 16, from_width=120),
-        Column("shared", N_("Shared"), 6, Kind.BOOLEAN, from_width=120),
+        Column("shared", N_("Shared by VMs"), 6, Kind.BOOLEAN, from_width=120, short=N_("Shared")),
         Column("virtual_size", N_("Size as a disk"), 10, Kind.SIZE, details_only=True),
         Column("digest", N_("SHA-256"), 16, details_only=True),
         Column("instances", N_("Instances"), 16, Kind.LIST, details_only=True),
@@ -168,6 +168,7 @@ SPEC = ResourceSpec(
     empty=N_("No images yet. Press u to upload a file, or a to register one that is in the project group's directory."),
     help=N_(
         "An image is a file in the project group's directory that serves as a CD or as a disk. All projects of the"
-        " group may use a shared one; only the project that registered it may delete it."
+        " group see it, use it and may edit what is said of it; only the project that registered it may delete it. One"
+        " that VMs do not share is used by one VM alone."
     ),
 )

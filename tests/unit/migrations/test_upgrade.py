@@ -197,3 +197,19 @@ def test_the_versions_of_the_chain_are_run_in_order(old: Database, monkeypatch: 
     upgrade(old)
     assert ran == [2, 3, 4]
     assert version(old) == 4
+
+
+def test_images_that_several_vms_use_are_shared_and_others_are_one_vms(old: Database) -> None:
+    """*Shared* meant between projects in version 1, and means between VMs now."""
+    before = {row["id"]: row for row in rows(old)["image"]}
+    used = {link["image_id"]: link["instance_id"] for link in rows(old)["instance_image"]}
+    image, instance = next(iter(used.items()))
+    run(old, "UPDATE image SET shared = 0", f"UPDATE machine SET instance_id = {instance}")
+    vms = sum(row["instance_id"] == instance for row in rows(old)["machine"])
+    assert before
+    assert vms > 1, "this cloud has two VMs"
+    upgrade(old)
+    shared = {row["id"]: bool(row["shared"]) for row in rows(old)["image"]}
+    assert shared == {i: i == image for i in before}
+    unique = {row["id"]: bool(row["unique"]) for row in rows(old)["instance"]}
+    assert all(unique[owner] for number, owner in used.items() if number != image and owner != instance)

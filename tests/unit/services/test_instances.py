@@ -52,7 +52,7 @@ def image(office: Office, name: str, *, project: str = "web", **values: Any) -> 
     def work(session: Any) -> None:
         group = session.scalars(select(ProjectGroup).where(ProjectGroup.name == f"{project}-group")).one()
         owner = session.scalars(select(Project).where(Project.name == project)).one()
-        usual = {"format": "raw", "file": f"{name}.img", "state": "present", "shared": False, "read_only": True}
+        usual = {"format": "raw", "file": f"{name}.img", "state": "present", "shared": True, "read_only": True}
         session.add(Image(name=name, group_id=group.id, project_id=owner.id, **{**usual, **values}))
 
     office.services.database.write(work)
@@ -565,7 +565,7 @@ def test_an_instance_that_is_changed_while_a_volume_leaves_it_keeps_the_change(
 ) -> None:
     disk = rack.disk(office, web, "data")
     rack.instance(web, "old", disks=[{"volume": disk}])
-    writes_any = sharing._writes_any
+    writes_any = sharing.alone
 
     def meanwhile(call: Any, spec: Any) -> bool:
         # On MariaDB another transaction may have done so since the configuration was read.
@@ -573,7 +573,7 @@ def test_an_instance_that_is_changed_while_a_volume_leaves_it_keeps_the_change(
         call.session.execute(changed.execution_options(synchronize_session=False))
         return writes_any(call, spec)
 
-    monkeypatch.setattr(sharing, "_writes_any", meanwhile)
+    monkeypatch.setattr(sharing, "alone", meanwhile)
     with pytest.raises(Conflict):
         rack.instance(web, "new", disks=[{"volume": disk}], move=True)
 
