@@ -34,6 +34,11 @@ _SENTENCES = {
     Obstacle.VCPUS: N_("Host {host} runs {used_vcpus} of {max_vcpus} VCPUs; VM {name} needs {vcpus}."),
     Obstacle.MEMORY: N_("Host {host} runs {used_memory} of {max_memory} of memory; VM {name} needs {memory}."),
 }
+#: What can be done against it.
+_REMEDIES = {
+    Obstacle.DOWN: N_("Bring it back: `dosvm doctor` says there what is missing."),
+    Obstacle.HYPERVISOR: N_("Who manages the host starts it there: `systemctl restart libvirtd`."),
+}
 
 
 class Chosen(NamedTuple):
@@ -211,7 +216,7 @@ def _foreign(host: Host) -> HostState:
 
 
 def _refusal(obstacle: Obstacle, row: Row[Any], host: HostState, *, field: str) -> DosvmError:
-    return Refused(_SENTENCES[obstacle], field=field, **_parameters(row, host))
+    return Refused(_SENTENCES[obstacle], remedy=_REMEDIES.get(obstacle, ""), field=field, **_parameters(row, host))
 
 
 def _parameters(row: Row[Any], host: HostState) -> dict[str, Any]:

@@ -77,6 +77,8 @@ def _row(found: Any, view: HostView | None) -> dict[str, Any]:
     state = view.state if view else "unknown"
     if state == "up" and host.drain:
         state = "draining" if found.left else "drained"
+    elif state == "up" and view is not None and view.hypervisor_error:
+        state = "impaired"
     return {
         "uuid": host.uuid,
         "name": host.name,
@@ -111,9 +113,11 @@ def _row(found: Any, view: HostView | None) -> dict[str, Any]:
 
 
 def _shown_as(views: Iterable[HostView], state: str) -> ColumnElement[bool]:
-    """The hosts that show a state: those that are up tell besides whether maintenance empties them."""
+    """The hosts that show a state: those that are up tell besides of maintenance, and of a libvirtd that fails."""
+    broken = Host.id.in_([view.id for view in views if view.hypervisor_error])
     kinds = {
-        "up": Host.drain == "",
+        "up": and_(Host.drain == "", ~broken),
+        "impaired": and_(Host.drain == "", broken),
         "draining": and_(Host.drain != "", _LEFT > 0),
         "drained": and_(Host.drain != "", _LEFT == 0),
     }
@@ -140,9 +144,10 @@ def list_(call: Call, *, query: Query) -> Answer:
             "address": Host.address,
             "state": case(
                 (_in_state(views.values(), "down"), 0),
-                (_in_state(views.values(), "unknown"), 1),
-                (Host.drain != "", 2),
-                else_=3,
+                (_shown_as(views.values(), "impaired"), 1),
+                (_in_state(views.values(), "unknown"), 2),
+                (Host.drain != "", 3),
+                else_=4,
             ),
             "cores": Host.cores,
             "memory": Host.memory,

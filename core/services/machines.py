@@ -48,8 +48,14 @@ _PORT = func.coalesce(func.nullif(Machine.vnc_port, 0), func.nullif(Machine.spic
 
 
 def _silent(call: Call) -> set[int]:
-    """The ids of hosts that are down: nobody can say what their VMs do."""
-    return {view.id for view in call.cloud.hosts() if view.state == "down"}
+    """The ids of hosts that are down, or whose libvirtd does not answer: nobody can say what their VMs do."""
+    return {view.id for view in call.cloud.hosts() if view.state == "down" or view.hypervisor_error}
+
+
+def _host_error(call: Call, host_id: int | None) -> str:
+    """Why nobody can say what the VMs of a host do; empty when that is no fault of its libvirtd."""
+    view = call.cloud.host(host_id) if host_id is not None else None
+    return view.hypervisor_error if view is not None and view.state != "down" else ""
 
 
 def _state(call: Call) -> Any:
@@ -140,6 +146,7 @@ def _row(call: Call, found: Any) -> dict[str, Any]:
         "cpu_percent": None,
         "uptime": max(0, round(uptime)) if uptime is not None else None,
         "started": iso(machine.started),
+        "host_error": _host_error(call, machine.host_id) if found.state == State.UNKNOWN.value else "",
         "start_error": json.loads(machine.start_error) if machine.start_error else "",
         "halt_error": json.loads(machine.halt_error) if machine.halt_error else "",
         "accelerator": machine.accelerator,

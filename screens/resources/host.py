@@ -40,7 +40,7 @@ def _leaves_room(value: Any, row: Row) -> Finding | None:
     )
 
 
-STATES = ("up", "draining", "drained", "down", "unknown")
+STATES = ("up", "impaired", "draining", "drained", "down", "unknown")
 POLICIES = (("migrate", N_("migrate as they run")), ("move", N_("restart elsewhere")), ("stop", N_("stop")))
 
 _NOT_DOWN = Unfit(lambda row: row["state"] != "down", N_("It is not known to be down: only such a host is forgotten."))

@@ -89,6 +89,7 @@ SPEC = ResourceSpec(
         ),
         Column("moves_to", N_("Migrates to"), 14, details_only=True),
         Column("waits_for", N_("Stopped by maintenance of"), 14, details_only=True),
+        Column("host_error", N_("What ails its host"), kind=Kind.MULTILINE, details_only=True),
         Column("start_error", N_("Start error message"), kind=Kind.MULTILINE, sort=False, details_only=True),
         Column("halt_error", N_("Why it stands still"), kind=Kind.MULTILINE, sort=False, details_only=True),
         Column("started", N_("Started"), 16, Kind.TIME, details_only=True),

@@ -52,6 +52,7 @@ def vm_row(number: int, **changes: Any) -> Row:
         "cpu_percent": float(number * 37 % 100) if runs else None,
         "uptime": 3600 * (number % 60) + 240 if runs else None,
         "started": BORN if runs else None,
+        "host_error": "",
         "start_error": "The volume local/disk1 is missing. Restore its file, or take it out of the instance."
         if state == "failed"
         else None,

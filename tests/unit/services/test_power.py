@@ -227,6 +227,29 @@ def test_what_stands_against_the_only_host_is_said(
     assert show(web)["power"] == "off"
 
 
+def test_a_host_without_libvirtd_is_no_host_that_is_up_and_nobody_knows_what_its_vms_do(
+    office: Office, web: Person, cloud: StillCloud
+) -> None:
+    """The host was "up" without any mark, and its VMs "running", whatever had become of them."""
+    web("vm.start", vm="shop-1")
+    rack.work(office)
+    assert show(web)["state"] == "running"
+    (host,) = cloud.views
+    cloud.change(host, hypervisor_error="Connection refused")
+    row = show(web)
+    assert (row["state"], row["host_error"], row["cpu_percent"]) == ("unknown", "Connection refused", None)
+    assert web("vm.list", filters={"state": "unknown"})["total"] == 1
+    assert web("vm.list", filters={"state": "running"})["total"] == 0
+    assert [row["state"] for row in office.sysadm("host.list", sort="state")["rows"]] == ["impaired"]
+    assert office.sysadm("host.list", filters={"state": "up"})["total"] == 0
+    assert office.sysadm("host.list", filters={"state": "impaired"})["total"] == 1
+    web("vm.add", name="other-1", instance="shop")
+    with pytest.raises(Refused, match=r"does not answer on host h1\. Who manages the host starts it there: `systemctl"):
+        web("vm.start", vm="other-1")
+    cloud.change(host, hypervisor_error="")
+    assert (show(web)["state"], show(web)["host_error"]) == ("running", "")
+
+
 def test_of_several_hosts_each_is_told_of_the_nearest_first(office: Office, cloud: StillCloud) -> None:
     web = rack.web(office, hosts=2, max_memory=100 * GIB)
     cloud.change(rack.host_id(office, "h1"), state="down")
