@@ -17,6 +17,8 @@ from core.rules.sizes import format_size
 
 #: Most bytes of the table of tables, as in QEMU.
 _MAX_L1 = 32 * 1024**2
+#: One sector: a raw disk with less holds nothing, and QEMU would make it up to that.
+_LEAST = 512
 _MAX_SNAPSHOTS = 65536
 #: The header extension that names the file with the data ("DATA"), and most of them that are read.
 _DATA_NAME, _MAX_EXTENSIONS = 0x44415441, 32
@@ -71,6 +73,15 @@ def read(descriptor: int, name: str, claimed: str) -> int:
             remedy=N_("Say its true format, or convert it with `qemu-img convert`."),
             file=name,
             format=other,
+        )
+    if length < _LEAST:
+        raise InvalidInput(
+            N_("{file} has {size}: a disk has at least {least} bytes."),
+            field="file",
+            remedy=N_("Look whether all of the file is there, and whether it is the right one."),
+            file=name,
+            size=format_size(length),
+            least=_LEAST,
         )
     if claimed == "iso" and os.pread(descriptor, 6, 32768)[1:6] not in (b"CD001", b"BEA01"):
         raise InvalidInput(N_("{file} is not an ISO image of a CD or DVD."), field="format", file=name)

@@ -128,7 +128,8 @@ def _run(words: list[str]) -> int:
 
     before, verb, after = _split(rest)
     arguments = [*front, *before, *after]
-    if verb is None or "--help" in arguments or "-h" in arguments:
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if verb is None or "--help" in options or "-h" in options:
         from dosvm_tui.commands.help import help_for
 
         print(help_for(spec, verb))

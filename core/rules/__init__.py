@@ -23,6 +23,7 @@ from core.rules.names import (
     name,
     password,
     phone,
+    pool_name,
     prose,
     tls_file,
 )
@@ -48,6 +49,7 @@ RULES: dict[str, Rule] = {
     "name": name,
     "password": password,
     "phone": phone,
+    "pool_name": pool_name,
     "prose": prose,
     "secret_value": secret_value,
     "server": server,

@@ -18,6 +18,8 @@ PASSWORD_MAX = 128
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+_POOL = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
 
 def is_uuid(text: str) -> bool:
     """Whether a reference is an identity rather than a name."""
@@ -79,6 +81,14 @@ def identifier(value: str) -> None:
         raise InvalidInput(
             N_("1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit.")
         )
+    if is_uuid(value):
+        raise InvalidInput(N_("A name cannot have the form of a UUID."))
+
+
+def pool_name(value: str) -> None:
+    """A storage pool's name: letters, digits, dashes, underscores and dots (manual 9.3.2), whatever comes first."""
+    if not _POOL.fullmatch(value) or value in (".", ".."):
+        raise InvalidInput(N_("1 to 64 letters, digits, dots, dashes or underscores."))
     if is_uuid(value):
         raise InvalidInput(N_("A name cannot have the form of a UUID."))
 

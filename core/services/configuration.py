@@ -37,6 +37,13 @@ from core.specs.instance import DiskSpec, GraphicsSpec, InstanceSpec, parse_inst
 
 #: States in which a volume or image may be named; a VM starts when all are there.
 _USABLE = ("present", "creating")
+#: What to do about those in which it may not, where that is more than to wait.
+_REMEDIES = {
+    "foreign": N_("The system administrator says first what it is (`dosvm volume accept`)."),
+    "missing": N_("Bring its file back and refresh the storage pool, or use another one."),
+    "failed": N_("Delete it and make it again, or use another one."),
+    "uploading": N_("Wait until all of it has arrived."),
+}
 
 
 @dataclass(frozen=True)
@@ -171,7 +178,13 @@ def book(call: Call, instance: Instance, resolved: Resolved, *, move: Any = Fals
         found: Any = model
         for name, state in call.session.execute(select(found.name, found.state).where(found.id.in_(ids))):
             if state not in _USABLE:
-                raise Refused(N_("{name} cannot be used now: it is {state}."), field="disks", name=name, state=state)
+                raise Refused(
+                    N_("{name} cannot be used now: it is {state}."),
+                    remedy=_REMEDIES.get(state, N_("Wait for its task to end.")),
+                    field="disks",
+                    name=name,
+                    state=state,
+                )
     usable_by_many = select(Image.id).where(Image.id.in_([i for i, single in resolved.images.items() if not single]))
     if resolved.images and call.session.scalar(usable_by_many.where(Image.shared.is_(False)).limit(1)) is not None:
         raise overtaken()  # somebody has just said that VMs do not share it
@@ -181,7 +194,7 @@ def book(call: Call, instance: Instance, resolved: Resolved, *, move: Any = Fals
         .where(Volume.id.in_([i for i, written in resolved.volumes.items() if written]))
         .order_by(Volume.id)
     ):
-        refuse_rested_on(call, volume)
+        refuse_rested_on(call, volume, field="disks")
 
 
 def _fence(call: Call, resolved: Resolved) -> None:

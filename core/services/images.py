@@ -38,10 +38,19 @@ from core.services.sharing import alone
 
 #: What the file of an image may be (manual 9.5); ``iso`` is raw that must hold the file system of a CD or DVD.
 FORMATS = ("raw", "qcow2", "qcow", "iso")
+#: States in which an instance may name an image; a VM starts when it is there.
+USABLE = ("present", "creating")
 #: For people only: what the image is meant for.
 ARCHITECTURES = ("x86_64", "i686")
 #: The file of the sample image, which its host makes.
 SAMPLE_FILE = "sample.iso"
+
+
+def _own_uploads(call: Call) -> list[Any]:
+    """Uploads under way, and those that were broken off, are for the project's people and who manages the system."""
+    if call.actor.is_sysadm:
+        return []
+    return [(Image.state != "uploading") | (Image.project_id == call.actor.project_id)]
 
 
 def _statement() -> Any:
@@ -95,10 +104,8 @@ def list_(call: Call, *, query: Query) -> Answer:
     """All images; for a project admin all of the project's groups (manual 9.5.2)."""
     rows, total = listing(
         call,
-        # What is not whole is seen by who asks for it only.
-        select(Image.id).where(
-            *visible(call, Image), *([] if "state" in query.filters else [Image.state != "uploading"])
-        ),
+        # What is not whole counts in its project's quota, and is nobody else's to see.
+        select(Image.id).where(*visible(call, Image), *_own_uploads(call)),
         query,
         columns={
             "name": Image.name,
@@ -128,6 +135,7 @@ def list_(call: Call, *, query: Query) -> Answer:
             "format": lambda value: Image.format == value,
             "state": lambda value: Image.state == value,
             "shared": lambda value: Image.shared.is_(flag(value)),
+            "usable": lambda value: Image.state.in_(USABLE) if flag(value) else Image.state.not_in(USABLE),
         },
         rows=_statement(),
     )

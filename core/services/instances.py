@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, func, select, update
 
 from core.coordination.charges import charge, fit_instances
 from core.coordination.machines import stored_spec, stored_text
-from core.errors import InUse, InvalidInput
+from core.errors import InUse
 from core.i18n import N_
 from core.model import Host, HostGroup, Instance, Machine, Project, new_uuid
 from core.rules import names
@@ -184,7 +184,6 @@ def create_instance(
         NeedsConsent: a disk that is written to belongs to another instance.
     """
     ruled("name", names.name, name)
-    _no_slash(name)
     ruled("display_name", names.display_name, display_name)
     charge(call.session, Project, project.id)
     unused(call, (Instance.project_id == project.id) & (Instance.name == name), name)
@@ -253,7 +252,6 @@ def edit_(
     found = find(call, Instance, instance, field="instance")
     check_version(call, found, version)
     ruled("name", names.name, name)
-    _no_slash(name or "")
     ruled("display_name", names.display_name, display_name)
     if name is not None and name != found.name:
         unused(call, (Instance.project_id == found.project_id) & (Instance.name == name), name)
@@ -329,12 +327,6 @@ def _refuse_many(call: Call, instance: Instance) -> None:
             name=instance.name,
             vms=some(vms),
         )
-
-
-def _no_slash(name: str) -> None:
-    # PROJECT/NAME is how the system administrator tells instances of several projects apart.
-    if "/" in name:
-        raise InvalidInput(N_("The name of an instance has no slash."), field="name")
 
 
 @operation("instance.delete", roles=PROJECT_ADMIN, action=N_("Delete"), target="instance")

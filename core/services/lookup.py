@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, or_, select
 
 from core.errors import NotFound
 from core.i18n import N_
@@ -170,9 +170,11 @@ def _matches(model: type[Base], reference: str) -> list[ColumnElement[bool]]:
             return [Volume.name == reference]
         return [Volume.name == volume, Volume.pool_id.in_(select(Pool.id).where(Pool.name == pool))]
     if model in (Instance, Machine):
-        # VM and instance names cannot hold a slash, so the last one parts the project from the name.
-        project, slash, name = reference.rpartition("/")
-        if slash:
-            owner = select(Project.id).where(Project.name == project)
-            return [model.name == name, model.project_id.in_(owner)]
+        # Names of projects and of instances may hold slashes too: each of them may be what parts the two.
+        parts = reference.split("/")
+        meant_by = [model.name == reference]
+        for at in range(1, len(parts)):
+            owner = select(Project.id).where(Project.name == "/".join(parts[:at]))
+            meant_by.append((model.name == "/".join(parts[at:])) & model.project_id.in_(owner))
+        return [or_(*meant_by)]
     return [model.name == reference]  # type: ignore[attr-defined]

@@ -301,7 +301,7 @@ def create(
         AlreadyExists: the name is taken.
         Refused: the host is down.
     """
-    ruled("name", names.identifier, name)
+    ruled("name", names.pool_name, name)
     if kind not in pools.OFFERED:
         raise InvalidInput(N_("A storage pool is one of: {kinds}."), field="type", kinds=", ".join(pools.OFFERED))
     asked_for(kind, {"host": host, "path": path, **origin.given()})

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, select
 
 from core.coordination import tasks
+from core.coordination.tasks import OPEN
 from core.errors import NotFound, Refused
 from core.i18n import N_
 from core.model import Host, Project, Task
@@ -124,6 +125,13 @@ def cancel(call: Call, *, task: str) -> Answer:
     if found is None:
         raise NotFound(N_("There is no task {task}."), field="task", task=task)
     wanted: Task = found.Task
+    if wanted.state not in OPEN:
+        raise Refused(
+            N_("The task has ended: it is {state}."),
+            remedy=N_("There is nothing left to take back."),
+            field="task",
+            state=wanted.state,
+        )
     if wanted.kind in _BROKEN_OFF:
         if not tasks.break_off(call.session, wanted.id):
             raise Refused(N_("It has ended."), field="task")

@@ -219,8 +219,8 @@ def refuse_used(call: Call, volume: Volume) -> None:
         )
 
 
-def refuse_rested_on(call: Call, volume: Volume) -> None:
-    """Refuse what would break snapshots: a volume that others rest on never changes (manual 9.4.8.2).
+def refuse_rested_on(call: Call, volume: Volume, *, field: str = "volume") -> None:
+    """Refuse, at a field, what would break snapshots: a volume that others rest on never changes (manual 9.4.8.2).
 
     Raises:
         InUse: names those that the caller may see, and says how many there are.
@@ -234,7 +234,7 @@ def refuse_rested_on(call: Call, volume: Volume) -> None:
     raise InUse(
         N_("Snapshots rest on volume {name} ({count}): {snapshots}."),
         remedy=N_("Merge each into a volume of its own, or delete them, first."),
-        field="volume",
+        field=field,
         name=volume.name,
         count=count,
         snapshots=some(names) or "-",

@@ -45,7 +45,11 @@ def making(
         raise InvalidInput(N_("A volume's format is one of: {formats}."), field="format", formats=", ".join(FORMATS))
     mode = mode or "0600"  # as nobody knows it of volumes that others made
     if not _MODE.fullmatch(mode):
-        raise InvalidInput(N_("Permissions are octal digits, such as 0600."), field="mode")
+        raise InvalidInput(
+            N_("Permissions are three octal digits, such as 600 or 0640: who may read, write and execute."),
+            remedy=N_("A disk image takes no set-user-ID, set-group-ID or sticky bit."),
+            field="mode",
+        )
     in_range("owner", owner, 0, _ID_MAX)
     in_range("group", group, 0, _ID_MAX)
     if compat and compat not in COMPATS:

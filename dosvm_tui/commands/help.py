@@ -75,7 +75,12 @@ def _help_for_verb(spec: ResourceSpec, verb: str) -> str:
         words.append(spec.name.upper())
     lines = [_("Usage: {words}").format(words=" ".join([*words, "[OPTIONS]"])), ""]
     whole = action is not None and action.target is Target.ROW
-    lines += _table([(_left(option), _field_text(field, whole=whole)) for option, field in _own(fields)])
+    lines += _table(
+        [
+            (_left(option, switch=field.kind is Kind.BOOLEAN), _field_text(field, whole=whole))
+            for option, field in _own(fields)
+        ]
+    )
     if verb == "list" or (action is not None and selectable(spec, action)):
         lines += _options(LIST_OPTIONS if verb == "list" else SELECTING)
         keys = ", ".join(f.key for f in spec.filters)
@@ -114,9 +119,10 @@ def _field_text(field: Field, *, whole: bool = False) -> str:
     return " ".join(parts)
 
 
-def _left(option: Option) -> str:
+def _left(option: Option, *, switch: bool = False) -> str:
+    """How an option is written; ``switch``: a flag that can be said to be off as well."""
     short = f"-{option.short}, " if option.short else ""
-    return f"{short}--{option.name}" + (f" {option.takes}" if option.takes else "")
+    return f"{short}--{'[no-]' if switch else ''}{option.name}" + (f" {option.takes}" if option.takes else "")
 
 
 def _options(options: Sequence[Option]) -> list[str]:

@@ -82,7 +82,6 @@ SPEC = ResourceSpec(
     ),
     filters=(
         Filter("group", N_("Project group"), Kind.REFERENCE, resource="project-group"),
-        # Uploads under way and broken off are in the list only when they are asked for.
         Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),
     ),
     actions=(

@@ -14,7 +14,7 @@ DISKS = N_("Disks")
 GRAPHICS = N_("Graphics")
 CUSTOM = N_("Custom")
 
-_NAME_HINT = N_("1 to 64 characters of any script, no slash.")
+_NAME_HINT = N_("1 to 64 characters of any script.")
 
 
 def _same(*values: str) -> tuple[tuple[str, str], ...]:
@@ -126,7 +126,14 @@ _DISK = (
         hint=N_("POOL/NAME; a disk is a volume or an image."),
         when=_disk,
     ),
-    Field("image", N_("Image"), Kind.REFERENCE, resource="image", hint=N_("An empty CD drive has none.")),
+    Field(
+        "image",
+        N_("Image"),
+        Kind.REFERENCE,
+        resource="image",
+        filters={"usable": True},
+        hint=N_("An empty CD drive has none."),
+    ),
     Field(
         "bus",
         N_("Bus"),

@@ -70,7 +70,7 @@ def add_fields(offered: Sequence[str]) -> tuple[Field, ...]:
             "name",
             N_("Name"),
             required=True,
-            rule="identifier",
+            rule="pool_name",
             positional=True,
             hint=N_("1 to 64 letters, digits, dots, dashes or underscores."),
         ),

@@ -63,14 +63,15 @@ SPEC = ResourceSpec(
     section=N_("Volumes"),
     columns=(
         Column("name", N_("Name"), 18),
-        Column("display_name", N_("Title"), 14, Kind.TITLE, from_width=100),
+        Column("display_name", N_("Title"), 14, Kind.TITLE, from_width=110),
         Column("pool", N_("Storage pool"), 14),
         Column("format", N_("Format"), 6),
         Column("capacity", N_("Capacity"), 10, Kind.SIZE),
-        Column("allocation", N_("Allocated"), 10, Kind.SIZE),
+        Column("allocation", N_("Allocated"), 10, Kind.SIZE, from_width=95),
         Column("state", N_("State"), 10, Kind.STATE),
-        Column("instances", N_("Instances"), 14, Kind.LIST, from_width=90),
-        Column("vms", N_("VMs"), 14, Kind.LIST, from_width=110),
+        # Who uses a volume is seen on the narrowest screen (manual 9.4.2).
+        Column("instances", N_("Instances"), 14, Kind.LIST),
+        Column("vms", N_("VMs"), 14, Kind.LIST, from_width=120),
         Column("encrypted", N_("Encrypted"), 9, Kind.BOOLEAN, from_width=170),
         Column("secret", N_("Secret"), details_only=True),
         Column("backing", N_("Rests on"), 14, sort=False, from_width=150),
@@ -134,7 +135,7 @@ SPEC = ResourceSpec(
                     hint=N_("A secret whose value encrypts the volume (LUKS); empty: it is not encrypted."),
                     when=lambda values: values.get("format", "qcow2") in ENCRYPTED_FORMATS,
                 ),
-                Field("mode", N_("Permissions"), default="0600", hint=N_("Octal, such as 0600.")),
+                Field("mode", N_("Permissions"), default="0600", hint=N_("Three octal digits, such as 0600.")),
                 Field("owner", N_("Owner"), Kind.INTEGER, minimum=0, hint=N_("User id; empty for QEMU's own.")),
                 Field("group", N_("Group"), Kind.INTEGER, minimum=0, hint=N_("Group id; empty for QEMU's own.")),
                 Field(

@@ -350,8 +350,9 @@ def test_an_upload_is_booked_before_it_is_there_and_gone_on_with_by_its_name(
 ) -> None:
     cloud.me = next(iter(cloud.views.values())).uuid
     first = web("image.upload", name="debian", source=GIB - MIB, file="debian.iso", format="iso")
-    assert web("image.list")["total"] == 0
-    (row,) = web("image.list", filters={"state": "uploading"})["rows"]
+    assert web("image.list", filters={"usable": True})["total"] == 0
+    assert shop("image.list")["total"] == 0, "half a file is nobody else's"
+    (row,) = web("image.list")["rows"]
     assert (row["file"], row["size"], row["state"], row["digest"]) == ("debian.iso", GIB - MIB, "uploading", "")
     assert web("image.upload", name="debian", source=GIB - MIB, file="debian.iso", format="iso") == first
     with pytest.raises(AlreadyExists, match="begun with another file"):

@@ -160,7 +160,6 @@ def test_references_outlive_new_names(office: Office, web: Person) -> None:
         ({"host": "h1", "host_group": "all"}, "host_group"),
         ({"devices_xml": "<devices><hostdev/></devices>"}, "devices_xml"),
         ({"display_name": "\x07"}, "display_name"),
-        ({"name": "a/b"}, "name"),
         ({"name": ""}, "name"),
     ],
 )
@@ -603,3 +602,37 @@ def test_two_who_take_one_volume_at_once_do_not_both_get_it(office: Office, web:
     )  # type: ignore[misc]
     assert len(web("volume.show", volume=disk)["instances"]) == 1
     assert sorted(len(disks(office, name)) for name in ("old", "one", "two")) == [0, 0, 1]
+
+
+def test_a_name_with_slashes_is_only_a_name(office: Office, web: Person) -> None:
+    """`../../etc` was refused: a slash parts a project from an instance for the system administrator alone."""
+    for name in ("../../etc", "a/b", "/", "[red]x", "'; DROP TABLE instance"):
+        rack.instance(web, name)
+        assert web("instance.show", instance=name)["name"] == name
+        assert office.sysadm("instance.show", instance=f"web/{name}")["name"] == name
+        web("vm.add", name=f"vm-{len(name)}", instance=name)
+    assert office.sysadm("instance.show", instance="../../etc")["project"] == "web"
+    rack.instance(web, "b")
+    assert web("instance.show", instance="web/b")["name"] == "b"
+    # Two that a reference could mean are not chosen between.
+    rack.instance(web, "web/b")
+    with pytest.raises(NotFound, match="Several have the name web/b"):
+        web("instance.show", instance="web/b")
+    web("instance.edit", instance="../../etc", name="plain")
+    assert web("instance.show", instance="plain")["name"] == "plain"
+
+
+def test_what_cannot_be_used_says_what_to_do_and_where(office: Office, web: Person) -> None:
+    volume = rack.disk(office, web, "disk1")
+    office.services.database.write(lambda s: s.execute(update(Volume).values(state="foreign")))
+    with pytest.raises(Refused, match=r"it is foreign\. The system administrator says first what it is"):
+        rack.instance(web, "shop", disks=[{"volume": volume}])
+    office.services.database.write(lambda s: s.execute(update(Volume).values(state="missing")))
+    with pytest.raises(Refused, match=r"it is missing\. Bring its file back and refresh"):
+        rack.instance(web, "shop", disks=[{"volume": volume}])
+    office.services.database.write(lambda s: s.execute(update(Volume).values(state="present")))
+    web("volume.snapshot", volume=volume, name="later")
+    rack.settle(office)
+    with pytest.raises(InUse, match="Snapshots rest on volume disk1") as refused:
+        rack.instance(web, "shop", disks=[{"volume": volume}])
+    assert refused.value.field == "disks"
