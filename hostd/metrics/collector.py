@@ -223,8 +223,10 @@ class Collector:
                 for uuid in self._changed & self._runs.keys():
                     due.pop(uuid, None)
                     self._changed.discard(uuid)
-                new = [uuid for uuid in self._runs if uuid not in due]
-                due = {uuid: at for uuid, at in due.items() if uuid in self._runs}
+                new: list[str] = []
+                if due.keys() != self._runs.keys():
+                    new = [uuid for uuid in self._runs if uuid not in due]
+                    due = {uuid: at for uuid, at in due.items() if uuid in self._runs}
             # Spread, and so they stay: QEMU's work never comes in one burst, not even when hostd finds hundreds.
             over = min(self._monitor, max(first, len(new) * intervals.SAMPLE_MONITOR_PACE))
             due |= {uuid: now + over * place / len(new) for place, uuid in enumerate(new)}
