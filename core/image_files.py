@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+from typing import NamedTuple
 
 from core import qcow
 from core.errors import InvalidInput
@@ -20,6 +21,8 @@ _MAX_L1 = 32 * 1024**2
 #: One sector: a raw disk with less holds nothing, and QEMU would make it up to that.
 _LEAST = 512
 _MAX_SNAPSHOTS = 65536
+#: How qcow2 says that it is encrypted by LUKS.
+_LUKS = 2
 #: The header extension that names the file with the data ("DATA"), and most of them that are read.
 _DATA_NAME, _MAX_EXTENSIONS = 0x44415441, 32
 #: Files that say what they are in their first bytes, and are therefore not raw.
@@ -38,13 +41,15 @@ _SIGNS = (
 _FLATTEN = N_("Flatten it with `qemu-img convert` first.")
 
 
-def read(descriptor: int, name: str, claimed: str) -> int:
+def read(descriptor: int, name: str, claimed: str, *, backing: str = "", encrypted: bool = False) -> int:
     """Whether an open file is what is claimed, and stands for itself.
 
     Args:
         descriptor: the file, open for reading.
         name: what people call it.
         claimed: ``raw``, ``qcow2``, ``qcow``, or ``iso``: raw with the file system of a CD or DVD.
+        backing: the name of the file that it is known to rest on, whatever directory its header says; empty: of none.
+        encrypted: whether it is known to be encrypted by LUKS.
 
     Returns:
         The bytes of the disk that it says it is; for raw those of the file.
@@ -60,11 +65,11 @@ def read(descriptor: int, name: str, claimed: str) -> int:
     if claimed == "qcow2":
         if version not in (2, 3):
             raise InvalidInput(N_("{file} is not a qcow2 image."), field="format", file=name)
-        return _qcow2(descriptor, name, head, length)
+        return _qcow2(descriptor, name, head, length, _Known(backing, encrypted))
     if claimed == "qcow":
         if version != 1:
             raise InvalidInput(N_("{file} is not a qcow image."), field="format", file=name)
-        return _qcow(descriptor, name, head, length)
+        return _qcow(descriptor, name, head, length, _Known(backing, encrypted))
     other = _other_than_raw(head, os.pread(descriptor, 512, max(0, length - 512)))
     if other:
         raise InvalidInput(
@@ -88,6 +93,26 @@ def read(descriptor: int, name: str, claimed: str) -> int:
     return length
 
 
+class _Known(NamedTuple):
+    """What is known of a file: see :func:`read`."""
+
+    backing: str
+    encrypted: bool
+
+    def check(self, descriptor: int, name: str, at: int, size: int, crypt: int) -> None:
+        """Compare it with what a header says: where the name of another file is in it, and how it is encrypted."""
+        if at and not self.backing:
+            raise _difference(descriptor, name, at, size)
+        if self.backing and _named(descriptor, at, size).rpartition("/")[2] != self.backing:
+            raise InvalidInput(
+                N_("{file} does not rest on {backing}, as it should."), field="file", file=name, backing=self.backing
+            )
+        if crypt and not self.encrypted:
+            raise InvalidInput(N_("{file} is encrypted."), field="file", file=name)
+        if self.encrypted and crypt != _LUKS:
+            raise InvalidInput(N_("{file} is not encrypted, as it should be."), field="file", file=name)
+
+
 def _other_than_raw(head: bytes, tail: bytes) -> str:
     """The format that a file shows to be of, where that is not raw: by its head, or a VHD's footer."""
     for sign, kind in _SIGNS:
@@ -103,22 +128,19 @@ def _other_than_raw(head: bytes, tail: bytes) -> str:
     return ""
 
 
-def _qcow2(descriptor: int, name: str, head: bytes, length: int) -> int:
+def _qcow2(descriptor: int, name: str, head: bytes, length: int, known: _Known) -> int:
     told = qcow.qcow2(head)
     if len(head) < (qcow.SHORTEST_2 if told.version == 2 else qcow.SHORTEST_3):
         raise _damaged(name)
     if told.version == 3 and (not qcow.SHORTEST_3 <= told.header_length <= len(head) or told.header_length % 8):
         raise _damaged(name)
-    if told.backing:
-        raise _difference(descriptor, name, told.backing, told.backing_length)
+    known.check(descriptor, name, told.backing, told.backing_length, told.crypt)
     if told.features & qcow.DATA_FILE or _DATA_NAME in _extensions(head, told.header_length):
         raise InvalidInput(N_("{file} keeps its data in another file."), field="file", remedy=_FLATTEN, file=name)
     if told.features & ~qcow.KNOWN:
         raise InvalidInput(
             N_("{file} needs features of qcow2 that are not known here."), field="file", remedy=_FLATTEN, file=name
         )
-    if told.crypt:
-        raise InvalidInput(N_("{file} is encrypted."), field="file", file=name)
     if told.features & qcow.CORRUPT:
         raise InvalidInput(
             N_("{file} is marked as corrupt."),
@@ -153,14 +175,11 @@ def _extensions(head: bytes, at: int) -> set[int]:
     return found
 
 
-def _qcow(descriptor: int, name: str, head: bytes, length: int) -> int:
+def _qcow(descriptor: int, name: str, head: bytes, length: int, known: _Known) -> int:
     if len(head) < qcow.SHORTEST_1:
         raise _damaged(name)
     told = qcow.qcow(head)
-    if told.backing:
-        raise _difference(descriptor, name, told.backing, told.backing_length)
-    if told.crypt:
-        raise InvalidInput(N_("{file} is encrypted."), field="file", file=name)
+    known.check(descriptor, name, told.backing, told.backing_length, told.crypt)
     check_size(name, told.size)
     if not 9 <= told.cluster_bits <= 16 or not 6 <= told.l2_bits <= 13 or told.l1 > length:
         raise _damaged(name)
@@ -168,14 +187,19 @@ def _qcow(descriptor: int, name: str, head: bytes, length: int) -> int:
 
 
 def _difference(descriptor: int, name: str, at: int, size: int) -> InvalidInput:
-    other = os.pread(descriptor, min(size, 1023), at) if at < 2**63 else b""
+    other = _named(descriptor, at, size)
     return InvalidInput(
         N_("{file} is only the difference to another image ({other})."),
         field="file",
         remedy=_FLATTEN,
         file=name,
-        other="".join(c if c.isprintable() else "?" for c in other.decode(errors="replace"))[:255],
+        other="".join(c if c.isprintable() else "?" for c in other)[:255],
     )
+
+
+def _named(descriptor: int, at: int, size: int) -> str:
+    """The name of another file that stands at a place in this one."""
+    return (os.pread(descriptor, min(size, 1023), at) if at < 2**63 else b"").decode(errors="replace")
 
 
 def check_size(name: str, virtual: int, field: str = "file") -> None:

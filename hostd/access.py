@@ -146,6 +146,12 @@ def let_pass(directory: Path, record: Path, *, user: int | None = None) -> list[
                 if may_search(place, uid):
                     continue
                 _grant(place, uid)
+            except FileNotFoundError as error:
+                raise EngineError(
+                    N_("There is no directory {path}."),
+                    remedy=N_("Look whether its file system is mounted there, or make it."),
+                    path=str(place),
+                ) from error
             except OSError as error:
                 raise EngineError(
                     N_("QEMU's user may not pass {path}, and its permission cannot be added: {reason}."),

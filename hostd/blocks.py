@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from core.errors import Refused
+from core.errors import DosvmError, Refused
 from core.i18n import N_
 from core.rules.pools import DISK, ISCSI, LOGICAL
 from core.specs.pool import PoolOrder
@@ -42,6 +42,20 @@ def belongs(pool: PoolOrder, path: str) -> bool:
         )
         return found is not None and int(found[2]) == pool.port and _same_server(pool.server, found[1])
     return False
+
+
+def explained(pool: PoolOrder, error: DosvmError) -> DosvmError:
+    """Libvirt's error, in plain words where a volume group is not there."""
+    group = pool.path.rsplit("/", 1)[-1]
+    if pool.kind != LOGICAL or f'Volume group "{group}" not found' not in str(error.parameters.get("reason", "")):
+        return error
+    return Refused(
+        N_("There is no volume group {group} on the host of storage pool {name}."),
+        remedy=N_("Make it there with `vgcreate {group} DEVICE`, then add the storage pool again."),
+        field="path",
+        group=group,
+        name=pool.name,
+    )
 
 
 def _same_server(server: str, address: str) -> bool:

@@ -39,6 +39,7 @@ from hostd import intervals
 from hostd import log as log_module
 from hostd import settings as settings_module
 from hostd.abandoned import Abandoned
+from hostd.allocations import Allocations
 from hostd.api import Api
 from hostd.bus import Bus
 from hostd.cloud import LivingCloud
@@ -156,7 +157,13 @@ class Daemon:
         self.keeper = Keeper(
             self.database, clock, lambda: self.heartbeat.host_id, pools, self.secrets, self.bus, settings.state
         )
-        disks = Disks(self.keeper, lambda: self.settler.temporary, settings.state, self.connection.is_stuck)
+        disks = Disks(
+            self.keeper,
+            lambda: self.settler.temporary,
+            settings.state,
+            self.connection.is_stuck,
+            lambda pool: self.upkeep.written(pool),  # noqa: PLW0108 (it is made below)
+        )
         self.machines = Machines(
             self.database,
             clock,
@@ -220,7 +227,14 @@ class Daemon:
             self.runtime,
             threads=settings.threads,
         )
-        self.upkeep = pool_tasks.Upkeep(self.database, lambda: self.heartbeat.host_id, self.storage, pools, self.keeper)
+        self.upkeep = pool_tasks.Upkeep(
+            self.database,
+            lambda: self.heartbeat.host_id,
+            self.storage,
+            pools,
+            self.keeper,
+            Allocations(self.database, self.keeper, self.bus),
+        )
         self.duties = self._housekeeping(clock, pools, uploads)
         self.bus.listen(lambda topics, _heard: self.duties.heard(topics))
         self.bus.listen(self.upkeep.heard)

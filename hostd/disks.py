@@ -16,10 +16,11 @@ from core.i18n import N_
 from core.rules.pools import DIR, ISCSI
 from core.specs.order import BackingFile, DiskOrder, MachineOrder
 from core.specs.pool import PoolOrder
-from hostd import beneath, blocks, devices, intervals, qemu_img
+from hostd import beneath, blocks, devices, intervals, qemu_img, shared, volume_heads
 from hostd.access import let_pass
 from hostd.pools import Keeper
 from hostd.volume_files import explained
+from hostd.volume_heads import Wanted
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class Disks:
         temporary: Callable[[], Path],
         state: Path,
         hangs: Callable[[str], bool] = lambda _machine: False,
+        written: Callable[[str], None] = lambda _pool: None,
     ) -> None:
         """Prepare.
 
@@ -52,6 +54,7 @@ class Disks:
             temporary: where new overlays are kept while their VMs run. It may change: those that are there stay.
             state: hostd's own directory; remembers every directory that may still hold overlays.
             hangs: whether a call to libvirt for a VM, by UUID, has been given up and has not come back yet.
+            written: told a pool, by UUID, when a VM with a volume in it has ended.
         """
         self._keeper = keeper
         self._temporary = temporary
@@ -59,6 +62,9 @@ class Disks:
         self._places_file = state / "overlay-directories"
         self._guard = threading.Lock()
         self._hangs = hangs
+        self._written = written
+        #: The pools of VMs that were started, by the VM's UUID.
+        self._pools_of: dict[str, set[str]] = {}
         #: Devices that VMs are about to be given: QEMU does not have them open yet.
         self._promised: dict[devices.Number, list[_Promise]] = {}
         #: When libvirt last looked what the units of a pool are, by its UUID.
@@ -66,8 +72,7 @@ class Disks:
 
     def prepare(self, order: MachineOrder) -> tuple[MachineOrder, dict[int, str]]:
         """The order with its files' true paths, and the overlays made for it by the index of their disk."""
-        # A directory of this host is there or not; other pools are made active when they are needed.
-        pools = self._keeper.ready_all({disk.pool for disk in order.disks if disk.pool and disk.pool_kind != DIR})
+        pools = self._keeper.ready_all({disk.pool for disk in order.disks if disk.pool and not self._is_there(disk)})
         ready, overlays, units = [], {}, []
         filled = [(index, disk) for index, disk in enumerate(order.spec.disks) if disk.volume or disk.image]
         for (index, spec), disk in zip(filled, order.disks, strict=True):
@@ -83,6 +88,7 @@ class Disks:
             if disk.overlay and path is not None:
                 overlays[index] = str(self._make_overlay(order.uuid, index, path, disk.format))
         self._look_at(units)
+        self._pools_of[order.uuid] = {disk.pool for disk in order.disks if disk.pool}
         return dataclasses.replace(order, disks=tuple(ready)), overlays
 
     def reach(self, order: MachineOrder) -> None:
@@ -108,6 +114,15 @@ class Disks:
                 if disk.is_block
             ]
         )
+
+    def _is_there(self, disk: DiskOrder) -> bool:
+        """Whether a disk's pool is a directory of this host, and its own; others are made active when needed."""
+        if disk.pool_kind != DIR:
+            return False
+        try:
+            return self._keeper.touch(disk.pool, lambda: shared.is_marked(disk.root, disk.pool))
+        except OSError:
+            return False
 
     def _look_at(self, units: Sequence[blocks.Wanted]) -> None:
         """Look whether a guest may be given units that are promised to it.
@@ -201,8 +216,24 @@ class Disks:
         path = self._true(disk.root, disk.path, disk.kind, disk.name)
         if disk.kind == "image":
             qemu_img.inspect(path, disk.format)
+        else:
+            self._look_through(disk)
         let_pass(path.parent, self._record)
         return path
+
+    def _look_through(self, disk: DiskOrder) -> None:
+        """Look whether the files of a volume and of what it rests on are those that the database knows."""
+        chain = [
+            (disk.uuid, disk.name, disk.path, disk.format, disk.capacity, disk.secret),
+            *((file.uuid, file.name, file.path, file.format, file.capacity, file.secret) for file in disk.backing),
+        ]
+        for (uuid, name, path, kind, capacity, secret), below in zip(chain, [*chain[1:], None], strict=True):
+            self._true(disk.root, path, disk.kind, name)
+            backing = Path(below[2]).name if below is not None else ""
+            try:
+                volume_heads.look(Path(path), Wanted(uuid, name, kind, capacity, secret is not None, backing))
+            except OSError as error:
+                raise explained(error) from error
 
     def _below(self, disk: DiskOrder) -> tuple[BackingFile, ...]:
         """The files that a snapshot rests on, by their true paths."""
@@ -265,6 +296,8 @@ class Disks:
 
     def remove(self, uuid: str) -> None:
         """Remove the overlays of a machine that does not run."""
+        for pool in self._pools_of.pop(uuid, ()):
+            self._written(pool)
         for place in self._places():
             for overlay in place.glob(f"{uuid}-*.qcow2"):
                 overlay.unlink(missing_ok=True)

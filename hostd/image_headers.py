@@ -6,13 +6,14 @@ writes what it likes to the beginning of a raw disk, also a header that names an
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import NamedTuple
 
 from core import qcow
 
-#: So much of a file is looked at.
-HEAD = 512
+#: So much of a file is looked at: VMDK has 10 KiB of text after its first sector.
+HEAD = 16 * 1024
 _SECTOR = 512
 _DIFFERENCING = 4
 
@@ -43,13 +44,24 @@ def _tell(head: bytes, size: int) -> Told:
         features, image = struct.unpack_from("<Q", head, 16)[0], struct.unpack_from("<Q", head, 48)[0]
         return Told("qed", image, alone=not features & 1)
     if head.startswith(b"KDMV"):
-        return Told("vmdk", struct.unpack_from("<Q", head, 12)[0] * _SECTOR)
+        return Told("vmdk", struct.unpack_from("<Q", head, 12)[0] * _SECTOR, alone=_vmdk_alone(head))
     if head.startswith(b"conectix"):
         kind = struct.unpack_from(">I", head, 60)[0]
         return Told("vpc", struct.unpack_from(">Q", head, 48)[0], alone=kind != _DIFFERENCING)
     if head.startswith(b"LUKS\xba\xbe"):
         return Told("raw", _sectors(size), encrypted=True)
     return Told("raw", _sectors(size))
+
+
+def _vmdk_alone(head: bytes) -> bool:
+    """Whether the text in a VMDK names no parent (VMware's Virtual Disk Format 5.0); one out of reach may."""
+    at, sectors = struct.unpack_from("<QQ", head, 28)
+    begin, end = at * _SECTOR, (at + sectors) * _SECTOR
+    if not 0 < begin < end <= len(head):
+        return False
+    text = head[begin:end].partition(b"\0")[0]
+    parents = re.findall(rb"(?im)^[ \t]*parentCID[ \t]*=[ \t]*(\S+)", text)
+    return b"parentfilenamehint" not in text.lower() and all(parent.lower() == b"ffffffff" for parent in parents)
 
 
 def _qcow(head: bytes, size: int) -> Told:

@@ -18,6 +18,8 @@ STOPPED_AFTER = 8.0
 WATCH_MOST = 30.0
 #: This host's pools are compared with libvirt's.
 POOLS = 60.0
+#: What volumes in directories of this host take is measured this often.
+ALLOCATIONS = 300.0
 #: Looking at the files of a pool; what takes longer is said not to answer.
 STORAGE = 10.0
 #: What works on files for long and gives no sign of life for so long is given up: the longest is writing out what the

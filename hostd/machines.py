@@ -28,7 +28,7 @@ from core.libvirt_xml.domain import domain_xml
 from core.model import Power, State
 from core.security.vault import Vault
 from core.specs.order import BackingFile, DiskOrder, MachineOrder
-from hostd import intervals
+from hostd import image_locks, intervals
 from hostd.disks import Disks
 from hostd.faults import point
 from hostd.halts import halt_error
@@ -222,6 +222,7 @@ class Machines:
             raise EngineError(N_("The VM ended as soon as it was started.")) from None
         except EngineError as error:
             explain(error, encrypted)
+            image_locks.explain(error, [(file.name, file.path) for file in files])
             raise
 
     def _accelerator(self, order: MachineOrder) -> str:

@@ -14,12 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from core.clock import Clock
-from core.coordination import storage
+from core.coordination import discovery, storage
 from core.coordination.storage import PoolState
 from core.database import Database
 from core.errors import DosvmError, EngineError, HypervisorUnavailable, Refused
@@ -166,7 +166,13 @@ class Keeper:
                     # Later on guests have written there whatever they like.
                     self._on_files(pool, lambda: blocks.check_disk(pool))
                 self._same_disk(pool)
-            self._pools.ensure(pool.uuid, pool_xml(pool), build=pool.kind == DIR)
+            elif pool.kind == DIR and not first:
+                self._same_directory(pool)
+            # Made once: what is missing later on is a file system that is not mounted.
+            self._ensure(pool, pool_xml(pool), build=pool.kind == DIR and first)
+            if pool.kind == DIR and first:
+                self._on_files(pool, lambda: shared.check_mark(pool, mark=True))
+                self._know(pool, marked=True)
         if pool.kind == NETFS:
             self._proven(pool, first)
         if not pool.what.files:
@@ -248,7 +254,7 @@ class Keeper:
         try:
             self._pools.ensure(pool.uuid, xml, build=build)
         except DosvmError as error:
-            raise netfs.explained(pool, error) from error
+            raise blocks.explained(pool, netfs.explained(pool, error)) from error
 
     def _proven(self, pool: PoolOrder, first: bool) -> None:
         """Whether what was mounted is the pool's own and of use here; what is not, is let go of."""
@@ -287,19 +293,42 @@ class Keeper:
         note = self._notes / pool.uuid
         if not note.exists():
             self._notes.mkdir(parents=True, exist_ok=True)
-            known: dict[str, object] = {"kind": pool.kind, "path": pool.path}
+            known: dict[str, Any] = {"kind": pool.kind, "path": pool.path}
             if pool.kind == ISCSI:
                 # What this host logged in at, and is to forget the password of.
                 known |= {"server": pool.server, "port": pool.port, "source": pool.source}
             note.write_text(json.dumps(known), encoding="utf-8")
 
+    def _known(self, uuid: str) -> dict[str, Any]:
+        """What is noted of a pool."""
+        known: dict[str, Any] = json.loads((self._notes / uuid).read_text(encoding="utf-8"))
+        return known
+
+    def _know(self, pool: PoolOrder, **more: object) -> None:
+        """Note more of a pool."""
+        known = self._known(pool.uuid)
+        if any(known.get(key) != value for key, value in more.items()):
+            (self._notes / pool.uuid).write_text(json.dumps({**known, **more}), encoding="utf-8")
+
+    def _same_directory(self, pool: PoolOrder) -> None:
+        """Refuse a directory of this host that is not the pool's: nothing is mounted on a mount point, or another one.
+
+        One of a pool that was made before such directories were marked is marked when its volumes are in it.
+        """
+        if self._known(pool.uuid).get("marked"):
+            self._on_files(pool, lambda: shared.check_mark(pool, mark=False))
+            return
+        known = self._database.read(lambda session: discovery.known(session, pool.id))
+        names = [one.name for one in known if one.state in (*discovery.THERE, "missing", "merging")]
+        if self._on_files(pool, lambda: shared.adopt(pool, names)):
+            self._know(pool, marked=True)
+
     def _same_disk(self, pool: PoolOrder) -> None:
         """Refuse a disk that has the name of the one that was here first: the kernel numbers disks as they come."""
-        note = self._notes / pool.uuid
-        known = json.loads(note.read_text(encoding="utf-8"))
         now = self._on_files(pool, lambda: blocks.key_of(pool.source))
+        known = self._known(pool.uuid)
         if known.setdefault("disk", now) == now:
-            note.write_text(json.dumps(known), encoding="utf-8")
+            self._know(pool, disk=now)
             return
         raise Refused(
             N_("{source} of storage pool {name} is another disk than before: {now} instead of {known}."),
@@ -326,7 +355,8 @@ class Keeper:
             DosvmError: that cannot be done now.
         """
         with self._lock(uuid):
-            freed = pool is not None and pool.kind in (DOS, NETFS) and self._free(pool)
+            pool = pool or self._was(uuid)
+            freed = pool is not None and pool.kind in (DOS, NETFS, DIR) and self._free(pool)
             try:
                 self._pools.release(uuid)
             except DosvmError:
@@ -337,10 +367,18 @@ class Keeper:
             (self._notes / uuid).unlink(missing_ok=True)
         self._files.forget(uuid)
 
+    def _was(self, uuid: str) -> PoolOrder | None:
+        """What a pool was that is gone, as far as its mark is this host's to take away: none else has its directory."""
+        try:
+            known = self._known(uuid)
+        except FileNotFoundError:
+            return None
+        return PoolOrder(id=0, uuid=uuid, name=uuid, kind=DIR, path=known["path"]) if known.get("kind") == DIR else None
+
     def _log_out(self, uuid: str) -> None:
         """Forget the password of a target, if the pool was one."""
         try:
-            known = json.loads((self._notes / uuid).read_text(encoding="utf-8"))
+            known = self._known(uuid)
         except FileNotFoundError:
             return
         if known.get("source"):

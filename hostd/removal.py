@@ -24,7 +24,7 @@ from hostd.log import fields
 logger = logging.getLogger("hostd.removal")
 
 #: In a working directory: the file that has been moved away, and another link to the file that was meant.
-_REMOVED, _SEEN = ".removed", ".seen"
+_REMOVED, SEEN = ".removed", ".seen"
 #: Errors of file systems that know no second name for a file.
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 #: A full disk may have no room for a name either.
@@ -67,9 +67,9 @@ def clear(work: Path) -> None:
         _finish(work)
         for entry in os.scandir(work):
             # What comes at this very moment is nobody's to remove: the directory stays until the next time.
-            if entry.name not in (_REMOVED, _SEEN):
+            if entry.name not in (_REMOVED, SEEN):
                 _remove_entry(entry)
-        (work / _SEEN).unlink(missing_ok=True)
+        (work / SEEN).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             work.rmdir()
 
@@ -85,10 +85,10 @@ def _move_away(seen: int, path: Path, work: Path) -> bool:
     """Move a file into the working directory; whether there is something in it now."""
     try:
         work.mkdir(mode=0o700, exist_ok=True)
-        (work / _SEEN).unlink(missing_ok=True)
+        (work / SEEN).unlink(missing_ok=True)
         try:
             # Python follows the link of /proc, which leads to the open file itself, only when it is given a directory.
-            os.link(f"/proc/self/fd/{seen}", work / _SEEN, src_dir_fd=seen, follow_symlinks=True)
+            os.link(f"/proc/self/fd/{seen}", work / SEEN, src_dir_fd=seen, follow_symlinks=True)
         except FileNotFoundError:
             if os.path.lexists(path):
                 raise _another(path) from None  # what was meant is gone
@@ -125,7 +125,7 @@ def _is(seen: int, path: Path) -> bool:
 def _drop(work: Path) -> None:
     """Remove what was moved away; its proof goes last."""
     (work / _REMOVED).unlink(missing_ok=True)
-    (work / _SEEN).unlink(missing_ok=True)
+    (work / SEEN).unlink(missing_ok=True)
 
 
 def _finish(work: Path) -> None:
@@ -135,7 +135,7 @@ def _finish(work: Path) -> None:
     except FileNotFoundError:
         return
     try:
-        ours = os.path.samestat(away, (work / _SEEN).lstat())
+        ours = os.path.samestat(away, (work / SEEN).lstat())
     except FileNotFoundError:
         ours = False
     if ours:

@@ -1,12 +1,14 @@
-"""Whether a directory is the one that all hosts share, and not an empty one that has its name.
+"""Whether a directory is the one of its pool, and not an empty one that has its name.
 
-The first host that has a pool leaves a mark with the pool's UUID in the directory. On every other host that mark is
-the proof that it is the same directory: a mount point on which nothing is mounted has none.
+The first host that has a pool leaves a mark with the pool's UUID in the directory. Later on, and on every other host,
+that mark is the proof that it is the same directory: a mount point on which nothing is mounted has none.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from core.errors import Refused
@@ -104,12 +106,43 @@ def check_mark(pool: PoolOrder, *, mark: bool) -> None:
     if not found:
         raise Refused(
             N_("{path} on this host is not the directory of storage pool {name}: the file {mark} is not in it."),
-            remedy=N_("Look whether the shared file system is mounted there."),
+            remedy=N_(
+                "Look whether its file system is mounted there. If this truly is the pool's directory, write {uuid}"
+                " into that file."
+            ),
             path=pool.path,
             name=pool.name,
             mark=MARK,
+            uuid=pool.uuid,
         )
     _refuse_other(pool, found)
+
+
+def is_marked(path: str, uuid: str) -> bool:
+    """Whether a directory has the mark of a pool (its UUID)."""
+    return _read(Path(path) / MARK) == uuid
+
+
+def adopt(pool: PoolOrder, names: Collection[str]) -> bool:
+    """Mark the directory of a pool that was made before directories of one host were marked; whether it has a mark now.
+
+    Args:
+        pool: which.
+        names: the files of its volumes. Where there are some, one of them is the proof that it is the directory.
+
+    Raises:
+        Refused: it is not.
+        OSError: it cannot be looked at.
+    """
+    place = Path(pool.path)
+    known = not names or any(os.path.lexists(place / name) for name in names)
+    try:
+        check_mark(pool, mark=known and place.is_dir())
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+            raise
+        return False  # nothing is made there now, and what is there is the pool's
+    return True
 
 
 def refuse_marked(pool: PoolOrder) -> None:
@@ -143,7 +176,7 @@ def unmark(pool: PoolOrder) -> bool:
 def _read(file: Path) -> str:
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     try:
         return os.read(descriptor, 64).decode("ascii", "replace").strip()

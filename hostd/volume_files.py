@@ -56,6 +56,16 @@ def is_ours(directory: Path, name: str, uuid: str) -> bool:
         return False
 
 
+def links_of_ours(path: Path, status: os.stat_result, uuid: str) -> int:
+    """How many names in its volume's working directory a file has, which go with that directory."""
+    work = path.with_name(f".{uuid}{PART}")
+    count = 0
+    for name in (path.name, _WITHDRAWN, removal.SEEN):
+        with contextlib.suppress(FileNotFoundError):
+            count += os.path.samestat(status, (work / name).lstat())
+    return count
+
+
 def _withdraw(directory: Path, name: str, uuid: str) -> None:
     """Let no earlier attempt, which may still be at it on another host, give its file the volume's name any more."""
     part = directory / f".{uuid}{PART}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import bindparam, case, func, select, text, update
 from sqlalchemy.orm import Session
 
 from core.errors import QuotaExceeded, Refused, overtaken
@@ -18,6 +18,8 @@ from core.i18n import N_
 from core.model import Host, Image, Instance, Pool, Project, Volume, pool_of_project
 from core.rules.sizes import format_size
 
+#: So many files are named.
+_NAMED = 5
 _TO_RUN = text(
     "UPDATE project, host SET project.charges = project.charges + 1, host.charges = host.charges + 1"
     " WHERE project.id = :own_project AND host.id IN :own_hosts"
@@ -56,6 +58,10 @@ def charge_to_run(session: Session, project_id: int, host_ids: Collection[int]) 
     session.execute(_TO_RUN, {"own_project": project_id, "own_hosts": sorted(host_ids)})
 
 
+#: What a volume counts with in its pool: what its disk can hold, and of a file that somebody else has put there and
+#: nobody has accepted yet, what it takes.
+COUNTED = case((Volume.state == "foreign", Volume.allocation), else_=Volume.capacity)
+
 #: What can be done when a volume does not fit whose size is another one's: a snapshot, or what it is merged into.
 SAME_SIZE = N_(
     "It counts with all that its disk can hold. Delete volumes that nobody needs, or ask the system administrator for"
@@ -75,15 +81,39 @@ def fit_pool(session: Session, pool_id: int, more: int, remedy: str = "") -> Non
     Raises:
         QuotaExceeded: they do not fit.
     """
-    used = select(func.coalesce(func.sum(Volume.capacity), 0)).where(Volume.pool_id == pool_id).scalar_subquery()
+    used = select(func.coalesce(func.sum(COUNTED), 0)).where(Volume.pool_id == pool_id).scalar_subquery()
     name, limit, now = session.execute(select(Pool.name, Pool.capacity, used).where(Pool.id == pool_id)).one()
-    _fit_bytes(
-        N_("Storage pool {name} holds at most {limit}, of which {used} are taken: this would be {over} too much."),
-        remedy or N_("Make the volume smaller, delete others, or use another pool."),
-        name,
-        limit,
-        int(now),
-        more,
+    try:
+        _fit_bytes(
+            N_("Storage pool {name} holds at most {limit}, of which {used} are taken: this would be {over} too much."),
+            remedy or N_("Make the volume smaller, delete others, or use another pool."),
+            name,
+            limit,
+            int(now),
+            more,
+        )
+    except QuotaExceeded as error:
+        raise _with_strange(session, pool_id, error) from None
+
+
+def _with_strange(session: Session, pool_id: int, error: QuotaExceeded) -> QuotaExceeded:
+    """A pool is full: also of what nobody has accepted, if there is some."""
+    strange = (Volume.pool_id == pool_id, Volume.state == "foreign")
+    names = session.scalars(
+        select(Volume.name).where(*strange).order_by(Volume.allocation.desc(), Volume.id).limit(_NAMED + 1)
+    ).all()
+    if not names:
+        return error
+    taken = session.scalar(select(func.sum(Volume.allocation)).where(*strange)) or 0
+    more = {"message": error.message, "parameters": error.parameters}
+    return QuotaExceeded(
+        N_("{full} Of that, {taken} are files that were found there and nobody has accepted: {files}."),
+        remedy=error.remedy,
+        field=error.field,
+        full=[more],
+        taken=format_size(int(taken)),
+        files=", ".join([*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])]),
+        **error.parameters,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -53,6 +53,8 @@ class Known(NamedTuple):
     backing_id: int | None
     capacity: int
     path: str
+    uuid: str
+    secret_id: int | None
     key: str
 
 
@@ -64,11 +66,20 @@ def unit_key(options: str) -> str:
 def known(session: Session, pool_id: int) -> list[Known]:
     """All volumes of a pool; one statement."""
     columns = (Volume.id, Volume.name, Volume.state, Volume.format, Volume.allocation, Volume.backing_id)
-    more = (Volume.capacity, Volume.path, Volume.options)
-    return [
-        Known(*row[:-1], key=unit_key(row.options))
-        for row in session.execute(select(*columns, *more).where(Volume.pool_id == pool_id))
-    ]
+    more = (Volume.capacity, Volume.path, Volume.uuid, Volume.secret_id, Volume.options)
+    rows: Iterable[Any] = session.execute(select(*columns, *more).where(Volume.pool_id == pool_id))
+    return [_known(**row._mapping) for row in rows]
+
+
+def _known(options: str, **values: Any) -> Known:
+    return Known(**values, key=unit_key(options))
+
+
+def allocations(session: Session, pool_id: int) -> list[tuple[int, str, int]]:
+    """The files of a pool that are there: the id and name of each, and what the database says that it takes."""
+    there = (Volume.pool_id == pool_id, Volume.path == "", Volume.state.in_(THERE))
+    found = session.execute(select(Volume.id, Volume.name, Volume.allocation).where(*there))
+    return [(row.id, row.name, row.allocation) for row in found]
 
 
 def enter(session: Session, pool: str, found: Sequence[Found], now: datetime) -> int:

@@ -126,6 +126,7 @@ def _with_volumes() -> Select[Any]:
             Volume.uuid.label("file_uuid"),
             Volume.name.label("file"),
             Volume.format.label("format"),
+            Volume.capacity.label("capacity"),
             Volume.id.label("file_id"),
             Volume.root_id.label("root_id"),
             Volume.path.label("own_path"),
@@ -154,6 +155,7 @@ def _with_images() -> Select[Any]:
             Image.uuid.label("file_uuid"),
             Image.file.label("file"),
             Image.format.label("format"),
+            literal(0).label("capacity"),
             Image.id.label("file_id"),
             literal(None).label("root_id"),
             literal("").label("own_path"),
@@ -208,6 +210,7 @@ def _order(disk: DiskSpec, files: dict[str, Any], backing: dict[int, tuple[Backi
             else None,
             backing=backing.get(row.file_id, ()) if row.root_id is not None else (),
             key=unit_key(row.options) if row.own_path else "",
+            capacity=row.capacity,
         )
     return DiskOrder(
         kind="image",

@@ -222,6 +222,8 @@ def chains(session: Session, roots: Collection[int]) -> dict[int, tuple[BackingF
             path=volume_path(directory, volume.name, volume.path),
             format=volume.format,
             secret=_sealed(secret),
+            uuid=volume.uuid,
+            capacity=volume.capacity,
         )
         for volume, pool, directory, secret in rows
     }

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, case, func, select
 
-from core.coordination.charges import charge
+from core.coordination.charges import COUNTED, charge
 from core.coordination.storage import pool_order
 from core.coordination.tasks import worked_on
 from core.errors import InUse, InvalidInput, Refused, from_wire
@@ -36,8 +36,12 @@ from core.services.pool_origins import NOWHERE, Origin, apart, asked_for, own_so
 from core.services.relations import find_all, first_name, names_by, relink, some
 from core.services.trash import refuse_trashed
 
-_USED = (
-    select(func.coalesce(func.sum(Volume.capacity), 0))
+_USED = select(func.coalesce(func.sum(COUNTED), 0)).where(Volume.pool_id == Pool.id).correlate(Pool).scalar_subquery()
+#: What volumes may still come to take beyond what they take now.
+_TO_COME = (
+    select(
+        func.coalesce(func.sum(case((Volume.capacity > Volume.allocation, COUNTED - Volume.allocation), else_=0)), 0)
+    )
     .where(Volume.pool_id == Pool.id)
     .correlate(Pool)
     .scalar_subquery()
@@ -60,6 +64,7 @@ def _statement() -> Select[Any]:
             Host.name.label("host"),
             Secret.name.label("secret"),
             _USED.label("used"),
+            _TO_COME.label("to_come"),
             _VOLUMES.label("volumes"),
             _ACTIVATING.label("activating"),
             _RELEASING.label("releasing"),
@@ -129,11 +134,13 @@ def _errors(hosts: Sequence[_OnHost]) -> list[dict[str, Any]]:
     return wrong
 
 
-def _space(hosts: Sequence[_OnHost]) -> dict[str, Any]:
-    """What the storage itself has, as the host said that looked last."""
+def _space(hosts: Sequence[_OnHost], to_come: int) -> dict[str, Any]:
+    """What the storage itself has, as the host said that looked last, and by how much volumes may outgrow it."""
     known = [host for host in hosts if host["size"]]
     latest = max(known, key=lambda host: host["seen"], default=None)
-    return {"size": latest["size"] if latest else None, "free": latest["free"] if latest else None}
+    if latest is None:
+        return {"size": None, "free": None, "overcommitted": None}
+    return {"size": latest["size"], "free": latest["free"], "overcommitted": max(0, to_come - latest["free"])}
 
 
 def _rows(call: Call, found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
@@ -152,7 +159,7 @@ def _rows(call: Call, found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
             "capacity": row.Pool.capacity,
             "used": int(row.used),
             "volumes": row.volumes,
-            **_space(hosts[row.Pool.id]),
+            **_space(hosts[row.Pool.id], int(row.to_come) if pools.KINDS[row.Pool.kind].files else 0),
             "host": row.host or "",
             "hosts": [{"name": one["name"], "state": one["state"]} for one in hosts[row.Pool.id]],
             "path": row.Pool.path,
@@ -186,7 +193,7 @@ def list_(call: Call, *, query: Query) -> Answer:
             "name": Pool.name,
             "type": Pool.kind,
             "capacity": Pool.capacity,
-            "used": Summed(_USED, _of_each(func.sum(Volume.capacity)), Pool.id),
+            "used": Summed(_USED, _of_each(func.sum(COUNTED)), Pool.id),
             "volumes": Summed(_VOLUMES, _of_each(func.count()), Pool.id),
             "host": Named(Pool.host_id, Host.name),
             "path": Pool.path,

@@ -22,7 +22,16 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, Answer, Call, operation
 from core.services.orders import host_for, idle, order
 from core.services.relations import some
-from core.services.volume_checks import book, claim, owned, pool_of, refuse_absent, refuse_running, refuse_unready
+from core.services.volume_checks import (
+    book,
+    claim,
+    owned,
+    pool_of,
+    refuse_absent,
+    refuse_broken,
+    refuse_running,
+    refuse_unready,
+)
 from core.services.volume_checks import writers as writing
 from core.services.volumes import columns, filters, rows, statement
 
@@ -129,6 +138,7 @@ def snapshot(
     refuse_unready(call, pool)
     _hold(call, parent)
     refuse_absent(parent)
+    refuse_broken(call, parent)
     # It may have grown until it was held.
     book(call, pool.id, project_id, parent.capacity, SAME_SIZE)
     _refuse_deep(call, parent)
@@ -261,6 +271,7 @@ def merge(call: Call, *, volume: str, name: str, display_name: str = "", descrip
     idle(call, source, field="volume")
     call.session.refresh(source)
     refuse_absent(source)
+    refuse_broken(call, source)
     # While it is merged no VM starts with it, and nothing of its chain changes: the new volume rests on it till then.
     claim(call, source, "merging")
     book(call, pool.id, _owner(call, source), source.capacity, SAME_SIZE)

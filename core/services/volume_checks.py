@@ -133,6 +133,36 @@ def refuse_absent(volume: Volume) -> None:
         )
 
 
+def refuse_broken(call: Call, volume: Volume) -> None:
+    """Refuse a snapshot of whose chain something is not there.
+
+    Raises:
+        Refused: names it, as far as the caller may see it.
+    """
+    if volume.root_id is None:
+        return
+    tree = select(Volume.id, Volume.backing_id, Volume.name, Volume.state).where(
+        or_(Volume.id == volume.root_id, Volume.root_id == volume.root_id)
+    )
+    below = {row.id: row for row in call.session.execute(tree)}
+    step = volume.backing_id
+    while step is not None:
+        row = below.pop(step, None)
+        if row is None:
+            return
+        if row.state not in ("present", "merging"):
+            seen = call.session.scalar(select(Volume.id).where(Volume.id == row.id, *visible(call, Volume)))
+            raise Refused(
+                N_("Volume {name} rests on volume {below}, which is not there: its state is {state}."),
+                remedy=N_("Bring its file back and refresh the storage pool."),
+                field="volume",
+                name=volume.name,
+                below=row.name if seen is not None else "?",
+                state=row.state,
+            )
+        step = row.backing_id
+
+
 def claim(call: Call, volume: Volume, state: str) -> str:
     """Give a volume another state, unless somebody was faster; who ties it to an instance just now waits for this.
 

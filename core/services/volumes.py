@@ -42,6 +42,7 @@ from core.services.volume_checks import (
     owned,
     pool_of,
     refuse_absent,
+    refuse_broken,
     refuse_rested_on,
     refuse_running,
     refuse_units,
@@ -49,6 +50,7 @@ from core.services.volume_checks import (
     refuse_used,
 )
 from core.services.volume_formats import making
+from core.services.volume_room import fit_storage
 from core.services.volume_users import NAMED, instances_of, vms_of
 
 #: Least that a volume grows by, in bytes (manual 9.4.4).
@@ -237,10 +239,11 @@ def add(
     compat: str = "",
     lazy_refcounts: bool = False,
     secret: str = "",
+    thin: bool = False,
 ) -> Answer:
     """Make a volume of ``capacity`` bytes, encrypted when there is a secret.
 
-    The system administrator's volumes belong to no project.
+    The system administrator's volumes belong to no project. With ``thin`` it may be larger than what is free.
     """
     found = find(call, Pool, pool, field="pool")
     refuse_units(found)
@@ -258,6 +261,7 @@ def add(
     find(call, Pool, found.uuid, field="pool")
     refuse_unready(call, found)
     unused(call, (Volume.pool_id == found.id) & (Volume.name == name), name)
+    fit_storage(call, found, whole, whole, thin=thin)
     volume = Volume(
         pool_id=found.id,
         project_id=call.actor.project_id,
@@ -284,8 +288,8 @@ def add(
 
 
 @operation("volume.grow", roles=EVERYBODY, action=N_("Grow"), target="volume")
-def grow(call: Call, *, volume: str, capacity: int, version: int | None = None) -> Answer:
-    """Make a volume larger, to ``capacity`` bytes, while no VM uses it (manual 9.4.4)."""
+def grow(call: Call, *, volume: str, capacity: int, thin: bool = False, version: int | None = None) -> Answer:
+    """Make a volume larger, to ``capacity`` bytes, while no VM uses it (manual 9.4.4); ``thin`` as for :func:`add`."""
     found = owned(call, volume)
     in_range("capacity", capacity, 1, SIZE_MAX)
     whole = -(-capacity // _SECTOR) * _SECTOR
@@ -313,12 +317,14 @@ def grow(call: Call, *, volume: str, capacity: int, version: int | None = None) 
             before=format_size(before),
             least=format_size(before + LEAST_GROWTH),
         )
+    refuse_broken(call, found)
     refuse_rested_on(call, found)
     refuse_running(call, found)
     if found.project_id is not None:
         charge(call.session, Project, found.project_id)
         fit_disk(call.session, found.project_id, whole - before)
     fit_pool(call.session, pool.id, whole - before)
+    fit_storage(call, pool, whole, whole - min(before, found.allocation), thin=thin)
     call.note(f"{pool.name}/{found.name}")
     edit(call, found, version, {"capacity": whole})
     call.changed("volume", "pool")

@@ -11,12 +11,17 @@ from core.specs.instance import InstanceSpec
 
 @dataclass(frozen=True)
 class BackingFile:
-    """A volume's file that a snapshot rests on; ``name`` is ``pool/name``. The format is the stored one."""
+    """A volume's file that a snapshot rests on.
+
+    ``name`` is ``pool/name``; the format is the stored one; ``capacity`` is bytes.
+    """
 
     name: str
     path: str
     format: str
     secret: SealedSecret | None = None
+    uuid: str = ""
+    capacity: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class DiskOrder:
         pool_kind: what kind of pool that is; empty for images.
         secret: what the volume is encrypted by; None when it is not.
         backing: what a snapshot rests on, the nearest first.
+        capacity: bytes of the disk that a volume is; 0 of an image.
         key: what tells a block device from another one that has its name later; empty when nothing does.
     """
 
@@ -50,6 +56,7 @@ class DiskOrder:
     secret: SealedSecret | None = None
     backing: tuple[BackingFile, ...] = ()
     key: str = ""
+    capacity: int = 0
 
     @property
     def is_block(self) -> bool:

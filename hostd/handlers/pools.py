@@ -15,6 +15,7 @@ from core.errors import DosvmError, HypervisorUnavailable
 from core.i18n import N_
 from core.specs.pool import PoolOrder
 from hostd import intervals
+from hostd.allocations import Allocations
 from hostd.faults import point
 from hostd.handling import Context, Effect, Handler, Obsolete, done
 from hostd.hypervisor.connection import Connection
@@ -75,7 +76,10 @@ class Upkeep:
         connection: Connection,
         pools: Pools,
         keeper: Keeper,
+        allocations: Allocations | None = None,
     ) -> None:
+        """``allocations`` measures now and then what volumes of a pool that is ready take."""
+        self._allocations = allocations
         self._database = database
         self._host_id = host_id
         self._connection = connection
@@ -118,6 +122,11 @@ class Upkeep:
         if heard and "pool" in topics:
             self._wake.set()
 
+    def written(self, pool: str) -> None:
+        """A VM with a volume in a pool (its UUID) has ended: what it takes is measured the next time."""
+        if self._allocations is not None:
+            self._allocations.written(pool)
+
     def look(self) -> None:
         """Compare once, and act."""
         host_id = self._host_id()
@@ -149,7 +158,12 @@ class Upkeep:
         try:
             was_active = self._pools.is_active(pool.uuid)
             self._keeper.ready(pool)
+            if self._allocations is not None:
+                self._allocations.look(pool)
         except HypervisorUnavailable:
+            return
+        except OSError as error:
+            self._throttled.warning(pool.uuid, "a pool cannot be measured", pool=pool.name, reason=error.strerror)
             return
         except DosvmError as error:
             self._throttled.warning(pool.uuid, "a pool cannot be made active", pool=pool.name, reason=error.text())

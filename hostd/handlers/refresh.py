@@ -22,18 +22,19 @@ from core.coordination.charges import fit_given
 from core.coordination.discovery import BATCH, THERE, Found, Known, Measured
 from core.coordination.tasks import Claimed
 from core.database import Database
-from core.errors import EngineError, InvalidInput, Refused
+from core.errors import DosvmError, EngineError, InvalidInput, Refused
 from core.i18n import N_
 from core.rules.names import printable
 from core.security.sealed import SealedSecret
 from core.specs.pool import PoolOrder
-from hostd import blocks, devices, image_headers, intervals, volume_images
+from hostd import blocks, devices, image_headers, intervals, volume_heads, volume_images
 from hostd.handling import Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.hypervisor.secrets import is_wrong
 from hostd.hypervisor.units import Unit, Units
 from hostd.log import fields
 from hostd.pools import Keeper
 from hostd.volume_files import explained, file_of
+from hostd.volume_heads import Wanted
 from hostd.volume_images import Layer
 
 logger = logging.getLogger("hostd.refresh")
@@ -43,6 +44,8 @@ N = TypeVar("N")
 
 _TOPICS = frozenset({"volume", "pool"})
 _LONGEST = 64
+#: So many volumes that are damaged are named.
+_NAMED = 5
 
 
 class Seen(NamedTuple):
@@ -115,9 +118,44 @@ class RefreshTasks:
         said = N_("New: {new}, missing: {gone}, back again: {back}; no volumes: {strange}.")
         if not strange:
             said = N_("New: {new}, missing: {gone}, back again: {back}.")
-        return lambda session: tasks.tell(
-            session, task.id, said, new=entered, gone=missing, back=found_again, strange=strange
-        )
+        counts = {"new": entered, "gone": missing, "back": found_again, "strange": strange}
+        wrong = self._look_through(pool, [one for one in known if one.id in here], context)
+        if wrong:
+            # All else is written; this is what whoever asked must hear of.
+            raise Refused(
+                N_("The storage pool was refreshed. {found} {count} of its volumes cannot be used: {reasons}"),
+                found=[{"message": said, "parameters": counts}],
+                count=len(wrong),
+                reasons=[{"message": error.message, "parameters": error.parameters} for error in wrong[:_NAMED]],
+            )
+        return lambda session: tasks.tell(session, task.id, said, **counts)
+
+    def _look_through(self, pool: PoolOrder, here: Sequence[Known], context: Context) -> list[DosvmError]:
+        """What is wrong with the heads of files that are there; those of raw volumes are their guests'."""
+        if not pool.what.files:
+            return []
+        names = {one.id: one.name for one in here}
+        told = [one for one in here if one.state == "present" and (one.format != "raw" or one.secret_id is not None)]
+
+        def look(some: Sequence[Known]) -> Iterator[DosvmError]:
+            for one in some:
+                backing = names.get(one.backing_id, "") if one.backing_id is not None else ""
+                if one.backing_id is not None and not backing:
+                    continue  # what it rests on is missing, and said to be
+                name = f"{pool.name}/{one.name}"
+                wanted = Wanted(one.uuid, name, one.format, one.capacity, one.secret_id is not None, backing)
+                try:
+                    volume_heads.look(Path(pool.path) / one.name, wanted)
+                except Refused as error:
+                    yield error
+                except FileNotFoundError:
+                    continue  # it has been deleted meanwhile
+
+        wrong: list[DosvmError] = []
+        for some in _batches(told):
+            wrong += self._touch(pool, lambda some=some: list(look(some)))  # type: ignore[misc]
+            self._pause(context, 98)
+        return wrong
 
     def _measure(self, pool: PoolOrder, here: Sequence[Known], seen: dict[str, Seen], context: Context) -> None:
         """Write how large what is known is by now."""
@@ -234,6 +272,8 @@ class RefreshTasks:
                 raise Refused(
                     N_("The file of volume {name} is missing in {path}."), name=order.name, path=order.pool.path
                 )
+            assert path is not None
+            volume_heads.refuse_links(path, path.lstat(), order.uuid, order.name)
             begin, length = head
             if not length:
                 raise InvalidInput(

@@ -6,6 +6,7 @@ A file that is there already is never overwritten and never taken for ours; see 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +21,7 @@ from core.errors import DatabaseUnavailable, DosvmError, EngineError, Refused
 from core.i18n import N_
 from core.rules.pools import DIR
 from core.security.sealed import SealedSecret
-from hostd import intervals, volume_files, volume_images
+from hostd import intervals, shared, volume_files, volume_images
 from hostd.faults import point
 from hostd.handling import Cancelled, Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.hypervisor.errors import Stuck, TooSlow, Underway
@@ -62,12 +63,12 @@ class VolumeTasks:
         if not order.pool.what.files:
             # No operation orders that; a directory of devices is nothing to make or remove files in.
             raise Refused(N_("The volumes of storage pool {name} are no files."), name=order.pool.name)
-        directory = Path(order.pool.path)
-        # Of a directory of this host its own task may not have come round yet; other storage may be away, or was
-        # never needed here.
-        if order.pool.kind != DIR or not self._touch(order, directory.is_dir, limit=intervals.STORAGE):
+        # Other storage may be away, or was never needed here; of a directory of this host its mark says enough.
+        if order.pool.kind != DIR or not self._touch(
+            order, lambda: shared.is_marked(order.pool.path, order.pool.uuid), limit=intervals.STORAGE
+        ):
             self._keeper.ready(order.pool)
-        return directory
+        return Path(order.pool.path)
 
     def _touch(self, order: VolumeOrder, work: Callable[[], T], *, limit: float = 0.0) -> T:
         """Do something with a pool's files within a time limit; what hangs is held against that pool alone."""
@@ -102,10 +103,13 @@ class VolumeTasks:
         return Layer(path or order.path, order.format, self._open(order.secret), backing)
 
     def _with_keys(self, order: VolumeOrder, work: Callable[[], None]) -> None:
-        """Do something that opens a chain; say it in plain words when a passphrase is another one."""
+        """Do something that opens a chain; say in plain words what of it is gone, or does not open."""
         try:
             work()
         except EngineError as error:
+            if not os.path.lexists(order.path):
+                raise _missing(order) from error
+            _refuse_gone(order)
             named = [(f"{order.pool.name}/{order.name}", order.secret), *((f.name, f.secret) for f in order.backing)]
             explain(error, [(name, secret) for name, secret in named if secret is not None])
             raise
@@ -150,6 +154,7 @@ class VolumeTasks:
 
     def _look_below(self, order: VolumeOrder) -> None:
         """Refuse a snapshot of what is not there, or is not what the database says."""
+        self._touch(order, lambda: _refuse_gone(order))
         nearest = order.backing[0]
         layer = Layer(nearest.path, nearest.format, self._open(nearest.secret))
         found = self._touch(order, lambda: volume_images.look(layer))
@@ -315,6 +320,19 @@ def handlers(database: Database, keeper: Keeper, secrets: Secrets) -> dict[str, 
 
 def _broken_off() -> Cancelled:
     return Cancelled(N_("It was cancelled."))
+
+
+def _refuse_gone(order: VolumeOrder) -> None:
+    """Refuse what rests on a file that is gone, which qemu-img says in a line of all that it was told."""
+    for file in order.backing:
+        if not os.path.lexists(file.path):
+            raise Refused(
+                N_("The file that volume {name} rests on is missing: {path}, of volume {below}."),
+                remedy=N_("Bring its file back and refresh the storage pool."),
+                name=f"{order.pool.name}/{order.name}",
+                path=file.path,
+                below=file.name,
+            )
 
 
 def _missing(order: VolumeOrder) -> Refused:

@@ -215,6 +215,7 @@ SPEC = ResourceSpec(
         Column("secret", N_("Secret"), sort=False, details_only=True, roles=(SYSADM,)),
         Column("size", N_("Size of the storage"), kind=Kind.SIZE, sort=False, details_only=True),
         Column("free", N_("Free in the storage"), kind=Kind.SIZE, sort=False, details_only=True),
+        Column("overcommitted", N_("Overcommitted by"), kind=Kind.SIZE, sort=False, details_only=True),
         Column("hosts", N_("On hosts"), kind=Kind.MEMBERS, sort=False, details_only=True),
         Column("error", N_("Error"), kind=Kind.MULTILINE, sort=False, details_only=True),
         Column("vendor", N_("Vendor"), details_only=True),
@@ -279,6 +280,7 @@ SPEC = ResourceSpec(
     empty=N_("No storage pools yet. The system administrator adds them and gives them to projects."),
     help=N_(
         "A storage pool is a place for volumes. Its capacity is a promise: volumes that would sum to more are refused."
-        " Press o for the volumes of the pool under the cursor."
+        " Volumes of files are thin: they take room in the storage as they are written. The details show what is free"
+        " there, and by how much volumes may outgrow it. Press o for the volumes of the pool under the cursor."
     ),
 )

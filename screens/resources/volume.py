@@ -54,7 +54,15 @@ _PROJECT = Field(
         " Empty: every project that has the storage pool may use it, none may change it."
     ),
 )
-
+#: In the console it is asked when it is needed, with what is free.
+_THIN = Field(
+    "thin",
+    N_("Larger than what is free"),
+    Kind.BOOLEAN,
+    default=False,
+    hint=N_("Volumes take room as they are written: it may be larger than what is free in the storage now."),
+    console=False,
+)
 
 SPEC = ResourceSpec(
     name="volume",
@@ -154,6 +162,7 @@ SPEC = ResourceSpec(
                     hint=N_("Of qcow2; faster writes, a longer check after a crash."),
                     when=lambda values: values.get("format", "qcow2") == "qcow2",
                 ),
+                _THIN,
                 _DESCRIPTION,
             ),
         ),
@@ -172,6 +181,7 @@ SPEC = ResourceSpec(
                     rule="size",
                     hint=N_("At least 10 MB more than now; a volume cannot shrink."),
                 ),
+                _THIN,
             ),
             unfit=(
                 _NOT_OWN,
@@ -292,7 +302,9 @@ SPEC = ResourceSpec(
     topics=("volume", "pool", "instance", "vm"),
     empty=N_("No volumes yet. Press a to add a virtual disk."),
     help=N_(
-        "A volume is a virtual disk in a storage pool. Instances use it; one that is used cannot be deleted. A volume"
+        "A volume is a virtual disk in a storage pool. It is thin: it takes room as it is written, up to its capacity."
+        " What it takes is *Allocated*, as measured when it is made, grown or refreshed, and in a host directory every"
+        " five minutes. Instances use it; one that is used cannot be deleted. A volume"
         " that somebody removed from outside is shown as missing after a refresh of its pool; a file that was found"
         " there is foreign until the system administrator says with c what format it has. One that is encrypted opens"
         " with the value that its secret had when it was made. A snapshot is a volume that rests on another one, which"

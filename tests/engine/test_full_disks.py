@@ -133,7 +133,7 @@ def test_a_merge_for_which_the_room_is_gone_halfway(hostd: Hostd, small: Path, s
     assert str(hostd.home / "small") in said
     assert "whole" in said
     # Nothing is left of it, and what it was made from is as before.
-    assert sorted(path.name for path in small.iterdir()) == [".filler", "base", "lost+found", "top"]
+    assert sorted(path.name for path in small.iterdir()) == [".dosvm-pool", ".filler", "base", "lost+found", "top"]
     rows = {each["name"]: (each["state"], each["backing"]) for each in hostd.zhao("volume.list")["rows"]}
     assert rows == {"base": ("present", ""), "top": ("present", "small/base")}
     assert (small / "top").read_bytes() == kept
@@ -142,10 +142,10 @@ def test_a_merge_for_which_the_room_is_gone_halfway(hostd: Hostd, small: Path, s
     row = hostd.task(hostd.zhao("volume.merge", volume="small/top", name="whole"))
     assert "more than are free" in hostd.error(row).replace('"\n', "")
     fill(small, 0)
-    row = hostd.task(hostd.zhao("volume.add", name="more", pool="small", capacity=8 * MIB, format="qcow2"))
+    row = hostd.task(hostd.zhao("volume.add", name="more", pool="small", capacity=8 * MIB, format="qcow2", thin=True))
     assert row["state"] == "failed"
     assert "not enough room" in hostd.error(row)
-    assert sorted(path.name for path in small.iterdir()) == [".filler", "base", "lost+found", "top"]
+    assert sorted(path.name for path in small.iterdir()) == [".dosvm-pool", ".filler", "base", "lost+found", "top"]
 
     # The chain boots, and takes what is written once there is room.
     filler.unlink()

@@ -249,6 +249,7 @@ def world() -> dict[str, list[Row]]:
             "error": [],
             "size": 900 * GIB,
             "free": 300 * GIB,
+            "overcommitted": 0,
             "hosts": [{"name": "server185", "state": "active"}],
             "vendor": "",
             "product": "",

@@ -94,6 +94,11 @@ class Answer:
         return f"{' '.join(self.words)} -> {self.code}\n{self.out}{self.err}"
 
 
+def names_in(directory: Path) -> list[str]:
+    """What is in a pool's directory, beside the mark that says whose it is."""
+    return sorted(path.name for path in directory.iterdir() if path.name != ".dosvm-pool")
+
+
 class LabHost:
     """One host; made and wired by :class:`tests.lab.lab.Lab`."""
 

@@ -14,7 +14,7 @@ import pytest
 
 from hostd.faults import POINTS
 from tests.lab.cloud import SYSADM, ZHAO, Cloud
-from tests.lab.host import REPOSITORY, LabHost
+from tests.lab.host import REPOSITORY, LabHost, names_in
 from tests.lab.ledger import Ledger
 from tests.lab.namespaces import wait_until
 from tests.lab.test_migration import DEATHS
@@ -140,7 +140,7 @@ def test_a_volume_made_grown_and_deleted_across_deaths_is_whole_or_gone(
     _tasks_end(cloud, ledger)
     row = cloud.zhao("volume", "show", "pool-a/disk", "-o", "json").data
     assert (row["state"], row["capacity"]) == ("present", 64 << 20)
-    wait_until(lambda: [path.name for path in file.parent.iterdir()] == ["disk"], "no leftovers", 20)
+    wait_until(lambda: names_in(file.parent) == ["disk"], "no leftovers", 20)
     assert _virtual_size(host, "/srv/pool/disk") == 64 << 20
 
     host.kill_hostd()
@@ -157,7 +157,7 @@ def test_a_volume_made_grown_and_deleted_across_deaths_is_whole_or_gone(
     _dies(cloud, point, lambda: cloud.zhao("volume", "delete", "pool-a/disk", "--yes", "--no-wait", check=False))
     _tasks_end(cloud, ledger)
     assert cloud.zhao("volume", "list", "-o", "json").data == []
-    assert list(file.parent.iterdir()) == []
+    assert names_in(file.parent) == []
 
 
 @pytest.mark.parametrize("point", REMOVAL)
@@ -166,12 +166,12 @@ def test_a_file_is_gone_wherever_its_removal_died(cloud: Cloud, ledger: Ledger, 
     directory = host.srv / "pool"
     host.start_hostd()
     cloud.zhao("volume", "add", "disk", "--pool", "pool-a", "--capacity", "64MiB", "--wait")
-    wait_until(lambda: [path.name for path in directory.iterdir()] == ["disk"], "no leftovers", 20)
+    wait_until(lambda: names_in(directory) == ["disk"], "no leftovers", 20)
     host.kill_hostd()
     _dies(cloud, point, lambda: cloud.zhao("volume", "delete", "pool-a/disk", "--yes", "--no-wait", check=False))
     _tasks_end(cloud, ledger)
     assert cloud.zhao("volume", "list", "-o", "json").data == []
-    assert list(directory.iterdir()) == []
+    assert names_in(directory) == []
 
 
 @pytest.mark.parametrize("point", [*MADE, "merging"])
@@ -194,13 +194,11 @@ def test_a_snapshot_and_its_merge_across_deaths_are_whole_or_gone(cloud: Cloud, 
     assert {name: (row["state"], row["backing"]) for name, row in rows.items()} == {
         "base": ("present", ""), "top": ("present", "pool-a/base"), "whole": ("present", "")
     }  # fmt: skip
-    wait_until(
-        lambda: sorted(path.name for path in directory.iterdir()) == ["base", "top", "whole"], "no leftovers", 20
-    )
+    wait_until(lambda: names_in(directory) == ["base", "top", "whole"], "no leftovers", 20)
     assert _virtual_size(host, "/srv/pool/whole") == 64 << 20
     for name in ("whole", "top", "base"):
         cloud.zhao("volume", "delete", f"pool-a/{name}", "--yes", "--wait")
-    assert list(directory.iterdir()) == []
+    assert names_in(directory) == []
     host.kill_hostd()
 
 
@@ -285,9 +283,7 @@ def test_hostd_killed_twenty_times_at_random_while_people_work(cloud: Cloud, led
     assert max(watch.most.values()) == 1, f"a VM ran twice at one time (seed {seed})"
     ledger.check()
     rows = {row["name"] for row in cloud.zhao("volume", "list", "-o", "json").data}
-    assert rows == {path.name for path in (host.srv / "pool").iterdir()}, (
-        f"volumes without files or files without volumes (seed {seed})"
-    )
+    assert rows == set(names_in(host.srv / "pool")), f"volumes without files or files without volumes (seed {seed})"
     for name in rows:
         cloud.zhao("volume", "delete", f"pool-a/{name}", "--yes", "--wait")
 

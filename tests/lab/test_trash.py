@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from tests.lab.cloud import Cloud
+from tests.lab.host import names_in
 from tests.lab.lab import SAMPLE
 from tests.lab.namespaces import wait_until
 
@@ -41,7 +42,7 @@ def test_deleted_restored_and_deleted_for_good_across_deaths(cloud: Cloud) -> No
     assert cloud.sysadm("vm", "list", "-o", "json").data == []
     assert cloud.zhao("vm", "list", check=False).code == 1
     assert not host.qemu_pids()
-    assert {path.name for path in (host.srv / "pool").iterdir()} == {"first", "second"}
+    assert names_in(host.srv / "pool") == ["first", "second"]
 
     # Restored: all is as it was, the VM off; it starts again.
     cloud.sysadm("trash", "restore", "web")
@@ -69,7 +70,7 @@ def test_deleted_restored_and_deleted_for_good_across_deaths(cloud: Cloud) -> No
         host.start_hostd()
     wait_until(lambda: not cloud.sysadm("trash", "list", "-o", "json").data, "an empty trash", 60, host.logs)
     assert not _left(cloud)
-    assert list((host.srv / "pool").iterdir()) == []
+    assert names_in(host.srv / "pool") == []
     assert {path.name for path in (host.srv / "acme").iterdir()} == {"keep.iso"}
     assert not host.qemu_pids()
     cloud.sysadm("pool", "delete", "pool-a", "--yes")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import EngineError
 from hostd.access import let_pass, may_search, qemu_user
 
 USER = 64055
@@ -80,3 +81,9 @@ def test_root_needs_no_help(closed: Path, tmp_path: Path) -> None:
     assert qemu_user(configuration) is None
     configuration.write_text('user = "+107"\n')
     assert qemu_user(configuration) == 107
+
+
+def test_a_directory_that_is_not_there_is_said_not_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="There is no directory") as told:
+        let_pass(tmp_path / "gone", tmp_path / "record", user=12345)
+    assert "chmod" not in told.value.text()

@@ -104,7 +104,7 @@ def test_what_others_put_there_is_found_and_nobodys_to_use_before_its_format_is_
 
 def test_what_is_gone_is_missing_and_present_again_when_it_is_back(office: Office, web: Person, place: Path) -> None:
     rack.disk(office, web, "disk")
-    qcow2(place / "disk")
+    img(place / "disk")
     assert refreshed(office, web) == {"disk": "present"}
     (place / "disk").rename(place / ".aside")
     assert refreshed(office, web) == {"disk": "missing"}

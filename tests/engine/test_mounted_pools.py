@@ -1,0 +1,110 @@
+"""A host's directory that is a mount point: what is not mounted is not there, which is not the same as gone."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.hostd import Hostd, refused
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
+MIB = 1024**2
+
+
+def on_host(hostd: Hostd, *command: str) -> str:
+    """Run a command where hostd runs: with its mounts."""
+    return subprocess.run(hostd.libvirt.command(list(command)), check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def place(hostd: Hostd) -> Iterator[Path]:
+    """A file system of its own, with the pool ``apart`` on it."""
+    place = hostd.home / "apart"
+    place.mkdir()
+    image = hostd.home / "apart.img"
+    on_host(hostd, "truncate", "-s", "64M", str(image))
+    on_host(hostd, "mkfs.ext4", "-q", str(image))
+    on_host(hostd, "mount", "-o", "loop", str(image), str(place))
+    host = str(hostd.admin("host.list")["rows"][0]["name"])
+    hostd.done(
+        "pool.add", "sysadm", name="apart", type="dir", host=host, path=str(place), capacity=1 << 30, projects=["web"]
+    )  # fmt: skip
+    yield place
+    hostd.clean()
+    for row in hostd.zhao("volume.list")["rows"]:
+        if row["pool"] == "apart":
+            hostd.done("volume.delete", volume=row["reference"])
+    hostd.done("pool.delete", "sysadm", pool="apart")
+    assert ".dosvm-pool" not in on_host(hostd, "ls", "-A", str(place)), "the next pool there makes its own mark"
+    on_host(hostd, "umount", str(place))
+    image.unlink()
+    place.rmdir()
+
+
+def test_what_is_not_mounted_loses_no_volume(hostd: Hostd, place: Path) -> None:
+    hostd.done("volume.add", name="kept", pool="apart", capacity=MIB, format="raw")
+    on_host(hostd, "umount", str(place))
+    try:
+        for call in (
+            lambda: hostd.zhao("pool.refresh", pool="apart"),
+            lambda: hostd.zhao("volume.delete", volume="apart/kept"),
+            lambda: hostd.zhao("volume.add", name="below", pool="apart", capacity=MIB, format="raw"),
+        ):
+            row = hostd.task(call())
+            assert row["state"] == "failed", row
+            assert "mounted" in hostd.error(row)
+        assert on_host(hostd, "ls", "-A", str(place)) == "", "nothing is written below the mount point"
+        pool = hostd.admin("pool.show", pool="apart")
+        assert pool["state"] == "failed"
+        assert str(place) in str(pool["error"])
+        assert hostd.zhao("volume.show", volume="apart/kept")["state"] == "present"
+        # What could not be made keeps its row: there may be a file of it once all is mounted.
+        assert hostd.zhao("volume.show", volume="apart/below")["state"] == "failed"
+    finally:
+        on_host(hostd, "mount", "-o", "loop", str(hostd.home / "apart.img"), str(place))
+    hostd.done("pool.refresh", "sysadm", pool="apart")
+    assert hostd.admin("pool.show", pool="apart")["state"] == "active"
+    assert hostd.zhao("volume.show", volume="apart/kept")["state"] == "present"
+
+
+def test_a_directory_that_is_gone_is_not_made_anew(hostd: Hostd, place: Path) -> None:
+    on_host(hostd, "umount", str(place))
+    place.rmdir()
+    try:
+        row = hostd.task(hostd.admin("pool.refresh", pool="apart"), "sysadm")
+        assert row["state"] == "failed"
+        assert "mounted" in hostd.error(row)
+        assert not place.exists()
+    finally:
+        place.mkdir()
+        on_host(hostd, "mount", "-o", "loop", str(hostd.home / "apart.img"), str(place))
+
+
+def test_a_pool_of_before_is_marked_when_its_volumes_are_seen(hostd: Hostd, place: Path) -> None:
+    hostd.done("volume.add", name="kept", pool="apart", capacity=MIB, format="raw")
+    uuid = hostd.admin("pool.show", pool="apart")["uuid"]
+    note = hostd.home / "state/pools" / uuid
+    on_host(hostd, "rm", str(place / ".dosvm-pool"))
+    note.write_text(note.read_text().replace('"marked": true', '"marked": false'))
+    on_host(hostd, "umount", str(place))
+    try:
+        assert hostd.task(hostd.admin("pool.refresh", pool="apart"), "sysadm")["state"] == "failed"
+    finally:
+        on_host(hostd, "mount", "-o", "loop", str(hostd.home / "apart.img"), str(place))
+    hostd.done("pool.refresh", "sysadm", pool="apart")
+    assert on_host(hostd, "cat", str(place / ".dosvm-pool")).strip() == uuid
+
+
+def test_a_volume_that_the_file_system_cannot_hold_is_refused_or_asked_about(hostd: Hostd, place: Path) -> None:
+    error = refused(lambda: hostd.zhao("volume.add", name="huge", pool="apart", capacity=500 * MIB, format="raw"))
+    assert "can never be filled" in error.text()
+    on_host(hostd, "fallocate", "-l", "40M", str(place / ".filler"))
+    hostd.done("pool.refresh", pool="apart")
+    error = refused(lambda: hostd.zhao("volume.add", name="large", pool="apart", capacity=32 * MIB, format="qcow2"))
+    assert "are free" in error.text()
+    hostd.done("volume.add", name="large", pool="apart", capacity=32 * MIB, format="qcow2", thin=True)
+    assert hostd.zhao("pool.show", pool="apart")["overcommitted"] > 0
+    on_host(hostd, "rm", str(place / ".filler"))
