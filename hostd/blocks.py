@@ -47,7 +47,10 @@ def belongs(pool: PoolOrder, path: str) -> bool:
 def explained(pool: PoolOrder, error: DosvmError) -> DosvmError:
     """Libvirt's error, in plain words where a volume group is not there."""
     group = pool.path.rsplit("/", 1)[-1]
-    if pool.kind != LOGICAL or f'Volume group "{group}" not found' not in str(error.parameters.get("reason", "")):
+    said = str(error.parameters.get("reason", ""))
+    # vgchange's words, and those of libvirt when it found none by vgs.
+    absent = (f'Volume group "{group}" not found', f"cannot find logical volume group name '{group}'")
+    if pool.kind != LOGICAL or not any(words in said for words in absent):
         return error
     return Refused(
         N_("There is no volume group {group} on the host of storage pool {name}."),

@@ -43,6 +43,9 @@ def started(hostd: Hostd, volume: str) -> str:
     if row["state"] == "done":
         hostd.done("vm.stop", vm="one", force=True)
         return ""
+    if hostd.vm("one")["power"] == "on":
+        # It would be tried again.
+        hostd.task(hostd.zhao("vm.stop", vm="one", force=True))
     return hostd.error(row)
 
 

@@ -16,6 +16,7 @@ NO_GROUP = (
     "internal error: Child process (/usr/sbin/vgchange -aly vg0) unexpected exit status 5:"
     '   Volume group "vg0" not found\n  Cannot process volume group vg0'
 )
+NO_GROUP_EITHER = "unsupported configuration: cannot find logical volume group name 'vg0'"
 FILES = [("local/other", "/srv/pool/other"), ("local/disk", "/srv/pool/disk")]
 
 
@@ -27,9 +28,10 @@ def test_who_has_a_disk_open_is_said_with_the_disk() -> None:
     image_locks.explain(EngineError("libvirt: {reason}", reason="Cannot get interface MTU: lock held"), FILES)
 
 
-def test_a_volume_group_that_is_not_there_is_to_be_made() -> None:
+@pytest.mark.parametrize("reason", [NO_GROUP, NO_GROUP_EITHER])
+def test_a_volume_group_that_is_not_there_is_to_be_made(reason: str) -> None:
     pool = PoolOrder(1, "u" * 36, "vg0", "logical", "/dev/vg0")
-    told = blocks.explained(pool, EngineError("libvirt: {reason}", reason=NO_GROUP))
+    told = blocks.explained(pool, EngineError("libvirt: {reason}", reason=reason))
     assert isinstance(told, Refused)
     assert "vgcreate vg0" in told.text()
     other = EngineError("libvirt: {reason}", reason="no space")
