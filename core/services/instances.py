@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, func, select, update
 
 from core.coordination.charges import charge, fit_instances
 from core.coordination.machines import stored_spec, stored_text
-from core.errors import InUse
+from core.errors import DosvmError, InUse
 from core.i18n import N_
 from core.model import Host, HostGroup, Instance, Machine, Project, new_uuid
 from core.rules import names
@@ -102,6 +102,17 @@ def list_(call: Call, *, query: Query) -> Answer:
     return answer([_row(found) for found in rows], total)
 
 
+def _with_moves(call: Call, answer: Answer) -> Answer:
+    """What was done, and which volumes left which instances for it, under ``warnings``."""
+    moved = call.detail.get("moved")
+    if not moved:
+        return answer
+    told = DosvmError(
+        N_("These volumes left other instances (named in brackets): {volumes}."), volumes=", ".join(moved)
+    )
+    return {**answer, "warnings": [told.to_wire()]}
+
+
 def _show(call: Call, instance: Instance) -> dict[str, Any]:
     found = call.session.execute(_statement().where(Instance.id == instance.id)).one()
     return {**_row(found), **shown(call, found.Instance), "volumes": volumes_of(call, instance.id)}
@@ -146,7 +157,7 @@ def add(
     values = {"graphics": first_screens(), **_given(locals())}
     project = call.session.scalars(select(Project).where(Project.id == call.actor.project_id)).one()
     made = create_instance(call, project, name=name, display_name=display_name, values=values, move=move)
-    return _show(call, made)
+    return _with_moves(call, _show(call, made))
 
 
 #: Arguments of the operations that are no fields of the configuration.
@@ -266,7 +277,7 @@ def edit_(
     else:
         touch(call, found, changed)
     call.changed("instance", "vm")
-    return _show(call, found)
+    return _with_moves(call, _show(call, found))
 
 
 def _reconfigure(

@@ -129,7 +129,7 @@ def add_fields(offered: Sequence[str]) -> tuple[Field, ...]:
             Kind.LIST,
             option="device",
             when=_asks("devices"),
-            hint=N_("The disks or partitions of the volume group, with commas between them."),
+            hint=N_("The disks or partitions of the volume group."),
         ),
         Field(
             "account",

@@ -71,7 +71,7 @@ SPEC = ResourceSpec(
     section=N_("Volumes"),
     columns=(
         Column("name", N_("Name"), 18),
-        Column("display_name", N_("Title"), 14, Kind.TITLE, from_width=110),
+        Column("display_name", N_("Title"), 14, Kind.TITLE, from_width=130),
         Column("pool", N_("Storage pool"), 14),
         Column("format", N_("Format"), 6),
         Column("capacity", N_("Capacity"), 10, Kind.SIZE),
@@ -84,7 +84,7 @@ SPEC = ResourceSpec(
         Column("secret", N_("Secret"), details_only=True),
         Column("backing", N_("Rests on"), 14, sort=False, from_width=150),
         Column("snapshots", N_("Snapshots"), 9, Kind.INTEGER, from_width=170),
-        Column("project", N_("Project"), 14, from_width=130, roles=(SYSADM,)),
+        Column("project", N_("Project"), 14, from_width=110, roles=(SYSADM,)),
         Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
         Column("path", N_("Path"), 30, sort=False, from_width=210),
         Column("created", N_("Created"), 16, Kind.TIME, from_width=160),

@@ -39,6 +39,10 @@ def keys_of(context: Context, screen: BaseScreen) -> Viewer:
     return Viewer(context, lambda: _(N_("All keys")), lambda: keys(screen.all_keys()))
 
 
+def _needed(field: FormField) -> str:
+    return _(N_("Needed.")) if field.when is None else _(N_("Needed where it applies."))
+
+
 def help_of_form(context: Context, title: Callable[[], str], fields: Callable[[], Sequence[FormField]]) -> Viewer:
     """What the fields of a form are for, panel by panel: the rule of each, what may be chosen, whether it is needed."""
 
@@ -52,7 +56,7 @@ def help_of_form(context: Context, title: Callable[[], str], fields: Callable[[]
                 found.append(Fact(panel, "", heading=True))
             words = [label for _value, label in field.choices]
             parts = (
-                _(N_("Needed.")) if field.required else "",
+                _needed(field) if field.required else "",
                 field.hint,
                 field.unit and f"[{field.unit}]",
                 f"({' / '.join(words)})" if words else "",

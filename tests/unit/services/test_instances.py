@@ -19,6 +19,7 @@ from core.errors import (
     NotFound,
     QuotaExceeded,
     Refused,
+    from_wire,
 )
 from core.model import (
     HostGroup,
@@ -488,7 +489,8 @@ def test_a_volume_moves_from_another_instance_when_that_is_meant(office: Office,
     assert (asked.value.field, asked.value.parameters["argument"]) == ("disks", "move")
     assert "local/data is used by instance old. Move it here?" in asked.value.question()
     assert disks(office, "new") == []
-    web("instance.edit", instance="new", disks=[{"volume": data}], move=True)
+    (told,) = web("instance.edit", instance="new", disks=[{"volume": data}], move=True)["warnings"]
+    assert from_wire(told).text() == "These volumes left other instances (named in brackets): local/data (old)."
     kept = web("volume.show", volume=data)
     assert kept["instances"] == ["new"]
     assert web("instance.show", instance="old")["disks"][0]["volume"] == system
