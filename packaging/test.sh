@@ -31,8 +31,8 @@ again() {
 part quick -n 3 --dist worksteal -m "not bench and not soak" --ignore=tests/engine --ignore=tests/lab --ignore=tests/e2e --ignore=tests/storage
 # Each worker has a libvirtd and hosts of its own; they wait most of the time. Files in the order of tests/conftest.py.
 part engines -n 3 --dist loadfile --no-loadscope-reorder -m "not bench and not soak" tests/engine tests/lab tests/e2e
-# Alone: it is a whole machine, whose emulated guests take the time beside others that its tests wait for them. What
-# fails in it is not repeated; it was not among others.
+# Alone: these are two whole machines, whose emulated guests take the time beside others that their tests wait for them.
+# What fails in them is not repeated; it was not among others.
 echo "== storage"
 packaging/storage-vm/run.sh "$report/storage.xml" </dev/null || failed=1
 .venv/bin/python packaging/closing-line.py "$report"/*.xml
