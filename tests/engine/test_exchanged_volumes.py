@@ -128,11 +128,8 @@ def test_a_chain_is_looked_at_down_to_its_end(hostd: Hostd, place: Path) -> None
     assert "local/base" in started(hostd, "local/snap")
     (place / "base").unlink()
     # Nobody has looked since: the host names what is gone, instead of what qemu-img says.
-    for answer in (
-        hostd.zhao("volume.merge", volume="local/snap", name="whole"),
-        hostd.zhao("volume.snapshot", volume="local/snap", name="third", switch=True),
-    ):
-        row = hostd.task(answer)
+    for operation, more in (("volume.merge", {}), ("volume.snapshot", {"switch": True})):
+        row = hostd.task(hostd.zhao(operation, volume="local/snap", name="whole", **more))
         assert row["state"] == "failed"
         assert "local/base" in hostd.error(row)
         assert "qemu-img" not in hostd.error(row)
