@@ -16,7 +16,7 @@ from tests.engine.libvirt import PrivateLibvirt
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guide"
 #: Pages whose examples run, one after the other.
-RUN = ("parameters.md", "host-history.md", "command-line.md", "projects.md", "secrets.md", "logs.md")
+RUN = ("parameters.md", "host-history.md", "command-line.md", "projects.md", "storage.md", "secrets.md", "logs.md")
 
 _BEFORE = """\
 set -euo pipefail
@@ -34,9 +34,9 @@ done
 """
 
 
-def examples(page: Path) -> list[str]:
-    """The shell examples of a page, in order."""
-    return re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+def examples(page: Path, fences: str = "sh") -> list[str]:
+    """The examples of a page in order: those that run, which are fenced as ``sh``; ``shell`` are about other machines."""
+    return re.findall(rf"```(?:{fences})\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture
@@ -63,7 +63,8 @@ def test_both_languages_have_the_same_pages_and_examples() -> None:
     pages = {page.name for page in (GUIDE / "en").glob("*.md")}
     assert pages == {page.name for page in (GUIDE / "zh").glob("*.md")}
     for name in pages:
-        assert examples(GUIDE / "en" / name) == examples(GUIDE / "zh" / name)
+        english, chinese = (examples(GUIDE / language / name, "sh|shell") for language in ("en", "zh"))
+        assert english == chinese
 
 
 def test_links_lead_somewhere() -> None:

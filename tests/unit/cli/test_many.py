@@ -156,8 +156,8 @@ def test_an_earlier_snapshot_is_gone_back_to_as_the_guide_says(shop: Office, dos
     rack.instance(web, "web")
     rack.disk(shop, web, "installed")
     web("instance.edit", instance="web", disks=[{"volume": "local/installed"}])
-    page = Path(__file__).parents[3] / "docs" / "guide" / "en" / "lists.md"
-    (recipe,) = [text for text in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL) if "try-1" in text]
+    page = Path(__file__).parents[3] / "docs" / "guide" / "en" / "storage.md"
+    (recipe,) = [text for text in re.findall(r"```shell\n(.*?)```", page.read_text(), re.DOTALL) if "try-1" in text]
     for line in recipe.splitlines():
         if line and " vm " not in line:
             done = dosvm(*line.split()[1:], "--no-wait", who="web-admin")
