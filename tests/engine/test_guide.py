@@ -35,7 +35,7 @@ done
 
 
 def examples(page: Path, fences: str = "sh") -> list[str]:
-    """The examples of a page in order: those that run, which are fenced as ``sh``; ``shell`` are about other machines."""
+    """The examples of a page in order: those that run are fenced as ``sh``; ``shell`` is about other machines."""
     return re.findall(rf"```(?:{fences})\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
