@@ -72,6 +72,7 @@ from hostd.machines import Machines
 from hostd.maintenance import Maintenance
 from hostd.metrics.collector import Collector
 from hostd.migration import Migration
+from hostd.own_places import OwnPlaces
 from hostd.peers import Peers
 from hostd.pools import Keeper
 from hostd.processes import kernel_boot
@@ -155,7 +156,14 @@ class Daemon:
         )
         self.secrets, self.targets, pools = Secrets(self.connection, vault), Targets(), Pools(self.storage)
         self.keeper = Keeper(
-            self.database, clock, lambda: self.heartbeat.host_id, pools, self.secrets, self.bus, settings.state
+            self.database,
+            clock,
+            lambda: self.heartbeat.host_id,
+            pools,
+            self.secrets,
+            self.bus,
+            settings.state,
+            OwnPlaces.of(settings),
         )
         disks = Disks(
             self.keeper,

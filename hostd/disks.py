@@ -230,6 +230,7 @@ class Disks:
         for (uuid, name, path, kind, capacity, secret), below in zip(chain, [*chain[1:], None], strict=True):
             self._true(disk.root, path, disk.kind, name)
             backing = Path(below[2]).name if below is not None else ""
+            self._keeper.own.refuse_file(Path(path), name)
             try:
                 volume_heads.look(Path(path), Wanted(uuid, name, kind, capacity, secret is not None, backing))
             except OSError as error:

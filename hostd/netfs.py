@@ -69,10 +69,11 @@ def origin(pool: PoolOrder) -> str:
 
 def in_place(pool: PoolOrder) -> bool:
     """Whether something is mounted at the pool's directory; the storage itself is not touched."""
-    return shared.mounted(_place(pool))[0] == _place(pool)
+    return shared.mounted(place(pool))[0] == place(pool)
 
 
-def _place(pool: PoolOrder) -> str:
+def place(pool: PoolOrder) -> str:
+    """Where its storage is mounted: its true path, but for its own name."""
     # What is mounted there may not answer: only what is above it is looked at.
     path = Path(pool.path)
     return str(path.parent.resolve() / path.name)
@@ -85,8 +86,8 @@ def check_place(pool: PoolOrder) -> None:
         Refused: says what is there.
         OSError: it cannot be looked at.
     """
-    place, _kind, source = shared.mounted(_place(pool))
-    if place == _place(pool):
+    mounted, _kind, source = shared.mounted(place(pool))
+    if mounted == place(pool):
         # GlusterFS writes its own a little differently.
         if source.replace(":/", ":") != origin(pool).replace(":/", ":"):
             raise Refused(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from core.errors import Refused
 from core.i18n import N_
-from core.rules.pools import overlap
+from core.rules.pools import within
 from hostd import shared
 
 
@@ -39,6 +39,13 @@ def place_of(path: str) -> Place:
     return Place(true, status.st_dev, status.st_ino, system, inner)
 
 
+def holds(outer: Place, inner: Place) -> bool:
+    """Whether a place is, or has in it, another one, by path or by where they are in their file system."""
+    one = outer.number and (outer.device, outer.number) == (inner.device, inner.number)
+    shown = outer.system and outer.system == inner.system and within(outer.inner, inner.inner)
+    return bool(one or shown or within(outer.path, inner.path))
+
+
 def refuse_one(path: str, mine: Place, name: str, theirs: Place, *, what: str) -> None:
     """Refuse a pool's directory that is, or is in, or has in it, one that is something else's.
 
@@ -52,9 +59,7 @@ def refuse_one(path: str, mine: Place, name: str, theirs: Place, *, what: str) -
     Raises:
         Refused: names the other one.
     """
-    one = mine.number and (mine.device, mine.number) == (theirs.device, theirs.number)
-    shown = mine.system and mine.system == theirs.system and overlap(mine.inner, theirs.inner)
-    if not (one or shown or overlap(mine.path, theirs.path)):
+    if not (holds(mine, theirs) or holds(theirs, mine)):
         return
     raise Refused(
         N_("{path} overlaps with the directory of storage pool {name} ({other}).")

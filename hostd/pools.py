@@ -36,6 +36,7 @@ from hostd.hypervisor.errors import Busy, Stuck, TooSlow
 from hostd.hypervisor.pools import Pools
 from hostd.hypervisor.secrets import Secrets
 from hostd.log import fields
+from hostd.own_places import OwnPlaces, refuse_home
 from hostd.storage_calls import SILENT, StorageCalls
 
 logger = logging.getLogger("hostd.pools")
@@ -55,8 +56,10 @@ class Keeper:
         secrets: Secrets,
         bus: Bus,
         state: Path,
+        own: OwnPlaces,
     ) -> None:
-        """``state`` is hostd's own directory."""
+        """``state`` is hostd's own directory; ``own`` says what no pool may be, or have in it."""
+        self.own = own
         self._database = database
         self._clock = clock
         self._host_id = host_id
@@ -151,6 +154,8 @@ class Keeper:
             return self._locks.setdefault(uuid, threading.Lock())
 
     def _make_ready(self, pool: PoolOrder, first: bool) -> PoolState:
+        if pool.what.files:
+            self._on_files(pool, lambda: self.own.refuse_place(pool))
         if first and pool.what.files:
             self._refuse_shared(pool)
         self._note(pool)
@@ -260,6 +265,7 @@ class Keeper:
         """Whether what was mounted is the pool's own and of use here; what is not, is let go of."""
 
         def look() -> None:
+            refuse_home(pool)
             netfs.check_root(pool)
             shared.check_mark(pool, mark=first)
             if first:

@@ -17,12 +17,15 @@ from core.errors import InvalidInput
 from core.i18n import N_
 from core.rpc.tls import TlsFiles
 from core.rules.names import is_uuid
+from core.setup import KEY
 
 FILE = "dosvm.toml"
 DEFAULT_HOME = Path("/etc/dosvm")
 DEFAULT_PORT = 5555
 #: Below the home: hostd's certificate, its key, and that of the authority, unless [ssl] names other places.
 CERTIFICATES = "pki"
+#: Directories below the home, beside hostd's state, in which all is DOSVM's own: certificates and their authority.
+OWN_DIRECTORIES = (CERTIFICATES, "ca")
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Settings:
     @property
     def key(self) -> Path:
         """The cluster key."""
-        return self.home / "cluster.key"
+        return self.home / KEY
 
     @property
     def own(self) -> list[Path]:

@@ -144,5 +144,9 @@ def source(kind: str, volume_format: str, value: str) -> None:
 
 def overlap(one: str, other: str) -> bool:
     """Whether one of two directories, absolute and without needless slashes, is the other or in it."""
-    first, second = one.rstrip("/") + "/", other.rstrip("/") + "/"
-    return first.startswith(second) or second.startswith(first)
+    return within(one, other) or within(other, one)
+
+
+def within(outer: str, inner: str) -> bool:
+    """Whether a directory, absolute and without needless slashes, is another one or has it in it."""
+    return (inner.rstrip("/") + "/").startswith(outer.rstrip("/") + "/")

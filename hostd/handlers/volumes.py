@@ -64,11 +64,13 @@ class VolumeTasks:
             # No operation orders that; a directory of devices is nothing to make or remove files in.
             raise Refused(N_("The volumes of storage pool {name} are no files."), name=order.pool.name)
         # Other storage may be away, or was never needed here; of a directory of this host its mark says enough.
-        if order.pool.kind != DIR or not self._touch(
-            order, lambda: shared.is_marked(order.pool.path, order.pool.uuid), limit=intervals.STORAGE
-        ):
+        if order.pool.kind != DIR or not self._touch(order, lambda: self._is_marked(order), limit=intervals.STORAGE):
             self._keeper.ready(order.pool)
         return Path(order.pool.path)
+
+    def _is_marked(self, order: VolumeOrder) -> bool:
+        self._keeper.own.refuse_place(order.pool)
+        return shared.is_marked(order.pool.path, order.pool.uuid)
 
     def _touch(self, order: VolumeOrder, work: Callable[[], T], *, limit: float = 0.0) -> T:
         """Do something with a pool's files within a time limit; what hangs is held against that pool alone."""
@@ -296,8 +298,13 @@ class VolumeTasks:
         directory = self._directory(order)
         # Of a volume that could not be made the file of its name may be somebody's.
         remove = volume_files.remove if task.payload.get("own", True) else volume_files.discard
+
+        def work(sure: Callable[[], None]) -> None:
+            self._keeper.own.refuse_file(directory / order.name, order.name)
+            remove(directory, order.name, order.uuid, sure)
+
         point("before_volume")
-        self._touch_or_never(order, lambda sure: remove(directory, order.name, order.uuid, sure), context)
+        self._touch_or_never(order, work, context)
         point("after_volume")
         return lambda session: done(storage.remove_volume(session, order.uuid))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,40 @@ def test_an_image_changed_after_it_was_registered_does_not_start(hostd: Hostd) -
     assert "/etc/shadow" in hostd.error(row)
     hostd.clean()
     hostd.done("image.delete", image="later")
+
+
+def test_a_pool_on_the_clouds_own_home_cannot_be_made(hostd: Hostd, tmp_path: Path) -> None:
+    # By its own name it overlaps with the pool that these tests have below it.
+    (tmp_path / "link").symlink_to(hostd.home)
+    for place in (tmp_path / "link", hostd.home / "state", hostd.database.parent):
+        answer = hostd.admin("pool.add", name="zz", type="dir", host=host(hostd), path=str(place), capacity=1 << 30)
+        row = hostd.task(answer, "sysadm")
+        assert row["state"] == "failed"
+        assert "what is DOSVM's own" in hostd.error(row)
+    assert [row["name"] for row in hostd.admin("pool.list")["rows"]] == ["local"]
+
+
+def test_a_pool_that_was_made_on_the_home_has_failed_and_gives_nobody_the_cluster_key(hostd: Hostd) -> None:
+    """Earlier versions made it, and found its files: the rows are changed to what they left."""
+    made, key = hostd.home / "zz", hostd.home / "cluster.key"
+    hostd.done("pool.add", "sysadm", name="zz", type="dir", host=host(hostd), path=str(made), capacity=1 << 30)
+    hostd.done("volume.add", "sysadm", name="disk", pool="zz", capacity=MIB, format="raw")
+    with closing(sqlite3.connect(hostd.database)) as cloud, cloud:
+        cloud.execute("UPDATE pool SET path = ? WHERE name = 'zz'", (str(hostd.home),))
+        cloud.execute("UPDATE volume SET name = 'cluster.key', state = 'foreign' WHERE name = 'disk'")
+    (made / ".dosvm-pool").rename(hostd.home / ".dosvm-pool")
+    known = key.read_bytes()
+    for call, given in (
+        ("pool.refresh", {"pool": "zz"}),
+        ("volume.accept", {"volume": "zz/cluster.key", "format": "raw"}),
+        ("volume.delete", {"volume": "zz/cluster.key"}),
+    ):
+        row = hostd.task(hostd.admin(call, **given), "sysadm")
+        assert row["state"] == "failed", call
+        assert "what is DOSVM's own" in hostd.error(row)
+    assert key.read_bytes() == known
+    assert hostd.admin("pool.show", pool="zz")["state"] == "failed"
+    with closing(sqlite3.connect(hostd.database)) as cloud, cloud:
+        cloud.execute("DELETE FROM volume WHERE name = 'cluster.key'")
+    hostd.done("pool.delete", "sysadm", pool="zz")
+    assert not (hostd.home / ".dosvm-pool").exists()

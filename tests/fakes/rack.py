@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select, update
@@ -16,10 +17,13 @@ from core.model import Host, Instance, Machine, State, Task, TaskState, Volume
 from hostd.bus import Bus
 from hostd.carrying import Carrier
 from hostd.handling import Handler, Record
+from hostd.own_places import OwnPlaces
 from tests.fakes.office import GIB, Office, Person
 
 MIB = 1024**2
 _BOOT = "boot"
+#: A hostd whose home is in nobody's way.
+ELSEWHERE = OwnPlaces(Path("/nonexistent/dosvm"))
 
 
 def web(office: Office, *, hosts: int = 1, cores: int = 16, memory: int = 64 * GIB, **quotas: Any) -> Person:

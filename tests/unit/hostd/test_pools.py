@@ -34,7 +34,9 @@ def keeper(office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> K
     pools: Any = SimpleNamespace(ensure=lambda *_a, **_k: None, release=lambda _uuid: None, is_active=lambda _u: True)
     secrets: Any = SimpleNamespace()
     host = rack.host_id(office, "h1")
-    return Keeper(office.services.database, SystemClock(), lambda: host, pools, secrets, Bus(), tmp_path)
+    return Keeper(
+        office.services.database, SystemClock(), lambda: host, pools, secrets, Bus(), tmp_path, rack.ELSEWHERE
+    )
 
 
 @pytest.fixture

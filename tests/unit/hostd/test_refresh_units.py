@@ -82,7 +82,7 @@ def refreshed(office: Office, san: Storage, pool: str = "san") -> dict[str, str]
     """Refresh a pool by the executor of its host; the state of each of its volumes."""
     office.sysadm("pool.refresh", pool=pool)
     database = office.services.database
-    keeper: Any = SimpleNamespace(ready=lambda _pool: None, touch=lambda _pool, work, limit: work())
+    keeper: Any = SimpleNamespace(ready=lambda _pool: None, touch=lambda _pool, work, limit: work(), own=rack.ELSEWHERE)
     units: Any = SimpleNamespace(found=lambda _pool: list(san.units))
 
     def opened(secret: SealedSecret) -> str:

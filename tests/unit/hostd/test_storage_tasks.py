@@ -37,6 +37,7 @@ class Storage:
 
     def __init__(self) -> None:
         self.left = -1
+        self.own = rack.ELSEWHERE
 
     def ready(self, _pool: PoolOrder) -> None:
         """It is a directory."""
