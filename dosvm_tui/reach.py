@@ -230,11 +230,12 @@ class Reach(Stage):
         front = self._front
         if front is not None:
             front.show_path()
-        top = self.screen
-        if hasattr(top, "tasks_changed") and top.is_mounted:
-            top.tasks_changed()
-        if hasattr(top, "tells_of"):
-            ended = [task for task in ended if not top.tells_of(task)]
+        # One that a question lies over follows its tasks as well.
+        for screen in reversed(self.screen_stack):
+            if hasattr(screen, "tells_of"):
+                ended = [task for task in ended if not screen.tells_of(task)]
+            if hasattr(screen, "tasks_changed") and screen.is_mounted:
+                screen.tasks_changed()
         failed = [task for task in ended if task.state == "failed"]
         well = [task for task in ended if task.state == "done"]
         for task in failed[:NAMED]:

@@ -404,15 +404,16 @@ class ActionRun:
                 anywhere=True,
             )
 
-    def _follow(self, row: Row | None, result: Any, again: Again | None = None) -> Followed | None:
-        """Follow the tasks that a call began; the first of them, from which a way leads back to the form."""
+    def _follow(self, row: Row | None, result: Any, again: Again | None = None) -> list[Followed]:
+        """Follow the tasks that a call began, from the first of which a way leads back to the form; gives them."""
         if not isinstance(result, Mapping):
-            return None
+            return []
         tasks = [str(task) for task in (result.get("task"), *(result.get("tasks") or ())) if task]
-        for task in dict.fromkeys(tasks):
+        tasks = list(dict.fromkeys(tasks))
+        for task in tasks:
             back = again if task == tasks[0] else None
             self._context.desk.follow(task, _(self._action.label), self._result_name(row, result), back)
-        return self._context.tasks.get(tasks[0]) if tasks else None
+        return [followed for task in tasks if (followed := self._context.tasks.get(task)) is not None]
 
     def _went_well(self, results: Sequence[tuple[Row | None, Any]], again: Again | None = None) -> None:
         for row, result in results:

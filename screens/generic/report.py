@@ -15,7 +15,7 @@ from screens.base import BaseDialog
 from screens.context import Context
 from screens.generic.cells import state_sign
 from screens.spec import Kind
-from screens.taskbook import Followed
+from screens.taskbook import ENDED, Followed
 from screens.values import show
 from widgets.column_layout import TableColumn
 from widgets.field_list import Fact, FieldList
@@ -27,16 +27,18 @@ from widgets.virtual_table import Cell, VirtualTable
 
 #: What is done to some items; runs in a thread. Gives for each what its call returned, or why it was refused.
 Work = Callable[[Sequence[Any]], Sequence[Any]]
-#: Takes what a call returned; gives the task that was begun, if any.
-Begun = Callable[[Any], Followed | None]
+#: Takes what a call returned; gives the tasks that it began, if any.
+Begun = Callable[[Any], Sequence[Followed]]
+#: Ends of a task after which it may be tried again.
+_ILL = frozenset({"failed", "cancelled"})
 
 
 class BulkReport(BaseDialog[Any]):
-    """Runs an action on each item and says how each went, and how its task goes on.
+    """Runs an action on each item and says how each went, and how its tasks went on to their ends.
 
-    What was refused can be tried again. Its result is what the calls that went well returned; or the error, when what
-    was typed for all of them was wrong, such as one's own password. It closes by itself when none was refused or left
-    out.
+    What was refused, and what failed later, can be tried again. Its result is what the calls that went well returned;
+    or the error, when what was typed for all of them was wrong, such as one's own password. It closes by itself when
+    all of them are done; who closes it before leaves the tasks as they go on.
     """
 
     BOX_CLASSES = "-wide"
@@ -78,8 +80,8 @@ class BulkReport(BaseDialog[Any]):
         self._at_once = at_once
         self._left_out = list(left_out)
         self._under_way: list[int] = []
-        self._results: list[Any] = []
-        self._well: dict[int, Followed | None] = {}
+        self._results: dict[int, Any] = {}
+        self._well: dict[int, Sequence[Followed]] = {}
         self._refused: dict[int, DosvmError] = {}
         self._queue = deque(range(len(self._items)))
         self._running = False
@@ -101,9 +103,9 @@ class BulkReport(BaseDialog[Any]):
         ]
 
     def buttons(self) -> list[Widget]:
-        """Stop, then close; once more for what was refused."""
+        """Stop, then close; once more for what was refused or failed."""
         return [
-            PushButton(_(N_("Again for those refused")), "again", id="again"),
+            PushButton(_(N_("Again for those not done")), "again", id="again"),
             PushButton(_(N_("Stop")), "close", id="close"),
         ]
 
@@ -127,7 +129,7 @@ class BulkReport(BaseDialog[Any]):
             return Cell(self._refused[number].text(), "error")
         if number not in self._well:
             return Cell(_(N_("waits")) if self._running else _(N_("not asked for")), "muted")
-        task = self._well[number]
+        task = self._telling(number)
         if task is None:
             return Cell(f"{glyphs().chosen} {_(N_('done'))}", "success")
         sign, role = state_sign(task.state)
@@ -135,18 +137,43 @@ class BulkReport(BaseDialog[Any]):
         more = task.error if task.state == "failed" else task.outcome
         return Cell(f"{words}: {more}" if more else words, role)
 
+    def _telling(self, number: int) -> Followed | None:
+        """Of the tasks of one the one to tell of: what failed, else what goes on, else the last."""
+        tasks = self._well[number]
+        ill = [task for task in tasks if task.state in _ILL]
+        going = [task for task in tasks if task.state not in ENDED]
+        return next(iter([*ill, *going, *reversed(tasks)]), None)
+
+    @property
+    def _ill(self) -> list[int]:
+        """Those that were begun, and whose task did not come to a good end."""
+        return [n for n, tasks in self._well.items() if any(task.state in _ILL for task in tasks)]
+
+    @property
+    def _going(self) -> list[int]:
+        """Those whose tasks have not all ended, and none badly."""
+        ill = set(self._ill)
+        return [
+            n for n, tasks in self._well.items() if n not in ill and any(task.state not in ENDED for task in tasks)
+        ]
+
     # -- one after the other
 
     def _next(self) -> None:
         self._running = bool(self._queue)
         self._show()
         if not self._running:
-            if not self._refused and not self._left_out and len(self._well) == len(self._items):
-                self.dismiss(self._results)
+            self._close_when_done()
             return
         self._under_way = [self._queue.popleft() for _ in range(min(self._at_once, len(self._queue)))]
         items = [self._items[number][1] for number in self._under_way]
         self.ask(lambda: self._work(items), self._came, lambda error: self._came([error] * len(items)))
+
+    def _close_when_done(self) -> None:
+        """Nobody needs to read that all went well."""
+        over = not self._running and not self._going and not self._ill
+        if over and not self._refused and not self._left_out and len(self._well) == len(self._items):
+            self.leave()
 
     def _came(self, results: Sequence[Any]) -> None:
         asked, self._under_way = self._under_way, []
@@ -154,7 +181,7 @@ class BulkReport(BaseDialog[Any]):
             if isinstance(result, DosvmError):
                 self._refused[number] = result
             else:
-                self._results.append(result)
+                self._results[number] = result
                 self._well[number] = self._begun(result)
         error = next((one for one in results if isinstance(one, Unavailable | AuthenticationFailed)), None)
         if isinstance(error, AuthenticationFailed) and error.field and not self._well:
@@ -167,9 +194,11 @@ class BulkReport(BaseDialog[Any]):
         self._next()
 
     def _again(self) -> None:
-        """Ask once more for what was refused, and for what was not asked for because it was stopped."""
+        """Ask once more for what was refused or failed, and for what was not asked for because it was stopped."""
         if not self._running:
             self._refused.clear()
+            for number in self._ill:
+                del self._well[number]
             self._queue = deque(n for n in range(len(self._items)) if n not in self._well)
             self.query_one("#close").focus()
             self._next()
@@ -178,12 +207,13 @@ class BulkReport(BaseDialog[Any]):
 
     def tells_of(self, task: Followed) -> bool:
         """Whether how a task ended is told here."""
-        return any(task is one for one in self._well.values())
+        return any(task is one for tasks in self._well.values() for one in tasks)
 
     def tasks_changed(self) -> None:
         """There are news of tasks; they may come before it is made."""
         if self.query(VirtualTable):
             self._show()
+            self._close_when_done()
 
     def on_virtual_table_highlighted(self, event: VirtualTable.Highlighted) -> None:
         """The whole reason."""
@@ -197,14 +227,18 @@ class BulkReport(BaseDialog[Any]):
 
     def _show(self) -> None:
         self.query_one(VirtualTable).redraw()
-        text = _(N_("{done} of {all} done, {failed} refused")).format(
-            done=len(self._well), all=len(self._items), failed=len(self._refused)
-        )
+        ill, going = len(self._ill), len(self._going)
+        text = _(N_("{done} of {all} done")).format(done=len(self._well) - ill - going, all=len(self._items))
+        if going:
+            text += _(N_(", {count} under way")).format(count=going)
+        if ill:
+            text += _(N_(", {count} failed")).format(count=ill)
+        text += _(N_(", {count} refused")).format(count=len(self._refused))
         if self._left_out:
             text += _(N_(", {count} left out")).format(count=len(self._left_out))
         self.query_one("#count", Paragraph).set(text)
         self.query_one("#close", PushButton).set_label(_("Stop") if self._running else _(N_("Close")))
-        left = len(self._well) < len(self._items)
+        left = len(self._well) < len(self._items) or bool(ill)
         self.query_one("#again", PushButton).display = left and not self._running
         self._show_reason()
 
@@ -224,7 +258,7 @@ class BulkReport(BaseDialog[Any]):
     def leave(self) -> None:
         """Esc stops what has not begun, then closes."""
         if not self._running:
-            self.dismiss(self._results)
+            self.dismiss(list(self._results.values()))
         else:
             # What is under way cannot be called back.
             self._queue.clear()
@@ -233,5 +267,5 @@ class BulkReport(BaseDialog[Any]):
         """See :class:`screens.base.BaseDialog`."""
         super().retranslate()
         self.query_one(VirtualTable).set_columns(self._columns())
-        self.query_one("#again", PushButton).set_label(_("Again for those refused"))
+        self.query_one("#again", PushButton).set_label(_("Again for those not done"))
         self._show()

@@ -214,7 +214,7 @@ async def test_marked_rows_are_acted_on_together_with_a_report_for_each(cloud: F
         await pilot.pause(0.1)
         assert "web-front-01, web-front-02, web-front-05" in screen_text(pilot.app)
         assert "Each of them: The guest of ... is asked to reboot" in screen_text(pilot.app)
-        await shows(pilot, "2 of 3 done, 1 refused", "right", "enter")
+        await shows(pilot, "0 of 3 done, 2 under way, 1 refused", "right", "enter")
         text = screen_text(pilot.app)
         assert "The VM x is busy." in text
         assert text.count("asked for") >= 2
@@ -244,7 +244,7 @@ async def test_notices_do_not_lie_over_a_report(cloud: FakeBackend) -> None:
         pilot.app.clear_notifications()
         cloud.answers["vm.reboot"] = reboot
         await pilot.press("home", "space", "space", "b")
-        await shows(pilot, "1 of 2 done, 1 refused", "right", "enter")
+        await shows(pilot, "0 of 2 done, 1 under way, 1 refused", "right", "enter")
         (own,) = (task for task in cloud.tasks if task != other)
         cloud.end_task(own)
         await shows(pilot, "asked for: ● done")
@@ -689,5 +689,5 @@ async def test_rows_that_an_action_makes_no_sense_for_are_named_with_why(cloud: 
         # Running, and off.
         await pilot.press("space", "down", "down", "space")
         await shows(pilot, "Left out (1): web-front-04 (It does not run).", "b")
-        await shows(pilot, "1 of 1 done, 0 refused, 1 left out", "right", "enter")
+        await shows(pilot, "0 of 1 done, 1 under way, 0 refused, 1 left out", "right", "enter")
         assert "left out: It does not run." in screen_text(pilot.app)

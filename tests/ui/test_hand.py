@@ -69,7 +69,7 @@ async def test_what_was_refused_is_tried_again_and_the_others_are_followed(cloud
     async with opened(cloud) as pilot:
         await pilot.press("space", "space", "b")
         await pilot.pause(0.1)
-        await shows(pilot, "1 of 2 done, 1 refused", "right", "enter")
+        await shows(pilot, "0 of 2 done, 1 under way, 1 refused", "right", "enter")
         await until(pilot, lambda: "asked for: ● running" in screen_text(pilot.app))
         table(pilot).go_to("1")
         await until(pilot, lambda: "THE END" in screen_text(pilot.app))
@@ -77,9 +77,18 @@ async def test_what_was_refused_is_tried_again_and_the_others_are_followed(cloud
         await until(pilot, lambda: "asked for: ● done" in screen_text(pilot.app))
         busy["yes"] = False
         await pilot.click("#again")
-        await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
+        await until(pilot, lambda: "1 of 2 done, 1 under way, 0 refused" in screen_text(pilot.app))
         assert cloud.called("vm.reboot")[-1] == {"vm": cloud.rows["vm"][1]["uuid"]}, "the one that was refused alone"
         assert len(pilot.app.context.tasks.running) == 1
+        # What failed later is no more done than what was refused.
+        cloud.end_task(list(cloud.tasks)[-1], {"message": "The guest does not listen.", "parameters": {}})
+        await until(pilot, lambda: "1 of 2 done, 1 failed, 0 refused" in screen_text(pilot.app))
+        assert "The guest does not listen." in screen_text(pilot.app)
+        await pilot.click("#again")
+        await until(pilot, lambda: "1 of 2 done, 1 under way, 0 refused" in screen_text(pilot.app))
+        assert cloud.called("vm.reboot")[-1] == {"vm": cloud.rows["vm"][1]["uuid"]}, "the one that failed alone"
+        cloud.end_task(list(cloud.tasks)[-1])
+        await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
 
 
 @ui

@@ -93,6 +93,9 @@ async def test_a_report_that_ends_under_the_question_whether_to_leave_closes(clo
         await shows(pilot, "of 2 done", "space", "space", "z")
         await shows(pilot, "Leave the console", "ctrl+q")
         go.set()
+        await until(pilot, lambda: len(pilot.app.context.tasks.running) == 2)
+        for task in list(cloud.tasks):
+            cloud.end_task(task)
         await until(pilot, lambda: len(pilot.app.screen_stack) == 2)
         assert not table(pilot).marked
 
