@@ -88,7 +88,8 @@ def refuse_links(path: Path, status: os.stat_result, uuid: str, name: str) -> No
 
 def damaged(name: str, why: DosvmError) -> Refused:
     """That the file of a volume is not what the database says, with the reason."""
-    said = [{"message": text, "parameters": why.parameters} for text in (why.message, why.remedy) if text]
+    # What would help against the reason alone (to flatten a file that is only a difference) would keep the wrong one.
+    said = [{"message": why.message, "parameters": why.parameters}]
     return Refused(
         N_("The file of volume {name} is damaged, or another file is in its place: {reasons}"),
         remedy=N_("Put the right file there, from a backup."),

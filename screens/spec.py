@@ -282,6 +282,7 @@ class Action(NamedTuple):
         warning: msgid; what will happen, may use ``{name}`` and other keys of the row.
         preview: a reading operation that takes the same arguments and says what would happen: it is asked after the
             form, its answer's keys stand in ``warning``, and that is what is asked last.
+        asides: what is said with the warning of those rows alone for which it holds: ``why`` is a msgid like it.
         plan: an operation that says, before anything is asked, what would happen to the row: ``lines`` of its answer
             are sentences ``{"message": template, "parameters": {...}}``, or what becomes what, as the log's contents.
         unfit: what makes it senseless for a row; it is greyed then, and the first that holds says why. The service has
@@ -307,6 +308,7 @@ class Action(NamedTuple):
     preview: str = ""
     danger: Danger = Danger.NONE
     warning: str = ""
+    asides: tuple[Unfit, ...] = ()
     plan: str = ""
     unfit: tuple[Unfit, ...] = ()
     many: bool = False

@@ -39,6 +39,16 @@ def load_key(path: Path) -> bytes:
         text = path.read_text().strip()
         mode = path.stat().st_mode
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and any(path.with_name(n).exists() for n in ("dosvm.toml", "cloud.db")):
+            # A new cloud would not open what the one that is here has sealed.
+            raise InvalidInput(
+                N_("The cluster key {path} is missing, but there is a cloud here."),
+                remedy=N_(
+                    "Put it back from a backup, or copy it from another host of this cloud: what it sealed opens"
+                    " with no other."
+                ),
+                path=str(path),
+            ) from error
         raise InvalidInput(
             N_("The cluster key {path} cannot be read: {reason}."),
             remedy=N_(

@@ -300,7 +300,10 @@ def _unused_file(call: Call, group_id: int, file: str) -> None:
     if taken is not None:
         raise AlreadyExists(
             N_("The file {file} is registered as an image already."),
-            remedy=N_("Use that image, or copy the file under another name."),
+            remedy=N_(
+                "Use that image, or give another name in the field File: an upload makes that file; to register one,"
+                " copy the file under that name first."
+            ),
             field="file",
             file=file,
         )

@@ -37,6 +37,8 @@ from core.services.volumes import columns, filters, rows, statement
 
 #: Most volumes that rest on each other: each makes every read of the guest look into one file more.
 MAX_DEPTH = 32
+#: Levels of a tree that are drawn by lines; below them a number says how deep a volume is.
+_DRAWN = 4
 #: And of encrypted ones: each makes whoever opens it, a VM's start too, wait for 2 s (LUKS) until its key is found.
 MAX_ENCRYPTED = 10
 
@@ -103,7 +105,11 @@ def _tree(call: Call, volume: Volume, query: Query) -> Answer:
         children = below.get(row.Volume.id, [])
         for index, child in reversed(list(enumerate(children))):
             last = index == len(children) - 1
-            left.append((child, indent + ("└─ " if last else "├─ "), indent + ("   " if last else "│  ")))
+            below_it = indent + ("   " if last else "│  ")
+            deep = len(below_it) // 3
+            # A name that is pushed out of its column is no use; so far down, how far says more than the lines.
+            mark = f"┄{deep}┄ " if deep > _DRAWN else indent + ("└─ " if last else "├─ ")
+            left.append((child, mark, below_it))
     needle = query.search.casefold()
     shown = [
         (row, branch)

@@ -124,6 +124,20 @@ def refuse_unready(call: Call, pool: Pool) -> None:
 
 def refuse_absent(volume: Volume) -> None:
     """Refuse what is not there, or is worked on."""
+    if volume.state == "merging":
+        raise Refused(
+            N_("Volume {name} is being merged."),
+            remedy=N_("Wait for its task to end, or cancel that."),
+            field="volume",
+            name=volume.name,
+        )
+    if volume.state == "foreign":
+        raise Refused(
+            N_("Nobody has said the format of volume {name}."),
+            remedy=N_("The system administrator accepts it first (`dosvm volume accept`)."),
+            field="volume",
+            name=volume.name,
+        )
     if volume.state != "present":
         raise Refused(
             N_("Volume {name} is not there: its state is {state}."),
@@ -263,7 +277,7 @@ def refuse_rested_on(call: Call, volume: Volume, *, field: str = "volume") -> No
     ).all()
     raise InUse(
         N_("Snapshots rest on volume {name} ({count}): {snapshots}."),
-        remedy=N_("Merge each into a volume of its own, or delete them, first."),
+        remedy=N_("Merge those that are still needed into volumes of their own; then delete the snapshots."),
         field=field,
         name=volume.name,
         count=count,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from core.errors import DosvmError, UsageError, from_wire, sentence
-from core.i18n import N_, _
+from core.i18n import N_, _, sentences
 from core.rpc.backend import HostdBackend, call_each
 from core.rules.many import AT_ONCE
 from dosvm_tui import wiring
@@ -218,7 +218,7 @@ def _write(spec: ResourceSpec, action: Action, ended: Sequence[_Done], *, form: 
         else:
             text = _("{what}: done").format(what=output.printable(done.label))
             found = sentence(done.answer.get("outcome", ""))
-            print(f"{text}. {output.printable(found)}" if found else text)
+            print(sentences(_(N_("{text}.")).format(text=text), output.printable(found)) if found else text)
 
 
 def _arguments(

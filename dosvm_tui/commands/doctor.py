@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import DosvmError
-from core.i18n import N_, _
+from core.i18n import N_, _, sentences
 from core.rules.sizes import GIB, format_size
 from dosvm_tui import wiring
 from dosvm_tui.commands import output
@@ -67,7 +67,9 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _print(finding: Finding) -> None:
-    text = f"{finding.text.rstrip('.')}. {finding.remedy}" if finding.remedy else finding.text
+    text = finding.text
+    if finding.remedy:
+        text = sentences(_(N_("{text}.")).format(text=text.rstrip(".。")), finding.remedy)
     print(output.printable(f"{_SIGNS[finding.level]} {_(_WORDS[finding.level])}  {finding.check}: {text}"), flush=True)
 
 

@@ -112,7 +112,8 @@ def _field_text(field: Field, *, whole: bool = False) -> str:
         parts.append(_(N_("(needed)")) if field.when is None else _(N_("(needed where it applies)")))
     if field.hint:
         parts = [_(N_("{label}: {hint}")).format(label=" ".join(parts), hint=_(field.hint))]
-    if whole and field.kind in (Kind.ROWS, Kind.REFERENCES):
+    changes = field.key.startswith(("add_", "remove_"))
+    if whole and field.kind in (Kind.ROWS, Kind.REFERENCES) and not changes:
         parts.append(_(N_("This is the whole list: what is not named goes.")))
     if field.initial not in (None, "", False) and field.kind is not Kind.ROWS:
         parts.append(_(N_("Default: {value}.")).format(value=show(field.initial, field.kind)))

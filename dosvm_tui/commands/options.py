@@ -119,7 +119,10 @@ def read_value(field: Field, text: str) -> Any:
         check_range(field, value)
         return value
     except InvalidInput as error:
-        raise UsageError(f"{shown_name(field)}: {error.message}", remedy=error.remedy, **error.parameters) from error
+        # A sentence of its own within the other: put together here, no catalogue would know it.
+        said = [{"message": error.message, "parameters": error.parameters}]
+        known = {**error.parameters, "option": shown_name(field), "said": said}
+        raise UsageError(N_("{option}: {said}"), remedy=error.remedy, **known) from error
 
 
 def read_row(field: Field, text: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -44,8 +44,22 @@ N = TypeVar("N")
 
 _TOPICS = frozenset({"volume", "pool"})
 _LONGEST = 64
-#: So many volumes that are damaged are named.
+#: So many volumes that are damaged are named, and so many things that are no volumes.
 _NAMED = 5
+
+
+class Strange(NamedTuple):
+    """What is no volume, and the msgid of why."""
+
+    name: str
+    why: str
+
+
+_NO_FILE = N_("no plain file")
+_NO_NAME = N_("its name is too long, or cannot be written")
+_NO_UNIT = N_("no unit that can be looked at")
+_HOSTS = N_("the host itself uses it")
+_GONE = N_("it cannot be opened")
 
 
 class Seen(NamedTuple):
@@ -96,7 +110,9 @@ class RefreshTasks:
         entered = missing = found_again = 0
         for batch in _batches(fresh):
             found = self._touch(pool, lambda batch=batch: self._found(pool, batch, seen))  # type: ignore[misc]
-            strange += len(batch) - len(found)
+            taken = {one.name for one in found}
+            why = _GONE if pool.what.files else _HOSTS
+            strange += [Strange(name, why) for name in batch if name not in taken]
             entered += self._database.write(
                 lambda session, found=found: discovery.enter(session, pool.uuid, found, self._now())  # type: ignore[misc]
             )
@@ -113,12 +129,15 @@ class RefreshTasks:
         self._measure(pool, [one for one in known if one.id in here], seen, context)
         logger.info(
             "pool refreshed %s",
-            fields(pool=pool.name, seen=len(seen), new=entered, gone=missing, back=found_again, passed_over=strange),
+            fields(
+                pool=pool.name, seen=len(seen), new=entered, gone=missing, back=found_again, passed_over=len(strange)
+            ),
         )
-        said = N_("New: {new}, missing: {gone}, back again: {back}; no volumes: {strange}.")
-        if not strange:
-            said = N_("New: {new}, missing: {gone}, back again: {back}.")
-        counts = {"new": entered, "gone": missing, "back": found_again, "strange": strange}
+        said = N_("New: {new}, missing: {gone}, back again: {back}.")
+        counts: dict[str, Any] = {"new": entered, "gone": missing, "back": found_again, "strange": len(strange)}
+        if strange:
+            said = N_("New: {new}, missing: {gone}, back again: {back}; no volumes: {strange} ({which}).")
+            counts["which"] = named(strange)
         wrong = self._look_through(pool, [one for one in known if one.id in here], context)
         if wrong:
             # All else is written; this is what whoever asked must hear of.
@@ -182,17 +201,18 @@ class RefreshTasks:
         except OSError as error:
             raise explained(error) from error
 
-    def _look(self, pool: PoolOrder) -> tuple[dict[str, Seen], int]:
-        """All that is there, by name, and how many things no volume can be."""
+    def _look(self, pool: PoolOrder) -> tuple[dict[str, Seen], list[Strange]]:
+        """All that is there, by name, and what no volume can be."""
         if pool.what.files:
             return self._touch(pool, lambda: _files(Path(pool.path)))
-        found, strange = {}, 0
+        found: dict[str, Seen] = {}
+        strange: list[Strange] = []
         for unit in self._units.found(pool.uuid):
             name, path, key = self._touch(pool, lambda unit=unit: _told(pool, unit))  # type: ignore[misc]
             if name:
                 found[name] = Seen(unit.capacity, unit.allocation, path, key)
             else:
-                strange += 1
+                strange.append(Strange(unit.name, _NO_UNIT))
                 logger.warning("no volume can be made of a unit %s", fields(pool=pool.name, unit=unit.name, path=path))
         return found, strange
 
@@ -373,14 +393,31 @@ def _refuse_unfit(name: str, said: str, told: image_headers.Told, key: SealedSec
         image_files.check_size(name, told.claims, field="volume")
 
 
-def _files(directory: Path) -> tuple[dict[str, Seen], int]:
-    found, strange = {}, 0
+def named(strange: Sequence[Strange]) -> list[dict[str, Any]]:
+    """The first of what is no volume, with why, and how many more there are: sentences for an error's parameter."""
+    said: list[dict[str, Any]] = []
+    shown = sorted(strange)[:_NAMED]
+    for number, one in enumerate(shown):
+        last = number == len(shown) - 1
+        # A name that cannot be written is shown as far as it can.
+        name = one.name.encode(errors="backslashreplace").decode()
+        text = N_("{name}: {reason}") if last else N_("{name}: {reason};")
+        said.append({"message": text, "parameters": {"name": name, "reason": [{"message": one.why, "parameters": {}}]}})
+    if len(strange) > len(shown):
+        said.append({"message": N_("and {count} more"), "parameters": {"count": len(strange) - len(shown)}})
+    return said
+
+
+def _files(directory: Path) -> tuple[dict[str, Seen], list[Strange]]:
+    found: dict[str, Seen] = {}
+    strange: list[Strange] = []
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if not entry.is_file(follow_symlinks=False) or not _nameable(entry.name):
-                strange += 1
+            plain = entry.is_file(follow_symlinks=False)
+            if not plain or not _nameable(entry.name):
+                strange.append(Strange(entry.name, _NO_NAME if plain else _NO_FILE))
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)

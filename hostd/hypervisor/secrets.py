@@ -51,7 +51,9 @@ def explain(error: DosvmError, encrypted: Sequence[tuple[str, SealedSecret]]) ->
         return
     raise Refused(
         N_("An encrypted volume does not open with the value of its secret: {volumes}."),
-        remedy=N_("Give the secret the value again that it had when the volume was made."),
+        remedy=N_(
+            "Give the secret the value again that it had when the volume was made (`dosvm secret edit --even-if-used`)."
+        ),
         volumes="; ".join(f"{volume} ({secret.name})" for volume, secret in encrypted),
     ) from error
 

@@ -20,7 +20,7 @@ from screens.generic.report import BulkReport
 from screens.generic.taken import name_check
 from screens.spec import Action, Danger, Kind, ResourceSpec, Row, Target
 from screens.taskbook import Followed
-from screens.values import filled, line_text, previewed
+from screens.values import filled, line_text, previewed, show
 
 _NOTHING: Mapping[str, str] = {}
 #: Called when something was changed, so that the screen looks again.
@@ -150,11 +150,12 @@ class ActionRun:
         if len(rows) == 1:
             said = [filled(template, rows[0]), *(line_text(line) for _row, lines in self._plans for line in lines)]
         else:
-            said = [_(N_("{count} at once: {names}.")).format(count=len(rows), names=self._listed())]
+            said = self._all_named()
             if self._action.warning:
                 what = filled(template, dict.fromkeys(("name", *rows[0]), "..."))
                 said.append(_(N_("Each of them: {what}")).format(what=what))
             said += self._planned_for_each()
+        said += [_(aside.why) for aside in self._action.asides if any(aside.when(row) for row in rows)]
         return "\n".join([*said, *self._asides()])
 
     def _planned_for_each(self) -> list[str]:
@@ -178,8 +179,15 @@ class ActionRun:
             said.append(text.format(name=label_of(self._spec, self._rows[0]), count=self._marked))
         return said
 
-    def _listed(self) -> str:
-        return names_of([label_of(self._spec, row) for row in self._rows])
+    def _all_named(self) -> list[str]:
+        """Every one of several rows: nobody says yes to what can only be counted. Many have a line each."""
+        names = [label_of(self._spec, row) for row in self._rows]
+        if len(names) <= LISTED:
+            return [_(N_("{count} at once: {names}.")).format(count=len(names), names=", ".join(names))]
+        return [
+            _(N_("{count} at once (PageUp and PageDown scroll):")).format(count=len(names)),
+            *(f"  {n}" for n in names),
+        ]
 
     @property
     def _is_bulk(self) -> bool:
@@ -255,9 +263,12 @@ class ActionRun:
         operation = self._action.prefill or self._spec.shows_by
         arguments = {} if self._spec.single else self._reference(self._rows[0], show=True)
         values: Mapping[str, Any] = self._context.backend.call(operation, **arguments)
-        if "account" not in values and "name" in values:
-            return {**values, "account": values["name"]}
-        return values
+        # Titles as lists and details show them; one that is left as it stands there is not sent.
+        titles = {
+            c.key: show(values[c.key], c.kind) for c in self._spec.columns if c.kind is Kind.TITLE and c.key in values
+        }
+        account = {"account": values["name"]} if "account" not in values and "name" in values else {}
+        return {**values, **titles, **account}
 
     def _show_form(
         self,

@@ -153,9 +153,7 @@ class BulkReport(BaseDialog[Any]):
     def _going(self) -> list[int]:
         """Those whose tasks have not all ended, and none badly."""
         ill = set(self._ill)
-        return [
-            n for n, tasks in self._well.items() if n not in ill and any(task.state not in ENDED for task in tasks)
-        ]
+        return [n for n, tasks in self._well.items() if n not in ill and any(task.state not in ENDED for task in tasks)]
 
     # -- one after the other
 

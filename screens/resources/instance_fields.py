@@ -151,7 +151,10 @@ _DISK = (
         N_("Cache"),
         Kind.CHOICE,
         default="default",
-        choices=_same("default", "none", "writethrough", "writeback", "directsync", "unsafe"),
+        choices=(
+            ("default", N_("default")),
+            *_same("none", "writethrough", "writeback", "directsync", "unsafe"),
+        ),
     ),
     Field(
         "copy_on_read",

@@ -43,6 +43,10 @@ def _is_file(row: Row) -> bool:
 _NOT_OWN = Unfit(lambda row: not row["own"], N_("It belongs to no project: the system administrator may do it."))
 _UNIT = Unfit(lambda row: not _is_file(row), N_("Its storage system does that; a refresh finds what is new."))
 _ABSENT = Unfit(lambda row: row["state"] != "present", N_("It takes a volume that is present."))
+_FOREIGN = Unfit(
+    lambda row: row["state"] == "foreign",
+    N_("Nobody has said its format: the system administrator accepts it first (c)."),
+)
 _RESTED_ON = Unfit(lambda row: bool(row["snapshots"]), N_("Snapshots rest on it: t shows them."))
 _PROJECT = Field(
     "project",
@@ -184,6 +188,7 @@ SPEC = ResourceSpec(
                 _THIN,
             ),
             unfit=(
+                _FOREIGN,
                 _NOT_OWN,
                 _UNIT,
                 Unfit(lambda row: row["format"] not in GROWING, N_("QEMU cannot grow volumes of its format.")),
@@ -212,7 +217,7 @@ SPEC = ResourceSpec(
                 ),
                 _DESCRIPTION,
             ),
-            unfit=(_UNIT, _ABSENT),
+            unfit=(_FOREIGN, _UNIT, _ABSENT),
             task=True,
         ),
         Action(
@@ -222,6 +227,7 @@ SPEC = ResourceSpec(
             key="m",
             fields=(_NEW_NAME, _DISPLAY_NAME, _DESCRIPTION),
             unfit=(
+                _FOREIGN,
                 _NOT_OWN,
                 Unfit(lambda row: not row["backing"], N_("It is no snapshot: it rests on nothing.")),
                 _ABSENT,
@@ -273,7 +279,7 @@ SPEC = ResourceSpec(
             key="o",
             fields=(_PROJECT,),
             unfit=(
-                Unfit(lambda row: row["state"] == "foreign", N_("Nobody has said its format: c accepts it.")),
+                _FOREIGN,
                 _ABSENT,
             ),
             roles=(SYSADM,),
@@ -285,11 +291,18 @@ SPEC = ResourceSpec(
             key="d",
             target=Target.ROWS,
             danger=Danger.TYPE_NAME,
-            warning=N_(
-                "The volume {reference} is deleted with everything on it. This cannot be undone. Of a volume in an"
-                " iSCSI, disk or logical pool only its record is deleted: a refresh finds it again."
+            warning=N_("The volume {reference} is deleted with everything on it. This cannot be undone."),
+            asides=(
+                Unfit(
+                    lambda row: not _is_file(row),
+                    N_(
+                        "Of a volume in an iSCSI, disk or logical pool only its record is deleted: a refresh finds it"
+                        " again."
+                    ),
+                ),
             ),
             unfit=(
+                Unfit(lambda row: _FOREIGN.when(row) and not row["own"], _FOREIGN.why),
                 Unfit(lambda row: _is_file(row) and not row["own"], _NOT_OWN.why),
                 Unfit(lambda row: bool(row["instances"]), N_("Instances use it: its details name them.")),
                 _RESTED_ON,

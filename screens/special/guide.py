@@ -20,6 +20,7 @@ _DIRECTORIES = {"zh_CN": "zh"}
 _HEADING = re.compile(r"(#+) (.*)")
 _SCREENS = re.compile(r"<!-- screen: ([a-z -]+) -->")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_EMPHASIS = re.compile(r"\*(\S(?:[^*]*\S)?)\*")
 _ITEM = re.compile(r"(\s*)([*-]|\d+\.) (.*)")
 
 
@@ -77,7 +78,10 @@ def about(screen: str, language: str) -> list[Fact]:
 
 def _plain(text: str) -> str:
     """Markdown's signs taken out; what people type stays as it is."""
-    return _LINK.sub(r"\1", text).replace("**", "").replace("`", "")
+    pieces = _LINK.sub(r"\1", text).split("`")
+    # Every other piece is code: its stars are what people type.
+    pieces[::2] = [_EMPHASIS.sub(r"\1", piece.replace("**", "")) for piece in pieces[::2]]
+    return "".join(pieces)
 
 
 def _facts(lines: list[str]) -> Iterator[Fact]:

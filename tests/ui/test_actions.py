@@ -664,6 +664,55 @@ async def test_delete_takes_what_is_marked_in_every_list(cloud: FakeBackend, are
         await until(pilot, lambda: len(cloud.called(f"{area}.delete")) == 2)
 
 
+async def test_every_one_of_many_can_be_read_before_they_are_deleted(cloud: FakeBackend) -> None:
+    """Eight were named, and the others counted: nobody could read what was destroyed for good."""
+    first = cloud.rows["volume"][0]
+    names = [f"data-{number:02}" for number in range(40)]
+    free = {**first, "instances": [], "vms": [], "snapshots": 0, "backing": None, "own": True}
+    cloud.rows["volume"] = [
+        {**free, "uuid": uuid_of(name), "name": name, "reference": f"local/{name}"} for name in names
+    ]
+    async with opened(cloud) as pilot:
+        await shows(pilot, "data-00", "2")
+        await pilot.press("*")
+        await shows(pilot, "40 at once (PageUp and PageDown scroll):", "d")
+        seen = screen_text(pilot.app)
+        assert "data-39" not in seen
+        for _page in range(5):
+            await pilot.press("pagedown")
+            seen += screen_text(pilot.app)
+        assert [name for name in names if name not in seen] == []
+        assert "iSCSI" not in seen, "these are files"
+        assert "Type 40 to confirm" in seen
+
+
+async def test_a_title_is_edited_as_the_details_show_it_and_left_alone_when_it_stays(cloud: FakeBackend) -> None:
+    pool = "0d5a7b3e-1111-4222-8333-444455556666"
+    row = cloud.rows["volume"][0]
+    cloud.rows["volume"] = [{**row, "own": True, "display_name": f"found.img-{pool}"}]
+    async with opened(cloud) as pilot:
+        await shows(pilot, str(row["name"]), "2")
+        form = await form_of(pilot, "e")
+        assert form.rows["display_name"].input.value == "found.img"
+        form.rows["description"].input.put("looked at")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: cloud.called("volume.edit"))
+        assert "display_name" not in cloud.called("volume.edit")[0]
+
+
+@pytest.mark.parametrize("account", ["zhao", "sysadm"])
+async def test_what_nobody_has_accepted_says_so_at_each_key(cloud: FakeBackend, account: str) -> None:
+    row = cloud.rows["volume"][0]
+    own = account == "sysadm"
+    cloud.rows["volume"] = [{**row, "state": "foreign", "instances": [], "snapshots": 0, "own": own}]
+    async with opened(cloud, account=account) as pilot:
+        pilot.app.open_resource("volume", root=True)  # type: ignore[attr-defined]
+        await until(pilot, lambda: str(row["name"]) in screen_text(pilot.app))
+        await pilot.press("w", "m")
+        said = notices(pilot)
+        assert [one.count("the system administrator accepts it first (c)") for one in said] == [1, 1]
+
+
 async def test_projects_are_deleted_together_after_it_was_said_what_hangs_on_each(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
         await shows(pilot, "Web shop", "2")

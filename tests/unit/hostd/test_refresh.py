@@ -67,7 +67,13 @@ def found(office: Office) -> dict[str, int]:
     row = office.sysadm("task.list", filters={"kind": "pool.refresh"}, sort="created", descending=True)["rows"][0]
     assert "New: " in sentence(row["outcome"])
     counts: dict[str, int] = row["outcome"]["parameters"]
-    return counts
+    return {key: count for key, count in counts.items() if key != "which"}
+
+
+def told(office: Office) -> str:
+    """That, as people read it."""
+    row = office.sysadm("task.list", filters={"kind": "pool.refresh"}, sort="created", descending=True)["rows"][0]
+    return sentence(row["outcome"])
 
 
 def qcow2(path: Path, capacity: int = GIB, backing: int = 0, features: int = 0) -> None:
@@ -92,6 +98,7 @@ def test_what_others_put_there_is_found_and_nobodys_to_use_before_its_format_is_
     (place / ".hidden").touch()
     assert refreshed(office, web) == {"DOS": "foreign", "plain": "foreign"}
     assert found(office) == {"new": 2, "gone": 0, "back": 0, "strange": 2}
+    assert told(office).endswith("no volumes: 2 (below: no plain file; link: no plain file).")
     uuid = office.sysadm("pool.show", pool="local")["uuid"]
     row = web("volume.show", volume="local/DOS")
     assert (row["display_name"], row["format"], row["capacity"]) == (f"DOS-{uuid}", "qcow2", GIB)
@@ -100,6 +107,11 @@ def test_what_others_put_there_is_found_and_nobodys_to_use_before_its_format_is_
         rack.instance(web, "shop", disks=[{"volume": "local/DOS"}])
     assert refreshed(office, web) == {"DOS": "foreign", "plain": "foreign"}, "nothing is entered twice"
     assert found(office) == {"new": 0, "gone": 0, "back": 0, "strange": 2}
+    for number in range(7):
+        (place / f"more-{number}").mkdir()
+    (place / ("x" * 65)).touch()
+    refreshed(office, web)
+    assert told(office).endswith("more-1: no plain file; more-2: no plain file and 5 more).")
 
 
 def test_what_is_gone_is_missing_and_present_again_when_it_is_back(office: Office, web: Person, place: Path) -> None:

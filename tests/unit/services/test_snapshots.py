@@ -63,6 +63,30 @@ def test_a_tree_is_drawn_from_its_root(office: Office, web: Person) -> None:
     assert shown(web, "local/nothing") == []
 
 
+def test_names_far_down_a_tree_stay_in_their_column(office: Office, web: Person) -> None:
+    below = "base"
+    for number in range(1, 15):
+        snap(office, web, f"local/{below}", f"s{number}")
+        below = f"s{number}"
+    drawn = shown(web, "local/base")
+    assert drawn[4:6] == ["         └─ s4", "┄5┄ s5"]
+    assert drawn[14] == "┄14┄ s14"
+
+
+def test_what_is_merged_or_not_accepted_is_said_to_be(office: Office, web: Person) -> None:
+    snap(office, web, "local/base", "one")
+    office.services.database.write(
+        lambda s: s.execute(update(Volume).where(Volume.name == "one").values(state="merging"))
+    )
+    with pytest.raises(Refused, match=r"Volume one is being merged\. Wait for its task to end, or cancel that\."):
+        web("volume.snapshot", volume="local/one", name="two")
+    office.services.database.write(
+        lambda s: s.execute(update(Volume).where(Volume.name == "one").values(state="foreign"))
+    )
+    with pytest.raises(Refused, match=r"Nobody has said the format of volume one\."):
+        web("volume.snapshot", volume="local/one", name="two")
+
+
 def test_what_would_break_a_snapshot_is_refused_with_its_name(office: Office, web: Person) -> None:
     snap(office, web, "local/base", "one")
     for attempt in (
