@@ -411,3 +411,9 @@ async def test_a_new_instance_begins_with_a_screen(cloud: FakeBackend) -> None:
         await pilot.press("ctrl+s")
         await until(pilot, lambda: cloud.called("instance.add"))
         assert [screen["type"] for screen in cloud.called("instance.add")[0]["graphics"]] == ["vnc"]
+
+
+def test_the_guide_shows_no_signs_of_markdown_but_those_that_people_type() -> None:
+    assert guide._plain("**Marks**: *Allocated* is `*`, 实际占用*已分配*的; `a * b`") == (
+        "Marks: Allocated is *, 实际占用已分配的; a * b"
+    )

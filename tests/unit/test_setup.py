@@ -66,6 +66,15 @@ def test_a_new_cloud_can_be_logged_in_to(url: str, home: Path, passwords: Passwo
     assert everything_under(home) == ["cluster.key", "dosvm.toml"]
 
 
+def test_a_key_that_is_missing_beside_a_cloud_is_to_be_restored(url: str, home: Path, passwords: Passwords) -> None:
+    initialise(url, home, GIVEN, passwords=passwords)
+    (home / "cluster.key").unlink()
+    with pytest.raises(InvalidInput) as missing:
+        load_key(home / "cluster.key")
+    assert "Put it back from a backup" in missing.value.text()
+    assert "dosvm init" not in missing.value.text()
+
+
 def test_a_made_up_password_works_once_and_must_be_changed(url: str, home: Path, passwords: Passwords) -> None:
     password = initialise(url, home, None, passwords=passwords)
     assert password is not None

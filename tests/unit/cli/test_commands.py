@@ -241,6 +241,11 @@ def test_several_at_once_report_each(dosvm: Dosvm, office: Office) -> None:
     assert [row["frozen"] for row in json.loads(restored.out)] == [False, False]
 
 
+def test_what_is_wrong_with_a_value_is_said_in_the_readers_language(dosvm: Dosvm) -> None:
+    said = dosvm("volume", "add", "q", "--pool", "p", "--capacity", "10", "--lang", "zh").err
+    assert "--capacity：需要带单位的容量" in said
+
+
 def test_help_is_made_from_the_declarations(dosvm: Dosvm) -> None:
     assert "host-group" in dosvm("--help", who="").out
     assert "configure" in dosvm("project", "--help", who="").out
@@ -249,6 +254,9 @@ def test_help_is_made_from_the_declarations(dosvm: Dosvm) -> None:
     assert "接纳（系统管理员）" in dosvm("volume", "--help", "--lang", "zh", who="").out
     shown = dosvm("project", "configure", "--help", who="").out
     assert "--add-host-group" in shown
+    whole = [line.strip() for line in shown.splitlines() if "This is the whole list" in line]
+    assert not [line for line in whole if line.startswith(("--add-", "--remove-"))]
+    assert [line for line in whole if line.startswith("--pool ")]
     assert "项目" in dosvm("project", "add", "--help", "--lang", "zh", who="").out
 
 

@@ -43,8 +43,9 @@ def test_what_dosvm_makes_is_what_it_wants(tmp_path: Path, form: str) -> None:
     look(top, wanted(backing="disk"))
     with pytest.raises(Refused, match="does not rest on other"):
         look(top, wanted(backing="other"))
-    with pytest.raises(Refused, match="only the difference"):
+    with pytest.raises(Refused, match="only the difference") as replaced:
         look(top, wanted())
+    assert "Flatten" not in replaced.value.text(), "that would keep the wrong file"
     if form != "raw":
         path.write_bytes(b"\0" * path.stat().st_size)
         with pytest.raises(Refused, match="local/disk is damaged"):
