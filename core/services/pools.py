@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Row, Select, case, func, select
+from sqlalchemy import Row, Select, case, delete, func, select
 
 from core.coordination.charges import COUNTED, charge
 from core.coordination.storage import pool_order
@@ -35,6 +35,7 @@ from core.services.paging import Named, Summed
 from core.services.pool_origins import NOWHERE, Origin, apart, asked_for, own_source, ruled_origin
 from core.services.relations import find_all, first_name, names_by, relink, some
 from core.services.trash import refuse_trashed
+from core.services.volume_checks import only_found
 
 _USED = select(func.coalesce(func.sum(COUNTED), 0)).where(Volume.pool_id == Pool.id).correlate(Pool).scalar_subquery()
 #: What volumes may still come to take beyond what they take now.
@@ -47,6 +48,14 @@ _TO_COME = (
     .scalar_subquery()
 )
 _VOLUMES = select(func.count()).select_from(Volume).where(Volume.pool_id == Pool.id).correlate(Pool).scalar_subquery()
+#: Volumes that a pool is not deleted with.
+_HOLDING = (
+    select(func.count())
+    .select_from(Volume)
+    .where(Volume.pool_id == Pool.id, ~only_found())
+    .correlate(Pool)
+    .scalar_subquery()
+)
 
 
 def _of_each(value: Any) -> Select[Any]:
@@ -66,6 +75,7 @@ def _statement() -> Select[Any]:
             _USED.label("used"),
             _TO_COME.label("to_come"),
             _VOLUMES.label("volumes"),
+            _HOLDING.label("holding"),
             _ACTIVATING.label("activating"),
             _RELEASING.label("releasing"),
         )
@@ -159,6 +169,8 @@ def _rows(call: Call, found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
             "capacity": row.Pool.capacity,
             "used": int(row.used),
             "volumes": row.volumes,
+            # Files that were found, and that nobody has accepted, go with it.
+            "holding": row.holding,
             **_space(hosts[row.Pool.id], int(row.to_come) if pools.KINDS[row.Pool.kind].files else 0),
             "host": row.host or "",
             "hosts": [{"name": one["name"], "state": one["state"]} for one in hosts[row.Pool.id]],
@@ -377,13 +389,16 @@ def edit_(call: Call, *, pool: str, description: str | None = None, version: int
 
 @operation("pool.delete", roles=SYSTEM_ADMIN, action=N_("Delete"), target="pool")
 def delete_(call: Call, *, pool: str) -> Answer:
-    """Forget a pool without volumes; what it is made of stays. Hosts that have it and are away let go of it later."""
+    """Forget a pool without volumes; what it is made of stays. Hosts that have it and are away let go of it later.
+
+    Files that a refresh found and nobody has accepted do not hold it: their records go with it, and they stay.
+    """
     found = find(call, Pool, pool, field="pool")
     charge(call.session, Pool, found.id)
     owners = select(Volume.project_id).where(Volume.pool_id == found.id)
     refuse_trashed(call, "pool", found.name, Project.__table__.c.id.in_(owners))
     volumes = call.session.scalars(
-        select(Volume.name).where(Volume.pool_id == found.id).order_by(Volume.name).limit(6)
+        select(Volume.name).where(Volume.pool_id == found.id, ~only_found()).order_by(Volume.name).limit(6)
     ).all()
     if volumes:
         raise InUse(
@@ -395,6 +410,7 @@ def delete_(call: Call, *, pool: str) -> Answer:
         )
     idle(call, found, field="pool")
     chosen = host_for(call, found, field="pool")
+    call.session.execute(delete(Volume).where(Volume.pool_id == found.id))
     call.note(found.name, object=found.uuid)
-    call.changed("pool")
+    call.changed("pool", "volume")
     return order(call, "pool.release", found, chosen)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy.orm import aliased
 
 from core.coordination.charges import charge, fit_disk, fit_pool
 from core.coordination.machines import stored_spec
@@ -207,6 +208,20 @@ def _worked_on(call: Call, volume: Volume) -> bool:
     merge = (Task.kind == "volume.merge") & Task.target.in_(made)
     found = select(Task.id).where(Task.state.in_(OPEN), (Task.target == volume.uuid) | merge)
     return call.session.scalar(found.limit(1)) is not None
+
+
+def only_found() -> ColumnElement[bool]:
+    """For statements: a volume is a file that a refresh found, nobody's, that nothing uses, rests on or works on."""
+    above = aliased(Volume)
+    return and_(
+        Volume.state == "foreign",
+        Volume.project_id.is_(None),
+        Volume.secret_id.is_(None),
+        Volume.backing_id.is_(None),
+        ~exists().where(instance_volume.c.volume_id == Volume.id).correlate(Volume),
+        ~exists().where(above.backing_id == Volume.id).correlate(Volume),
+        ~exists().where(Task.target == Volume.uuid, Task.state.in_(OPEN)).correlate(Volume),
+    )
 
 
 def let_go(call: Call, volume: Volume) -> None:

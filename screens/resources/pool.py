@@ -265,10 +265,13 @@ SPEC = ResourceSpec(
             key="d",
             target=Target.ROWS,
             danger=Danger.CONFIRM,
-            warning=N_("The storage pool {name} is forgotten. What it is made of stays."),
+            warning=N_(
+                "The storage pool {name} is forgotten, with the records of foreign files in it. What it is made of"
+                " stays, and so do those files."
+            ),
             unfit=(
                 *_UNREADY,
-                Unfit(lambda row: bool(row["volumes"]), N_("There are volumes in it: delete them first.")),
+                Unfit(lambda row: bool(row["holding"]), N_("There are volumes in it: delete them first.")),
             ),
             task=True,
             roles=(SYSADM,),

@@ -294,6 +294,10 @@ SPEC = ResourceSpec(
             warning=N_("The volume {reference} is deleted with everything on it. This cannot be undone."),
             asides=(
                 Unfit(
+                    lambda row: row["state"] == "foreign",
+                    N_("It is a foreign file that a refresh found: the file itself is destroyed."),
+                ),
+                Unfit(
                     lambda row: not _is_file(row),
                     N_(
                         "Of a volume in an iSCSI, disk or logical pool only its record is deleted: a refresh finds it"

@@ -207,6 +207,29 @@ def test_a_pool_goes_when_it_is_empty(office: Office) -> None:
     assert office.sysadm("pool.show", pool="local")["state"] == "deleting"
 
 
+def test_files_that_were_only_found_go_with_a_wrong_pool_and_stay_where_they_are(office: Office) -> None:
+    office.host("h1")
+    _add(office)
+    office.services.database.write(lambda s: s.query(Task).update({"state": TaskState.DONE.value}))
+    pool = office.services.database.read(lambda s: s.query(Pool).one())
+    for name in ("passwd", "shadow", "mine"):
+        office.fill(Volume(pool_id=pool.id, name=name, format="raw", capacity=GIB, state="foreign"))
+    office.services.database.write(lambda s: s.query(Volume).filter_by(name="mine").update({"state": "present"}))
+    row = office.sysadm("pool.show", pool="local")
+    assert (row["volumes"], row["holding"]) == (3, 1)
+    with pytest.raises(InUse, match=r"There are volumes in storage pool local: mine\."):
+        office.sysadm("pool.delete", pool="local")
+    office.services.database.write(lambda s: s.query(Volume).filter_by(name="mine").update({"state": "foreign"}))
+    office.sysadm("volume.accept", volume="local/mine", format="raw")
+    with pytest.raises(InUse, match="mine"):
+        office.sysadm("pool.delete", pool="local")
+    office.services.database.write(lambda s: s.query(Task).update({"state": TaskState.DONE.value}))
+    office.sysadm("pool.delete", pool="local")
+    assert office.sysadm("volume.list")["rows"] == []
+    kinds = office.services.database.read(lambda s: [task.kind for task in s.query(Task)])
+    assert "volume.delete" not in kinds, "no host touches them"
+
+
 def _shared(office: Office, **more: Any) -> dict[str, Any]:
     return office.sysadm(
         "pool.add", **{"name": "local", "type": "dos", "path": "/dpfs/vm", "capacity": 3 * GIB, **more}
