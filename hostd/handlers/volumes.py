@@ -51,6 +51,8 @@ class VolumeTasks:
         self._keeper = keeper
         self._secrets = secrets
         self._room = Room()
+        #: Tasks (UUIDs) that have come to where a file is begun.
+        self._begun: set[str] = set()
 
     def _load(self, task: Claimed) -> VolumeOrder:
         order = self._database.read(lambda session: storage.load_volume(session, task.target))
@@ -116,7 +118,9 @@ class VolumeTasks:
             explain(error, [(name, secret) for name, secret in named if secret is not None])
             raise
 
-    def _made(self, order: VolumeOrder, directory: Path, work: Callable[[Path], None], context: Context) -> Effect:
+    def _made(
+        self, task: Claimed, order: VolumeOrder, directory: Path, work: Callable[[Path], None], context: Context
+    ) -> Effect:
         """Make a volume's file by ``work``; what is written then."""
 
         def make(sure: Callable[[], None]) -> Size:
@@ -131,6 +135,7 @@ class VolumeTasks:
                         raise
             return volume_images.look(Layer(order.path, order.format, self._open(order.secret)))
 
+        self._begun.add(task.uuid)
         size = self._touch_or_never(order, make, context)
         return self._present(order, size)
 
@@ -152,7 +157,7 @@ class VolumeTasks:
             with self._room.promised(path, volume_images.room_to_create(layer)):
                 volume_images.create(path, layer, order.capacity, order.options)
 
-        return self._made(order, directory, work, context)
+        return self._made(task, order, directory, work, context)
 
     def _look_below(self, order: VolumeOrder) -> None:
         """Refuse a snapshot of what is not there, or is not what the database says."""
@@ -166,12 +171,18 @@ class VolumeTasks:
             )
 
     def create_failed(self, task: Claimed, error: DosvmError) -> Effect:
-        """Leave nothing behind, neither a file of ours nor the row; a file that cannot be removed now keeps its row."""
+        """Leave nothing behind, neither a file of ours nor the row; a file that cannot be removed now keeps its row.
+
+        Where none was begun there is none, also when the storage is away.
+        """
         order = self._database.read(lambda session: storage.load_volume(session, task.target))
         switched = [str(uuid) for uuid in task.payload.get("switched", ())]
         # Storage that hung is not waited for as long once more.
         hung = isinstance(error, Stuck | TooSlow | LeftBehind)
-        if order is not None:
+        # Whoever had the task before may have begun one.
+        begun = task.attempts > 1 or task.uuid in self._begun
+        self._begun.discard(task.uuid)
+        if order is not None and begun:
             volume = order
             try:
                 directory = self._directory(volume)
@@ -187,6 +198,7 @@ class VolumeTasks:
 
     def settled(self, task: Claimed) -> None:
         """The database knows the file now."""
+        self._begun.discard(task.uuid)
         order = self._database.read(lambda session: storage.load_volume(session, task.target))
         if order is not None:
             volume = order
@@ -205,6 +217,7 @@ class VolumeTasks:
         if context.cancelled():
             raise _broken_off()
         directory = self._directory(order)
+        self._begun.add(task.uuid)
         size = self._keeper.follow(order.pool.uuid, context, lambda own: self._merged(order, source, directory, own))
         return lambda session: storage.record_merged(session, order.uuid, source.uuid, allocation=size.allocation)
 

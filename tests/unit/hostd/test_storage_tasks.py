@@ -93,6 +93,49 @@ def test_a_file_that_cannot_be_removed_keeps_its_row_until_it_is(
     assert "disk" not in web.names("volume.list")
 
 
+def test_of_a_volume_that_was_never_begun_nothing_stays_also_while_its_storage_is_away(
+    office: Office, web: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name, its quota and its pool are free: "try again with what you typed" then does."""
+    place = tmp_path / "pool"
+    place.mkdir()
+    office.services.database.write(lambda s: s.execute(update(Pool).values(path=str(place))))
+    monkeypatch.setattr("hostd.volume_images.create", lambda path, *_more: path.write_text("all of it"))
+    monkeypatch.setattr("hostd.volume_images.look", lambda *_layer: Size(GIB, 4096))
+    storage = Storage()
+
+    def away(_pool: PoolOrder) -> None:
+        raise EngineError("Nothing is mounted there.")
+
+    monkeypatch.setattr(storage, "ready", away)
+    for call in ("volume.add", "volume.snapshot"):
+        given = {"pool": "local", "capacity": GIB} if call == "volume.add" else {"volume": "local/other"}
+        task = web(call, name="disk", **given)["task"]
+        perform(office, storage)
+        assert web("task.show", task=task)["state"] == TaskState.FAILED.value
+        assert web.names("volume.list") == ["other"]
+    monkeypatch.setattr(storage, "ready", lambda _pool: None)
+    web("volume.add", name="disk", pool="local", capacity=GIB)
+    perform(office, storage)
+    assert web("volume.show", volume="local/disk")["state"] == "present"
+
+
+def test_what_an_attempt_before_may_have_begun_keeps_its_row_while_its_storage_is_away(
+    office: Office, web: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage()
+
+    def away(_pool: PoolOrder) -> None:
+        raise EngineError("Nothing is mounted there.")
+
+    monkeypatch.setattr(storage, "ready", away)
+    web("volume.add", name="disk", pool="local", capacity=GIB)
+    # The host that had it died in the middle.
+    office.services.database.write(lambda s: s.execute(update(Task).values(attempts=1)))
+    perform(office, storage)
+    assert web("volume.show", volume="local/disk")["state"] == "failed"
+
+
 def last_deletion(office: Office) -> Any:
     """What the host is told of the volume that is to be deleted."""
     last = select(Task.payload).where(Task.kind == "volume.delete").order_by(Task.id.desc()).limit(1)
