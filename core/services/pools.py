@@ -48,11 +48,11 @@ _TO_COME = (
     .scalar_subquery()
 )
 _VOLUMES = select(func.count()).select_from(Volume).where(Volume.pool_id == Pool.id).correlate(Pool).scalar_subquery()
-#: Volumes that a pool is not deleted with.
-_HOLDING = (
+#: Files that were found, and that nobody has accepted: they do not hold a pool.
+_FOREIGN = (
     select(func.count())
     .select_from(Volume)
-    .where(Volume.pool_id == Pool.id, ~only_found())
+    .where(Volume.pool_id == Pool.id, only_found())
     .correlate(Pool)
     .scalar_subquery()
 )
@@ -75,7 +75,7 @@ def _statement() -> Select[Any]:
             _USED.label("used"),
             _TO_COME.label("to_come"),
             _VOLUMES.label("volumes"),
-            _HOLDING.label("holding"),
+            _FOREIGN.label("foreign"),
             _ACTIVATING.label("activating"),
             _RELEASING.label("releasing"),
         )
@@ -169,8 +169,7 @@ def _rows(call: Call, found: Iterable[Row[Any]]) -> list[dict[str, Any]]:
             "capacity": row.Pool.capacity,
             "used": int(row.used),
             "volumes": row.volumes,
-            # Files that were found, and that nobody has accepted, go with it.
-            "holding": row.holding,
+            "foreign": row.foreign,
             **_space(hosts[row.Pool.id], int(row.to_come) if pools.KINDS[row.Pool.kind].files else 0),
             "host": row.host or "",
             "hosts": [{"name": one["name"], "state": one["state"]} for one in hosts[row.Pool.id]],

@@ -203,6 +203,7 @@ SPEC = ResourceSpec(
         Column("used", N_("Used"), 10, Kind.SIZE),
         Column("host", N_("Host"), 16),
         Column("volumes", N_("Volumes"), 7, Kind.INTEGER, from_width=90),
+        Column("foreign", N_("Foreign files"), kind=Kind.INTEGER, sort=False, details_only=True),
         Column("path", N_("Path"), 24, from_width=120),
         Column("projects", N_("Given to projects"), 18, Kind.LIST, from_width=140, roles=(SYSADM,)),
         Column("description", N_("Description"), kind=Kind.MULTILINE, details_only=True),
@@ -271,7 +272,7 @@ SPEC = ResourceSpec(
             ),
             unfit=(
                 *_UNREADY,
-                Unfit(lambda row: bool(row["holding"]), N_("There are volumes in it: delete them first.")),
+                Unfit(lambda row: row["volumes"] > row["foreign"], N_("There are volumes in it: delete them first.")),
             ),
             task=True,
             roles=(SYSADM,),

@@ -243,7 +243,7 @@ def world() -> dict[str, list[Row]]:
             "used": 120 * GIB,
             "host": "server185",
             "volumes": 6,
-            "holding": 6,
+            "foreign": 0,
             "path": "/srv/dosvm/volumes",
             "projects": ["web"],
             "description": "",

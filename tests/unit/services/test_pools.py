@@ -216,7 +216,7 @@ def test_files_that_were_only_found_go_with_a_wrong_pool_and_stay_where_they_are
         office.fill(Volume(pool_id=pool.id, name=name, format="raw", capacity=GIB, state="foreign"))
     office.services.database.write(lambda s: s.query(Volume).filter_by(name="mine").update({"state": "present"}))
     row = office.sysadm("pool.show", pool="local")
-    assert (row["volumes"], row["holding"]) == (3, 1)
+    assert (row["volumes"], row["foreign"]) == (3, 2)
     with pytest.raises(InUse, match=r"There are volumes in storage pool local: mine\."):
         office.sysadm("pool.delete", pool="local")
     office.services.database.write(lambda s: s.query(Volume).filter_by(name="mine").update({"state": "foreign"}))
