@@ -84,6 +84,8 @@ def _statement() -> Select[Any]:
     )
 
 
+#: States of pools whose volumes can be deleted, or will be able to be before long.
+REACHED = ("active", "creating", "deleting")
 #: A host that has a pool: ``state`` is active, failed or down.
 _OnHost = dict[str, Any]
 
@@ -131,6 +133,16 @@ def _state(call: Call, pool: Pool, activating: bool, releasing: bool, hosts: Seq
     if "failed" in states:
         return "failed"
     return "active" if view is not None and view.state == "up" else "unknown"
+
+
+def states_of(call: Call, ids: Iterable[int]) -> dict[int, str]:
+    """How pools (ids) are: *active*, *failed*, *down*, *unknown*, *creating* or *deleting*."""
+    wanted = set(ids)
+    hosts = _on_hosts(call, wanted)
+    return {
+        row.Pool.id: _state(call, row.Pool, row.activating, row.releasing, hosts[row.Pool.id])
+        for row in call.session.execute(_statement().where(Pool.id.in_(wanted)))
+    }
 
 
 def _errors(hosts: Sequence[_OnHost]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import core.services.cloud_services
 import core.services.contents
+import core.services.forgetting
 import core.services.giving
 import core.services.host_groups
 import core.services.host_history

@@ -33,6 +33,7 @@ from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, Answer, Call, operation
 from core.services.orders import host_for, idle, order
 from core.services.paging import Named
+from core.services.pools import REACHED, states_of
 from core.services.relations import first_name
 from core.services.volume_checks import (
     book,
@@ -101,6 +102,7 @@ def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
     ids = [row.Volume.id for row in found]
     users, vms = instances_of(call, ids), vms_of(call, ids, most=NAMED)
     backing, snapshots = _below(call, found), _above(call, found)
+    states = states_of(call, {row.Volume.pool_id for row in found}) if call.actor.is_sysadm else {}
     whole, mine = call.actor.is_sysadm, call.actor.project_id
     return [
         {
@@ -110,6 +112,8 @@ def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
             "display_name": row.Volume.display_name,
             "pool": row.pool,
             "pool_type": row.pool_type,
+            # Whether its record may be forgotten, its file being out of reach.
+            "lost": row.Volume.state == "missing" or (whole and states[row.Volume.pool_id] not in REACHED),
             "project": row.project or "",
             # Whether the caller may change it.
             "own": whole or row.Volume.project_id is not None,

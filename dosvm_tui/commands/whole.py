@@ -22,6 +22,7 @@ _ROW_KEYS = frozenset(
         "project",
         "path",
         "pool_type",
+        "lost",
         "active",
         "lines",
         "role",

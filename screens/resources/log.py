@@ -53,6 +53,7 @@ ACTIONS = {
     "Edit": N_("Edit"),
     "Edit description": N_("Edit description"),
     "Enable": N_("Enable"),
+    "Forget": N_("Forget"),
     "Freeze": N_("Freeze"),
     "Give up": N_("Give up"),
     "Empty for maintenance": N_("Empty for maintenance"),

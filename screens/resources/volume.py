@@ -313,6 +313,25 @@ SPEC = ResourceSpec(
             ),
             task=True,
         ),
+        Action(
+            "forget",
+            N_("Forget"),
+            "volume.forget",
+            key="u",
+            target=Target.ROWS,
+            danger=Danger.TYPE_NAME,
+            warning=N_(
+                "Only the record of {reference} is dropped: its storage is gone for good, or its file. It counts in no"
+                " quota any more. Nothing in the storage is touched; should it come back, a refresh finds the file as"
+                " a foreign one, and an encrypted one opens with its secret's value alone: keep that."
+            ),
+            unfit=(
+                Unfit(lambda row: not row["lost"], N_("Its storage is within reach: d deletes it.")),
+                Unfit(lambda row: bool(row["instances"]), N_("Instances use it: its details name them.")),
+                _RESTED_ON,
+            ),
+            roles=(SYSADM,),
+        ),
     ),
     related=(Related("snapshot", N_("Snapshots"), "t", {"volume": "uuid"}),),
     reference="reference",

@@ -123,6 +123,7 @@ RIGHTS: dict[str, Right] = {
     "volume.grow": _sp(volume="$volume", capacity=100 * MIB),
     "volume.edit": _sp(volume="$volume", display_name="x"),
     "volume.delete": _sp(volume="$volume"),
+    "volume.forget": _s(volume="$volume"),
     "volume.snapshot": _sp(volume="$volume", name="new"),
     "volume.merge": _sp(volume="$volume", name="new"),
     "snapshot.list": _sp(),

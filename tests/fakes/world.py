@@ -214,6 +214,7 @@ def world() -> dict[str, list[Row]]:
             "capacity": 20 * GIB,
             "allocation": n * GIB + 300 * MIB,
             "pool_type": "dir",
+            "lost": False,
             "path": f"/srv/dosvm/volumes/disk{n}",
             "encrypted": n == 1,
             "secret": "disk-key" if n == 1 else "",

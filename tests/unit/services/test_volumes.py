@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from core.coordination.storage import PoolState, record_pool
 from core.errors import (
     AlreadyExists,
     Conflict,
+    EngineError,
     InUse,
     InvalidInput,
     NotFound,
@@ -430,3 +432,50 @@ def test_vms_of_other_projects_are_nobodys_business(office: Office) -> None:
     assert web("volume.list")["rows"][0]["vms"] == ["shop-1"]
     assert web("volume.list", filters={"vm": "post-1"})["total"] == 0
     assert office.sysadm("volume.show", volume="local/golden")["vms"] == ["post-1", "shop-1"]
+
+
+def _on_host(office: Office, error: str) -> None:
+    """What host h1 says of the pool ``local``."""
+    host = rack.host_id(office, "h1")
+
+    def write(session: Any) -> None:
+        pool_id = session.query(Pool).filter_by(name="local").one().id
+        record_pool(session, pool_id, host, PoolState(error=error), office.services.clock.now())
+
+    office.services.database.write(write)
+
+
+def test_storage_that_is_gone_for_good_is_forgotten_and_nothing_in_it_is_touched(office: Office, web: Person) -> None:
+    for name in ("one", "two"):
+        web("volume.add", name=name, pool="local", capacity=GIB)
+    settle(office)
+    _on_host(office, "")
+    with pytest.raises(Refused, match="Volume one is not missing, and its storage pool local is active"):
+        office.sysadm("volume.forget", volume="local/one")
+    _on_host(office, json.dumps(EngineError("Nothing is mounted there.").to_wire()))
+    with pytest.raises(PermissionDenied):
+        web("volume.forget", volume="local/one")
+    rack.instance(web, "shop", disks=[{"volume": "local/two"}])
+    with pytest.raises(InUse, match="shop"):
+        office.sysadm("volume.forget", volume="local/two")
+    web("instance.delete", instance="shop")
+    web("volume.snapshot", volume="local/two", name="three")
+    settle(office)
+    with pytest.raises(InUse, match="three"):
+        office.sysadm("volume.forget", volume="local/two")
+    for name in ("three", "two", "one"):
+        assert office.sysadm("volume.forget", volume=f"local/{name}")["name"] == name
+    assert web.names("volume.list") == []
+    assert office.sysadm("pool.show", pool="local")["used"] == 0
+    kinds = office.services.database.read(lambda s: [task.kind for task in s.query(Task)])
+    assert "volume.delete" not in kinds
+    office.sysadm("pool.delete", pool="local")
+
+
+def test_a_missing_volume_is_forgotten_also_in_a_pool_that_is_active(office: Office, web: Person) -> None:
+    web("volume.add", name="one", pool="local", capacity=GIB)
+    settle(office)
+    _on_host(office, "")
+    office.services.database.write(lambda s: s.query(Volume).update({"state": "missing"}))
+    office.sysadm("volume.forget", volume="local/one")
+    assert web.names("volume.list") == []
