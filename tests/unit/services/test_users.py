@@ -166,7 +166,7 @@ def test_of_two_edits_of_the_same_version_the_second_is_told_what_the_first_did(
     with pytest.raises(Conflict) as error:
         office.sysadm("user.edit", user="zhao", phone="456", email="z@example.com", version=seen)
     assert "sysadm" in error.value.text()
-    assert "phone" in error.value.text()
+    assert "Phone" in error.value.text()
     assert office.sysadm("user.show", user="zhao")["phone"] == "123"
 
 
