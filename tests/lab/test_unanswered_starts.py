@@ -50,9 +50,9 @@ def stopped_in_the_middle_of_a_start(cloud: Cloud, name: str, host: LabHost) -> 
 
 
 def told(cloud: Cloud, name: str) -> None:
-    """Wait until the start is given up, and the VM's state is not known."""
-    cloud.wait_for_state(name, "unknown", GIVEN_UP)
-    assert "libvirt" in str(cloud.vm(name)["start_error"])
+    """Wait until the start is given up, and the VM's state is not known; before that nothing is known of any there."""
+    wait_until(lambda: "libvirt" in str(cloud.vm(name)["start_error"]), "the start's error", GIVEN_UP)
+    assert cloud.vm(name)["state"] == "unknown"
 
 
 def refused_elsewhere(cloud: Cloud, name: str, host: LabHost) -> None:
