@@ -207,7 +207,9 @@ class Daemon:
                 **pool_tasks.handlers(self.database, self.keeper),
                 **volume_tasks.handlers(self.database, self.keeper, self.secrets),
                 **refresh_tasks.handlers(self.database, self.keeper, Units(self.storage), self.secrets.open, clock.now),
-                **image_tasks.handlers(self.database, settings.sample_image, settings.state, uploads),
+                **image_tasks.handlers(
+                    self.database, settings.sample_image, settings.state, uploads, self.keeper.own.has
+                ),
                 **purge_tasks.handlers(self.database, clock),
             },
             self.targets,

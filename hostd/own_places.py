@@ -76,13 +76,17 @@ class OwnPlaces:
             Refused: it is.
         """
         with contextlib.suppress(FileNotFoundError):
-            if identity(path.stat()) in self._identities():
+            if self.has(path.stat()):
                 raise Refused(
                     N_("The file of volume {name} is a file of DOSVM itself, which is nobody's volume: {path}."),
                     field="volume",
                     name=name,
                     path=str(path),
                 )
+
+    def has(self, status: os.stat_result) -> bool:
+        """Whether a file is DOSVM's own."""
+        return identity(status) in self._identities()
 
     def _identities(self) -> frozenset[Identity]:
         with contextlib.suppress(OSError), os.scandir(self.home) as entries:

@@ -39,9 +39,17 @@ _CHUNK = 4 * 1024 * 1024
 class ImageTasks:
     """Works on the files of images."""
 
-    def __init__(self, database: Database, sample: Path, state: Path, uploads: Uploads) -> None:
-        """``sample`` is the packaged sample image; ``state`` is hostd's own directory."""
+    def __init__(
+        self,
+        database: Database,
+        sample: Path,
+        state: Path,
+        uploads: Uploads,
+        own: Callable[[os.stat_result], bool] = lambda _status: False,
+    ) -> None:
+        """``sample`` is the packaged sample image; ``state`` is hostd's own directory; ``own`` knows files of DOSVM."""
         self._uploads = uploads
+        self._own = own
         self._database = database
         self._sample = sample
         self._record = state / "access.log"
@@ -58,6 +66,13 @@ class ImageTasks:
     def _checked(self, order: ImageOrder) -> Effect:
         def first(descriptor: int) -> None:
             # What is refused is not taken over. It is looked at again when it is nobody else's.
+            if self._own(os.fstat(descriptor)):
+                raise InvalidInput(
+                    N_("{file} is a file of DOSVM itself, which is no image."),
+                    remedy=N_("Give the project group a directory of its own, in which nothing else is."),
+                    field="file",
+                    file=Path(order.file).name,
+                )
             image_files.read(descriptor, Path(order.file).name, order.format)
             size = os.fstat(descriptor).st_size
             self._database.write(lambda session: fit_image_bytes(session, order.id, size))
@@ -312,9 +327,11 @@ def _is_same(status: os.stat_result, path: Path) -> bool:
         return False
 
 
-def handlers(database: Database, sample: Path, state: Path, uploads: Uploads) -> dict[str, Handler]:
-    """Task kind -> handler."""
-    work = ImageTasks(database, sample, state, uploads)
+def handlers(
+    database: Database, sample: Path, state: Path, uploads: Uploads, own: Callable[[os.stat_result], bool]
+) -> dict[str, Handler]:
+    """Task kind -> handler; the rest as of :class:`ImageTasks`."""
+    work = ImageTasks(database, sample, state, uploads, own)
     return {
         "image.check": Handler(work.timely(work.check), _TOPICS, work.not_fit, storage=True),
         "image.install": Handler(work.patient(work.install), _TOPICS, work.not_fit, storage=True, long=True),

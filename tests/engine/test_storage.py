@@ -180,3 +180,18 @@ def test_a_pool_that_was_made_on_the_home_has_failed_and_gives_nobody_the_cluste
         cloud.execute("DELETE FROM volume WHERE name = 'cluster.key'")
     hostd.done("pool.delete", "sysadm", pool="zz")
     assert not (hostd.home / ".dosvm-pool").exists()
+
+
+def test_a_file_of_dosvm_is_no_image_whatever_directory_a_project_group_has(hostd: Hostd) -> None:
+    file = hostd.home / "state" / "samples.raw"
+    file.write_bytes(bytes(MIB))
+    hostd.admin("project-group.add", name="wrong", directory=str(file.parent))
+    hostd.admin("project-group.add-project", project_group="wrong", project="web")
+    answer = hostd.zhao("image.add", name="samples", group="wrong", file=file.name, format="raw")
+    row = hostd.task(answer)
+    assert row["state"] == "failed"
+    assert "is a file of DOSVM itself, which is no image" in hostd.error(row)
+    assert hostd.zhao("image.list")["rows"] == []
+    file.unlink()
+    hostd.admin("project-group.remove-project", project_group="wrong", project="web")
+    hostd.admin("project-group.delete", project_group="wrong")
