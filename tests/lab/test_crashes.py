@@ -261,7 +261,7 @@ def test_hostd_killed_twenty_times_at_random_while_people_work(cloud: Cloud, led
                 if kill >= 20 and watch.most:
                     break
                 assert kill < 60, f"no VM ever ran (seed {seed})"
-                time.sleep(dice.uniform(0.05, 1.2) * max(1.0, kill / 20))
+                time.sleep(dice.uniform(0.05, 1.2) * max(1.0, kill / 10))
                 host.kill_hostd()
                 host.start_hostd(wait=False)
         finally:
