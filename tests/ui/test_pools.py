@@ -96,7 +96,15 @@ def test_on_the_command_line_the_usual_format_is_that_of_the_kind() -> None:
 
 
 def test_volumes_that_others_make_are_not_offered_what_nobody_can_do_with_them() -> None:
-    row = {"state": "present", "pool_type": "iscsi", "instances": [], "snapshots": 0, "backing": "", "own": True}
+    row = {
+        "state": "present",
+        "pool_type": "iscsi",
+        "instances": [],
+        "snapshots": 0,
+        "backing": "",
+        "own": True,
+        "lost": False,
+    }
     allowed = {a.verb for a in volume.SPEC.actions if is_allowed(a, row)}
     assert allowed == {"add", "edit", "give", "delete"}
     # Of no project it is titled and described all the same (manual 9.2).

@@ -248,7 +248,7 @@ def test_hundreds_that_hostd_finds_running_are_not_asked_in_one_burst(
 
 def test_the_age_of_a_vm_is_that_of_its_process(tmp_path: Path) -> None:
     uuid = "00000000-0000-4000-8000-00000000000a"
-    process = subprocess.Popen(["sh", "-c", "sleep 60", uuid])
+    process = subprocess.Popen(["sh", "-c", "read line", uuid], stdin=subprocess.PIPE)
     try:
         (tmp_path / "vm.pid").write_text(str(process.pid))
         sampler = VmSampler(run_directory=tmp_path)
