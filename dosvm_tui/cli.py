@@ -1,6 +1,6 @@
 """`dosvm`: the console without words, one command with them.
 
-A command pays for what it uses only: Textual, SQLAlchemy, pydantic and the like are never imported for
+A command pays for what it uses only: Textual, SQLAlchemy, msgspec and the like are never imported for
 ``dosvm AREA VERB``, nor are the declarations of other areas (a test holds this).
 
 Exit codes: 0 done, 1 refused or failed (one line on standard error), 2 the command line is wrong.

@@ -27,20 +27,8 @@ def lean() -> None:
         ctypes.CDLL(None).mallopt(_ARENA_MAX, _ARENAS)
     for name in _LATER:
         _put_off(name)
-    # uvicorn's own command line brings click and multiprocessing along; pydantic's plugins are sought in every
-    # package that is installed, and there are none.
+    # uvicorn's own command line brings click and multiprocessing along.
     _stand_in("uvicorn.main", Server=None, main=None, run=None)
-    _stand_in("pydantic.plugin._loader", get_plugins=tuple)
-    # Nobody asks hostd for the JSON schema of anything.
-    _stand_in(
-        "pydantic.json_schema",
-        DEFAULT_REF_TEMPLATE="",
-        GenerateJsonSchema=type,
-        JsonSchemaMode=str,
-        JsonSchemaValue=dict,
-        PydanticJsonSchemaWarning=UserWarning,
-        model_json_schema=None,
-    )
     # Drivers of MariaDB other than ours, and asyncio's around them: SQLAlchemy takes all of them in for their names.
     for driver in ("aiomysql", "asyncmy", "cymysql", "mariadbconnector", "mysqlconnector", "pyodbc"):
         _stand_in(f"sqlalchemy.dialects.mysql.{driver}")

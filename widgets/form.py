@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from widgets.field_row import FieldRow
 from widgets.form_field import BadValue, FormField, FormTexts, InputKind
-from widgets.inputs import Choice, Edited, LineInput, LineReached, NextWanted
+from widgets.inputs import Choice, Edited, LineReached, NextWanted
 from widgets.panel_tabs import PanelTabs
 
 
@@ -241,12 +241,6 @@ class Form(Widget):
             line, lines = (row.input.lines, row.said) if said and row.said else (row.input.at_line, 1)
             place = Region(place.x, place.y + line, place.width, lines)
         view.scroll_to_region(place, animate=False, force=True)
-        self.call_after_refresh(self._put_cursor)
-
-    def _put_cursor(self) -> None:
-        focused = self.screen.focused if self.is_attached else None
-        if isinstance(focused, LineInput):
-            focused.put_cursor()
 
     def on_resize(self) -> None:
         """There is more room, or less."""

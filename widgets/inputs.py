@@ -110,15 +110,6 @@ class LineInput(Input):
         """Make a line with a text in it."""
         super().__init__(value, placeholder=placeholder, password=password, compact=True, id=id, select_on_focus=True)
 
-    def watch_selection(self) -> None:
-        """Textual has put the terminal's cursor where it was before the text was scrolled within the line."""
-        self.put_cursor()
-
-    def put_cursor(self) -> None:
-        """Put the terminal's cursor where one types: there an input method shows what it offers."""
-        if self.has_focus:
-            self.app.cursor_position = self.cursor_screen_offset
-
     def action_copy(self) -> None:
         """What is typed in secret does not go to the clipboard, where it can be read."""
         if not self.password:

@@ -148,7 +148,7 @@ class SparingUpdate(CompositorUpdate):
 
 
 class SparingOutput(App[Any]):
-    """An application that writes only differences."""
+    """An application that writes only differences, and puts the terminal's cursor where one types."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """As :class:`textual.app.App`."""
@@ -158,6 +158,12 @@ class SparingOutput(App[Any]):
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         if isinstance(renderable, LayoutUpdate | ChopsUpdate) and not self.is_inline:
             renderable = SparingUpdate(self._seen_cells, renderable, *self.size)
+        # There an input method shows what it offers. Textual follows what is typed, not what scrolls or grows above it.
+        # Asked by name: the inputs' modules are not wanted by who only looks at lists.
+        focused = screen.focused
+        offset = getattr(focused, "cursor_screen_offset", None)
+        if offset is not None and focused is not None and focused.region:
+            self.cursor_position = offset
         super()._display(screen, renderable)
 
     def paint_all(self) -> None:

@@ -39,12 +39,12 @@ def secret_purpose(instance: str, screen: str) -> str:
 
 def stored_spec(text: str) -> InstanceSpec:
     """The configuration as the database keeps it; it was checked as a whole when it was written."""
-    return InstanceSpec.model_validate(json.loads(text))
+    return InstanceSpec.read(text)
 
 
 def stored_text(spec: InstanceSpec) -> str:
     """The configuration as the database keeps it."""
-    return json.dumps(spec.model_dump(mode="json"), ensure_ascii=False)
+    return json.dumps(spec.plain(), ensure_ascii=False)
 
 
 def load(session: Session, uuid: str, vault: Vault) -> MachineOrder | None:

@@ -90,8 +90,8 @@ def resolve(
     # Named in two ways, one volume may still be there twice: the rules are held once more against what was found.
     stored = parse_instance(
         {
-            **spec.model_dump(),
-            "disks": [disk.model_dump() for disk in disks],
+            **spec.plain(),
+            "disks": [disk.plain() for disk in disks],
             "graphics": [],
             "host": host.uuid if host else "",
             "host_group": group.uuid if group else "",
@@ -102,7 +102,7 @@ def resolve(
         _sealed(call, screen, f"graphics.{index}", instance, secrets) for index, screen in enumerate(spec.graphics)
     )
     return Resolved(
-        spec=stored.model_copy(update={"graphics": screens}),
+        spec=stored.but(graphics=screens),
         volumes=volumes,
         images=images,
         host_id=host.id if host else None,
@@ -115,13 +115,13 @@ def _disk(call: Call, disk: DiskSpec, where: str, volumes: dict[int, bool], imag
     if disk.volume:
         volume = find(call, Volume, disk.volume, field=f"{where}.volume")
         volumes[volume.id] = volumes.get(volume.id, False) or not disk.read_only
-        return disk.model_copy(update={"volume": volume.uuid})
+        return disk.but(volume=volume.uuid)
     if disk.image:
         image = find(call, Image, disk.image, field=f"{where}.image")
         # A read-only image is written to through a temporary overlay, which is the VM's own (manual 9.5).
         writes = disk.device == "disk" and not disk.read_only and not image.read_only
         images[image.id] = images.get(image.id, False) or writes or not image.shared
-        return disk.model_copy(update={"image": image.uuid})
+        return disk.but(image=image.uuid)
     return disk
 
 
@@ -143,14 +143,12 @@ def _check_bound(call: Call, project_id: int, host: Host | None, group: HostGrou
 
 def _sealed(call: Call, screen: GraphicsSpec, where: str, instance: str, before: Mapping[str, str]) -> GraphicsSpec:
     if screen.clear_password:
-        return screen.model_copy(update={"clear_password": False})
+        return screen.but(clear_password=False)
     if not screen.password:
-        return screen.model_copy(update={"password": before.get(screen.type, "")})
+        return screen.but(password=before.get(screen.type, ""))
     if is_sealed(screen.password) or screen.password.startswith("sealed:"):
         raise InvalidInput(N_("A password does not begin with these characters."), field=f"{where}.password")
-    return screen.model_copy(
-        update={"password": call.vault.seal(screen.password, secret_purpose(instance, screen.type))}
-    )
+    return screen.but(password=call.vault.seal(screen.password, secret_purpose(instance, screen.type)))
 
 
 def book(call: Call, instance: Instance, resolved: Resolved, *, move: Any = False) -> None:
@@ -227,7 +225,7 @@ def shown(call: Call, instance: Instance) -> dict[str, Any]:
     """
     spec = stored_spec(instance.spec)
     volumes, images = _names(call, spec.disks)
-    values = spec.model_dump(mode="json")
+    values = spec.plain()
     for disk in values["disks"]:
         disk["volume"] = volumes.get(disk["volume"], disk["volume"])
         disk["image"] = images.get(disk["image"], disk["image"])

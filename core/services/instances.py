@@ -286,7 +286,7 @@ def _reconfigure(
     """Change the configuration, if it is another one, and the names with it."""
     before = stored_spec(found.spec)
     now = shown(call, found)
-    merged = {**{key: now[key] for key in type(before).model_fields}, **values}
+    merged = {**{key: now[key] for key in before.names()}, **values}
     # A host takes the place of a host group, and the other way round.
     for one, other in (("host", "host_group"), ("host_group", "host")):
         if values.get(one) and other not in values:
@@ -306,8 +306,8 @@ def _reconfigure(
     )
     book(call, found, resolved, move=move)
     # The log tells which fields changed and never their values: passwords are among them.
-    after = resolved.spec.model_dump(mode="json")
-    fields = [key for key, value in before.model_dump(mode="json").items() if after[key] != value]
+    after = resolved.spec.plain()
+    fields = [key for key, value in before.plain().items() if after[key] != value]
     touch(call, found, {**changed, CONFIGURATION: ["", fields]})
     call.session.expire(found, list(columns))
 

@@ -151,7 +151,7 @@ def _take_out(call: Call, instance_id: int, lost: list[Row[Any]]) -> None:
         )
     uuids = {volume.uuid for volume in lost}
     spec = stored_spec(other.spec)
-    left = spec.model_copy(update={"disks": tuple(disk for disk in spec.disks if disk.volume not in uuids)})
+    left = spec.but(disks=tuple(disk for disk in spec.disks if disk.volume not in uuids))
     done = call.session.execute(
         update(Instance)
         .where(Instance.id == instance_id, Instance.version == other.version)

@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from msgspec import Meta
 
 from core.errors import InvalidInput
 from core.i18n import N_
 from core.rules.disks import disk as disk_rule
-from core.rules.sizes import MIB, format_size, parse_size
+from core.rules.sizes import MIB, parse_size
+from core.specs.spec import Spec
 
 MAX_DISKS = 16
 #: How many disks a bus of the machine takes (QEMU's i440FX and Q35 as libvirt lays them out).
@@ -33,14 +34,10 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _PASSWORD_BYTES = {"vnc": 8, "spice": 60}
 _FIRST_PORT = 5900
 
-Bytes = Annotated[int, BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value)]
+_Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class DiskSpec(_Spec):
+class DiskSpec(Spec, frozen=True):
     """One disk or CD drive (manual table 11-2)."""
 
     device: Literal["disk", "cdrom"] = "disk"
@@ -56,14 +53,14 @@ class DiskSpec(_Spec):
     removable: bool = False
 
 
-class ChannelSpec(_Spec):
+class ChannelSpec(Spec, frozen=True):
     """The security of one SPICE channel (manual table 11-3, rows 11 and 12)."""
 
     name: Literal["main", "display", "inputs", "cursor", "playback", "record", "smartcard", "usbredir"]
     mode: Literal["any", "insecure", "secure"] = "any"
 
 
-class GraphicsSpec(_Spec):
+class GraphicsSpec(Spec, frozen=True):
     """One remote screen (manual table 11-3). ``port`` 0 means chosen by itself.
 
     ``listen`` is empty for: every address of the host when a password is set, 127.0.0.1 when none is, so that
@@ -72,16 +69,16 @@ class GraphicsSpec(_Spec):
     """
 
     type: Literal["vnc", "spice"]
-    port: int = Field(default=0, ge=0, le=65535)
+    port: _Port = 0
     listen: str = ""
-    password: str = Field(default="", max_length=4096)
-    clear_password: bool = Field(default=False, exclude=True)
+    password: Annotated[str, Meta(max_length=4096)] = ""
+    clear_password: bool = False
     password_valid_to: str = ""
     keep_connected: bool = False
     sharing: Literal["allow-exclusive", "force-shared", "ignore"] = "allow-exclusive"
-    tls_port: int = Field(default=0, ge=0, le=65535)
+    tls_port: _Port = 0
     default_mode: Literal["any", "insecure", "secure"] = "any"
-    channels: tuple[ChannelSpec, ...] = Field(default=(), max_length=8, strict=False)
+    channels: Annotated[tuple[ChannelSpec, ...], Meta(max_length=8)] = ()
     image_compression: Literal["", "auto_glz", "auto_lz", "quic", "glz", "lz", "off"] = ""
     jpeg: Literal["", "auto", "never", "always"] = ""
     zlib: Literal["", "auto", "never", "always"] = ""
@@ -90,28 +87,36 @@ class GraphicsSpec(_Spec):
     file_transfer: bool = True
 
 
-class InstanceSpec(_Spec):
+class InstanceSpec(Spec, frozen=True):
     """All of it: basic (table 11-1), disks (11-2), screens (11-3), binding and custom XML (11-5)."""
 
-    vcpus: int = Field(default=1, ge=1, le=255)
-    memory: Bytes = Field(default=1024 * MIB, ge=16 * MIB, le=2**46)
+    vcpus: Annotated[int, Meta(ge=1, le=255)] = 1
+    memory: Annotated[int, Meta(ge=16 * MIB, le=2**46)] = 1024 * MIB
     architecture: Literal["x86_64", "i686"] = "x86_64"
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     machine: Literal["pc", "q35"] = "pc"
-    boot: tuple[Literal["cdrom", "hd", "fd", "network"], ...] = Field(
-        default=("hd", "cdrom"), min_length=1, max_length=4, strict=False
+    boot: Annotated[tuple[Literal["cdrom", "hd", "fd", "network"], ...], Meta(min_length=1, max_length=4)] = (
+        "hd",
+        "cdrom",
     )
     boot_menu: bool = False
-    boot_menu_timeout: int = Field(default=3000, ge=-1, le=65535)
+    boot_menu_timeout: Annotated[int, Meta(ge=-1, le=65535)] = 3000
     bios_serial: bool = False
-    reboot_timeout: int = Field(default=-1, ge=-1, le=65535)
+    reboot_timeout: Annotated[int, Meta(ge=-1, le=65535)] = -1
     tablet: bool = True
-    disks: tuple[DiskSpec, ...] = Field(default=(), max_length=MAX_DISKS, strict=False)
-    graphics: tuple[GraphicsSpec, ...] = Field(default=(), max_length=2, strict=False)
+    disks: Annotated[tuple[DiskSpec, ...], Meta(max_length=MAX_DISKS)] = ()
+    graphics: Annotated[tuple[GraphicsSpec, ...], Meta(max_length=2)] = ()
     host: str = ""
     host_group: str = ""
     tuning_xml: str = ""
     devices_xml: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """See :meth:`Spec.plain`; that a password was to be removed is nothing that stays."""
+        values = super().plain()
+        for screen in values["graphics"]:
+            del screen["clear_password"]
+        return values
 
     def bus_of(self, disk: DiskSpec) -> str:
         """The bus of a disk, chosen by the machine type when none was."""
@@ -141,13 +146,10 @@ def parse_instance(values: Mapping[str, Any]) -> InstanceSpec:
     Raises:
         InvalidInput: a value breaks a rule; the field is a path such as ``disks.1.bus``.
     """
-    try:
-        spec = InstanceSpec.model_validate(dict(values))
-    except ValidationError as error:
-        raise _explain(error) from error
-    except InvalidInput as error:
-        error.field = error.field or "memory"
-        raise
+    memory = values.get("memory")
+    if isinstance(memory, str):
+        values = {**values, "memory": _size(memory)}
+    spec = InstanceSpec.of(values)
     _check_disks(spec)
     for index, graphics in enumerate(spec.graphics):
         _check_graphics(f"graphics.{index}", graphics)
@@ -160,6 +162,14 @@ def parse_instance(values: Mapping[str, Any]) -> InstanceSpec:
         raise InvalidInput(N_("Bind it to a host or to a host group, not to both."), field="host_group")
     _check_custom(spec)
     return spec
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except InvalidInput as error:
+        error.field = error.field or "memory"
+        raise
 
 
 def _check_disks(spec: InstanceSpec) -> None:
@@ -272,31 +282,3 @@ def _check_custom(spec: InstanceSpec) -> None:
 
     check_custom(spec.tuning_xml, root="domain", field="tuning_xml")
     check_custom(spec.devices_xml, root="devices", field="devices_xml")
-
-
-def _explain(error: ValidationError) -> InvalidInput:
-    """The first thing wrong, in words for its reader."""
-    first = error.errors(include_url=False, include_context=True)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    context = first.get("ctx", {})
-    kind = first["type"]
-    if kind == "extra_forbidden":
-        return InvalidInput(N_("{field} is not a field of an instance."), field=field)
-    if kind == "missing":
-        return InvalidInput(N_("{field} is missing."), field=field)
-    if kind == "literal_error":
-        # pydantic writes them as 'virtio', 'sata' or ''; that nothing may be given needs not be said.
-        choices = [choice for choice in re.findall("'([^']*)'", str(context.get("expected", ""))) if choice]
-        return InvalidInput(N_("It is one of {choices}."), field=field, choices=", ".join(choices))
-    if kind in ("greater_than_equal", "too_short"):
-        limit = context.get("ge", context.get("min_length"))
-        return InvalidInput(N_("The least is {limit}."), field=field, limit=_written(field, limit))
-    if kind in ("less_than_equal", "too_long", "string_too_long"):
-        limit = context.get("le", context.get("max_length"))
-        return InvalidInput(N_("The most is {limit}."), field=field, limit=_written(field, limit))
-    return InvalidInput(N_("{field} has the wrong type."), field=field)
-
-
-def _written(field: str, limit: Any) -> Any:
-    """A limit as people read it; the memory is the only size here."""
-    return format_size(limit) if field == "memory" else limit

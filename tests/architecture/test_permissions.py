@@ -72,10 +72,10 @@ def test_rights(operation: str, by: str, world: World) -> None:
     assert table == {who: expected(right, who) for who in CALLERS}
 
 
-@pytest.mark.parametrize("operation", sorted(name for name, right in RIGHTS.items() if name.endswith(".list")))
+@pytest.mark.parametrize(
+    "operation", sorted(name for name, right in RIGHTS.items() if name.endswith(".list") and "P" in right.who)
+)
 def test_a_list_shows_nothing_of_another_project(operation: str, world: World) -> None:
-    if "P" not in RIGHTS[operation].who:
-        pytest.skip("not for project admins")
     rows = world.services.call(operation, {}, world.actor("other"), "")["rows"]
     foreign = {*world.uuids.values(), *world.names.values(), "web"}
     told = {value for row in rows for value in _values(row)}

@@ -12,7 +12,7 @@ HEAVY = (
     "rich",
     "sqlalchemy",
     "pymysql",
-    "pydantic",
+    "msgspec",
     "yaml",
     "libvirt",
     "argon2",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, text, update
@@ -24,10 +26,12 @@ from core.model import (
     HostSample,
     Image,
     Instance,
+    LoginLog,
     Machine,
     Pool,
     Project,
     ProjectGroup,
+    Purge,
     Secret,
     Task,
     TaskState,
@@ -127,10 +131,20 @@ def furnish(office: Office) -> tuple[dict[str, str], dict[str, str]]:
     uuids["trash"] = office.sysadm("trash.list")["rows"][0]["uuid"]
     edits = office.sysadm("log.list", filters={"operation": "project.configure"})["rows"]
     names["log"] = uuids["log"] = next(row["uuid"] for row in edits if row["target"] == "web")
-    office.services.database.write(
-        lambda s: s.execute(update(User).where(User.account == "newcomer").values(must_change_password=True))
-    )
+    office.services.database.write(lambda s: _of_other_days(s, office.services.clock.now()))
     return names, uuids
+
+
+def _of_other_days(session: Session, day: datetime) -> None:
+    """What needs a login or a while of its own to be there."""
+    session.execute(update(User).where(User.account == "newcomer").values(must_change_password=True))
+    session.add(LoginLog(at=day, account="sysadm", address="192.0.2.7", outcome="right"))
+    session.add(
+        Purge(
+            at=day, account="sysadm", address="192.0.2.7", what="log", scope="", scope_name="", before=day, rows=1,
+            finished=day,
+        )
+    )  # fmt: skip
 
 
 def _things_of(office: Office, name: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -198,7 +212,7 @@ def _things_of(office: Office, name: str) -> tuple[dict[str, str], dict[str, str
         instance = Instance(
             project_id=project.id,
             name=f"{name}-instance",
-            spec=spec.model_dump_json(),
+            spec=json.dumps(spec.plain()),
             vcpus=spec.vcpus,
             memory=spec.memory,
             unique=True,

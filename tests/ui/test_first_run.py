@@ -84,7 +84,8 @@ async def test_who_types_into_a_form_higher_than_the_terminal_sees_it(cloud: Fak
         await until(pilot, lambda: seen("Project group"))
         await pilot.press("backspace")
         await until(pilot, lambda: not form.rows["group"].error and seen("Project group"))
-        assert pilot.app.focused.region.contains(*pilot.app.cursor_position), "where an input method opens"
+        # Where an input method opens.
+        await until(pilot, lambda: pilot.app.focused.region.contains(*pilot.app.cursor_position))
         # What is said above a field goes away and comes back while another one is typed into.
         form.focus_field("capacity")
         await until(pilot, lambda: seen("Capacity") and "20GiB or 20GB." in screen_text(pilot.app))

@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.ui
 
-HEAVY = ("sqlalchemy", "pymysql", "libvirt", "pydantic", "plotext", "apscheduler", "starlette", "argon2", "yaml")
+HEAVY = ("sqlalchemy", "pymysql", "libvirt", "msgspec", "plotext", "apscheduler", "starlette", "argon2", "yaml")
 
 
 def loaded_after(code: str) -> set[str]:

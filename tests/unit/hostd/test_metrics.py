@@ -253,7 +253,8 @@ def test_the_age_of_a_vm_is_that_of_its_process(tmp_path: Path) -> None:
         (tmp_path / "vm.pid").write_text(str(process.pid))
         sampler = VmSampler(run_directory=tmp_path)
         assert sampler.age(uuid) == float("inf")
-        sampler.sweep([Run(uuid, "vm", 1, 1, ())], lambda *_: None)
+        # A process that was just begun has no command line for a moment.
+        until(lambda: not sampler.sweep([Run(uuid, "vm", 1, 1, ())], lambda *_: None))
         time.sleep(0.2)
         assert 0.1 < sampler.age(uuid) < 30
     finally:

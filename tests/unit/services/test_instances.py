@@ -118,7 +118,7 @@ def test_what_is_shown_may_be_given_again(office: Office, web: Person) -> None:
         "devices_xml": "<devices><watchdog model='i6300esb'/></devices>",
     }
     shown = web("instance.add", name="one", **given)
-    fields = {key: shown[key] for key in InstanceSpec.model_fields}
+    fields = {key: shown[key] for key in InstanceSpec.names()}
     assert [disk["volume"] or disk["image"] for disk in fields["disks"]] == [volume, "cd", ""]
     assert (fields["host"], fields["memory"]) == ("h1", 300 * MIB)
     again = web("instance.add", name="two", **fields)
