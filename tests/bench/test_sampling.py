@@ -1,4 +1,4 @@
-"""A1 to A4: what it costs to know what a hundred VMs use."""
+"""A1 to A4: what it costs to know what many VMs use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from tests.lab.lab import Lab
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
-GUESTS = 100
+#: The goals are of 500, which take 20 GB: ``BENCH_GUESTS=500``.
+GUESTS = int(os.environ.get("BENCH_GUESTS", "100"))
 INTERVAL = 10.0
 #: Long enough that what hostd asks once when it finds VMs running (each QEMU, within the first minute) is a part only.
 WINDOW = 300.0
@@ -32,15 +33,15 @@ WINDOW = 300.0
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    """A cloud with a hundred real guests, paused."""
+    """A cloud with that many real guests, paused."""
     lab = Lab(hosts=1)
     cloud = Cloud(lab)
     session = backend(lab[0])
     names = [f"vm-{number}" for number in range(GUESTS)]
     for name in names:
         session.call("vm.add", name=name, instance="tiny")
-    ended(session, [start(session, name) for name in names], 600)
-    ended(session, [str(session.call("vm.suspend", vm=name)["task"]) for name in names], 600)
+    ended(session, [start(session, name) for name in names], 1200)
+    ended(session, [str(session.call("vm.suspend", vm=name)["task"]) for name in names], 1200)
     assert len(lab[0].qemu_pids()) == GUESTS
     yield cloud
     lab.close()
