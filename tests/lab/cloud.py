@@ -36,7 +36,7 @@ class Cloud:
         secret.write_text(ZHAO[1] + "\n")
         self.sysadm("project-group", "add", "acme", "--directory", "/srv/acme")
         self.sysadm("project", "add", "web", "--group", "acme")
-        limits = {"instances": "200", "vcpus": "200", "memory": "8GiB", "disk": "8GiB", "images": "20"}
+        limits = {"instances": "1000", "vcpus": "1000", "memory": "32GiB", "disk": "8GiB", "images": "20"}
         limits |= {"image-bytes": "1GiB", "snapshots": "10"}
         quota = [word for name, value in limits.items() for word in (f"--max-{name}", value)]
         self.sysadm("project", "configure", "web", *quota)
@@ -45,7 +45,7 @@ class Cloud:
         self.sysadm("host-group", "add", "all", *hosts)
         self.sysadm("project", "configure", "web", "--add-host-group", "all")
         for host in lab.hosts:
-            self.sysadm("host", "edit", host.name, "--max-vcpus", "200")
+            self.sysadm("host", "edit", host.name, "--max-vcpus", "1000")
             place = ["--host", host.name, "--path", "/srv/pool", "--capacity", "4GiB", "--project", "web"]
             self.sysadm("pool", "add", f"pool-{host.name}", "--type", "dir", *place)
         self.zhao("instance", "add", "tiny", "--vcpus", "1", "--memory", "16MiB")
