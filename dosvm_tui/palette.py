@@ -180,7 +180,9 @@ class Palette(BaseDialog[None]):
     def _meant(self, action: Action, row: Row) -> list[Row]:
         """The rows an action on a row is for: as by its key, those that are marked, when the cursor is on it."""
         over = self._over
-        return over.meant(action) if isinstance(over, ResourceList) and over.table.cursor_row is row else [row]
+        if isinstance(over, ResourceList) and over.table.cursor_row is row:
+            return over.row_actions.meant(action)
+        return [row]
 
     def _picked(self, spec: ResourceSpec, action: Action) -> Entry:
         """An action whose object is picked from its list first."""
@@ -217,7 +219,7 @@ class Palette(BaseDialog[None]):
 
         def run() -> None:
             if here is not None:
-                here.start(action, rows)
+                here.row_actions.start(action, rows)
             else:
                 ActionRun(self.context, spec, action, rows, over.ask, over.look_again).start()
 
