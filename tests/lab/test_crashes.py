@@ -267,9 +267,9 @@ def test_hostd_killed_twenty_times_at_random_while_people_work(cloud: Cloud, led
         finally:
             end.set()
             for worker in workers:
-                worker.join(60)
+                worker.join(120)
         host.wait_for_hostd()
-        wait_until(lambda: not ledger.open_tasks(), "the end of all tasks", 30, host.logs)
+        wait_until(lambda: not ledger.open_tasks(), "the end of all tasks", 120, host.logs)
 
         def settled() -> bool:
             rows = cloud.vms()
@@ -278,7 +278,7 @@ def test_hostd_killed_twenty_times_at_random_while_people_work(cloud: Cloud, led
                 for name, uuid in uuids.items()
             )
 
-        wait_until(settled, f"VMs as they were asked to be (seed {seed})", 30, lambda: f"{cloud.vms()}\n{host.logs()}")
+        wait_until(settled, f"VMs as they were asked to be (seed {seed})", 120, lambda: f"{cloud.vms()}\n{host.logs()}")
         watch.settle(1.0)
     assert max(watch.most.values()) == 1, f"a VM ran twice at one time (seed {seed})"
     ledger.check()
