@@ -166,6 +166,9 @@ class Console(Reach):
         """See :class:`screens.context.Desk`."""
         self._watcher.pause()
         self._offered = False
+        if next_account:
+            # The same person, under the name that the first-run helper has just made.
+            self._usual_language = language()
         patch = self._chosen.change() if self.context.user else {}
         before = self.context.backend.same_session()
         self.context.courier.send(

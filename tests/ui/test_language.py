@@ -107,3 +107,17 @@ def test_a_damaged_settings_file_is_no_obstacle(tmp_path: Path) -> None:
         settings.save()
         again = Settings(path=path)
         again.load("zhao")
+
+
+async def test_who_goes_on_under_the_name_that_the_helper_made_is_spoken_to_as_before(cloud: FakeBackend) -> None:
+    cloud.session = False
+    async with opened(cloud, account=None) as pilot:
+        await typed(pilot, "sysadm")
+        await pilot.press("enter")
+        await typed(pilot, "Adm1n-secret-9")
+        await shows(pilot, "Users", "enter")
+        await shows(pilot, "用户", "f6")
+        pilot.app.log_out("zhao")
+        await until(pilot, lambda: "密码" in screen_text(pilot.app))
+        await typed(pilot, "Zha0-secret-9")
+        await shows(pilot, "虚拟机", "enter")
