@@ -184,7 +184,7 @@ class Keeper:
             space = self._pools.space(pool.uuid)
             return PoolState(size=space.capacity, free=space.available)
         self._on_files(pool, lambda: let_pass(Path(pool.path), self._access))
-        return self._on_files(pool, lambda: _space(pool.path))
+        return self._on_files(pool, lambda: space_of(pool.path))
 
     def _refuse_shared(self, pool: PoolOrder) -> None:
         """Refuse a directory that is another pool's here, or a project group's, under another name."""
@@ -408,6 +408,11 @@ class Keeper:
             logger.warning("the mark of a pool is gone %s", fields(pool=pool.name, reason=error.text()))
 
 
-def _space(path: str) -> PoolState:
+def space_of(path: str) -> PoolState:
+    """What the file system has that a pool's directory is on.
+
+    Raises:
+        OSError: it cannot be asked.
+    """
     found = os.statvfs(path)
     return PoolState(size=found.f_blocks * found.f_frsize, free=found.f_bavail * found.f_frsize)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from core.errors import NeedsConsent, Refused
+from core.errors import NeedsConsent
 from core.i18n import N_
 from core.model import Pool, PoolOnHost
-from core.rules.sizes import format_size
+from core.rules.thin import refuse_unfillable, refuse_without_room
 from core.services.operation import Call
 
 
 def fit_storage(call: Call, pool: Pool, capacity: int, more: int, *, thin: bool) -> None:
     """Refuse a volume that its file system could never hold, and ask about one that it has no room for now.
 
-    Nothing is known of storage that no host has had yet; then all fits.
+    Nothing is known of storage that no host has had yet; then all fits. What is known may be a minute old: the host
+    that makes the file looks again, and is told by the task's ``thin`` what was meant.
 
     Args:
         call: the operation's call.
@@ -36,37 +37,18 @@ def fit_storage(call: Call, pool: Pool, capacity: int, more: int, *, thin: bool)
     ).first()
     if known is None:
         return
-    numbers = {
-        "name": pool.name,
-        "capacity": format_size(capacity),
-        "size": format_size(known.size),
-        "free": format_size(known.free),
-    }
-    if capacity > known.size:
-        raise Refused(
-            N_(
-                "A volume of {capacity} can never be filled in storage pool {name}: its file system has {size} in all,"
-                " {over} less."
-            ),
-            remedy=N_("Make the volume smaller, or use another storage pool."),
-            field="capacity",
-            over=format_size(capacity - known.size),
-            **numbers,
-        )
-    if more > known.free and not thin:
-        raise NeedsConsent(
-            N_(
-                "In the file system of storage pool {name} {free} are free: a volume of {capacity} may come to need"
-                " {over} more."
-            ),
-            remedy=N_("Make the volume smaller, or say that it is meant: --thin."),
-            field="capacity",
+    refuse_unfillable(pool.name, capacity, known.size)
+    if not thin:
+        refuse_without_room(
+            pool.name,
+            capacity,
+            more,
+            known.free,
+            error=NeedsConsent,
             argument="thin",
             answer=N_("Make it so large"),
             question=N_(
                 "In the file system of storage pool {name} {free} are free: a volume of {capacity} may come to need"
                 " {over} more. VMs that write then stand still until there is room. Make it so large all the same?"
             ),
-            over=format_size(more - known.free),
-            **numbers,
         )

@@ -288,7 +288,8 @@ def add(
     encrypted = {"secret": key.name} if key is not None else {}
     call.note(f"{found.name}/{name}", object=volume.uuid, capacity=whole, format=format, **encrypted)
     call.changed("volume", "pool")
-    return order(call, "volume.create", volume, host_id, project_id=volume.project_id)
+    payload = {"thin": thin}
+    return order(call, "volume.create", volume, host_id, project_id=volume.project_id, payload=payload)
 
 
 @operation("volume.grow", roles=EVERYBODY, action=N_("Grow"), target="volume")
@@ -338,7 +339,7 @@ def grow(call: Call, *, volume: str, capacity: int, thin: bool = False, version:
         found,
         host_id,
         project_id=found.project_id,
-        payload={"capacity": whole, "before": before},
+        payload={"capacity": whole, "before": before, "thin": thin},
     )
 
 

@@ -20,6 +20,7 @@ from core.database import Database
 from core.errors import DatabaseUnavailable, DosvmError, EngineError, Refused
 from core.i18n import N_
 from core.rules.pools import DIR
+from core.rules.thin import refuse_unfillable, refuse_without_room
 from core.security.sealed import SealedSecret
 from hostd import intervals, shared, volume_files, volume_images
 from hostd.faults import point
@@ -27,7 +28,7 @@ from hostd.handling import Cancelled, Context, Effect, Handler, Interrupted, Obs
 from hostd.hypervisor.errors import Stuck, TooSlow, Underway
 from hostd.hypervisor.secrets import Secrets, explain
 from hostd.log import fields
-from hostd.pools import Keeper
+from hostd.pools import Keeper, space_of
 from hostd.room import Room, said
 from hostd.storage_calls import LeftBehind, touch_or_never
 from hostd.volume_files import explained
@@ -153,11 +154,38 @@ class VolumeTasks:
             self._look_below(order)
 
         def work(path: Path) -> None:
+            self._refuse_without_room(task, order, order.capacity, order.capacity)
             # What a server has no room for is told late, and of what is read back then qemu-img says anything.
             with self._room.promised(path, volume_images.room_to_create(layer)):
                 volume_images.create(path, layer, order.capacity, order.options)
 
         return self._made(task, order, directory, work, context)
+
+    def _refuse_without_room(self, task: Claimed, order: VolumeOrder, capacity: int, more: int) -> None:
+        """Refuse a volume that by now may come to need more than is free: who ordered it was told of a while ago.
+
+        Args:
+            task: says whether it is meant to be so large. Snapshots do not: they are as large as what they rest on.
+            order: the volume.
+            capacity: what it shall have, bytes.
+            more: bytes that it may take beyond what it takes now.
+
+        Raises:
+            Refused: it may, and nobody said that this is meant; or the file system could never hold it.
+            OSError: the storage cannot be asked.
+        """
+        thin = task.payload.get("thin")
+        if thin is None:
+            return
+        space = space_of(order.pool.path)
+        try:
+            refuse_unfillable(order.pool.name, capacity, space.size)
+            if not thin:
+                refuse_without_room(order.pool.name, capacity, more, space.free)
+        except Refused:
+            # Who tries again is asked, by what is true now.
+            self._keeper.say(order.pool, space)
+            raise
 
     def _look_below(self, order: VolumeOrder) -> None:
         """Refuse a snapshot of what is not there, or is not what the database says."""
@@ -286,7 +314,9 @@ class VolumeTasks:
         def work(sure: Callable[[], None]) -> Size:
             if volume_files.file_of(directory, order.name) is None:
                 raise _missing(order)
-            if volume_images.look(layer).capacity < capacity:
+            size = volume_images.look(layer)
+            if size.capacity < capacity:
+                self._refuse_without_room(task, order, capacity, capacity - min(size.capacity, size.allocation))
                 point("before_volume")
                 sure()
                 self._with_keys(order, lambda: volume_images.grow(layer, capacity))
