@@ -69,7 +69,14 @@ SAME_SIZE = N_(
 )
 
 
-def fit_pool(session: Session, pool_id: int, more: int, remedy: str = "") -> None:
+#: What can be done when a file that was found does not fit: its size is its own.
+_FOUND = N_(
+    "Delete volumes there that nobody needs, or move the file into the directory of a larger storage pool and refresh"
+    " both."
+)
+
+
+def fit_pool(session: Session, pool_id: int, more: int, remedy: str = "", *, field: str = "capacity") -> None:
     """Refuse volumes that would sum to more than their pool's capacity; the pool was charged.
 
     Args:
@@ -77,6 +84,7 @@ def fit_pool(session: Session, pool_id: int, more: int, remedy: str = "") -> Non
         pool_id: the pool.
         more: bytes that come in addition.
         remedy: msgid; what can be done, where a smaller volume or another pool is no way.
+        field: what is to blame.
 
     Raises:
         QuotaExceeded: they do not fit.
@@ -91,6 +99,7 @@ def fit_pool(session: Session, pool_id: int, more: int, remedy: str = "") -> Non
             limit,
             int(now),
             more,
+            field=field,
         )
     except QuotaExceeded as error:
         raise _with_strange(session, pool_id, error) from None
@@ -117,7 +126,29 @@ def _with_strange(session: Session, pool_id: int, error: QuotaExceeded) -> Quota
     )
 
 
-def fit_disk(session: Session, project_id: int, more: int, remedy: str = "") -> None:
+def fit_found(session: Session, volume_id: int, capacity: int) -> None:
+    """Refuse a file that was found, and counts with all that its disk can hold from now on, where that is too much.
+
+    Charges its pool. To be called in the transaction that says what it is.
+
+    Args:
+        session: the write transaction.
+        volume_id: the file, which counts with what it takes until then.
+        capacity: bytes that its disk can hold.
+
+    Raises:
+        QuotaExceeded: its pool would hold more than its capacity; says by how much.
+        Conflict: it was deleted at this moment.
+    """
+    pool_id = session.scalar(select(Volume.pool_id).where(Volume.id == volume_id))
+    if pool_id is None:
+        raise overtaken()
+    charge(session, Pool, pool_id)
+    counted = session.scalar(select(COUNTED).where(Volume.id == volume_id)) or 0
+    fit_pool(session, pool_id, max(0, capacity - int(counted)), _FOUND, field="volume")
+
+
+def fit_disk(session: Session, project_id: int, more: int, remedy: str = "", *, field: str = "capacity") -> None:
     """Refuse volumes of a project that would sum to more than its quota of disk; see :func:`fit_pool`.
 
     The project was charged.
@@ -134,6 +165,7 @@ def fit_disk(session: Session, project_id: int, more: int, remedy: str = "") -> 
         limit,
         int(now),
         more,
+        field=field,
     )
 
 
@@ -154,9 +186,8 @@ def fit_given(session: Session, project_id: int, pool_id: int, more: int) -> Non
             remedy=N_("Give it to the project first: `dosvm project configure`."),
             field="project",
         )
-    fit_disk(
-        session, project_id, more, N_("Delete others of the project, or raise its quota: `dosvm project configure`.")
-    )
+    remedy = N_("Delete others of the project, or raise its quota: `dosvm project configure`.")
+    fit_disk(session, project_id, more, remedy, field="project")
 
 
 def fit_instances(session: Session, project_id: int) -> None:

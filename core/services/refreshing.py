@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.coordination.charges import charge, fit_given, fit_pool
+from core.coordination.charges import charge, fit_found, fit_given
 from core.errors import InvalidInput, Refused
 from core.i18n import N_
 from core.model import Pool, Project, Volume
@@ -65,9 +65,8 @@ def accept(
             state=found.state,
         )
     host_id = host_for(call, pool, field="volume")
-    charge(call.session, Pool, pool.id)
-    # From now on it counts with all that its disk can hold.
-    fit_pool(call.session, pool.id, max(0, found.capacity - found.allocation))
+    # Asked again by the host that has looked: until then it counts with what it takes.
+    fit_found(call.session, found.id, found.capacity)
     if owner is not None:
         fit_given(call.session, owner.id, pool.id, found.capacity)
     idle(call, found, field="volume")

@@ -146,7 +146,7 @@ def snapshot(
     refuse_absent(parent)
     refuse_broken(call, parent)
     # It may have grown until it was held.
-    book(call, pool.id, project_id, parent.capacity, SAME_SIZE)
+    book(call, pool.id, project_id, parent.capacity, SAME_SIZE, field="volume")
     _refuse_deep(call, parent)
     if project_id is not None:
         fit_snapshots(call.session, project_id)
@@ -280,7 +280,7 @@ def merge(call: Call, *, volume: str, name: str, display_name: str = "", descrip
     refuse_broken(call, source)
     # While it is merged no VM starts with it, and nothing of its chain changes: the new volume rests on it till then.
     claim(call, source, "merging")
-    book(call, pool.id, _owner(call, source), source.capacity, SAME_SIZE)
+    book(call, pool.id, _owner(call, source), source.capacity, SAME_SIZE, field="volume")
     refuse_running(call, source)
     unused(call, (Volume.pool_id == pool.id) & (Volume.name == name), name)
     made = _entered(call, source, pool, name, display_name, description)

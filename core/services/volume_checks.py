@@ -83,8 +83,10 @@ def refuse_units(pool: Pool) -> None:
         )
 
 
-def book(call: Call, pool_id: int, project_id: int | None, more: int, remedy: str = "") -> None:
-    """Charge a pool and a project with bytes that come in addition; ``remedy`` as :func:`fit_pool` takes it.
+def book(
+    call: Call, pool_id: int, project_id: int | None, more: int, remedy: str = "", *, field: str = "capacity"
+) -> None:
+    """Charge a pool and a project with bytes that come in addition; ``remedy`` and ``field`` as of :func:`fit_pool`.
 
     Raises:
         QuotaExceeded: they do not fit into one of the two.
@@ -92,8 +94,8 @@ def book(call: Call, pool_id: int, project_id: int | None, more: int, remedy: st
     charge(call.session, Pool, pool_id)
     if project_id is not None:
         charge(call.session, Project, project_id)
-        fit_disk(call.session, project_id, more, remedy)
-    fit_pool(call.session, pool_id, more, remedy)
+        fit_disk(call.session, project_id, more, remedy, field=field)
+    fit_pool(call.session, pool_id, more, remedy, field=field)
 
 
 def refuse_unready(call: Call, pool: Pool) -> None:

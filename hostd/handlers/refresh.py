@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from core import image_files
 from core.coordination import discovery, storage, tasks
-from core.coordination.charges import fit_given
+from core.coordination.charges import fit_found, fit_given
 from core.coordination.discovery import BATCH, THERE, Found, Known, Measured
 from core.coordination.tasks import Claimed
 from core.database import Database
@@ -313,6 +313,8 @@ class RefreshTasks:
         project_id = task.payload.get("project")
 
         def write(session: Session) -> None:
+            # Of two that were ordered together the other may have taken the room.
+            fit_found(session, order.id, size.capacity)
             if project_id is not None:
                 # Whose it becomes, and whether that fits: as it is by now, with the size that it truly has.
                 fit_given(session, int(project_id), order.pool.id, size.capacity)
