@@ -155,6 +155,8 @@ class Keeper:
 
     def _make_ready(self, pool: PoolOrder, first: bool) -> PoolState:
         if pool.what.files:
+            if first:
+                self._on_files(pool, lambda: shared.refuse_no_directory(pool))
             self._on_files(pool, lambda: self.own.refuse_place(pool))
         if first and pool.what.files:
             self._refuse_shared(pool)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Collection
 from pathlib import Path
 
@@ -63,6 +64,31 @@ def _plain(text: str) -> str:
     for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         text = text.replace(code, character)
     return text
+
+
+def refuse_no_directory(pool: PoolOrder) -> None:
+    """Refuse a place where a directory neither is nor can be made: a file has its name, or that of one above it.
+
+    Raises:
+        Refused: names the file.
+        OSError: it cannot be looked at.
+    """
+    path = Path(pool.path)
+    for place in (path, *path.parents):
+        try:
+            mode = place.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # it would be made
+        if stat.S_ISDIR(mode):
+            return
+        raise Refused(
+            N_("{path} cannot be the directory of storage pool {name}: {file} is no directory."),
+            remedy=N_("Choose another path; a directory that is not there yet is made."),
+            field="path",
+            path=pool.path,
+            name=pool.name,
+            file=str(place),
+        )
 
 
 def check(pool: PoolOrder, *, mark: bool) -> None:

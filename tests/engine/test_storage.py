@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import from_wire
 from tests.engine.hostd import Hostd, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -67,13 +68,19 @@ def test_a_volume_whose_file_is_gone_can_be_deleted(hostd: Hostd) -> None:
     hostd.done("volume.delete", volume="local/disk")
 
 
-def test_a_pool_that_cannot_be_made_leaves_nothing(hostd: Hostd) -> None:
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_pool_that_cannot_be_made_says_why_at_its_path_and_leaves_nothing(hostd: Hostd, below: str) -> None:
+    """Of a file in the place of its directory it was told what libvirt says of it."""
     blocked = hostd.home / "file"
     blocked.touch()
-    answer = hostd.admin(
-        "pool.add", name="bad", type="dir", host=host(hostd), path=str(blocked / "below"), capacity=1 << 30
+    path = str(blocked / below) if below else str(blocked)
+    row = hostd.task(
+        hostd.admin("pool.add", name="bad", type="dir", host=host(hostd), path=path, capacity=1 << 30), "sysadm"
     )
-    assert hostd.task(answer, "sysadm")["state"] == "failed"
+    assert row["state"] == "failed"
+    error = from_wire(row["error"])
+    assert error.field == "path"
+    assert error.text().startswith(f"{path} cannot be the directory of storage pool bad: {blocked} is no directory.")
     assert [row["name"] for row in hostd.admin("pool.list")["rows"]] == ["local"]
     blocked.unlink()
 
