@@ -66,6 +66,7 @@ from hostd.hypervisor.starts import Starts
 from hostd.hypervisor.units import Units
 from hostd.hypervisor.versions import VersionWatch
 from hostd.identity import Identity
+from hostd.image_watch import ImageWatch
 from hostd.leftovers import Leftovers
 from hostd.log import fields
 from hostd.machines import Machines
@@ -269,11 +270,19 @@ class Daemon:
         self.storage.on_change(lambda up: self.duties.soon("leftovers") if up else None)
         abandoned = Abandoned(uploads, self.database, clock, lambda: self._after_commit({}, {"image"}))
         leftovers = Leftovers(self.database, lambda: self.heartbeat.host_id, pools, self.keeper)
+        images = ImageWatch(
+            self.database,
+            self.settings.host_uuid,
+            self.settings.state,
+            lambda: self._after_commit({}, {"image"}),
+        )
         return Duties(
             [
                 Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
                 Duty("runs", intervals.PRUNE, self.runs.prune),
                 Duty("uploads", intervals.UPLOADS, abandoned.sweep),
+                # What has just been made is seen once, to know later that it is gone.
+                Duty("images", intervals.IMAGES, images.look, lambda topics: "image" in topics),
                 Duty("trash", intervals.TRASH, trash.look, trash.concerns),
                 Duty("leftovers", intervals.LEFTOVERS, leftovers.look),
                 Duty("succession", intervals.SUCCESSION, succession.look, succession.concerns),

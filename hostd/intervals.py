@@ -58,6 +58,8 @@ SAMPLE_MONITOR, SAMPLE_MONITOR_FIRST = 300.0, 30.0
 #: So many seconds for each of the VMs that are found running when hostd starts, until all have been asked once.
 SAMPLE_MONITOR_PACE = 0.5
 
+#: Whether the files of images are there is looked at, when no news made hostd look before.
+IMAGES = 60.0
 #: What is left of uploads is looked for.
 UPLOADS = 600.0
 #: What is to leave the trash for good is looked for.

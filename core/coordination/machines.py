@@ -185,7 +185,8 @@ def _order(disk: DiskSpec, files: dict[str, Any], backing: dict[int, tuple[Backi
     name = f"{row.place}/{row.file}" if disk.volume else row.place
     if row.file_state == "creating":
         raise Refused(N_("{name} is still being made."), remedy=N_("Wait for its task to end."), name=name)
-    if row.file_state != "present":
+    # Of an image's file its start says whether it is there: it may be back, or another host's to miss.
+    if row.file_state != "present" and not (disk.image and row.file_state == "missing"):
         raise Refused(
             N_("{name} cannot be used: it is {state}."),
             remedy=N_("Bring its file back and refresh the storage pool, or edit the instance and choose another one.")

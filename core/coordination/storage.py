@@ -340,7 +340,7 @@ def deletion(session: Session, uuid: str, before: str) -> dict[str, Any]:
 
 def image_deletion(session: Session, uuid: str, before: str) -> dict[str, Any]:
     """As :func:`deletion`, of an image."""
-    if before == "present":
+    if before in ("present", "missing"):
         return {"before": before, "own": True}
     return {"before": "failed", "own": _was_own(session, uuid, "image.delete")}
 

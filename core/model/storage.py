@@ -123,10 +123,11 @@ class Volume(Base):
 class Image(Base):
     """A file in a project group's directory that serves as disk or CD, of all projects of the group (manual 9.5).
 
-    ``shared``: between VMs; otherwise one VM alone may use it.
+    ``state``: uploading, creating, present, missing, deleting or failed. *missing*: the host that watches over its file
+    saw it, and sees it no more. ``shared``: between VMs; otherwise one VM alone may use it.
 
     ``size`` is bytes: while it is ``uploading``, of what will be there. ``digest`` is the SHA-256 of an uploaded file,
-    ``host`` the UUID of the host to which it is or was uploaded.
+    ``host`` the UUID of the host to which it is uploaded, and from then on of the one that watches over its file.
     """
 
     __tablename__ = "image"

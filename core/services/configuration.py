@@ -37,6 +37,8 @@ from core.specs.instance import DiskSpec, GraphicsSpec, InstanceSpec, parse_inst
 
 #: States in which a volume or image may be named; a VM starts when all are there.
 _USABLE = ("present", "creating")
+#: What to do about an image whose file is gone.
+_FILE_GONE = N_("Bring its file back, or use another one.")
 #: What to do about those in which it may not, where that is more than to wait.
 _REMEDIES = {
     "foreign": N_("The system administrator says first what it is (`dosvm volume accept`)."),
@@ -178,7 +180,9 @@ def book(call: Call, instance: Instance, resolved: Resolved, *, move: Any = Fals
             if state not in _USABLE:
                 raise Refused(
                     N_("{name} cannot be used now: it is {state}."),
-                    remedy=_REMEDIES.get(state, N_("Wait for its task to end.")),
+                    remedy=_FILE_GONE
+                    if model is Image and state == "missing"
+                    else _REMEDIES.get(state, N_("Wait for its task to end.")),
                     field="disks",
                     name=name,
                     state=state,

@@ -369,7 +369,9 @@ def edit_(
             name=found.name,
         )
     before = {"file": found.file, "format": found.format, "state": found.state}
-    again = file not in (None, found.file) or format not in (None, found.format)
+    # What is in the place of a file that was missing is looked at as it is now.
+    missing = found.state == "missing" and (file, format) != (None, None)
+    again = missing or file not in (None, found.file) or format not in (None, found.format)
     if again:
         idle(call, found, field="image")
     call.note(found.name)

@@ -12,7 +12,7 @@ FORMATS = (
     ("qcow", "qcow"),
 )
 ARCHITECTURES = (("x86_64", "x86_64"), ("i686", "i686"))
-STATES = ("present", "uploading", "creating", "deleting", "failed")
+STATES = ("present", "missing", "uploading", "creating", "deleting", "failed")
 _NAME_HINT = N_("1 to 64 characters of any script.")
 
 
@@ -168,6 +168,7 @@ SPEC = ResourceSpec(
     help=N_(
         "An image is a file in the project group's directory that serves as a CD or as a disk. All projects of the"
         " group see it, use it and may edit what is said of it; only the project that registered it may delete it. One"
-        " that VMs do not share is used by one VM alone."
+        " that VMs do not share is used by one VM alone. One whose file somebody removed is missing a minute later,"
+        " and present again when the same file is back."
     ),
 )
