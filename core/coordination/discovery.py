@@ -22,7 +22,7 @@ class Found(NamedTuple):
     """A file or unit that is there. Sizes are bytes.
 
     ``path`` is empty for the file of that name in the directory; ``key`` is what tells a unit from another one that has
-    its name later.
+    its name later; ``encrypted`` is what a file looks like.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Found(NamedTuple):
     state: str
     path: str = ""
     key: str = ""
+    encrypted: bool = False
 
 
 class Measured(NamedTuple):
@@ -102,6 +103,7 @@ def enter(session: Session, pool: str, found: Sequence[Found], now: datetime) ->
             "format": one.format,
             "capacity": one.capacity,
             "allocation": one.allocation,
+            "looks_encrypted": one.encrypted,
             "state": one.state,
             "path": one.path,
             "options": json.dumps({"key": one.key}) if one.key else "",

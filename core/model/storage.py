@@ -92,7 +92,8 @@ class Volume(Base):
     A snapshot is a volume that records the differences to another one, its ``backing``, which nobody writes to any
     more; ``root_id`` is the volume at the bottom of the chain, so that a whole tree is found by one condition.
     ``path`` is empty where the file has the volume's name in the pool's directory. *foreign*: a file that a refresh
-    found, which nobody uses before somebody says what format it has; ``format`` is then what it looks like.
+    found, which nobody uses before somebody says what format it has; ``format`` and ``looks_encrypted`` are then what
+    it looks like.
     """
 
     __tablename__ = "volume"
@@ -111,6 +112,7 @@ class Volume(Base):
     format: Mapped[Word]
     capacity: Mapped[Bytes]
     allocation: Mapped[Bytes]
+    looks_encrypted: Mapped[bool] = mapped_column(default=False)
     options: Mapped[Prose]
     state: Mapped[Word]
     created: Mapped[Created]

@@ -125,7 +125,8 @@ def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
             # Of what the caller may not see it is known that there is something.
             "backing": backing.get(row.Volume.backing_id, "?") if row.Volume.backing_id is not None else "",
             "snapshots": snapshots.get(row.Volume.id, 0),
-            "encrypted": row.Volume.secret_id is not None,
+            # Of what nobody has accepted, what it looks like.
+            "encrypted": row.Volume.secret_id is not None or row.Volume.looks_encrypted,
             # Whose name the caller may see; that the volume is encrypted may be known.
             "secret": (row.secret or "") if whole or row.secret_of == mine else "",
             "state": row.Volume.state,
@@ -153,7 +154,7 @@ def columns(call: Call) -> dict[str, Any]:
     return {
         **_COLUMNS,
         "instances": users,
-        "encrypted": case((Volume.secret_id.is_(None), 0), else_=1),
+        "encrypted": case((Volume.secret_id.is_(None) & Volume.looks_encrypted.is_(False), 0), else_=1),
         **{key: each.correlate(Volume).scalar_subquery() for key, each in worked_out.items()},
     }
 

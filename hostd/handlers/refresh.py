@@ -230,7 +230,8 @@ class RefreshTasks:
             head = _head(Path(pool.path) / name)
             if head is not None:
                 told = image_headers.tell(*head)
-                found.append(Found(name, told.format, told.capacity, seen[name].allocation, "foreign"))
+                size = seen[name].allocation
+                found.append(Found(name, told.format, told.capacity, size, "foreign", encrypted=told.encrypted))
         return found
 
     def _is_hosts(self, pool: PoolOrder, name: str, path: str) -> bool:
@@ -310,6 +311,7 @@ class RefreshTasks:
 
         size = self._touch(order.pool, look)
         values = {"state": "present", "format": said, "capacity": size.capacity, "allocation": size.allocation}
+        values["looks_encrypted"] = False  # its secret says it from now on
         project_id = task.payload.get("project")
 
         def write(session: Session) -> None:

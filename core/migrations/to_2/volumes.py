@@ -15,7 +15,8 @@ def upgrade(change: Changes) -> None:
         Column("root_id", BigInteger, nullable=True, index=True),
         Column("description", LONG_TEXT, nullable=False),
         Column("path", String(1024), nullable=False),
-        fill={"description": "", "path": ""},
+        Column("looks_encrypted", Boolean, nullable=False),
+        fill={"description": "", "path": "", "looks_encrypted": False},
     )
     # What a refresh finds is titled by its file and the pool's UUID, which is longer than a name.
     change.retype("volume", Column("display_name", String(255), nullable=False))

@@ -270,7 +270,8 @@ def test_an_encrypted_file_is_accepted_with_the_secret_that_opens_it(office: Off
         assert run(office) == TaskState.FAILED.value
         assert words in from_wire(office.sysadm("task.show", task=task)["error"]).text()
         row = office.sysadm("volume.show", volume=f"local/{name}")
-        assert (row["state"], row["secret"], row["encrypted"]) == ("foreign", "", False)
+        # What it looks like is shown: of an encrypted file nobody accepted, "no" was said.
+        assert (row["state"], row["secret"], row["encrypted"]) == ("foreign", "", name != "plain")
     for name, said in (("qcow", "qcow2"), ("luks", "raw")):
         office.sysadm("volume.accept", volume=f"local/{name}", format=said, project="web", secret="key")
         assert run(office) == TaskState.DONE.value
@@ -278,3 +279,7 @@ def test_an_encrypted_file_is_accepted_with_the_secret_that_opens_it(office: Off
         assert (row["state"], row["format"], row["secret"], row["capacity"]) == ("present", said, "key", MIB)
     with pytest.raises(InUse):
         office.sysadm("secret.delete", secret="key")
+    office.sysadm("volume.accept", volume="local/plain", format="qcow2", project="web")
+    assert run(office) == TaskState.DONE.value
+    listed = web("volume.list", sort="encrypted")["rows"]
+    assert [(row["name"], row["encrypted"]) for row in listed] == [("plain", False), ("qcow", True), ("luks", True)]
