@@ -12,13 +12,14 @@ from core.coordination.machines import stored_spec
 from core.coordination.tasks import OPEN
 from core.errors import InUse, InvalidInput, PermissionDenied, Refused
 from core.i18n import N_
-from core.model import Instance, Machine, Pool, Power, Project, Secret, State, Task, Volume, instance_volume
+from core.model import Instance, Machine, Pool, Project, Secret, Task, Volume, instance_volume
 from core.rules.pools import KINDS
 from core.rules.secrets import ENCRYPTED_FORMATS, VOLUME
 from core.services.lookup import find, visible
 from core.services.operation import Call
 from core.services.relations import some
 from core.services.secrets import usable
+from core.services.volume_users import powered
 
 #: States in which nobody else may begin anything with a volume.
 BUSY = ("creating", "deleting", "merging")
@@ -240,7 +241,7 @@ def refuse_running(call: Call, volume: Volume) -> None:
         .join(instance_volume, instance_volume.c.instance_id == Machine.instance_id)
         .where(
             instance_volume.c.volume_id == volume.id,
-            or_(Machine.power == Power.ON.value, Machine.state.not_in((State.OFF.value, State.FAILED.value))),
+            powered(),
         )
         .order_by(Machine.name)
         .limit(6)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 
-from core.model import Instance, Machine, Pool, Volume, instance_volume
+from core.model import Instance, Machine, Pool, Power, State, Volume, instance_volume
 from core.services.lookup import visible
 from core.services.operation import Call
 from core.services.relations import names_by
@@ -46,6 +46,25 @@ def vms_of(call: Call, ids: Iterable[int], *, most: int = 0) -> dict[int, list[s
     for row in call.session.execute(statement):
         users[row.volume_id].append("…" if most and row.number > most else row.name)
     return users
+
+
+def powered() -> ColumnElement[bool]:
+    """For statements: a VM has power, or has not lost it for certain: its disks are written to."""
+    return or_(Machine.power == Power.ON.value, Machine.state.not_in((State.OFF.value, State.FAILED.value)))
+
+
+def used_now(call: Call, ids: Iterable[int]) -> set[int]:
+    """Which volumes a VM uses that is on, whosever it is; one statement."""
+    wanted = list(ids)
+    if not wanted:
+        return set()
+    user = (
+        exists()
+        .where(instance_volume.c.volume_id == Volume.id, instance_volume.c.instance_id == Machine.instance_id)
+        .where(powered())
+        .correlate(Volume)
+    )
+    return set(call.session.scalars(select(Volume.id).where(Volume.id.in_(wanted), user)))
 
 
 def volumes_of(call: Call, instance_id: int) -> list[str]:

@@ -52,7 +52,7 @@ from core.services.volume_checks import (
 )
 from core.services.volume_formats import making
 from core.services.volume_room import fit_storage
-from core.services.volume_users import NAMED, instances_of, vms_of
+from core.services.volume_users import NAMED, instances_of, used_now, vms_of
 
 #: Least that a volume grows by, in bytes (manual 9.4.4).
 LEAST_GROWTH = 10 * 1000**2
@@ -100,7 +100,7 @@ def _above(call: Call, found: Sequence[Row[Any]]) -> dict[int | None, int]:
 def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
     """A page of volumes as people read them; ``found`` are rows of :func:`statement`."""
     ids = [row.Volume.id for row in found]
-    users, vms = instances_of(call, ids), vms_of(call, ids, most=NAMED)
+    users, vms, on = instances_of(call, ids), vms_of(call, ids, most=NAMED), used_now(call, ids)
     backing, snapshots = _below(call, found), _above(call, found)
     states = states_of(call, {row.Volume.pool_id for row in found}) if call.actor.is_sysadm else {}
     whole, mine = call.actor.is_sysadm, call.actor.project_id
@@ -132,6 +132,8 @@ def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
             "state": row.Volume.state,
             "instances": users[row.Volume.id],
             "vms": vms[row.Volume.id],
+            # Whether one that is on uses it, also one that the caller may not see.
+            "on": row.Volume.id in on,
             "created": iso(row.Volume.created),
             "version": row.Volume.version,
         }

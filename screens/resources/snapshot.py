@@ -35,7 +35,7 @@ SPEC = ResourceSpec(
     filters=(Filter("volume", N_("Volume"), Kind.REFERENCE, resource="volume"),),
     actions=ACTIONS,
     default_sort="",
-    topics=("volume", "instance"),
+    topics=("volume", "instance", "vm"),
     empty=N_("No snapshots yet. Press n in the list of volumes to make one."),
     help=N_(
         "Snapshots of one volume are a tree: each rests on the volume above it and holds what differs. What something"

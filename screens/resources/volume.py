@@ -47,6 +47,7 @@ _FOREIGN = Unfit(
     lambda row: row["state"] == "foreign",
     N_("Nobody has said its format: the system administrator accepts it first (c)."),
 )
+_ON = Unfit(lambda row: row["on"], N_("A VM that uses it is on: stop it first."))
 _RESTED_ON = Unfit(lambda row: bool(row["snapshots"]), N_("Snapshots rest on it: t shows them."))
 _PROJECT = Field(
     "project",
@@ -194,6 +195,7 @@ SPEC = ResourceSpec(
                 Unfit(lambda row: row["format"] not in GROWING, N_("QEMU cannot grow volumes of its format.")),
                 _ABSENT,
                 _RESTED_ON,
+                _ON,
             ),
             task=True,
         ),
@@ -231,6 +233,7 @@ SPEC = ResourceSpec(
                 _NOT_OWN,
                 Unfit(lambda row: not row["backing"], N_("It is no snapshot: it rests on nothing.")),
                 _ABSENT,
+                _ON,
             ),
             task=True,
         ),

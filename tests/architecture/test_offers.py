@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 import core.services.registry  # noqa: F401  (the whole table of operations)
 from core.errors import DosvmError
-from core.model import Volume
+from core.model import Machine, Volume
 from screens import registry
 from screens.generic.offers import actions_of, is_allowed
 from screens.spec import PROJECT, SYSADM, ResourceSpec, Target
@@ -55,20 +55,30 @@ def _refused(person: Person, name: str, verb: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", ["base", "leaf", "disk", "used", "old", "nobodys", "gone"])
+@pytest.mark.parametrize("name", ["base", "leaf", "disk", "used", "old", "nobodys", "gone", "running", "branch"])
 @pytest.mark.parametrize("role", [SYSADM, PROJECT])
 def test_of_a_volume_that_is_offered_which_is_not_refused(name: str, role: str, office: Office) -> None:
-    """Grow on what snapshots rest on, Merge on what is no snapshot were always refused, and offered all the same."""
+    """Grow on what snapshots rest on, Merge on what is no snapshot were always refused, and offered all the same.
+
+    So were both on what a VM uses that is on.
+    """
     web = rack.web(office)
-    for volume in ("base", "disk", "used", "gone"):
+    for volume in ("base", "disk", "used", "gone", "running"):
         rack.disk(office, web, volume)
-    web("volume.snapshot", volume="local/base", name="leaf")
+    for snapshot in ("leaf", "branch"):
+        web("volume.snapshot", volume="local/base", name=snapshot)
+        rack.settle(office)
     web("volume.add", pool="local", name="old", capacity=GIB, format="vmdk")
     office.sysadm("volume.add", pool="local", name="nobodys", capacity=GIB)
     rack.settle(office)
     missing = update(Volume).where(Volume.name == "gone").values(state="missing")
     office.services.database.write(lambda session: session.execute(missing))
     rack.instance(web, "shop", disks=[{"volume": "local/used", "read_only": True, "bus": "virtio"}])
+    rack.instance(web, "mail", disks=[
+        {"volume": f"local/{one}", "read_only": True, "bus": "virtio"} for one in ("running", "branch")
+    ])
+    web("vm.add", name="mail", instance="mail")
+    office.services.database.write(lambda session: session.execute(update(Machine).values(power="on")))
     person = web if role == PROJECT else office.sysadm
     actions = {action.verb: action for action in actions_of(registry.resource("volume"), role)}
     for verb in (verb for verb in VOLUME if verb in actions):

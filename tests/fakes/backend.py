@@ -301,7 +301,8 @@ class FakeBackend:
         if verb == "add":
             name = arguments.get("name") or arguments.get("account")
             row = {"uuid": uuid_of(str(arguments)), "name": name, "reference": f"{arguments.get('pool')}/{name}"}
-            row |= {"pool_type": "dir", "own": True, "lost": False, "snapshots": 0} if resource == "volume" else {}
+            fresh = {"pool_type": "dir", "own": True, "lost": False, "on": False, "snapshots": 0}
+            row |= fresh if resource == "volume" else {}
             self.rows[resource] = [*self.rows[resource], {**row, **arguments}]
             self.ring()
             return {
