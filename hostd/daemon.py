@@ -88,6 +88,7 @@ from hostd.storage_calls import SILENT
 from hostd.succession import Succession
 from hostd.targets import Targets
 from hostd.trash import Trash
+from hostd.upload_progress import UploadProgress
 from hostd.uploads import Uploads
 
 logger = logging.getLogger("hostd.daemon")
@@ -270,6 +271,7 @@ class Daemon:
         self.storage.on_change(lambda up: self.duties.soon("leftovers") if up else None)
         abandoned = Abandoned(uploads, self.database, clock, lambda: self._after_commit({}, {"image"}))
         leftovers = Leftovers(self.database, lambda: self.heartbeat.host_id, pools, self.keeper)
+        progress = UploadProgress(self.database, self.settings.host_uuid, uploads.records)
         images = ImageWatch(
             self.database,
             self.settings.host_uuid,
@@ -281,6 +283,7 @@ class Daemon:
                 Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
                 Duty("runs", intervals.PRUNE, self.runs.prune),
                 Duty("uploads", intervals.UPLOADS, abandoned.sweep),
+                Duty("upload progress", intervals.UPLOAD_PROGRESS, progress.look),
                 # What has just been made is seen once, to know later that it is gone.
                 Duty("images", intervals.IMAGES, images.look, lambda topics: "image" in topics),
                 Duty("trash", intervals.TRASH, trash.look, trash.concerns),

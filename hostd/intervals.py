@@ -60,6 +60,8 @@ SAMPLE_MONITOR_PACE = 0.5
 
 #: Whether the files of images are there is looked at, when no news made hostd look before.
 IMAGES = 60.0
+#: How far uploads are is told.
+UPLOAD_PROGRESS = 2.0
 #: What is left of uploads is looked for.
 UPLOADS = 600.0
 #: What is to leave the trash for good is looked for.

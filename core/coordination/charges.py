@@ -225,7 +225,30 @@ def fit_images(session: Session, project_id: int) -> None:
     """
     used = select(func.count()).select_from(Image).where(Image.project_id == project_id).scalar_subquery()
     many = N_("Images of project {name}: {used} of at most {limit}. This would be {over} too many.")
-    _fit_one(session, project_id, Project.max_images, used, many)
+    try:
+        _fit_one(session, project_id, Project.max_images, used, many)
+    except QuotaExceeded as error:
+        raise _with_uploads(session, project_id, error) from None
+
+
+def _with_uploads(session: Session, project_id: int, error: QuotaExceeded, but: int = 0) -> QuotaExceeded:
+    """No more images fit: also because of others (``but`` one, by its id) that are still being uploaded, if any are."""
+    uploading = (Image.project_id == project_id, Image.state == "uploading", Image.id != but)
+    names = session.scalars(select(Image.name).where(*uploading).order_by(Image.size.desc(), Image.id)).all()
+    if not names:
+        return error
+    size = session.scalar(select(func.sum(Image.size)).where(*uploading)) or 0
+    more = {"message": error.message, "parameters": error.parameters}
+    return QuotaExceeded(
+        N_("{full} Of that, {count} are still being uploaded ({size}): {images}."),
+        remedy=error.remedy,
+        field=error.field,
+        full=[more],
+        count=len(names),
+        size=format_size(int(size)),
+        images=", ".join([*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])]),
+        **error.parameters,
+    )
 
 
 def fit_image_bytes(session: Session, image_id: int, size: int, *, field: str = "file") -> None:
@@ -253,15 +276,18 @@ def fit_image_bytes(session: Session, image_id: int, size: int, *, field: str = 
         .scalar_subquery()
     )
     name, limit, now = _project(session, project_id, Project.max_image_bytes, used)
-    _fit_bytes(
-        N_("Images of project {name} may have {limit} and have {used}: this one would be {over} too much."),
-        N_("Delete others, or ask the system administrator for more."),
-        name,
-        limit,
-        int(now),
-        size,
-        field=field,
-    )
+    try:
+        _fit_bytes(
+            N_("Images of project {name} may have {limit} and have {used}: this one would be {over} too much."),
+            N_("Delete others, or ask the system administrator for more."),
+            name,
+            limit,
+            int(now),
+            size,
+            field=field,
+        )
+    except QuotaExceeded as error:
+        raise _with_uploads(session, project_id, error, image_id) from None
 
 
 def _project(session: Session, project_id: int, limit: Any, used: Any) -> tuple[str, int, int]:

@@ -71,6 +71,17 @@ def take(session: Session, ids: Collection[int], host: str) -> None:
         )
 
 
+def record_received(session: Session, uuid: str, received: int, host: str = "") -> bool:
+    """Write how many bytes of an upload are there, as long as it is one and goes to ``host``, if that is given."""
+    mine = [Image.uuid == uuid, Image.state == "uploading", Image.received != received]
+    if host:
+        mine.append(Image.host == host)
+    done = session.execute(
+        update(Image).where(*mine).values(received=received).execution_options(synchronize_session=False)
+    )
+    return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
 def move(session: Session, image: Watched, after: str) -> bool:
     """Give an image another state, if it still has the one and the file that were looked at; whether it had."""
     done = session.execute(

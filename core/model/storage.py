@@ -128,7 +128,8 @@ class Image(Base):
     ``state``: uploading, creating, present, missing, deleting or failed. *missing*: the host that watches over its file
     saw it, and sees it no more. ``shared``: between VMs; otherwise one VM alone may use it.
 
-    ``size`` is bytes: while it is ``uploading``, of what will be there. ``digest`` is the SHA-256 of an uploaded file,
+    ``size`` is bytes: while it is ``uploading``, of what will be there, of which ``received`` had arrived when that was
+    looked at last. ``digest`` is the SHA-256 of an uploaded file,
     ``host`` the UUID of the host to which it is uploaded, and from then on of the one that watches over its file.
     """
 
@@ -146,6 +147,7 @@ class Image(Base):
     read_only: Mapped[bool] = mapped_column(default=True)
     size: Mapped[Bytes]
     virtual_size: Mapped[Bytes]
+    received: Mapped[Bytes]
     digest: Mapped[str] = mapped_column(String(64), default="")
     host: Mapped[str] = mapped_column(String(36), default="")
     state: Mapped[Word]

@@ -90,6 +90,10 @@ def _rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
             "virtual_size": row.Image.virtual_size,
             "digest": row.Image.digest,
             "state": row.Image.state,
+            # How much of an upload has arrived.
+            "percent": 100 * min(row.Image.received, row.Image.size) // max(1, row.Image.size)
+            if row.Image.state == "uploading"
+            else None,
             "instances": users[row.Image.id],
             "description": row.Image.description,
             "created": iso(row.Image.created),

@@ -49,6 +49,16 @@ def _of(value: Any, table: Any) -> ScalarSelect[Any]:
     return select(value).select_from(table).where(table.project_id == Project.id).correlate(Project).scalar_subquery()
 
 
+def _uploading(value: Any) -> ScalarSelect[Any]:
+    return (
+        select(value)
+        .select_from(Image)
+        .where(Image.project_id == Project.id, Image.state == "uploading")
+        .correlate(Project)
+        .scalar_subquery()
+    )
+
+
 def _all(value: Any, table: Any) -> Select[Any]:
     """The sums of all projects that have anything."""
     return select(table.project_id.label("key"), value.label("sum")).select_from(table).group_by(table.project_id)
@@ -69,6 +79,11 @@ USED: dict[str, Any] = {
     "image_bytes": _of(func.coalesce(func.sum(Image.size), 0), Image),
     "snapshots": _of(func.count(Volume.backing_id), Volume),  # checkpoints count here once there are any
 }
+#: What of that is still being uploaded.
+UPLOADING: dict[str, Any] = {
+    "images": _uploading(func.count()),
+    "image_bytes": _uploading(func.coalesce(func.sum(Image.size), 0)),
+}
 #: The same for orders: the sums of all projects at once.
 _ORDERS: dict[str, Any] = {
     "instances": _all(func.count(), Instance),
@@ -83,7 +98,8 @@ _ORDERS: dict[str, Any] = {
 
 def _statement() -> Any:
     used = (USED[quota].label(f"used_{quota}") for quota in QUOTAS)
-    return select(Project, *used, runs.OF_PROJECT.label("vcpu_ms"))
+    uploading = (UPLOADING[quota].label(f"uploading_{quota}") for quota in UPLOADING)
+    return select(Project, *used, *uploading, runs.OF_PROJECT.label("vcpu_ms"))
 
 
 def _row(found: Row[Any]) -> dict[str, Any]:
@@ -92,6 +108,8 @@ def _row(found: Row[Any]) -> dict[str, Any]:
     for quota in QUOTAS:
         row[f"max_{quota}"] = getattr(project, f"max_{quota}")
         row[f"used_{quota}"] = int(getattr(found, f"used_{quota}"))
+    for quota in UPLOADING:
+        row[f"uploading_{quota}"] = int(getattr(found, f"uploading_{quota}"))
     row["vcpu_seconds"] = int(found.vcpu_ms) // 1000
     return row
 

@@ -48,6 +48,7 @@ def _rest(*, new: bool) -> tuple[Field, ...]:
     )
 
 
+_NOT_OWN = Unfit(lambda row: not row["own"], N_("It is another project's: only that one may delete it."))
 _FILE_HINT = N_("Relative to the project group's directory, where the file must be already.")
 
 _GROUP = Field(
@@ -69,6 +70,7 @@ SPEC = ResourceSpec(
         Column("architecture", N_("Architecture"), 12, from_width=100),
         Column("size", N_("Size"), 10, Kind.SIZE),
         Column("state", N_("State"), 10, Kind.STATE),
+        Column("percent", N_("Arrived"), 7, Kind.PERCENT, sort=False),
         Column("own", N_("Own"), 4, Kind.BOOLEAN),
         Column("read_only", N_("Read-only"), 9, Kind.BOOLEAN),
         Column("file", N_("File"), 20, from_width=90),
@@ -148,6 +150,24 @@ SPEC = ResourceSpec(
             roles=(PROJECT,),
         ),
         Action(
+            "cancel",
+            N_("Cancel the upload"),
+            "image.delete",
+            key="c",
+            target=Target.ROWS,
+            danger=Danger.CONFIRM,
+            warning=N_(
+                "The upload of {name} ends, whoever sends it. What has arrived of it is removed, and its quota is free."
+            ),
+            unfit=(
+                Unfit(lambda row: row["state"] != "uploading", N_("It is not being uploaded: d deletes it.")),
+                _NOT_OWN,
+            ),
+            # On the command line `image delete` does it.
+            command_line=False,
+            roles=(PROJECT,),
+        ),
+        Action(
             "delete",
             N_("Delete"),
             "image.delete",
@@ -155,8 +175,14 @@ SPEC = ResourceSpec(
             target=Target.ROWS,
             danger=Danger.TYPE_NAME,
             warning=N_("The image {name} and its file {file} are deleted. This cannot be undone."),
+            asides=(
+                Unfit(
+                    lambda row: row["state"] == "uploading",
+                    N_("It is being uploaded: that ends, and what has arrived of it is removed."),
+                ),
+            ),
             unfit=(
-                Unfit(lambda row: not row["own"], N_("It is another project's: only that one may delete it.")),
+                _NOT_OWN,
                 Unfit(lambda row: bool(row["instances"]), N_("Instances use it: its details name them.")),
             ),
             task=True,

@@ -23,8 +23,10 @@ SPEC = ResourceSpec(
         Column("vcpu_seconds", N_("VCPU run time"), 16, Kind.RUN_TIME, live=True),
         Column("used_images", N_("Images"), 6, Kind.INTEGER),
         Column("max_images", N_("Most images"), 5, Kind.INTEGER, short=N_("of")),
+        Column("uploading_images", N_("Images being uploaded"), kind=Kind.INTEGER, details_only=True, sort=False),
         Column("used_image_bytes", N_("Image space"), 11, Kind.SIZE),
         Column("max_image_bytes", N_("Most image space"), 9, Kind.SIZE, short=N_("of")),
+        Column("uploading_image_bytes", N_("Space of uploads"), kind=Kind.SIZE, details_only=True, sort=False),
         Column("used_snapshots", N_("Snapshots"), 9, Kind.INTEGER),
         Column("max_snapshots", N_("Most snapshots"), 5, Kind.INTEGER, short=N_("of")),
     ),
@@ -34,6 +36,6 @@ SPEC = ResourceSpec(
     empty=N_("No projects yet."),
     help=N_(
         "Each quota beside what is used of it. VCPUs and memory count VMs whose power is on; instances, disk and"
-        " images count what exists."
+        " images count what exists, and an image from the first byte of its upload on."
     ),
 )

@@ -63,8 +63,14 @@ class UsageDetail(ResourceDetail):
             used, most = self.row.get(f"used_{key}"), self.row.get(f"max_{key}")
             pie.display = not self._large or number == self._at
             share = None if most is None or used is None else used / most if most else (2.0 if used else None)
-            pie.set(_(title), share, _figures(used, most, share, kind), chosen=number == self._at)
+            figures = (*_figures(used, most, share, kind), *self._uploading(key, kind))
+            pie.set(_(title), share, figures, chosen=number == self._at)
         self.query_one(PieLegend).set(_(N_("used")), _(N_("free")), self._legend())
+
+    def _uploading(self, key: str, kind: Kind) -> list[str]:
+        """What of a quota is used by what has not arrived yet, if anything is."""
+        count = self.row.get(f"uploading_{key}")
+        return [_(N_("{count} uploading")).format(count=show(count, kind))] if count else []
 
     def _legend(self) -> list[tuple[str, bool]]:
         lines: list[tuple[str, bool]] = [(part, False) for part in wrap(self._gone, 18)] if self._gone else []

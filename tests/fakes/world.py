@@ -288,6 +288,7 @@ def world() -> dict[str, list[Row]]:
             "size": 660 * MIB,
             "virtual_size": 660 * MIB,
             "state": "present",
+            "percent": None,
             "own": True,
             "read_only": True,
             "file": "iso/debian-12.iso",
@@ -299,6 +300,19 @@ def world() -> dict[str, list[Row]]:
             "version": 1,
         }
     ]
+    images.append(
+        images[0]
+        | {
+            "uuid": uuid_of("server"),
+            "name": "server.qcow2",
+            "format": "qcow2",
+            "size": 4 * GIB,
+            "virtual_size": 0,
+            "state": "uploading",
+            "percent": 37,
+            "file": "server.qcow2",
+        }
+    )
     usage = [
         {
             "uuid": uuid_of("web"),
@@ -310,6 +324,8 @@ def world() -> dict[str, list[Row]]:
             "used_disk": 800 * GIB,
             "used_images": 20,
             "used_image_bytes": 33 * GIB,
+            "uploading_images": 1,
+            "uploading_image_bytes": 4 * GIB,
             "used_snapshots": 4,
             "vcpu_seconds": 604871,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, String
+from sqlalchemy import BigInteger, Column, String
 
 from core.migrations.changes import Changes
 
@@ -17,7 +17,8 @@ def upgrade(change: Changes) -> None:
         "image",
         Column("digest", String(64), nullable=False),
         Column("host", String(36), nullable=False),
-        fill={"digest": "", "host": ""},
+        Column("received", BigInteger, nullable=False),
+        fill={"digest": "", "host": "", "received": 0},
     )
     change.execute(
         "UPDATE image SET shared = :yes WHERE id IN (SELECT image_id FROM instance_image GROUP BY image_id"
