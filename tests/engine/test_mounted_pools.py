@@ -153,3 +153,69 @@ def test_room_that_is_gone_since_it_was_measured_is_found_out_before_the_file_is
     row = hostd.task(hostd.zhao("volume.add", name="huge", pool="apart", capacity=500 * MIB, format="raw", thin=True))
     assert "can never be filled" in hostd.error(row)
     on_host(hostd, "rm", str(place / ".filler"))
+
+
+def test_a_merge_of_which_no_file_was_begun_leaves_nothing_and_its_snapshot_free(hostd: Hostd, place: Path) -> None:
+    """It holds no name and no quota, also while its storage is away; nothing is written below the mount point."""
+    hostd.done("volume.add", name="base", pool="apart", capacity=MIB, format="qcow2")
+    hostd.done("volume.snapshot", volume="apart/base", name="work")
+    before = hostd.zhao("usage.show")["used_disk"]
+    on_host(hostd, "umount", str(place))
+    try:
+        row = hostd.task(hostd.zhao("volume.merge", volume="apart/work", name="whole"))
+        assert row["state"] == "failed"
+        assert "mounted" in hostd.error(row)
+        assert on_host(hostd, "ls", "-A", str(place)) == ""
+        names = {one["name"]: one["state"] for one in hostd.zhao("volume.list")["rows"] if one["pool"] == "apart"}
+        assert names == {"base": "present", "work": "present"}
+        assert hostd.zhao("usage.show")["used_disk"] == before
+    finally:
+        on_host(hostd, "mount", "-o", "loop", str(hostd.home / "apart.img"), str(place))
+    hostd.done("volume.merge", volume="apart/work", name="whole")
+    assert hostd.zhao("volume.show", volume="apart/whole")["state"] == "present"
+    hostd.done("volume.delete", volume="apart/work")
+
+
+def test_the_record_of_a_volume_whose_file_is_gone_is_forgotten(hostd: Hostd, place: Path) -> None:
+    hostd.done("volume.add", name="gone", pool="apart", capacity=MIB, format="raw")
+    hostd.done("volume.add", name="kept", pool="apart", capacity=MIB, format="raw")
+    before = hostd.zhao("usage.show")["used_disk"]
+    forget = lambda: hostd.admin("volume.forget", volume="apart/gone")  # noqa: E731
+    assert "its file would be left behind" in refused(forget).text()
+    on_host(hostd, "rm", str(place / "gone"))
+    assert "Delete it" in refused(forget).text(), "nobody has seen yet that its file is gone"
+    hostd.done("pool.refresh", "sysadm", pool="apart")
+    files = on_host(hostd, "ls", "-A", str(place))
+    forget()
+    assert on_host(hostd, "ls", "-A", str(place)) == files
+    assert [one["name"] for one in hostd.zhao("volume.list")["rows"] if one["pool"] == "apart"] == ["kept"]
+    assert hostd.zhao("usage.show")["used_disk"] == before - MIB
+    hostd.done("volume.add", name="gone", pool="apart", capacity=MIB, format="raw")
+
+
+def test_what_was_forgotten_while_its_storage_was_away_is_found_again_whole(hostd: Hostd, place: Path) -> None:
+    """An encrypted one opens with the secret that it had, and with that alone."""
+    secret = {"kind": "volume", "usage": "apart", "project": "web", "value": "Correct-horse-battery"}
+    hostd.admin("secret.add", name="key", display_name="key", **secret)
+    hostd.done("volume.add", name="lost", pool="apart", capacity=8 * MIB, format="qcow2", secret="key")
+    digest = on_host(hostd, "sha256sum", str(place / "lost"))
+    before = hostd.zhao("usage.show")["used_disk"]
+    on_host(hostd, "umount", str(place))
+    try:
+        assert hostd.task(hostd.admin("pool.refresh", pool="apart"), "sysadm")["state"] == "failed"
+        assert hostd.admin("pool.show", pool="apart")["state"] == "failed"
+        hostd.admin("volume.forget", volume="apart/lost")
+        assert [one["name"] for one in hostd.zhao("volume.list")["rows"] if one["pool"] == "apart"] == []
+        assert hostd.zhao("usage.show")["used_disk"] == before - 8 * MIB
+    finally:
+        on_host(hostd, "mount", "-o", "loop", str(hostd.home / "apart.img"), str(place))
+    assert on_host(hostd, "sha256sum", str(place / "lost")) == digest
+    hostd.done("pool.refresh", "sysadm", pool="apart")
+    row = hostd.admin("volume.show", volume="apart/lost")
+    assert (row["state"], row["project"], row["encrypted"], row["secret"]) == ("foreign", "", True, "")
+    said = {"volume": "apart/lost", "format": "qcow2", "project": "web"}
+    assert "is encrypted" in hostd.error(hostd.task(hostd.admin("volume.accept", **said), "sysadm"))
+    hostd.done("volume.accept", "sysadm", **said, secret="key")
+    assert on_host(hostd, "sha256sum", str(place / "lost")) == digest
+    hostd.done("volume.delete", volume="apart/lost")
+    hostd.admin("secret.delete", secret="key")

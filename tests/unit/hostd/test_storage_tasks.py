@@ -120,6 +120,25 @@ def test_of_a_volume_that_was_never_begun_nothing_stays_also_while_its_storage_i
     assert web("volume.show", volume="local/disk")["state"] == "present"
 
 
+def test_of_a_merge_that_was_never_begun_nothing_stays_and_its_snapshot_is_free(
+    office: Office, web: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage()
+    web("volume.snapshot", volume="local/other", name="work")
+    rack.settle(office)
+
+    def away(_pool: PoolOrder) -> None:
+        raise EngineError("Nothing is mounted there.")
+
+    monkeypatch.setattr(storage, "ready", away)
+    task = web("volume.merge", volume="local/work", name="whole")["task"]
+    assert web("volume.show", volume="local/work")["state"] == "merging"
+    perform(office, storage)
+    assert web("task.show", task=task)["state"] == TaskState.FAILED.value
+    assert web.names("volume.list") == ["other", "work"]
+    assert web("volume.show", volume="local/work")["state"] == "present"
+
+
 def test_what_an_attempt_before_may_have_begun_keeps_its_row_while_its_storage_is_away(
     office: Office, web: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
