@@ -12,6 +12,7 @@ from pathlib import Path
 from core.coordination import discovery
 from core.coordination.discovery import BATCH
 from core.database import Database
+from core.model.base import utc_now
 from core.rules.pools import DIR
 from core.specs.pool import PoolOrder
 from hostd import intervals
@@ -45,13 +46,14 @@ class Allocations:
         now = time.monotonic()
         if pool.kind != DIR or now - self._at.get(pool.uuid, -intervals.ALLOCATIONS) < intervals.ALLOCATIONS:
             return 0
-        self._at[pool.uuid] = now
+        self._at[pool.uuid], at = now, utc_now()
         taken = self._keeper.touch(pool.uuid, lambda: _taken(Path(pool.path)))
         known = self._database.read(lambda session: discovery.allocations(session, pool.id))
         changed = [(row_id, taken[name]) for row_id, name, before in known if taken.get(name, before) != before]
         for start in range(0, len(changed), BATCH):
             sizes = dict(changed[start : start + BATCH])
             self._database.write(lambda session, sizes=sizes: discovery.allocate(session, sizes))  # type: ignore[misc]
+        self._database.write(lambda session: discovery.measured(session, pool.id, at))
         if changed:
             self._bus.changed({"volume"})
         return len(changed)

@@ -104,6 +104,7 @@ def enter(session: Session, pool: str, found: Sequence[Found], now: datetime) ->
             "capacity": one.capacity,
             "allocation": one.allocation,
             "looks_encrypted": one.encrypted,
+            "measured": now,
             "state": one.state,
             "path": one.path,
             "options": json.dumps({"key": one.key}) if one.key else "",
@@ -162,6 +163,13 @@ def allocate(session: Session, sizes: Mapping[int, int]) -> None:
             .values(allocation=chosen)
             .execution_options(synchronize_session=False)
         )
+
+
+def measured(session: Session, pool_id: int, at: datetime) -> None:
+    """All volumes of a pool that are there were measured at a moment: one row says it of all of them."""
+    session.execute(
+        update(Pool).where(Pool.id == pool_id).values(measured=at).execution_options(synchronize_session=False)
+    )
 
 
 def measure(session: Session, units: Mapping[int, Measured]) -> None:

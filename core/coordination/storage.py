@@ -30,6 +30,7 @@ from core.model import (
     instance_image,
     instance_volume,
 )
+from core.model.base import utc_now
 from core.security.sealed import SealedSecret
 from core.specs.order import BackingFile
 from core.specs.pool import PoolOrder
@@ -280,7 +281,12 @@ def record_pool(session: Session, pool_id: int, host_id: int, state: PoolState, 
 
 
 def record_volume(session: Session, uuid: str, **values: Any) -> bool:
-    """Write what a volume is now (``state``, ``capacity``, ``allocation``, ``format``); whether it is still there."""
+    """Write what a volume is now (``state``, ``capacity``, ``allocation``, ``format``); whether it is still there.
+
+    What it takes (``allocation``) has just been measured.
+    """
+    if "allocation" in values:
+        values["measured"] = utc_now()
     return _changed(session, update(Volume).where(Volume.uuid == uuid).values(**values))
 
 

@@ -40,7 +40,8 @@ class Pool(Base):
     ``kind`` is one of :data:`core.rules.pools.KINDS`; without a host every host can reach it. Where the storage is:
     ``server`` and ``port`` (0: the usual one), ``source`` (export, share, target or device), ``devices`` (a line
     each), ``account`` and the secret that the server is told.
-    ``charges`` counts bookings against the capacity: see :mod:`core.coordination.charges`.
+    ``charges`` counts bookings against the capacity: see :mod:`core.coordination.charges`. ``measured`` is when all
+    its volumes were measured last.
     """
 
     __tablename__ = "pool"
@@ -61,6 +62,7 @@ class Pool(Base):
     vendor: Mapped[Title]
     product: Mapped[Title]
     description: Mapped[Prose]
+    measured: Mapped[Time | None]
     charges: Mapped[Bytes]
     created: Mapped[Created]
     version: Mapped[int] = mapped_column(default=0)
@@ -87,6 +89,7 @@ class PoolOnHost(Base):
 class Volume(Base):
     """A virtual disk in a pool. ``state``: creating, present, missing, foreign, merging, deleting or failed.
 
+    ``allocation`` is what it takes of the storage: at the moment ``measured``, or when its pool was measured later.
     With a secret it is encrypted by LUKS, and opens with the value that the secret had when it was made.
 
     A snapshot is a volume that records the differences to another one, its ``backing``, which nobody writes to any
@@ -112,6 +115,7 @@ class Volume(Base):
     format: Mapped[Word]
     capacity: Mapped[Bytes]
     allocation: Mapped[Bytes]
+    measured: Mapped[Time | None]
     looks_encrypted: Mapped[bool] = mapped_column(default=False)
     options: Mapped[Prose]
     state: Mapped[Word]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, case, delete, func, select
 from sqlalchemy.orm import aliased
 
 from core.coordination.charges import charge, fit_disk, fit_pool
+from core.coordination.discovery import THERE
 from core.coordination.storage import deletion, volume_path
 from core.errors import InvalidInput, Refused
 from core.i18n import N_
@@ -68,6 +70,7 @@ def statement() -> Any:
             Pool.name.label("pool"),
             Pool.path.label("directory"),
             Pool.kind.label("pool_type"),
+            Pool.measured.label("all_measured"),
             Project.name.label("project"),
             Secret.name.label("secret"),
             Secret.project_id.label("secret_of"),
@@ -120,6 +123,7 @@ def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
             "format": row.Volume.format,
             "capacity": row.Volume.capacity,
             "allocation": row.Volume.allocation,
+            "measured": iso(_measured(row)),
             "path": volume_path(row.directory, row.Volume.name, row.Volume.path),
             "description": row.Volume.description,
             # Of what the caller may not see it is known that there is something.
@@ -139,6 +143,12 @@ def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
         }
         for row in found
     ]
+
+
+def _measured(row: Row[Any]) -> datetime | None:
+    """When it was looked at last what a volume takes: this one, or all that are in its pool."""
+    of_all = row.all_measured if row.Volume.state in THERE else None
+    return max((at for at in (row.Volume.measured, of_all) if at is not None), default=None)
 
 
 def columns(call: Call) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class RefreshTasks:
         if pool is None:
             raise Obsolete(N_("The storage pool has been deleted."))
         self._keeper.ready(pool)
+        at = self._now()
         seen, strange = self._look(pool)
         context.progress(10)
         known = self._database.read(lambda session: discovery.known(session, pool.id))
@@ -127,6 +128,7 @@ class RefreshTasks:
             found_again += self._come_back(pool, some)
             self._pause(context, 90)
         self._measure(pool, [one for one in known if one.id in here], seen, context)
+        self._database.write(lambda session: discovery.measured(session, pool.id, at))
         logger.info(
             "pool refreshed %s",
             fields(

@@ -81,6 +81,7 @@ SPEC = ResourceSpec(
         Column("format", N_("Format"), 6),
         Column("capacity", N_("Capacity"), 10, Kind.SIZE),
         Column("allocation", N_("Allocated"), 10, Kind.SIZE, from_width=95),
+        Column("measured", N_("Allocated as of"), 16, Kind.TIME, sort=False, details_only=True),
         Column("state", N_("State"), 10, Kind.STATE),
         # Who uses a volume is seen on the narrowest screen (manual 9.4.2).
         Column("instances", N_("Instances"), 14, Kind.LIST),

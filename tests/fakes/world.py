@@ -213,6 +213,7 @@ def world() -> dict[str, list[Row]]:
             "format": "qcow2",
             "capacity": 20 * GIB,
             "allocation": n * GIB + 300 * MIB,
+            "measured": BORN,
             "pool_type": "dir",
             "lost": False,
             "path": f"/srv/dosvm/volumes/disk{n}",

@@ -17,6 +17,7 @@ def upgrade(change: Changes) -> None:
         Column("source", String(1024), nullable=False),
         Column("devices", LONG_TEXT, nullable=False),
         Column("account", String(255), nullable=False),
+        Column("measured", TIME, nullable=True),
         fill={"format": "", "server": "", "port": 0, "source": "", "devices": "", "account": ""},
     )
     change.drop_column("pool", "error")

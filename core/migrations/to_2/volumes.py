@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, String
 
-from core.migrations.changes import BIG, LONG_TEXT, Changes
+from core.migrations.changes import BIG, LONG_TEXT, TIME, Changes
 
 
 def upgrade(change: Changes) -> None:
@@ -16,6 +16,7 @@ def upgrade(change: Changes) -> None:
         Column("description", LONG_TEXT, nullable=False),
         Column("path", String(1024), nullable=False),
         Column("looks_encrypted", Boolean, nullable=False),
+        Column("measured", TIME, nullable=True),
         fill={"description": "", "path": "", "looks_encrypted": False},
     )
     # What a refresh finds is titled by its file and the pool's UUID, which is longer than a name.

@@ -33,12 +33,16 @@ def test_what_a_guest_writes_is_seen_before_long(
     assert pool is not None
     keeper: Any = SimpleNamespace(touch=lambda _pool, work: work())
     allocations = Allocations(database, keeper, Bus())
+    assert web("volume.show", volume="local/disk")["measured"] is None, "nobody has ever looked"
     assert allocations.look(pool) == 0
+    at = web("volume.show", volume="local/other")["measured"]
+    assert at is not None, "that nothing changed was seen, and when"
     (tmp_path / "disk").write_bytes(b"x" * MIB)
     assert allocations.look(pool) == 0, "that was looked at a moment ago"
     allocations.written(pool.uuid)
     assert allocations.look(pool) == 1, "a VM with a disk there has ended"
     monkeypatch.setattr(intervals, "ALLOCATIONS", 0.0)
     assert web("volume.show", volume="local/disk")["allocation"] >= MIB
+    assert web("volume.show", volume="local/other")["measured"] > at
     (tmp_path / "other").unlink()
     assert allocations.look(pool) == 0, "that it is gone is said by a refresh"
