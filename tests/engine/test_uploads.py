@@ -100,6 +100,8 @@ def test_a_half_file_is_neither_listed_nor_there(hostd: Hostd, file: Path) -> No
     assert left(hostd) == [f".{uuid}.part"]
     (row,) = hostd.zhao("image.list", filters={"state": "uploading"})["rows"]
     assert row["name"] == "half"
+    share = 100 * PART // SIZE
+    until(lambda: hostd.zhao("image.show", image="half")["percent"] == share, 20, "how much of it has arrived")
     assert "announced longer" in refused(lambda: zhao.send(b"", image=uuid, sender="me", finish="0" * 64)).text()
     too_much = bytes(PART)
     zhao.send(too_much, image=uuid, sender="me", offset=PART)

@@ -162,6 +162,14 @@ async def test_what_makes_no_sense_now_is_grey_and_says_so(cloud: FakeBackend) -
         assert not cloud.called("vm.resume")
 
 
+async def test_what_a_running_vm_uses_is_not_asked_how_large_it_shall_be(cloud: FakeBackend) -> None:
+    """The form opened, and the service refused what was typed."""
+    async with opened(cloud) as pilot:
+        await shows(pilot, "disk2", "2")
+        await shows(pilot, "A VM that uses it is on: stop it first.", "down", "w")
+        assert not cloud.called("volume.grow")
+
+
 async def test_what_makes_no_sense_now_says_what_it_takes(cloud: FakeBackend) -> None:
     async with opened(cloud) as pilot:
         await shows(pilot, "disk6", "2")

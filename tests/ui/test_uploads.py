@@ -241,3 +241,16 @@ async def test_who_logs_out_nonetheless_breaks_it_off(
             await until(pilot, lambda: not pilot.app.context.user)
     finally:
         over.set()
+
+
+async def test_of_an_upload_the_list_says_how_far_it_is_and_offers_what_fits(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await shows(pilot, "Arrived", "3")
+        (line,) = [line for line in screen_text(pilot.app).splitlines() if "server.qcow2" in line]
+        assert re.search(r"uploading +37%", line)
+        await shows(pilot, "It is not being uploaded", "c")
+        await shows(pilot, "change it when all of it is there", "down", "e")
+        await shows(pilot, "The upload of server.qcow2 ends", "c")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: len(cloud.called("image.delete")) == 1)
+        await until(pilot, lambda: "server.qcow2" not in screen_text(pilot.app))
