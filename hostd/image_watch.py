@@ -108,7 +108,7 @@ class ImageWatch:
     def _is_same_place(self, one: Watched, directory: Path) -> bool:
         """Whether a directory, or what is left above it, is where files of it were seen."""
         known = self._mounts.get(str(directory))
-        if known is None or not os.path.isdir(one.root):
+        if known is None or not Path(one.root).is_dir():
             return False
         while not directory.is_dir():
             directory = directory.parent

@@ -38,7 +38,7 @@ class UploadProgress:
             directory = self._records.directory_of(uuid)
             try:
                 found = self._calls.call(
-                    lambda d=directory, u=uuid: _length(Path(d, hidden(u))),  # type: ignore[misc]
+                    lambda d=directory, u=uuid: _length(Path(d, hidden(u))),
                     limit=intervals.STORAGE,
                     key=directory,
                 )

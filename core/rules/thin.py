@@ -45,7 +45,8 @@ def refuse_without_room(
         capacity: of the volume, bytes.
         more: bytes that it may take beyond what it takes now.
         free: in its file system, bytes.
-        error: what is raised; ``asked`` are more of its parameters.
+        error: what is raised.
+        asked: more of its parameters.
 
     Raises:
         Refused: it may, or ``error``; says by how much.

@@ -74,9 +74,11 @@ def test_of_a_volume_that_is_offered_which_is_not_refused(name: str, role: str, 
     missing = update(Volume).where(Volume.name == "gone").values(state="missing")
     office.services.database.write(lambda session: session.execute(missing))
     rack.instance(web, "shop", disks=[{"volume": "local/used", "read_only": True, "bus": "virtio"}])
-    rack.instance(web, "mail", disks=[
-        {"volume": f"local/{one}", "read_only": True, "bus": "virtio"} for one in ("running", "branch")
-    ])
+    rack.instance(
+        web,
+        "mail",
+        disks=[{"volume": f"local/{one}", "read_only": True, "bus": "virtio"} for one in ("running", "branch")],
+    )
     web("vm.add", name="mail", instance="mail")
     office.services.database.write(lambda session: session.execute(update(Machine).values(power="on")))
     person = web if role == PROJECT else office.sysadm

@@ -125,6 +125,6 @@ def test_a_vm_starts_from_an_image_that_is_back_before_anybody_has_looked(hostd:
     until(lambda: state(hostd, "debian") == "missing", 20, hostd.log_tail())
     row = hostd.task(hostd.zhao("vm.start", vm="one"))
     assert row["state"] == "failed"
-    assert "There is no file debian.raw" in hostd.error(row)
+    assert "is missing: {path}" in hostd.error(row), "the start has looked at the file itself"
     on_host(hostd, "mv", str(place / ".aside"), str(file))
     hostd.done("vm.start", vm="one")

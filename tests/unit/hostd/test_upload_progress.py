@@ -53,8 +53,8 @@ def test_what_is_being_uploaded_is_said_beside_the_quota(office: Office, web: Pe
     assert (used["used_images"], used["uploading_images"]) == (1, 1)
     assert (used["used_image_bytes"], used["uploading_image_bytes"]) == (SIZE, SIZE)
     office.sysadm("project.configure", project="web", max_image_bytes=SIZE)
-    with pytest.raises(QuotaExceeded, match=r"too much. Of that, 1 are still being uploaded \(4000 B\): disk\."):
+    with pytest.raises(QuotaExceeded, match=r"too much. Of that, 1 are still being uploaded \(3.91 KiB\): disk\."):
         web("image.upload", name="more", file="more.raw", group="here", source=1)
     office.sysadm("project.configure", project="web", max_images=1)
-    with pytest.raises(QuotaExceeded, match="1 too many. Of that, 1 are still being uploaded"):
+    with pytest.raises(QuotaExceeded, match=r"1 too many. Of that, 1 are still being uploaded"):
         web("image.add", name="more", file="more.raw", group="here")

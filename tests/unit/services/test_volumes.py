@@ -278,7 +278,10 @@ def test_growing_books_the_difference_at_once(office: Office, web: Person) -> No
     settle(office)
     web("volume.grow", volume="disk1", capacity=3 * GIB)
     task = last_task(office)
-    assert (task.kind, json.loads(task.payload)) == ("volume.grow", {"capacity": 3 * GIB, "before": GIB})
+    assert (task.kind, json.loads(task.payload)) == (
+        "volume.grow",
+        {"capacity": 3 * GIB, "before": GIB, "thin": False},
+    )
     assert web("usage.show")["used_disk"] == 3 * GIB
     with pytest.raises(Refused, match="Wait for its task"):
         web("volume.grow", volume="disk1", capacity=4 * GIB)
