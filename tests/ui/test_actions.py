@@ -82,10 +82,10 @@ async def test_what_was_typed_comes_back_when_its_task_fails(cloud: FakeBackend)
 
 
 async def test_what_is_typed_for_an_edit_comes_back_when_its_task_fails(cloud: FakeBackend) -> None:
-    cloud.answers["volume.grow"] = lambda **_more: {"task": cloud.start_task("volume.grow", "disk2")}
+    cloud.answers["volume.grow"] = lambda **_more: {"task": cloud.start_task("volume.grow", "disk6")}
     async with opened(cloud) as pilot:
         await shows(pilot, "disk6", "2")
-        form = await form_of(pilot, "home", "down", "w")
+        form = await form_of(pilot, "end", "w")
         form.rows["capacity"].input.put(2 * 1024**4)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: cloud.called("volume.grow"))
@@ -166,7 +166,8 @@ async def test_what_a_running_vm_uses_is_not_asked_how_large_it_shall_be(cloud: 
     """The form opened, and the service refused what was typed."""
     async with opened(cloud) as pilot:
         await shows(pilot, "disk2", "2")
-        await shows(pilot, "A VM that uses it is on: stop it first.", "down", "w")
+        await pilot.press("home", "down", "w")
+        await until(pilot, lambda: any("A VM that uses it is on: stop it first." in text for text in notices(pilot)))
         assert not cloud.called("volume.grow")
 
 
