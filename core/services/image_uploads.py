@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 
 from core.coordination.charges import fit_image_bytes
-from core.errors import AlreadyExists, InvalidInput, NotFound
+from core.errors import AlreadyExists, InvalidInput, NotFound, Refused
 from core.i18n import N_
 from core.model import Image, Project, Task
 from core.rpc.calls import AS_IT_CAME
-from core.services.images import check_values, enter, group_of
+from core.services.images import check_values, end_upload, enter, group_of, own
 from core.services.operation import PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import here, order
 
@@ -76,6 +76,21 @@ def upload(
     image.size, image.host = source, host.uuid
     call.note(name, object=image.uuid, group=where.name, file=image.file, format=format, size=source, host=host.name)
     return {"uuid": image.uuid, "name": name}
+
+
+@operation("image.cancel", roles=PROJECT_ADMIN, action=N_("Cancel the upload"), target="image")
+def cancel(call: Call, *, image: str) -> Answer:
+    """Give up an upload of the own project, whoever sends it; one that is whole is an image, which is deleted."""
+    found = own(call, image)
+    if not end_upload(call, found):
+        raise Refused(
+            N_("Image {name} is not being uploaded: its state is {state}."),
+            remedy=N_("Delete it (`dosvm image delete`)."),
+            field="image",
+            name=found.name,
+            state=found.state,
+        )
+    return {"uuid": found.uuid, "name": found.name}
 
 
 def finish(call: Call, uuid: str, digest: str, stamp: Sequence[int] | None = None) -> Answer:

@@ -445,10 +445,14 @@ def _share(call: Call, image: Image) -> None:
         )
 
 
-@operation("image.delete", roles=PROJECT_ADMIN, action=N_("Delete"), target="image")
-def delete_(call: Call, *, image: str) -> Answer:
-    """Delete an image of the own project that no instance uses, and its file."""
-    found = find(call, Image, image, field="image")
+def own(call: Call, reference: str) -> Image:
+    """An image that the caller's project registered: others may not delete it.
+
+    Raises:
+        NotFound: there is none that the caller may see.
+        Refused: it is another project's.
+    """
+    found = find(call, Image, reference, field="image")
     if found.project_id != call.actor.project_id:
         owner = call.session.scalar(select(Project.name).where(Project.id == found.project_id))
         raise Refused(
@@ -458,10 +462,23 @@ def delete_(call: Call, *, image: str) -> Answer:
             name=found.name,
             project=owner,
         )
-    if found.state == "uploading" and remove_upload(call.session, found.uuid):
-        # Its host removes what has arrived when it sees that the row is gone.
-        call.note(found.name, object=found.uuid, file=found.file)
-        call.changed("image")
+    return found
+
+
+def end_upload(call: Call, image: Image) -> bool:
+    """Give an upload up, if it is one that is not whole: its host removes what has arrived when the row is gone."""
+    if image.state != "uploading" or not remove_upload(call.session, image.uuid):
+        return False
+    call.note(image.name, object=image.uuid, file=image.file)
+    call.changed("image")
+    return True
+
+
+@operation("image.delete", roles=PROJECT_ADMIN, action=N_("Delete"), target="image")
+def delete_(call: Call, *, image: str) -> Answer:
+    """Delete an image of the own project that no instance uses, and its file."""
+    found = own(call, image)
+    if end_upload(call, found):
         return {"uuid": found.uuid, "name": found.name}
     before = _claim(call, found)
     idle(call, found, field="image")

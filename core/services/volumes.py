@@ -137,7 +137,7 @@ def rows(call: Call, found: Sequence[Row[Any]]) -> list[dict[str, Any]]:
             "instances": users[row.Volume.id],
             "vms": vms[row.Volume.id],
             # Whether one that is on uses it, also one that the caller may not see.
-            "on": row.Volume.id in on,
+            "vm_on": row.Volume.id in on,
             "created": iso(row.Volume.created),
             "version": row.Volume.version,
         }

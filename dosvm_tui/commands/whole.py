@@ -23,6 +23,7 @@ _ROW_KEYS = frozenset(
         "path",
         "pool_type",
         "lost",
+        "vm_on",
         "active",
         "lines",
         "role",

@@ -152,7 +152,7 @@ SPEC = ResourceSpec(
         Action(
             "cancel",
             N_("Cancel the upload"),
-            "image.delete",
+            "image.cancel",
             key="c",
             target=Target.ROWS,
             danger=Danger.CONFIRM,
@@ -163,8 +163,6 @@ SPEC = ResourceSpec(
                 Unfit(lambda row: row["state"] != "uploading", N_("It is not being uploaded: d deletes it.")),
                 _NOT_OWN,
             ),
-            # On the command line `image delete` does it.
-            command_line=False,
             roles=(PROJECT,),
         ),
         Action(

@@ -47,7 +47,7 @@ _FOREIGN = Unfit(
     lambda row: row["state"] == "foreign",
     N_("Nobody has said its format: the system administrator accepts it first (c)."),
 )
-_ON = Unfit(lambda row: row["on"], N_("A VM that uses it is on: stop it first."))
+_ON = Unfit(lambda row: row["vm_on"], N_("A VM that uses it is on: stop it first."))
 _RESTED_ON = Unfit(lambda row: bool(row["snapshots"]), N_("Snapshots rest on it: t shows them."))
 _PROJECT = Field(
     "project",

@@ -134,6 +134,7 @@ RIGHTS: dict[str, Right] = {
     "image.upload": _p(name="newer", source=4096, file="newer.iso", group="$project_group", format="iso"),
     "image.edit": _p(image="$image", description="x"),
     "image.delete": _p(image="$image"),
+    "image.cancel": _p(image="$image"),
     "instance.list": _sp(),
     "instance.show": _sp(instance="$instance"),
     "instance.add": _p(name="new", vcpus=1, memory=64 * MIB, disks=[{"volume": "$volume", "bus": "virtio"}]),

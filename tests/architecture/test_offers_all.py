@@ -37,7 +37,6 @@ NOT_BY_THE_ROW = {
     ("project-group", "add-project"): "which project",
     ("project-group", "remove-project"): "which project",
     ("volume", "give"): "to whom",
-    ("volume", "grow"): "VMs that use it are on",
     ("volume", "snapshot"): "whether what writes to it goes on with the snapshot",
 }
 

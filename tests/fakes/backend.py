@@ -301,7 +301,7 @@ class FakeBackend:
         if verb == "add":
             name = arguments.get("name") or arguments.get("account")
             row = {"uuid": uuid_of(str(arguments)), "name": name, "reference": f"{arguments.get('pool')}/{name}"}
-            fresh = {"pool_type": "dir", "own": True, "lost": False, "on": False, "snapshots": 0}
+            fresh = {"pool_type": "dir", "own": True, "lost": False, "vm_on": False, "snapshots": 0}
             row |= fresh if resource == "volume" else {}
             self.rows[resource] = [*self.rows[resource], {**row, **arguments}]
             self.ring()

@@ -222,7 +222,7 @@ def world() -> dict[str, list[Row]]:
             "state": "missing" if n == 3 else "present",
             "instances": ["web-front"] if n < 3 else [],
             "vms": ["web-front-01"] if n < 3 else [],
-            "on": n < 3,
+            "vm_on": n < 3,
             "description": "",
             "own": True,
             "backing": "local/disk1" if n in (4, 5) else "local/disk4" if n == 6 else "",

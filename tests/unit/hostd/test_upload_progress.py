@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import QuotaExceeded
+from core.errors import QuotaExceeded, Refused
 from hostd.upload_progress import UploadProgress
 from hostd.uploads import Uploads
 from tests.fakes.cloud import StillCloud
@@ -41,10 +41,12 @@ def test_how_much_has_arrived_is_in_the_row(office: Office, cloud: StillCloud, w
     assert percent() == 25, "what another host has of it in a directory of its own is not what arrives"
     progress.look()
     assert percent() == 75
-    web("image.delete", image="disk")
+    web("image.cancel", image="disk")
     progress.look()
     web("image.add", name="disk", file="disk.raw", group="here")
     assert percent() is None
+    with pytest.raises(Refused, match="is not being uploaded"):
+        web("image.cancel", image="disk")
 
 
 def test_what_is_being_uploaded_is_said_beside_the_quota(office: Office, web: Person) -> None:
