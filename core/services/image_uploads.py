@@ -78,7 +78,7 @@ def upload(
     return {"uuid": image.uuid, "name": name}
 
 
-@operation("image.cancel", roles=PROJECT_ADMIN, action=N_("Cancel the upload"), target="image")
+@operation("image.cancel", roles=PROJECT_ADMIN, action=N_("Cancel"), target="image")
 def cancel(call: Call, *, image: str) -> Answer:
     """Give up an upload of the own project, whoever sends it; one that is whole is an image, which is deleted."""
     found = own(call, image)

@@ -212,6 +212,24 @@ def test_a_file_is_accepted_for_a_project_which_then_has_it_in_its_quota(
     web("volume.delete", volume="local/mine")
 
 
+def test_two_that_are_accepted_together_do_not_overshoot_what_their_pool_holds(
+    office: Office, web: Person, place: Path
+) -> None:
+    """Each fits alone; until their host has looked both count with what little they take."""
+    office.services.database.write(lambda s: s.execute(update(Pool).values(capacity=GIB + GIB // 2)))
+    img(place / "one", place / "two")
+    refreshed(office, web)
+    asked = [office.sysadm("volume.accept", volume=f"local/{name}", format="qcow2")["task"] for name in ("one", "two")]
+    run(office)
+    tasks = {row["state"]: row for row in (office.sysadm("task.show", task=task) for task in asked)}
+    assert tasks.keys() == {TaskState.DONE.value, TaskState.FAILED.value}
+    error = from_wire(tasks[TaskState.FAILED.value]["error"])
+    assert isinstance(error, QuotaExceeded)
+    assert error.field == "volume"
+    assert "too much" in error.text()
+    assert sorted(row["state"] for row in web("volume.list")["rows"]) == ["foreign", "present"]
+
+
 def test_many_volumes_take_few_statements(office: Office, web: Person, place: Path) -> None:
     for number in range(1200):
         (place / f"v{number}").touch()

@@ -191,6 +191,7 @@ def test_a_snapshot_that_does_not_fit_is_not_told_to_be_smaller(office: Office, 
         web("volume.snapshot", volume="local/base", name="one")
     assert "counts with all that its disk can hold" in refused.value.text()
     assert "smaller" not in refused.value.text()
+    assert refused.value.field == "volume", "its form has no field for the capacity"
 
 
 def test_a_shared_base_is_stood_on_by_each_project_and_seen_by_all(office: Office, web: Person) -> None:
