@@ -44,8 +44,9 @@ class ImageWatch:
         self._changed = changed
         # One thread looks at one directory after the other; each that hangs has another take its place.
         self._calls = Bounded("images", size=1, cap=8, words=SILENT, linger=2.0)
-        #: On which file system files of a directory were seen.
+        #: On which file system files of a directory were seen; and of which that was looked at in this round.
         self._mounts = _read(self._notes)
+        self._noted: set[str] = set()
 
     def look(self) -> int:
         """Look at all of them; how many have another state now.
@@ -55,6 +56,7 @@ class ImageWatch:
         """
         found = sorted(self._database.read(lambda session: rows.watched(session, self._me)), key=lambda one: one.root)
         before, count = dict(self._mounts), 0
+        self._noted.clear()
         for root, some in groupby(found, lambda one: one.root):
             count += self._look_below(root, list(some))
         if self._mounts != before:
@@ -115,7 +117,10 @@ class ImageWatch:
         return mounted(str(directory)) == known
 
     def _note(self, directory: Path) -> None:
-        self._mounts[str(directory)] = mounted(str(directory))
+        place = str(directory)
+        if place not in self._noted:
+            self._mounts[place] = mounted(place)
+            self._noted.add(place)
 
     def _write(self) -> None:
         fresh = self._notes.with_suffix(".new")
