@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.widgets import Input
@@ -284,7 +285,8 @@ class Palette(BaseDialog[None]):
         typed = self._typed
         if self._inside is not None:
             return
-        if len(typed) < 2:
+        # One letter fits everything; one ideograph may be a whole name.
+        if cell_len(typed) < 2:
             self._objects = []
             self._show()
             return
@@ -309,7 +311,7 @@ class Palette(BaseDialog[None]):
         self._objects = [
             Entry(
                 f"at:{spec.name}:{row.get(spec.reference)}",
-                label_of(spec, row),
+                _named(spec, row),
                 _(spec.singular),
                 lambda spec=spec, row=row: desk.open_row(spec, row),  # type: ignore[misc]
                 at=(spec, row),
@@ -370,6 +372,12 @@ class Palette(BaseDialog[None]):
             table.first().post_message(events.Key(event.key, None))
             return
         await super().on_event(event)
+
+
+def _named(spec: ResourceSpec, row: Row) -> str:
+    """What an object is called, with its title where it has one: people know it by either."""
+    name, title = label_of(spec, row), str(row.get("display_name") or "")
+    return f"{name}  {title}" if title and title != name else name
 
 
 def _cells(entry: Entry) -> list[Cell]:

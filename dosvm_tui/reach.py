@@ -23,6 +23,8 @@ LONGEST_PAUSE = 10.0
 NAMED = 3
 #: Seconds between two looks at a file that is being sent.
 BETWEEN = 0.3
+#: Seconds after news until one looks whether the project that one manages is still the same.
+OWN_AFTER = 5.0
 
 
 class Reach(Stage):
@@ -30,6 +32,8 @@ class Reach(Stage):
 
     _watcher: Watcher
     _retrying = False
+    #: When to look which project one manages (monotonic); None while there was no news.
+    _own_due: float | None = None
 
     def login_screen(self, then: Callable[[Mapping[str, Any]], None], account: str = "", why: str = "") -> Screen[Any]:
         """A login; ``why`` is the msgid of why it is asked again."""
@@ -110,6 +114,7 @@ class Reach(Stage):
         if front is not None:
             front.show_path()
         if not link.lost:
+            self._look_at_oneself()
             return
         self._show_banners()
         if self.context.clock.monotonic() >= link.retry_at and not self._retrying:
@@ -117,6 +122,35 @@ class Reach(Stage):
             self.context.courier.send(
                 lambda: self.context.backend.call("cloud.status"), self, self._reached, self._not_reached
             )
+
+    def _look_at_oneself(self) -> None:
+        """Some time after news: who was given another project must not go on to read the name of the one before."""
+        now = self.context.clock.monotonic()
+        if self._own_due is None or now < self._own_due or not self.context.user or self.at_gate:
+            return
+        self._own_due = None
+        if self.context.role == "sysadm":
+            return
+        account = self.context.account
+        self.context.courier.send(
+            lambda: self.context.backend.call("profile.show"),
+            self,
+            lambda own: self._manages(str(own.get("project") or "")) if self.context.account == account else None,
+            lambda _error: None,
+        )
+
+    def _manages(self, project: str) -> None:
+        """Say in which project one works, if it is another one than before."""
+        if project == (self.context.user.get("project") or ""):
+            return
+        self.context.user = {**self.context.user, "project": project}
+        for screen in self.screen_stack:
+            if isinstance(screen, BaseScreen):
+                screen.show_frame()
+        text = _(N_("You manage project {project} now: all lists are that project's."))
+        text = text if project else _(N_("You manage no project any more."))
+        self.notice(text.format(project=project), "warning")
+        self._look_again()
 
     def _reached(self, _status: Any) -> None:
         self._retrying = False
@@ -142,6 +176,8 @@ class Reach(Stage):
             self.context.link.retry_at = self.context.clock.monotonic()
         if message.tasks:
             self._tell_tasks(ended)
+        if message.changed and self._own_due is None:
+            self._own_due = self.context.clock.monotonic() + OWN_AFTER
         if message.changed or ended:
             self._look_again()
 

@@ -157,6 +157,11 @@ class Column(NamedTuple):
     unsorted: str = ""
 
     @property
+    def sorts(self) -> bool:
+        """Whether the list operation sorts by it: texts of several lines have no order that says anything."""
+        return self.sort and self.kind not in (Kind.MULTILINE, Kind.XML)
+
+    @property
     def why_unsorted(self) -> str:
         """The msgid of why the list is not sorted by it."""
         return self.unsorted or N_("Its values are worked out for the rows on screen alone: no order of all rows.")

@@ -111,7 +111,13 @@ class Form(Widget):
         """
         for field in fields:
             row = self.rows.get(field.key)
-            if row is None or field.kind is InputKind.SECRET:
+            if row is None:
+                continue
+            if field.kind is InputKind.SECRET:
+                # It begins with nothing, and what was typed is not typed anew.
+                if field.key not in mine:
+                    row.input.put(None)
+                    self._check(field.key)
                 continue
             row.input.put(field.value)
             self._began[field.key] = field.value

@@ -244,26 +244,26 @@ def delete_(call: Call, *, host: str) -> Answer:
         )
     uses = (
         (
-            N_("VMs"),
+            N_("VMs: {names}."),
             select(Machine.name).where(
                 or_(and_(Machine.host_id == found.id, Machine.power == Power.ON.value), Machine.drained_id == found.id)
             ),
         ),
-        (N_("storage pools"), select(Pool.name).where(Pool.host_id == found.id)),
-        (N_("instances"), select(Instance.name).where(Instance.host_id == found.id)),
+        (N_("Storage pools: {names}."), select(Pool.name).where(Pool.host_id == found.id)),
+        (N_("Instances: {names}."), select(Instance.name).where(Instance.host_id == found.id)),
     )
-    reasons = []
-    for kind, statement in uses:
+    reasons: list[dict[str, Any]] = []
+    for message, statement in uses:
         rows = sorted(call.session.scalars(statement.limit(6)).all())
         if rows:
-            reasons.append(f"{kind}: {some(rows)}")
+            reasons.append({"message": message, "parameters": {"names": some(rows)}})
     if reasons:
         raise InUse(
-            N_("Host {name} is still in use by {reasons}."),
+            N_("Host {name} is still in use. {reasons}"),
             remedy=N_("Move or delete them first; a host that never returns is given up: `dosvm host abandon`."),
             field="host",
             name=found.name,
-            reasons="; ".join(reasons),
+            reasons=reasons,
         )
     strike(call, found)
     call.note(found.name, object=found.uuid)

@@ -13,7 +13,7 @@ from core.model import LoginLog, OperationLog, Task, TaskState
 from core.services.listing import Condition, Query, answer, contains, iso, listing, moment
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 from core.services.paging import Common, Either, Fits
-from core.services.reverting import remembered
+from core.services.reverting import can_be_reverted
 
 #: A text that is in more names than this is taken to be in very many rows.
 _NAMES = 2000
@@ -148,7 +148,7 @@ def _row(log: OperationLog, end: str) -> dict[str, Any]:
         "end": end,
         "detail": _told(contents),
         "contents": contents,
-        "revertible": remembered(log.operation, data) is not None,
+        "revertible": can_be_reverted(log.operation, data),
     }
 
 

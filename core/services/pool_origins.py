@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import or_, select
 
+from core.coordination.parameters import read
 from core.errors import InvalidInput
 from core.i18n import N_
 from core.model import Host, Pool, ProjectGroup, Secret
@@ -163,30 +164,68 @@ def apart(call: Call, path: str, host: Host | None) -> str:
     Raises:
         InvalidInput: it overlaps with the directory of a pool or project group, which it names.
     """
-    clean = "/" + "/".join(part for part in path.split("/") if part)
+    clean = tidy(path)
+    refuse_temporary(call, clean, field="path")
+    refuse_overlap(call, clean, host, field="path")
+    return clean
+
+
+def tidy(path: str) -> str:
+    """An absolute path without needless slashes."""
+    return "/" + "/".join(part for part in path.split("/") if part)
+
+
+def refuse_temporary(call: Call, path: str, *, field: str) -> None:
+    """Refuse a directory (tidy) in which hosts keep temporary files of VMs: they would be taken for volumes or images.
+
+    Raises:
+        InvalidInput: it is one, lies in one, or holds one.
+    """
+    temporary = read(call.session).temporary_directory
+    if temporary and pools.overlap(path, tidy(temporary)):
+        raise InvalidInput(
+            N_("{path} overlaps with the directory of VMs' temporary files ({other})."),
+            remedy=N_("Choose another directory."),
+            field=field,
+            path=path,
+            other=tidy(temporary),
+        )
+
+
+def refuse_overlap(call: Call, path: str, host: Host | None, *, field: str) -> None:
+    """Refuse a directory (tidy) that is, lies in or holds that of a storage pool or project group.
+
+    Args:
+        call: the operation's call.
+        path: the directory.
+        host: where it is; None for all hosts.
+        field: the argument it came from.
+
+    Raises:
+        InvalidInput: names whose it is.
+    """
     # Units of storage systems share their directories of devices.
     fixed = [kind for kind, what in pools.KINDS.items() if what.path]
     others = select(Pool.name, Pool.path).where(Pool.kind.not_in(fixed)).order_by(Pool.name)
     if host is not None:
         others = others.where(or_(Pool.host_id == host.id, Pool.host_id.is_(None)))
     for other in call.session.execute(others):
-        if pools.overlap(clean, other.path):
+        if pools.overlap(path, other.path):
             raise InvalidInput(
                 N_("{path} overlaps with the directory of storage pool {name} ({other})."),
                 remedy=N_("Choose another directory."),
-                field="path",
-                path=clean,
+                field=field,
+                path=path,
                 name=other.name,
                 other=other.path,
             )
     for group in call.session.execute(select(ProjectGroup.name, ProjectGroup.directory).order_by(ProjectGroup.name)):
-        if pools.overlap(clean, group.directory):
+        if pools.overlap(path, group.directory):
             raise InvalidInput(
                 N_("{path} overlaps with the directory of project group {name} ({other})."),
                 remedy=N_("Choose another directory."),
-                field="path",
-                path=clean,
+                field=field,
+                path=path,
                 name=group.name,
                 other=group.directory,
             )
-    return clean

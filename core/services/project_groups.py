@@ -17,6 +17,7 @@ from core.services.fields import ruled
 from core.services.listing import Query, answer, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
+from core.services.pool_origins import refuse_temporary, tidy
 from core.services.relations import first_name, names_by, some
 from core.services.trash import refuse_trashed
 
@@ -171,7 +172,8 @@ def create(call: Call, *, name: str, directory: str, description: str = "") -> P
 
 def _apart(call: Call, directory: str, group_id: int | None) -> str:
     """The directory without needless slashes; refused when one could read another's files in it."""
-    clean = "/" + "/".join(part for part in directory.split("/") if part)
+    clean = tidy(directory)
+    refuse_temporary(call, clean, field="directory")
     groups = select(ProjectGroup.name, ProjectGroup.directory).where(ProjectGroup.id != (group_id or 0))
     pools = select(Pool.name, Pool.path)
     for statement, message in (

@@ -56,9 +56,20 @@ def remembered(operation_name: str, detail: Mapping[str, Any]) -> Edit | None:
 
 
 def _unremembered(edit: Edit) -> list[str]:
-    """Keys of which the log does not have the value before: passwords, configurations, what was never set."""
+    """Keys of which the log does not have the value before: passwords, configurations, what was never set.
+
+    Of a secret value it has the same sign twice.
+    """
     known = OPERATIONS[EDITS[edit.operation]].parameters
-    return [key for key, (before, _after) in edit.changes.items() if key not in known or before is None]
+    return [
+        key for key, (before, after) in edit.changes.items() if key not in known or before is None or before == after
+    ]
+
+
+def can_be_reverted(operation_name: str, detail: Mapping[str, Any]) -> bool:
+    """Whether a row of the log speaks of an edit, and has all that it changed as it was before."""
+    edit = remembered(operation_name, detail)
+    return edit is not None and not _unremembered(edit)
 
 
 def _edit_of(call: Call, reference: str) -> tuple[OperationLog, Edit]:

@@ -212,7 +212,7 @@ def edit_(
         with at_field("value"):
             secrets.value_of(found.kind, value)
         columns["value"] = call.vault.seal(value, purpose(found.uuid))
-        changed["password"] = ["…", "…"]  # that it changed, never from what to what
+        changed["value"] = ["…", "…"]  # that it changed, never from what to what
     touch(call, found, changed)
     if columns:
         # The row is this transaction's own since the statement above: who uses the secret is final now.

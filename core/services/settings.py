@@ -16,6 +16,7 @@ from core.services.editing import check_version, edit
 from core.services.fields import ruled
 from core.services.listing import Query, answer
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
+from core.services.pool_origins import refuse_overlap, tidy
 from core.services.shortening import refuse_unasked
 
 #: What the one row is called.
@@ -110,6 +111,9 @@ def edit_(
     now = parameters.taken(row)
     check_parameters({**now.as_dict(), **{k: v for k, v in values.items() if v is not None}})
     check_version(call, row, version)
+    if temporary_directory and temporary_directory != now.temporary_directory:
+        # A refresh would take what VMs write for volumes, and somebody delete it as such.
+        refuse_overlap(call, tidy(temporary_directory), None, field="temporary_directory")
     refuse_unasked(call, now, values, lose)
     call.note(NAME)
     edit(call, row, version, values)

@@ -64,7 +64,7 @@ def _list(spec: ResourceSpec, words: Words) -> int:
     except InvalidInput as error:
         if error.field != "sort":
             raise
-        keys = ", ".join(dict.fromkeys(c.key for c in _columns(spec, who.account) if c.sort))
+        keys = ", ".join(dict.fromkeys(c.key for c in _columns(spec, who.account) if c.sorts))
         raise UsageError(N_("{option} takes a column; they are: {keys}."), option="--sort", keys=keys) from error
     if form != "table":
         output.write(rows, form)

@@ -9,10 +9,11 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.widget import Widget
 
+from core.errors import Conflict
 from core.i18n import N_, _
 from screens.base import BaseDialog
 from screens.context import Context
-from screens.generic.fields import said
+from screens.generic.fields import HIDDEN, said
 from screens.spec import Field, Kind
 from widgets.column_layout import TableColumn
 from widgets.field_list import Fact, FieldList
@@ -52,28 +53,48 @@ def _is_nothing(value: Any) -> bool:
 
 
 def differences(
-    fields: Sequence[Field], before: Mapping[str, Any], theirs: Mapping[str, Any], mine: Mapping[str, Any]
+    fields: Sequence[Field],
+    before: Mapping[str, Any],
+    theirs: Mapping[str, Any],
+    mine: Mapping[str, Any],
+    changed: Collection[str] | None = (),
 ) -> list[Difference]:
     """The fields about which one must decide.
 
-    Not those that both changed to the same value, and no secrets: nobody sees what they are.
+    Not those that both changed to the same value. What a secret is nobody sees, so it is asked about where both may
+    have changed it, and so is a table with secrets in its rows.
 
     Args:
         fields: of the form.
         before: the object as both began with it.
         theirs: the object as it is now.
         mine: what was changed in the form.
+        changed: keys that the other one is known to have changed; None when nobody knows which.
     """
     found = []
     for field in fields:
-        if field.kind is Kind.SECRET:
-            continue
         old, new = before.get(field.key), theirs.get(field.key)
         touched = field.key in mine
         own = mine.get(field.key, old)
-        if not same(old, new) and not (touched and same(own, new)):
+        unseen = touched and _hides(field) and (changed is None or field.key in changed)
+        if field.kind is Kind.SECRET:
+            if unseen:
+                found.append(Difference(field, HIDDEN, HIDDEN, own, touched))
+        elif unseen or (not same(old, new) and not (touched and same(own, new))):
             found.append(Difference(field, old, new, own, touched))
     return found
+
+
+def _hides(field: Field) -> bool:
+    """Whether a field has something that is never shown: two values of it may look alike and differ."""
+    return field.kind is Kind.SECRET or any(one.kind is Kind.SECRET for one in field.fields)
+
+
+def changed_by_others(conflict: Conflict) -> set[str] | None:
+    """The keys that a conflict says were changed; None when it does not know which."""
+    what = conflict.parameters.get("what")
+    pairs = what.get("fields") if isinstance(what, Mapping) else None
+    return {str(key) for _operation, key in pairs} if pairs else None
 
 
 def kept(found: Sequence[Difference], mine: Mapping[str, Any], chosen: Collection[str]) -> dict[str, Any]:

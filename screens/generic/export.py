@@ -18,7 +18,7 @@ from textual.app import ComposeResult
 from textual.widget import Widget
 
 from core.errors import DosvmError
-from core.i18n import N_, _
+from core.i18n import N_, _, ngettext
 from screens.base import BaseDialog
 from screens.context import Context
 from screens.generic.cells import row_key_of
@@ -293,7 +293,8 @@ def _write(context: Context, wish: Wish, *, replace: bool) -> None:
         if count is None:
             context.desk.notice(_(N_("Stopped; nothing was written.")), "warning")
         else:
-            context.desk.notice(_(N_("{count} rows written to {path}.")).format(count=count, path=wish.path))
+            text = ngettext("{count} row written to {path}.", "{count} rows written to {path}.", count)
+            context.desk.notice(text.format(count=count, path=wish.path))
 
     context.desk.show(ExportDialog(context, wish, replace=replace), written)
 

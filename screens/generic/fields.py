@@ -25,6 +25,8 @@ INPUTS: Mapping[Kind, InputKind] = {
     Kind.REFERENCES: InputKind.PICKS,
     Kind.ROWS: InputKind.ROWS,
 }
+#: What stands for a secret, whatever it is and however long.
+HIDDEN = "****"
 _EXACT_UNITS = ("TiB", "GiB", "MiB", "KiB")
 
 
@@ -191,7 +193,9 @@ def _summary(field: Field) -> Callable[[Mapping[str, Any]], str]:
 
 
 def said(field: Field, value: Any) -> str:
-    """A field's value in words, on one line."""
+    """A field's value in words, on one line; of a secret, that there is one."""
+    if field.kind is Kind.SECRET:
+        return HIDDEN if value else values.NOTHING
     if field.kind is Kind.ROWS and isinstance(value, list):
         summary = _summary(field)
         return "; ".join(summary(row) for row in value) or values.NOTHING

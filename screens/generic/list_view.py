@@ -78,7 +78,7 @@ def keep_view(settings: Settings, spec: ResourceSpec, view: ListView) -> None:
 
 def can_sort(column: Column) -> bool:
     """Whether the list operation sorts by it."""
-    return column.sort and column.kind not in _LONG
+    return column.sorts
 
 
 def shown_columns(spec: ResourceSpec, role: str, view: ListView, width: int) -> list[Column]:

@@ -131,7 +131,9 @@ class BulkReport(BaseDialog[Any]):
             return Cell(_(N_("waits")) if self._running else _(N_("not asked for")), "muted")
         task = self._telling(number)
         if task is None:
-            return Cell(f"{glyphs().chosen} {_(N_('done'))}", "success")
+            # The sign of what is chosen is that of what failed where the font has ASCII only.
+            sign = glyphs().chosen if glyphs().braille else state_sign("done")[0]
+            return Cell(f"{sign} {_(N_('done'))}", "success")
         sign, role = state_sign(task.state)
         words = f"{_(N_('asked for'))}: {sign} {show(task.state, Kind.STATE)}"
         more = task.error if task.state == "failed" else task.outcome

@@ -128,7 +128,12 @@ SPEC = ResourceSpec(
             danger=Danger.CONFIRM,
             plan="log.revertible",
             warning=N_("{name} is edited back to what it was before:"),
-            unfit=(Unfit(lambda row: not row["revertible"], N_("Only edits can be reverted.")),),
+            unfit=(
+                Unfit(
+                    lambda row: not row["revertible"],
+                    N_("Only edits can be reverted, and of those no passwords and no configurations."),
+                ),
+            ),
             task=True,
         ),
         Action("revertible", N_("What reverting would do"), "log.revertible", console=False, roles=(SYSADM,)),

@@ -92,7 +92,7 @@ SPEC = ResourceSpec(
     topics=("project-group", "project"),
     empty=N_("No project groups yet. Press a to add the first: a project needs one."),
     help=N_(
-        "A project group is a set of projects that keep their images in one directory. Every project belongs to at"
-        " least one group. A group with several projects has a row for each."
+        "A project group is a set of projects that keep their images in one directory. A project may be in several;"
+        " one of no group has no place for images. A group with several projects has a row for each."
     ),
 )

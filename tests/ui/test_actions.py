@@ -643,6 +643,10 @@ async def test_delete_takes_every_marked_user_and_asks_for_the_password_once(clo
         form.rows["own_password"].input.put("right")
         await shows(pilot, "2 of 2 done, 0 refused, 1 left out", "ctrl+s")
         assert "left out: The system administrator manages itself" in screen_text(pilot.app)
+        assert "✓ done" in screen_text(pilot.app)
+        pilot.app.choose_theme("plain")
+        await until(pilot, lambda: "* done" in screen_text(pilot.app))
+        assert "x done" not in screen_text(pilot.app), "x is the sign of what failed there"
         sent = cloud.called("user.delete")[1:]
         assert [one["user"] for one in sent] == [uuid_of("li"), uuid_of("qian")]
         assert {one["own_password"] for one in sent} == {"right"}

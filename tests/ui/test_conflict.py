@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotFound, fields
 from screens.generic.conflict import differences, kept, same
-from screens.generic.fields import sent
+from screens.generic.fields import said, sent
 from screens.spec import Field, Kind
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import notices, opened, screen_text, shows, table, typed, until
@@ -53,9 +53,25 @@ def test_every_change_of_theirs_is_shown_unless_it_is_mine_too(
         assert (key in asked) == (not same(before[key], theirs[key]) and not agreed)
 
 
-def test_a_secret_is_not_compared() -> None:
+def test_a_secret_is_not_compared_but_asked_about_where_both_changed_it() -> None:
     secret = [Field("password", "Password", Kind.SECRET)]
-    assert differences(secret, {"password": "a"}, {"password": "b"}, {"password": "c"}) == []
+    nothing: dict[str, Any] = {}
+    mine = {"password": "c"}
+    assert differences(secret, nothing, nothing, mine, {"description"}) == []
+    assert differences(secret, nothing, nothing, nothing, {"password"}) == []
+    for changed in ({"password"}, None):
+        (one,) = differences(secret, nothing, nothing, mine, changed)
+        assert {said(one.field, value) for value in (one.before, one.theirs, one.mine)} == {"****"}
+        assert kept([one], mine, ()) == {}
+        assert kept([one], mine, {"password"}) == mine
+
+
+def test_rows_with_a_secret_are_asked_about_though_they_look_alike() -> None:
+    screens = [Field("graphics", "Screens", Kind.ROWS, fields=(Field("password", "Password", Kind.SECRET),))]
+    shown = {"graphics": [{"type": "vnc", "password": ""}]}
+    mine = {"graphics": [{"type": "vnc", "password": "secret-9"}]}
+    assert differences(screens, shown, shown, mine, {"description"}) == []
+    assert [one.field.key for one in differences(screens, shown, shown, mine, {"graphics"})] == ["graphics"]
 
 
 # -- at the console
@@ -198,3 +214,60 @@ async def test_all_mine_and_all_theirs_are_one_press(cloud: FakeBackend) -> None
         await pilot.click("#theirs")
         await pilot.pause(0.1)
         assert not table(pilot).marked
+
+
+SECRET_MINE = "Mine-of-the-secret"
+
+
+async def _edit_secret_after_others(pilot: Any, cloud: FakeBackend, what: Any) -> Any:
+    """Type another password for a secret while somebody else gives it one; then send it."""
+
+    def edit(secret: str, version: int = 0, **changes: Any) -> Any:
+        present = next(row for row in cloud.rows["secret"] if row["name"] == "disk-key")
+        if version != present["version"]:
+            raise Conflict("{who} changed {what} meanwhile.", field="version", who="mueller", what=what)
+        saved.append(changes)
+        return dict(present)
+
+    saved: list[dict[str, Any]] = []
+    cloud.answers["secret.edit"] = edit
+    await shows(pilot, "disk-key", "5")
+    await shows(pilot, "Edit: disk-key", "e")
+    pilot.app.screen.form.focus_field("value")
+    await pilot.pause(0.05)
+    await typed(pilot, SECRET_MINE)
+    await pilot.press("tab")
+    await typed(pilot, SECRET_MINE)
+    row = next(row for row in cloud.rows["secret"] if row["name"] == "disk-key")
+    cloud.change("secret", "disk-key", version=row["version"] + 1)
+    await pilot.press("ctrl+s")
+    return saved
+
+
+@pytest.mark.ui
+@pytest.mark.parametrize("what", [fields([("secret.edit", "value")]), None])
+async def test_a_secret_that_both_changed_is_never_overwritten_in_silence(cloud: FakeBackend, what: Any) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        saved = await _edit_secret_after_others(pilot, cloud, what)
+        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+        assert saved == []
+        assert SECRET_MINE not in screen_text(pilot.app)
+        await pilot.press("space", "ctrl+s")
+        await until(pilot, lambda: saved == [{"value": SECRET_MINE}])
+
+
+@pytest.mark.ui
+async def test_theirs_of_a_secret_stays_and_mine_is_typed_away(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        saved = await _edit_secret_after_others(pilot, cloud, fields([("secret.edit", "value")]))
+        await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
+        await pilot.press("space", "space", "ctrl+s")
+        await until(pilot, lambda: "Nothing of yours is left to be saved." in notices(pilot))
+        assert saved == []
+
+
+@pytest.mark.ui
+async def test_who_changes_another_field_does_not_ask_about_a_secret(cloud: FakeBackend) -> None:
+    async with opened(cloud, account="sysadm") as pilot:
+        saved = await _edit_secret_after_others(pilot, cloud, fields([("secret.edit", "usage")]))
+        await until(pilot, lambda: saved == [{"value": SECRET_MINE}])

@@ -93,3 +93,21 @@ async def test_what_makes_no_sense_is_dimmed_behind_the_rest_and_says_why(cloud:
         await pilot.press("enter")
         await until(pilot, lambda: bool(notices(pilot)))
         assert notices(pilot) == ["Resume makes no sense for web-front-01 now. It is not suspended."]
+
+
+async def test_an_object_by_its_title_and_one_ideograph_is_enough(cloud: FakeBackend) -> None:
+    cloud.account = "sysadm"
+    found = next(row for row in cloud.rows["user"] if row["name"] == "zhao")
+
+    def users(search: str = "", **_query: object) -> object:
+        rows = [found] if search in str(found["display_name"]) else []
+        return {"rows": rows, "total": len(rows)}
+
+    async with opened(cloud, account="sysadm") as pilot:
+        cloud.answers["user.list"] = users
+        for words in ("赵小", "赵"):
+            await pilot.press("ctrl+p")
+            await typed(pilot, words)
+            await until(pilot, lambda: "zhao  赵小明" in screen_text(pilot.app))
+            await pilot.press("escape")
+        assert {asked["search"] for asked in cloud.called("user.list")} >= {"赵小", "赵"}

@@ -29,7 +29,7 @@ async def test_what_is_no_edit_says_so(cloud: FakeBackend) -> None:
         pilot.app.open_resource("log", root=True)
         await until(pilot, lambda: rows_are_there(pilot.app))
         await pilot.press("end", "u")
-        await until(pilot, lambda: any("Only edits can be reverted." in text for text in notices(pilot)))
+        await until(pilot, lambda: any("Only edits can be reverted, and of those" in text for text in notices(pilot)))
 
 
 async def test_the_details_of_a_row_tell_what_changed_with_units(cloud: FakeBackend) -> None:

@@ -80,6 +80,13 @@ def test_what_cannot_be_sorted_by_names_what_can(dosvm: Dosvm, office: Office) -
     assert "display_name" in done.err
 
 
+@pytest.mark.parametrize(("area", "column"), [("user", "description"), ("host", "port_error"), ("task", "error")])
+def test_what_is_refused_as_an_order_is_not_named_as_one(dosvm: Dosvm, office: Office, area: str, column: str) -> None:
+    done = dosvm(area, "list", "--sort", column)
+    assert done.code == 2
+    assert column not in done.err.partition(": ")[2].rstrip(".").split(": ")[-1].split(", ")
+
+
 def test_a_needed_option_with_a_default_is_not_called_needed(dosvm: Dosvm) -> None:
     (line,) = [line for line in dosvm("image", "add", "--help", who="").out.splitlines() if "raw|iso" in line]
     text = dosvm("image", "add", "--help", who="").out

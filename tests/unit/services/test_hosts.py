@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from core.errors import DosvmError, InUse, InvalidInput, NotFound, Refused
+from core.i18n import set_language
 from core.model import Host, Instance, Machine, Pool, Project, Task
 from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
@@ -126,6 +128,12 @@ def test_only_a_host_that_is_down_and_free_is_deleted(office: Office, cloud: Sti
         office.sysadm("host.delete", host="h1")
     for name in ("front", "local", "m1"):
         assert name in error.value.text()
+    set_language("zh_CN")
+    try:
+        said = error.value.text()
+    finally:
+        set_language("en")
+    assert not re.search("VMs|storage pools|instances", said), said
 
     def free(session: Any) -> None:
         session.delete(session.merge(pool))

@@ -120,6 +120,7 @@ def test_secrets_and_what_is_not_on_record_are_never_put_back(furnished: Office,
     sysadm = furnished.sysadm
     clock.advance(60)
     sysadm("secret.edit", secret="web-secret", value="Correct-horse-8", description="x", even_if_used=True)
+    assert not newest(furnished)["revertible"], "what is always refused is not offered"
     with pytest.raises(Refused, match="does not have what Password was before"):
         sysadm("log.revert", log=newest(furnished)["uuid"])
     clock.advance(60)

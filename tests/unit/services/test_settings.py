@@ -189,3 +189,33 @@ def test_hostds_read_them_with_their_heartbeat_and_only_when_they_changed(office
     assert len(read) == 1, read
     office.sysadm("settings.edit", heartbeat_interval=20)
     assert database.read(lambda s: hosts.look_around(s, lives_by))[1].heartbeat_interval == 20
+
+
+@pytest.mark.parametrize("directory", ["/srv/pools/local", "/srv//pools/local/tmp", "/srv/pools"])
+def test_temporary_files_are_kept_apart_from_volumes(office: Office, directory: str) -> None:
+    office.host("h1")
+    office.sysadm("pool.add", name="local", type="dir", host="h1", path="/srv/pools/local", capacity=1 << 30)
+    with pytest.raises(InvalidInput, match="overlaps with the directory of storage pool local") as refused:
+        office.sysadm("settings.edit", temporary_directory=directory)
+    assert refused.value.field == "temporary_directory"
+    assert now(office).temporary_directory == ""
+
+
+def test_temporary_files_are_kept_apart_from_images(office: Office) -> None:
+    office.sysadm("project-group.add", name="acme", directory="/srv/acme")
+    with pytest.raises(InvalidInput, match="project group acme") as refused:
+        office.sysadm("settings.edit", temporary_directory="/srv/acme/tmp")
+    assert refused.value.field == "temporary_directory"
+
+
+def test_neither_volumes_nor_images_come_to_temporary_files(office: Office) -> None:
+    office.host("h1")
+    office.sysadm("settings.edit", temporary_directory="/raid//tmp/")
+    office.sysadm("settings.edit", temporary_directory="/raid//tmp/vms")
+    with pytest.raises(InvalidInput, match="overlaps with the directory of VMs' temporary files") as refused:
+        office.sysadm("pool.add", name="local", type="dir", host="h1", path="/raid/tmp/vms/pool", capacity=1 << 30)
+    assert refused.value.field == "path"
+    with pytest.raises(InvalidInput, match="overlaps with the directory of VMs' temporary files") as also:
+        office.sysadm("project-group.add", name="acme", directory="/raid/tmp")
+    assert also.value.field == "directory"
+    office.sysadm("project-group.add", name="acme", directory="/raid/tmp2")
