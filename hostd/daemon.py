@@ -198,7 +198,13 @@ class Daemon:
             self.connection.wait,
         )
         self.reception = Reception(settings.migration_url, settings.address)
-        uploads = Uploads(self.database, settings.state, lambda: self._after_commit({}, {"image"}), cloud=self.cloud)
+        uploads = Uploads(
+            self.database,
+            settings.state,
+            lambda: self._after_commit({}, {"image"}),
+            cloud=self.cloud,
+            refuse=self.keeper.own.refuse_target,
+        )
         self.executor = Executor(
             self.database,
             clock,

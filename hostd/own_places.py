@@ -84,6 +84,28 @@ class OwnPlaces:
                     path=str(path),
                 )
 
+    def refuse_target(self, path: Path, file: str) -> None:
+        """Refuse a new file where it would be taken for DOSVM's own: right in a home, or among state and keys.
+
+        Args:
+            path: where it is to be made, its directory without links.
+            file: what people call it.
+
+        Raises:
+            Refused: it would.
+        """
+        there = place_of(str(path.parent))
+        home = place_of(str(self.home))
+        ours = (holds(home, there) and holds(there, home)) or _is_home(path.parent)
+        if ours or any(holds(place_of(str(own)), there) for own in self.inside):
+            raise Refused(
+                N_("{file} would be among the files of DOSVM itself, in {directory}."),
+                remedy=N_("Give the project group a directory of its own, in which nothing else is."),
+                field="file",
+                file=file,
+                directory=str(path.parent),
+            )
+
     def has(self, status: os.stat_result) -> bool:
         """Whether a file is DOSVM's own."""
         return identity(status) in self._identities()
@@ -100,8 +122,12 @@ def refuse_home(pool: PoolOrder) -> None:
     Raises:
         Refused: it is.
     """
-    if all((Path(pool.path) / name).is_file() for name in _SIGNS):
+    if _is_home(Path(pool.path)):
         raise _refused(pool, Path(pool.path) / KEY)
+
+
+def _is_home(directory: Path) -> bool:
+    return all((directory / name).is_file() for name in _SIGNS)
 
 
 def _above(path: str) -> Place:

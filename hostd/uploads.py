@@ -48,9 +48,19 @@ class Uploads:
     """Takes parts of files, and keeps what is not whole out of sight."""
 
     def __init__(
-        self, database: Database, state: Path, changed: Callable[[], None] = lambda: None, *, cloud: Cloud
+        self,
+        database: Database,
+        state: Path,
+        changed: Callable[[], None] = lambda: None,
+        *,
+        cloud: Cloud,
+        refuse: Callable[[Path, str], None] = lambda _path, _file: None,
     ) -> None:
-        """``state`` is hostd's own directory; ``changed`` is called when an upload was given up."""
+        """``state`` is hostd's own directory; ``changed`` is called when an upload was given up.
+
+        ``refuse`` raises for a place where no image may be, before anything is made there.
+        """
+        self._refuse = refuse
         self._cloud = cloud
         self._database = database
         #: What this host writes down of them.
@@ -246,6 +256,7 @@ class Uploads:
         if live.descriptor >= 0:
             logger.warning("somebody else was at an upload %s", fields(image=order.uuid, path=live.path))
         live.close()
+        self._refuse(Path(os.path.realpath(order.root), order.file), order.file)
         target = beneath.place(Path(order.root), order.file)
         if os.path.lexists(target):
             raise AlreadyExists(

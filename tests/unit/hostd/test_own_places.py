@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,14 @@ def test_no_volume_is_a_file_of_dosvm_by_whatever_name(own: OwnPlaces, home: Pat
     for path in (home / file, place / "linked"):
         with pytest.raises(Refused, match="a file of DOSVM itself, which is nobody's volume"):
             own.refuse_file(path, "linked")
+
+
+@pytest.mark.parametrize("file", ["console.toml", "pki/new.pem", "state/starts/x", "ca/key.pem", "tmp/overlay"])
+def test_no_image_is_made_among_files_of_dosvm(own: OwnPlaces, home: Path, tmp_path: Path, file: str) -> None:
+    (tmp_path / "link").symlink_to(home)
+    for root in (home, tmp_path / "link"):
+        with pytest.raises(Refused, match="among the files of DOSVM itself") as refused:
+            own.refuse_target(Path(os.path.realpath(root), file), file)
+        assert refused.value.field == "file"
+    for free in (home / "images" / "disk.iso", home.parent / "disk.iso", home / "data" / "disk.iso"):
+        own.refuse_target(free, free.name)

@@ -29,6 +29,7 @@ from hostd.api import Api
 from hostd.handlers import images
 from hostd.handlers.images import ImageTasks
 from hostd.handling import Context, Handler
+from hostd.own_places import OwnPlaces
 from hostd.upload_records import UploadRecords
 from hostd.uploads import Uploads
 from tests.fakes import rack
@@ -95,6 +96,23 @@ def test_no_text_of_a_caller_names_a_file_of_the_host(
     body = {"image": uuid.upper(), "sender": "me", "offset": 0, "payload": memoryview(b"part")}
     assert api.upload(body)["received"] == 4
     assert (tmp_path / "group" / f".{uuid}.part").read_bytes() == b"part"
+
+
+def test_nothing_is_uploaded_to_where_dosvm_reads_its_own_files(
+    office: Office, cloud: StillCloud, tmp_path: Path
+) -> None:
+    home = tmp_path / "group"
+    web = web_with_a_directory(office, cloud, home)
+    own = OwnPlaces(home, (home / "state",))
+    uploads = Uploads(office.services.database, tmp_path / "state", cloud=cloud, refuse=own.refuse_target)
+    for file in ("console.toml", "state/starts"):
+        uuid: str = web("image.upload", name="evil", file=file, group="here", source=SIZE)["uuid"]
+        with pytest.raises(Refused, match="among the files of DOSVM itself"):
+            send(uploads, web, uuid, 0, b"hosts")
+        assert rows(office) == []
+        assert not list(home.rglob("*")), "something was made"
+    uuid = web("image.upload", name="good", file="images/good.raw", group="here", source=SIZE)["uuid"]
+    assert send(uploads, web, uuid, 0, b"disk") == 4
 
 
 def test_a_record_removes_nothing_but_the_hidden_file_of_its_upload(uploads: Uploads, tmp_path: Path) -> None:
