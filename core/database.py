@@ -13,6 +13,7 @@ import os
 import random
 import sqlite3
 import threading
+import time
 import urllib.parse
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,6 +53,9 @@ _GONE_SIGNS = (
 )
 #: How often a transaction is tried when it conflicts with others; about two seconds in all.
 _ATTEMPTS = 10
+#: Seconds that one try waits for another program that has locked SQLite's file (a backup, somebody's shell), and after
+#: how many a transaction gives up: in the queue behind it others wait too, and no caller waits longer than a minute.
+_BUSY, _HELD = 2, 8.0
 #: Seconds one statement waits for a row that another transaction holds; less than the driver's own patience.
 _LOCK_WAIT = 10
 
@@ -144,6 +148,8 @@ class Database:
         self._identity: tuple[int, int] | None = None
         self._lock = FairLock(Path(f"{self.file}-lock")) if self.file else None
         self._writing = threading.local()
+        #: Whether another program has held the file for longer than anybody waits: the next are told at once.
+        self._held = False
         self.engine = self._make_engine(max_connections)
 
     @property
@@ -202,23 +208,32 @@ class Database:
             self._writing.now = False
 
     def _run(self, work: Callable[[Session], T], *, write: bool) -> T:
+        begun = time.monotonic()
         for attempt in range(_ATTEMPTS):
             try:
                 self._check_file()
                 if write and self._lock is not None:
                     with self._lock():
-                        return self._once(work, write=True)
+                        result = self._once(work, write=True)
+                    self._held = False
+                    return result
                 return self._once(work, write=write)
             except IntegrityError:
                 raise
             except (DBAPIError, PoolTimeout) as error:
-                if attempt + 1 < _ATTEMPTS and _is_conflict(error):
+                if attempt + 1 < _ATTEMPTS and _is_conflict(error) and not self._is_held(begun):
                     self.clock.sleep(random.uniform(0.2, 1.0) * 0.01 * 2 ** min(attempt, 6))
                     continue
                 if _is_unavailable(error):
                     raise DatabaseUnavailable(reason_of(error)) from error
                 raise
         raise AssertionError("unreachable")
+
+    def _is_held(self, begun: float) -> bool:
+        """Whether to give up after a conflict: another program has SQLite's file for too long."""
+        if self.is_sqlite and time.monotonic() - begun > _HELD:
+            self._held = True
+        return self._held
 
     def _once(self, work: Callable[[Session], T], *, write: bool) -> T:
         connection = self.engine.connect().execution_options(dosvm_write=write)
@@ -305,7 +320,7 @@ def parse_url(url: str) -> URL:
 def _open_sqlite(file: str) -> sqlite3.Connection:
     """Open a file that is there: one that was moved away a moment ago must not be made anew, empty."""
     name = urllib.parse.quote(os.path.abspath(file))
-    return sqlite3.connect(f"file:{name}?mode=rw", uri=True, timeout=10, check_same_thread=False)
+    return sqlite3.connect(f"file:{name}?mode=rw", uri=True, timeout=_BUSY, check_same_thread=False)
 
 
 def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:

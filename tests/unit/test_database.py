@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from core.database import Database, parse_url
 from core.errors import DatabaseUnavailable, InvalidInput
 from core.model import Base, Setting
+from core.rpc.calls import Timeout
 from tests.fakes.clock import StillClock
 from tests.fakes.mariadb import MariaDB
 
@@ -329,6 +330,35 @@ def test_a_file_system_that_turns_read_only(small_disk: Path) -> None:
     database.write(put("b"))
     assert database.read(keys) == ["a", "b"]
     database.close()
+
+
+def test_a_file_that_another_program_holds_is_told_before_any_caller_gives_up(sqlite: Database) -> None:
+    sqlite.write(put("before"))
+    other = sqlite3.connect(str(sqlite.url.database), isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    told: list[DatabaseUnavailable] = []
+
+    def write(key: str) -> None:
+        with pytest.raises(DatabaseUnavailable, match="locked") as error:
+            sqlite.write(put(key))
+        told.append(error.value)
+
+    begun = time.monotonic()
+    run([threading.Thread(target=write, args=(f"k{number}",)) for number in range(6)])
+    assert time.monotonic() - begun < Timeout.LONG.value
+    assert len(told) == 6
+    other.execute("ROLLBACK")
+    sqlite.write(put("after"))
+    assert sqlite.read(keys) == ["after", "before"]
+    # Whoever meets a lock for a moment only goes on waiting for it.
+    other.execute("BEGIN EXCLUSIVE")
+    thread = threading.Thread(target=lambda: sqlite.write(put("late")))
+    thread.start()
+    time.sleep(3)  # longer than one try waits
+    other.execute("ROLLBACK")
+    thread.join()
+    assert sqlite.read(keys) == ["after", "before", "late"]
+    other.close()
 
 
 # MariaDB
