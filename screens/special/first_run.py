@@ -8,14 +8,14 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.widget import Widget
 
-from core.i18n import N_, _
+from core.i18n import N_, _, sentences
 from screens import registry
 from screens.base import BaseDialog
 from screens.context import Context
 from screens.generic.confirm import Confirm
 from screens.generic.form_dialog import FormDialog
 from screens.spec import Action, Kind, ResourceSpec, Row
-from screens.taskbook import ENDED
+from screens.taskbook import ENDED, Followed
 from widgets.chart import Gauge
 from widgets.paragraph import Paragraph
 from widgets.push_button import PushButton
@@ -102,10 +102,12 @@ class FirstRun(FormDialog):
         if not result:
             return
         typed = result["typed"]
-        task = result.get("task")
-        if task:
-            self.context.desk.follow(str(task), _(N_("Install the sample image")), str(typed["project"]))
-        self.context.desk.show(WhatNext(self.context, typed, str(task) if task else ""), lambda _result: None)
+        # The last is the sample image's, where there is one.
+        pool, *more = [str(task) for task in result["tasks"]]
+        self.context.desk.follow(pool, _("Make the storage pool ready"), str(typed["pool"]))
+        for task in more:
+            self.context.desk.follow(task, _(N_("Install the sample image")), str(typed["project"]))
+        self.context.desk.show(WhatNext(self.context, typed, pool, *more), lambda _result: None)
 
 
 def prepare_action(spec: ResourceSpec) -> Action:
@@ -121,18 +123,19 @@ class WhatNext(BaseDialog[None]):
     WhatNext Paragraph { margin-bottom: 1; }
     """
 
-    def __init__(self, context: Context, typed: Mapping[str, Any], task: str) -> None:
+    def __init__(self, context: Context, typed: Mapping[str, Any], pool: str, sample: str = "") -> None:
         """Make it.
 
         Args:
             context: the context.
             typed: the values of the form.
-            task: the task that installs the sample; empty when there is none.
+            pool: the task that makes the storage pool ready.
+            sample: the task that installs the sample image; empty when there is none.
         """
         super().__init__(context)
         self._typed = typed
-        self._followed = task
-        self._failed = False
+        self._pool, self._sample = pool, sample
+        self._failed: set[str] = set()
 
     def title_text(self) -> str:
         """See :class:`widgets.dialog.Dialog`."""
@@ -141,17 +144,17 @@ class WhatNext(BaseDialog[None]):
     def body(self) -> ComposeResult:
         """What was made, the progress, what next."""
         yield Paragraph(self._made(), id="made")
-        if self._followed:
-            yield Gauge(26, 20)
-            yield Paragraph("", id="state")
+        yield Gauge(26, 20)
+        yield Paragraph("", id="state")
         yield Paragraph(self._next(), id="next", classes="-strong")
 
     def _made(self) -> str:
-        names = [_(text).format(name=self._typed.get(key, "")) for key, text in MADE]
+        made = [(key, text) for key, text in MADE if key != "pool" or self._pool not in self._failed]
+        names = [_(text).format(name=self._typed.get(key, "")) for key, text in made]
         return _(N_("Made: {names}.")).format(names=", ".join(names))
 
     def _next(self) -> str:
-        if not self._typed.get("sample") or self._failed:
+        if not self._sample or self._sample in self._failed:
             return _(
                 N_(
                     "Now log out (F10), log in as {admin} with the password you just gave, and add a volume, an"
@@ -178,23 +181,33 @@ class WhatNext(BaseDialog[None]):
         self.query_one("#go").focus()
 
     def tasks_changed(self) -> None:
-        """There are news of the task."""
-        task = next((task for task in self.context.tasks.all if task.uuid == self._followed), None)
-        if task is None or not self.query(Gauge):
+        """There are news of the tasks."""
+        if not self.query(Gauge):
             return
-        progress = 100.0 if task.state == "done" else task.progress
-        self.query_one(Gauge).set(
-            _("Install the sample image"), progress / 100 * 0.79 if task.state not in ENDED else None, ""
-        )
-        self.query_one(Gauge).display = task.state not in ENDED
-        said = ""
-        if task.state == "done":
-            said = _(N_("The sample image is installed."))
-        elif task.state in ENDED:
-            said = _(N_("The sample image could not be installed: {error}")).format(error=task.error)
-        self.query_one("#state", Paragraph).set(said)
-        self._failed = task.state in ENDED and task.state != "done"
+        pool, sample = (self.context.tasks.get(task) for task in (self._pool, self._sample))
+        self._failed = {
+            task.uuid for task in (pool, sample) if task is not None and task.state in ("failed", "cancelled")
+        }
+        waits = next((task for task in (sample, pool) if task is not None and task.state not in ENDED), None)
+        gauge = self.query_one(Gauge)
+        gauge.set(waits.what if waits else "", waits.progress / 100 * 0.79 if waits else None, "")
+        gauge.display = waits is not None
+        self.query_one("#state", Paragraph).set("\n".join(self._said(pool, sample)))
+        self.query_one("#made", Paragraph).set(self._made())
         self.query_one("#next", Paragraph).set(self._next())
+
+    def _said(self, pool: Followed | None, sample: Followed | None) -> list[str]:
+        """How the tasks ended, as far as they have."""
+        said = []
+        if pool is not None and pool.uuid in self._failed:
+            text = _(N_("The storage pool could not be made: {error}")).format(error=pool.error)
+            remedy = _(N_("Add another one under Pools, and give it to project {project}."))
+            said.append(sentences(text, remedy.format(project=self._typed.get("project", ""))))
+        if sample is not None and sample.state == "done":
+            said.append(_(N_("The sample image is installed.")))
+        elif sample is not None and sample.uuid in self._failed:
+            said.append(_(N_("The sample image could not be installed: {error}")).format(error=sample.error))
+        return said
 
     def on_push_button_pressed(self, event: PushButton.Pressed) -> None:
         """Go or stay."""
@@ -206,6 +219,4 @@ class WhatNext(BaseDialog[None]):
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""
         super().retranslate()
-        self.query_one("#made", Paragraph).set(self._made())
-        self.query_one("#next", Paragraph).set(self._next())
         self.tasks_changed()

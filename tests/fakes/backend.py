@@ -186,7 +186,10 @@ class FakeBackend:
             return {"empty": self.empty, "sample_image": False, "host": "server185", "version": "0.1.0"}
         if operation == "cloud.prepare":
             self.empty = False
-            return {"task": self.start_task("image.install", arguments["project"])}
+            tasks = [self.start_task("pool.activate", arguments["pool"])]
+            if arguments.get("sample", True):
+                tasks.append(self.start_task("image.install", arguments["project"]))
+            return {"task": tasks[-1], "tasks": tasks}
         if operation == "profile.show" or operation == "profile.list":
             row = self.own_row()
             return row if verb == "show" else {"rows": [row], "total": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.pilot import Pilot
 
 from core.errors import InvalidInput
 from tests.fakes.backend import FakeBackend
@@ -31,11 +32,55 @@ async def test_from_the_offer_to_the_administrators_login(cloud: FakeBackend) ->
         del cloud.refuse["cloud.prepare"]
         await shows(pilot, "This machine is a cloud now", "ctrl+s")
         assert "Install the sample image" in screen_text(pilot.app)
-        (task,) = cloud.tasks
+        pool, task = cloud.tasks
+        cloud.end_task(pool)
         cloud.end_task(task)
         await until(pilot, lambda: "The sample image is installed." in screen_text(pilot.app))
         assert cloud.called("cloud.prepare")[-1]["capacity"] == 20 * 1024**3
         await shows(pilot, "Log in with your account.", "enter")
+
+
+async def _made(cloud: FakeBackend, pilot: Pilot[None], *, sample: bool = True) -> None:
+    """Send the form of the helper, with what it needs."""
+    await until(pilot, lambda: "This cloud is empty" in screen_text(pilot.app))
+    await shows(pilot, "Make this machine a cloud of one host", "enter")
+    form = pilot.app.screen.form
+    for key in ("new_password", "own_password"):
+        form.focus_field(key)
+        await pilot.pause(0.05)
+        await typed(pilot, "demo-secret-9")
+        if key == "new_password":
+            await pilot.press("enter")
+            await typed(pilot, "demo-secret-9")
+    if not sample:
+        form.focus_field("sample")
+        await pilot.pause(0.05)
+        await pilot.press("space")
+    await shows(pilot, "This machine is a cloud now", "ctrl+s")
+
+
+async def test_a_pool_that_could_not_be_made_is_not_called_made(cloud: FakeBackend) -> None:
+    cloud.empty = True
+    async with opened(cloud, account="sysadm") as pilot:
+        await _made(cloud, pilot)
+        assert "storage pool local" in screen_text(pilot.app)
+        pool, image = cloud.tasks
+        cloud.end_task(pool, InvalidInput("The directory is another pool's.").to_wire())
+        cloud.end_task(image)
+        await until(pilot, lambda: "The sample image is installed." in screen_text(pilot.app))
+        await until(pilot, lambda: "The storage pool could not be made" in screen_text(pilot.app))
+        assert "The directory is another pool's." in screen_text(pilot.app)
+        assert "storage pool local" not in screen_text(pilot.app)
+
+
+async def test_without_a_sample_none_is_called_installed(cloud: FakeBackend) -> None:
+    cloud.empty = True
+    async with opened(cloud, account="sysadm") as pilot:
+        await _made(cloud, pilot, sample=False)
+        (pool,) = cloud.tasks
+        cloud.end_task(pool)
+        await until(pilot, lambda: "Make the storage pool ready local: done." in screen_text(pilot.app))
+        assert "sample image" not in screen_text(pilot.app)
 
 
 async def test_later_is_later_and_the_palette_still_has_it(cloud: FakeBackend) -> None:
