@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import DosvmError, UsageError, label_fields_by
 from core.i18n import N_, language_from_environment, set_language
+from dosvm_tui.commands import streams
 from dosvm_tui.commands.report import report
 from dosvm_tui.commands.words import EVERYWHERE, part, unknown
 
@@ -79,10 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; every error becomes one line."""
     # Passwords pass through this memory.
     limits.setrlimit(limits.RLIMIT_CORE, (0, 0))
+    streams.prepare()
     words = list(sys.argv[1:] if argv is None else argv)
     set_language(_language(words))
     label_fields_by(_label)
     try:
+        streams.check_text(words)
         code = _run(words)
         sys.stdout.flush()
     except UsageError as error:
@@ -96,17 +99,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) has seen enough; Python would complain again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.let_go()
         return FAILED
     except Exception as error:
         if os.environ.get("DOSVM_DEBUG"):
             raise
+        full = streams.unwritten(error)
+        if full is not None:
+            streams.let_go()
         kind = type(error).__name__
-        report(
-            DosvmError(
-                N_("An error in dosvm itself ({kind}: {text}); DOSVM_DEBUG=1 shows where."), kind=kind, text=str(error)
-            )
-        )
+        itself = N_("An error in dosvm itself ({kind}: {text}); DOSVM_DEBUG=1 shows where.")
+        report(full or DosvmError(itself, kind=kind, text=str(error)))
         return FAILED
     return code
 

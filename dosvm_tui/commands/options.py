@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -108,8 +109,8 @@ def _value(field: Field, texts: list[str]) -> Any:
     return read_value(field, texts[-1])
 
 
-def read_value(field: Field, text: str) -> Any:
-    """The value of one option or positional word.
+def read_value(field: Field, text: str, within: Field | None = None) -> Any:
+    """The value of one option or positional word, or of one of the keys of ``within``, which is a table.
 
     Raises:
         UsageError: the text is no such value.
@@ -121,7 +122,8 @@ def read_value(field: Field, text: str) -> Any:
     except InvalidInput as error:
         # A sentence of its own within the other: put together here, no catalogue would know it.
         said = [{"message": error.message, "parameters": error.parameters}]
-        known = {**error.parameters, "option": shown_name(field), "said": said}
+        option = shown_name(field) if within is None else f"{shown_name(within)}: {option_name(field)}"
+        known = {**error.parameters, "option": option, "said": said}
         raise UsageError(N_("{option}: {said}"), remedy=error.remedy, **known) from error
 
 
@@ -149,7 +151,7 @@ def read_row(field: Field, text: str) -> dict[str, Any]:
             )
         if known.kind is Kind.ROWS:
             raise UsageError(N_("{key} can be given in a file only (-f)."), key=key)
-        row[known.key] = secret_from(value) if known.kind is Kind.SECRET else read_value(known, value)
+        row[known.key] = secret_from(value) if known.kind is Kind.SECRET else read_value(known, value, within=field)
     return row
 
 
@@ -209,6 +211,16 @@ def values_from_file(
         ) from error
     if not isinstance(data, dict):
         raise UsageError(N_("{path} must hold keys and values."), path=path)
+    for raw, value in data.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UsageError(
+                N_("{path}: {key} is neither text nor a number, yes or no, a list or keys and values."),
+                remedy=N_("A date that is meant as text is written in quotes."),
+                path=path,
+                key=str(raw),
+            ) from error
     known = {field.key: field for field in fields}
     result: dict[str, Any] = {}
     rest: dict[str, Any] = {}
