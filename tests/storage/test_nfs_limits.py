@@ -91,6 +91,12 @@ def test_a_disk_that_is_full(cloud: Cloud, nfs: NfsServer, here: Here) -> None:
     words = ["--pool", "full", "--capacity", "8MiB", "--format", "qcow2", "--wait"]
     made = cloud.dosvm("volume", "add", "more", *words, account="zhao", check=False)
     assert made.code != 0
+    # Found out by the host, however long ago the storage was measured.
+    assert "In the file system of storage pool full 0 B are free" in made.err
+    agrees(cloud, "full", place, ["base", "top"])
+    # It is meant, and there is not even room for its tables.
+    made = cloud.dosvm("volume", "add", "more", *words, "--thin", account="zhao", check=False)
+    assert made.code != 0
     assert "not enough room on the file system /media/full" in made.err
     assert "more than are free" in made.err
     agrees(cloud, "full", place, ["base", "top"])
