@@ -124,6 +124,8 @@ class Stage(SparingOutput, OrderedKeys):
         if all(notification.severity == "information" for notification in self._notifications):
             self.clear_notifications()  # good news of a moment ago would lie over what is opened now
         self.push_screen(screen, then)
+        if self._notifications:
+            screen.call_after_refresh(self._place_notices)
 
     def back(self) -> None:
         """See :class:`screens.context.Desk`."""
@@ -150,8 +152,10 @@ class Stage(SparingOutput, OrderedKeys):
         self.notify(text, severity=level, timeout=12 if level == "error" else 5, markup=False)  # type: ignore[arg-type]
 
     def on_key_done(self, _message: KeyDone) -> None:
-        """The cursor may have moved under a notice."""
+        """The cursor may have moved under a notice, and what it set off may have moved the rest."""
         self._place_notices()
+        if self._notifications:
+            self.screen.call_after_refresh(self._place_notices)
 
     def _place_notices(self) -> None:
         if self._notifications:

@@ -80,3 +80,7 @@ class Dialog(ModalScreen[Result]):
     def buttons(self) -> list[Widget]:
         """The buttons, the harmless one first."""
         return []
+
+    def needed(self) -> list[Widget]:
+        """What one cannot do without, beside what has the focus: nothing that comes and goes may lie over it."""
+        return list(self.query(".buttons"))

@@ -130,12 +130,12 @@ class Form(Widget):
 
     def take_back(self) -> bool:
         """Give the field that has the focus what it began with; False when none has it, or nothing was typed."""
-        for key, row in self.rows.items():
-            if row.has_focus_within and row.input.state() != self._start.get(key):
-                row.input.put(None if row.field.kind is InputKind.SECRET else self._began[key])
-                self.touched(key)
-                return True
-        return False
+        row = self.focused_row
+        if row is None or row.input.state() == self._start.get(row.field.key):
+            return False
+        row.input.put(None if row.field.kind is InputKind.SECRET else self._began[row.field.key])
+        self.touched(row.field.key)
+        return True
 
     def warn(self, key: str, text: str) -> None:
         """Say something about a field that is right as far as the form knows, without going there."""
@@ -217,6 +217,11 @@ class Form(Widget):
 
     # -- where one is
 
+    @property
+    def focused_row(self) -> FieldRow | None:
+        """The field that has the focus, with what is said of it."""
+        return next((row for row in self.rows.values() if row.has_focus_within), None)
+
     def focus_first(self) -> None:
         """Focus the first field of the panel."""
         shown = [row for row in self.rows.values() if row.display]
@@ -238,7 +243,7 @@ class Form(Widget):
 
     def _show_focused(self, said: bool) -> None:
         """Show the field that has the focus with what is said of it; ``said``: of a field of many lines just that."""
-        row = next((row for row in self.rows.values() if row.has_focus_within), None)
+        row = self.focused_row
         if row is None or not row.is_attached:
             return
         view, place = self.query_one(VerticalScroll), row.virtual_region

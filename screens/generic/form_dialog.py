@@ -170,6 +170,11 @@ class FormDialog(BaseDialog[Any]):
         """The form."""
         return self.query_one(Form)
 
+    def needed(self) -> list[Widget]:
+        """See :class:`widgets.dialog.Dialog`: the field one is at as well, its rule, and what went wrong."""
+        row = self.form.focused_row
+        return [*super().needed(), *self.query("#hint, #wrong"), *([row] if row is not None else [])]
+
     # -- the hand
 
     @property
