@@ -181,6 +181,13 @@ class Finding(NamedTuple):
     """Whether the value is wrong, or only to be thought of."""
 
 
+class Unfit(NamedTuple):
+    """What makes an action senseless for a row: ``when`` looks at the row, ``why`` is the msgid that is then said."""
+
+    when: Callable[[Row], bool]
+    why: str
+
+
 class Field(NamedTuple):
     """One input of a form and one option of a command.
 
@@ -200,6 +207,8 @@ class Field(NamedTuple):
         fits: for CHOICE: whether one of them makes sense beside the values typed so far; the others are not shown.
         resource: for REFERENCE(S): the resource to pick from; its ``reference`` column is the value.
         filters: for REFERENCE(S): fixed filters of that list.
+        also: for REFERENCE(S): keys of further columns of that list which are shown when one picks.
+        beware: for REFERENCE(S): what is said, when one picks, of the rows for which it holds; they are offered.
         fields: for ROWS: the columns of the inner table; on the command line ``--option key=value,...``.
         row_rule: for ROWS: name of a rule between the fields of a row in :data:`core.rules.FORM_RULES`.
         when: shown only when this holds for the values typed so far.
@@ -225,6 +234,8 @@ class Field(NamedTuple):
     fits: Callable[[Any, Mapping[str, Any]], bool] | None = None
     resource: str | None = None
     filters: Mapping[str, Any] = _NOTHING
+    also: tuple[str, ...] = ()
+    beware: tuple[Unfit, ...] = ()
     fields: tuple[Field, ...] = ()
     row_rule: str = ""
     when: Callable[[Mapping[str, Any]], bool] | None = None
@@ -242,13 +253,6 @@ class Field(NamedTuple):
     def initial(self) -> Any:
         """The value when left alone."""
         return self.default() if callable(self.default) else self.default
-
-
-class Unfit(NamedTuple):
-    """What makes an action senseless for a row: ``when`` looks at the row, ``why`` is the msgid that is then said."""
-
-    when: Callable[[Row], bool]
-    why: str
 
 
 class Danger(StrEnum):

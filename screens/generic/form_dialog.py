@@ -407,7 +407,8 @@ class FormDialog(BaseDialog[Any]):
                 self.form.touched(event.key)
             row.input.focus()
 
-        picker = Picker(self.context, registry.resource(field.resource), field.filters, many=many)
+        spec = registry.resource(field.resource)
+        picker = Picker(self.context, spec, field.filters, many=many, also=field.also, beware=field.beware)
         self.context.desk.show(picker, picked)
 
     def on_row_wanted(self, event: RowWanted) -> None:

@@ -24,7 +24,12 @@ def why_unfit(action: Action, row: Row) -> str:
     """
     if action.target is Target.NOTHING:
         return ""
-    return next((unfit.why for unfit in action.unfit if _holds(unfit, row)), "")
+    return first_said(action.unfit, row)
+
+
+def first_said(said: Sequence[Unfit], row: Row) -> str:
+    """The msgid of the first of some remarks that holds for a row; empty when none does."""
+    return next((unfit.why for unfit in said if _holds(unfit, row)), "")
 
 
 def _holds(unfit: Unfit, row: Row) -> bool:

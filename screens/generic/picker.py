@@ -8,6 +8,7 @@ from typing import Any
 
 from textual import events
 from textual.app import ComposeResult
+from textual.geometry import Offset
 from textual.message import Message
 from textual.widgets import Input
 
@@ -16,7 +17,8 @@ from core.i18n import N_, _
 from screens.base import BaseDialog
 from screens.context import Context
 from screens.generic.cells import label_of, listed, reference_of, row_cells, table_columns
-from screens.spec import ResourceSpec, Row
+from screens.generic.offers import first_said
+from screens.spec import Column, ResourceSpec, Row, Unfit
 from widgets.inputs import LineInput
 from widgets.pages import Want
 from widgets.paragraph import Paragraph
@@ -35,6 +37,11 @@ class PickTable(VirtualTable):
 
         character: str
 
+    @property
+    def cursor_screen_offset(self) -> Offset:
+        """Where a letter that is typed here goes to: there the terminal's cursor stands."""
+        return self.screen.query_one("#search", LineInput).cursor_screen_offset
+
     async def _on_key(self, event: events.Key) -> None:
         if event.character and event.character.isalnum():
             event.stop()
@@ -48,6 +55,7 @@ class Picker(BaseDialog[list[Any]]):
     DEFAULT_CSS = """
     Picker Box { height: 20; max-height: 90%; }
     Picker VirtualTable { background: $panel; }
+    Picker #beware { height: 1; }
     """
 
     def __init__(
@@ -58,13 +66,27 @@ class Picker(BaseDialog[list[Any]]):
         *,
         many: bool = False,
         take: Callable[[Sequence[Row]], None] | None = None,
+        also: Sequence[str] = (),
+        beware: Sequence[Unfit] = (),
     ) -> None:
-        """Make a picker over a resource's list; ``take`` is given the rows themselves, beside their references."""
+        """Make a picker over a resource's list.
+
+        Args:
+            context: the context.
+            spec: the resource.
+            filters: fixed filters of its list.
+            many: whether several may be taken.
+            take: given the rows themselves, beside their references.
+            also: keys of columns that are shown beside the usual ones.
+            beware: what is said of rows for which it holds.
+        """
         super().__init__(context)
         self._spec = spec
         self._filters = dict(filters or {})
         self._many = many
         self._take = take
+        self._also = also
+        self._beware = beware
         self._search = ""
         self._in_flight = False
         self._labels: dict[str, str] = {}
@@ -75,7 +97,7 @@ class Picker(BaseDialog[list[Any]]):
 
     def body(self) -> ComposeResult:
         """The search line and the list."""
-        columns = listed(self._spec, self.context.role, _WIDTH)[:4]
+        columns = self._columns()
         yield LineInput(placeholder=_(N_("type to search")), id="search")
         yield PickTable(
             table_columns(self._spec, columns),
@@ -83,7 +105,16 @@ class Picker(BaseDialog[list[Any]]):
             lambda row: str(reference_of(self._spec, row)),
             id="rows",
         )
+        if self._beware:
+            yield Paragraph("", id="beware", classes="-warning")
         yield Paragraph(self._help(), id="help", classes="-muted")
+
+    def _columns(self) -> list[Column]:
+        role = self.context.role
+        shown = listed(self._spec, role, _WIDTH)[:4]
+        keys = {column.key for column in shown}
+        more = [c for c in self._spec.columns if c.key in self._also and c.key not in keys and role in c.roles]
+        return [*shown, *more]
 
     def _help(self) -> str:
         if self._many:
@@ -143,6 +174,16 @@ class Picker(BaseDialog[list[Any]]):
     def on_virtual_table_wanted(self) -> None:
         """The table needs rows."""
         self._pump()
+
+    def on_virtual_table_highlighted(self) -> None:
+        """Say what is to be thought of before this row is taken."""
+        self._say_beware()
+
+    def _say_beware(self) -> None:
+        if self._beware:
+            row = self.table.cursor_row
+            why = first_said(self._beware, row) if row is not None else ""
+            self.query_one("#beware", Paragraph).set(_(why) if why else "")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search while one types."""
@@ -207,6 +248,7 @@ class Picker(BaseDialog[list[Any]]):
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""
         super().retranslate()
-        columns = listed(self._spec, self.context.role, _WIDTH)[:4]
-        self.table.set_columns(table_columns(self._spec, columns))
+        self.query_one("#search", LineInput).placeholder = _("type to search")
+        self.table.set_columns(table_columns(self._spec, self._columns()))
+        self._say_beware()
         self.query_one("#help", Paragraph).set(self._help())

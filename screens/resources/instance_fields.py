@@ -7,7 +7,7 @@ from typing import Any
 
 from core.i18n import N_
 from core.rules.instances import first_screens
-from screens.spec import Field, Kind
+from screens.spec import Field, Kind, Unfit
 
 BASIC = N_("Basic")
 DISKS = N_("Disks")
@@ -123,6 +123,10 @@ _DISK = (
         Kind.REFERENCE,
         resource="volume",
         filters={"state": "present"},
+        also=("snapshots",),
+        beware=(
+            Unfit(lambda row: bool(row["snapshots"]), N_("Snapshots rest on it: it can be read, and not written.")),
+        ),
         hint=N_("POOL/NAME; a disk is a volume or an image."),
         when=_disk,
     ),
