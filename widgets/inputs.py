@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.reactive import Reactive
 from textual.strip import Strip
@@ -109,6 +109,12 @@ class LineInput(Input):
     ) -> None:
         """Make a line with a text in it."""
         super().__init__(value, placeholder=placeholder, password=password, compact=True, id=id, select_on_focus=True)
+
+    @property
+    def cursor_screen_offset(self) -> Offset:
+        """The cell that the cursor is painted in: Textual's is one beyond at the end, and of a secret as if seen."""
+        at = self.cursor_position if self.password else self._position_to_cell(self.cursor_position)
+        return Offset(self.content_region.x + at - self.scroll_offset.x, self.content_region.y)
 
     def action_copy(self) -> None:
         """What is typed in secret does not go to the clipboard, where it can be read."""

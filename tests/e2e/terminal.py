@@ -60,6 +60,16 @@ class Terminal:
         return int(width), int(height)
 
     @property
+    def cursor(self) -> tuple[int, int]:
+        """Column and row of the terminal's own cursor, shown or not: input methods open there."""
+        x, y = self._tmux("display-message", "-p", "-t", "console", "#{cursor_x} #{cursor_y}").split()
+        return int(x), int(y)
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the terminal another size."""
+        self._tmux("resize-window", "-t", "console", "-x", str(width), "-y", str(height))
+
+    @property
     def ended(self) -> bool:
         """Whether the program has ended."""
         return self._tmux("display-message", "-p", "-t", "console", "#{pane_dead}").strip() == "1"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +21,7 @@ from core.i18n import set_language
 from dosvm_tui.app import Console
 from dosvm_tui.settings import Settings
 from screens import courier
+from tests.e2e.terminal import Terminal
 from tests.fakes.backend import FakeBackend
 from widgets.glyphs import use_plain
 from widgets.virtual_table import VirtualTable
@@ -69,6 +74,32 @@ def cloud() -> FakeBackend:
     backend.account, backend.session = "zhao", True
     backend.samples_end = NOW.timestamp()
     return backend
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A short path: a Unix socket's has at most 107 characters."""
+    found = Path(tempfile.mkdtemp(prefix="dosvm-tty-"))
+    yield found
+    shutil.rmtree(found, ignore_errors=True)
+
+
+@pytest.fixture
+def terminal(directory: Path) -> Iterator[Terminal]:
+    """A console over a cloud in memory in a real terminal; zhao is logged in."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(directory),
+        "LANG": "C.UTF-8",
+        "COLORTERM": "truecolor",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "TZ": "UTC",
+    }
+    found = Terminal([sys.executable, "-m", "tests.fakes.console", "500"], environment, directory)
+    try:
+        yield found
+    finally:
+        found.close()
 
 
 def console_over(

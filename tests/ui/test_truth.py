@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,31 +16,6 @@ KEYS = (
     "Down", "Up", "PageDown", "PageUp", "End", "Home", "Space", "s", "S", "Enter", "Escape", "Escape",
     "a", "x", "f", "F1", "F2", "F6", "?", "/", "1", "2", "C-p", "Tab", "Right",
 )  # fmt: skip
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A short path: a Unix socket's has at most 107 characters."""
-    found = Path(tempfile.mkdtemp(prefix="dosvm-tty-"))
-    yield found
-    shutil.rmtree(found, ignore_errors=True)
-
-
-@pytest.fixture
-def terminal(directory: Path) -> Iterator[Terminal]:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(directory),
-        "LANG": "C.UTF-8",
-        "COLORTERM": "truecolor",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "TZ": "UTC",
-    }
-    found = Terminal([sys.executable, "-m", "tests.fakes.console", "500"], environment, directory)
-    try:
-        yield found
-    finally:
-        found.close()
 
 
 class Truth:
