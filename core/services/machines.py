@@ -15,12 +15,12 @@ from core.coordination.charges import charge
 from core.coordination.states import NOWHERE
 from core.errors import InUse, Refused
 from core.i18n import N_
-from core.model import Host, Instance, Machine, Power, Project, State
+from core.model import Host, Instance, Machine, Power, Project, State, Volume, instance_volume
 from core.rules import names
 from core.services.editing import unused
 from core.services.fields import ruled
 from core.services.listing import Falling, Query, answer, called, contains, flag, iso, listing
-from core.services.lookup import find, visible
+from core.services.lookup import find, meant, visible
 from core.services.operation import EVERYBODY, PROJECT_ADMIN, Answer, Call, operation
 from core.services.orders import idle
 from core.services.paging import Named
@@ -226,6 +226,11 @@ def list_(call: Call, *, query: Query) -> Answer:
             "instance": lambda value: Machine.instance_id.in_(called(Instance, value)),
             "project": lambda value: Machine.project_id.in_(called(Project, value)),
             "host": lambda value: and_(Machine.host_id.in_(called(Host, value)), _PLACED),
+            "volume": lambda value: Machine.instance_id.in_(
+                select(instance_volume.c.instance_id)
+                .join(Volume, Volume.id == instance_volume.c.volume_id)
+                .where(*meant(call, Volume, str(value)))
+            ),
             "state": lambda value: state == value,
             "power": lambda value: Machine.power == value,
             "disabled": lambda value: Machine.instance_id.in_(

@@ -102,6 +102,7 @@ SPEC = ResourceSpec(
         Filter("state", N_("State"), Kind.CHOICE, choices=tuple((state, state) for state in STATES)),
         Filter("power", N_("Power"), Kind.CHOICE, choices=tuple(POWER.items())),
         Filter("host", N_("Host"), Kind.REFERENCE, resource="host"),
+        Filter("volume", N_("Volume"), Kind.REFERENCE, resource="volume"),
         Filter("disabled", N_("Disabled"), Kind.BOOLEAN),
     ),
     actions=(
@@ -254,8 +255,9 @@ SPEC = ResourceSpec(
         ),
     ),
     related=(
-        Related("task", N_("Tasks"), "t", {"target": "uuid"}),
+        # First: on the narrowest screen the last is not named in the line of keys (manual 9.4.2).
         Related("volume", N_("Volumes"), "l", {"vm": "uuid"}),
+        Related("task", N_("Tasks"), "t", {"target": "uuid"}),
     ),
     default_sort="",
     topics=("vm", "host", "instance"),

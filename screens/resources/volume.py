@@ -337,7 +337,10 @@ SPEC = ResourceSpec(
             roles=(SYSADM,),
         ),
     ),
-    related=(Related("snapshot", N_("Snapshots"), "t", {"volume": "uuid"}),),
+    related=(
+        Related("snapshot", N_("Snapshots"), "t", {"volume": "uuid"}),
+        Related("vm", N_("VMs"), "v", {"volume": "uuid"}),
+    ),
     reference="reference",
     topics=("volume", "pool", "instance", "vm"),
     empty=N_("No volumes yet. Press a to add a virtual disk."),

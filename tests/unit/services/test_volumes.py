@@ -434,6 +434,11 @@ def test_vms_of_other_projects_are_nobodys_business(office: Office) -> None:
         person("vm.add", name=f"{name}-1", instance=name)
     assert web("volume.list")["rows"][0]["vms"] == ["shop-1"]
     assert web("volume.list", filters={"vm": "post-1"})["total"] == 0
+    # The other way round, by name and by identity.
+    uuid = web("volume.show", volume="local/golden")["uuid"]
+    assert web.names("vm.list", filters={"volume": "local/golden"}) == ["shop-1"]
+    assert office.sysadm.names("vm.list", filters={"volume": uuid}, sort="name") == ["post-1", "shop-1"]
+    assert web("vm.list", filters={"volume": "local/silver"})["total"] == 0
     assert office.sysadm("volume.show", volume="local/golden")["vms"] == ["post-1", "shop-1"]
 
 
