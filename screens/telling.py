@@ -39,7 +39,7 @@ _NOTED: Mapping[str, _Told] = {
     "configuration": _Told(N_("Configuration"), _plain),
     "drain": _Told(N_("Maintenance"), _plain),
     "enabled": _Told(N_("Enabled"), _plain),
-    "epoch": _Told(N_("Start number"), _plain),
+    "epoch": _Told(N_("Placement no."), _plain),
     "everything": _Told(N_("With everything in it"), _plain),
     "file": _Told(N_("File"), _plain),
     "format": _Told(N_("Format"), _plain),

@@ -150,7 +150,9 @@ class ActionRun:
         if len(rows) == 1:
             said = [filled(template, rows[0]), *(line_text(line) for _row, lines in self._plans for line in lines)]
         else:
-            said = self._all_named()
+            first, *names = self._all_named()
+            # Before the names: what is not said is read without scrolling.
+            said = [first, *self._unplanned(), *names]
             if self._action.warning:
                 what = filled(template, dict.fromkeys(("name", *rows[0]), "..."))
                 said.append(_(N_("Each of them: {what}")).format(what=what))
@@ -163,10 +165,16 @@ class ActionRun:
         for row, lines in self._plans:
             if lines:
                 said += [f"{label_of(self._spec, row)}:", *(f"  {line_text(line)}" for line in lines)]
-        if self._plans and len(self._rows) > len(self._plans):
-            text = _(N_("What hangs on each is said of the first {count}; mark fewer to read it of all."))
-            said.append(text.format(count=len(self._plans)))
         return said
+
+    def _unplanned(self) -> list[str]:
+        more = len(self._rows) - len(self._plans)
+        if not self._plans or not more:
+            return []
+        text = N_(
+            "What hangs on each is said of the first {count}, and not of {more} more: mark fewer to read it of all."
+        )
+        return [_(text).format(count=len(self._plans), more=more)]
 
     def _asides(self) -> list[str]:
         """What is left alone: of the rows that were meant those that do not fit, or all that are marked."""

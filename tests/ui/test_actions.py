@@ -738,6 +738,50 @@ async def test_projects_are_deleted_together_after_it_was_said_what_hangs_on_eac
         assert not cloud.called("project.delete")
 
 
+async def test_of_how_many_it_is_not_said_what_hangs_on_them_is_read_without_scrolling(cloud: FakeBackend) -> None:
+    row = cloud.rows["project"][0]
+    cloud.rows["project"] = [{**row, "name": f"p{n:02}", "uuid": uuid_of(f"p{n}")} for n in range(11)]
+    async with opened(cloud, account="sysadm") as pilot:
+        await shows(pilot, "p10", "2")
+        await shows(pilot, "11 marked", "*")
+        await shows(pilot, "11 at once", "d")
+        await until(pilot, lambda: len(cloud.called("project.contents")) == 8)
+        shown = " ".join(screen_text(pilot.app).replace("│", " ").split())
+        assert "said of the first 8, and not of 3 more" in shown
+
+
+async def test_a_picker_of_disks_says_which_volumes_snapshots_rest_on(cloud: FakeBackend) -> None:
+    """They cannot be written, and that was heard of when the form was sent."""
+    async with opened(cloud) as pilot:
+        await shows(pilot, "公司网站", "]")
+        outer = await form_of(pilot, "a")
+        outer.focus_field("disks")
+        await pilot.pause(0.05)
+        await form_of(pilot, "a")
+        await pilot.press("tab", "f4")
+        await until(pilot, lambda: bool(pilot.app.screen.query("PickTable")) and rows_are_there(pilot.app))
+        assert "Snapshots" in screen_text(pilot.app)
+        warned = "Snapshots rest on it: it can be read, and not written."
+        assert table(pilot).cursor_row["snapshots"]
+        await until(pilot, lambda: warned in screen_text(pilot.app))
+        await pilot.press("down")
+        assert not table(pilot).cursor_row["snapshots"]
+        await until(pilot, lambda: warned not in screen_text(pilot.app))
+
+
+async def test_volumes_and_vms_lead_to_each_other(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await shows(pilot, "l Volumes")
+        await pilot.press("l")
+        await until(pilot, lambda: cloud.called("volume.list")[-1:] and cloud.called("volume.list")[-1]["filters"])
+        assert cloud.called("volume.list")[-1]["filters"] == {"vm": cloud.rows["vm"][0]["uuid"]}
+        await shows(pilot, "disk1", "2")
+        volume = table(pilot).cursor_row["uuid"]
+        await pilot.press("v")
+        await until(pilot, lambda: cloud.called("vm.list")[-1]["filters"] == {"volume": volume})
+        await shows(pilot, "disk1: VMs")
+
+
 async def test_what_acts_on_one_row_alone_says_so_when_others_are_marked(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
         await shows(pilot, "Web shop", "2")
