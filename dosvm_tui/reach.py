@@ -19,6 +19,8 @@ from screens.taskbook import ENDED, Followed, Sent
 
 #: Seconds between tries to reach hostd or the database: 1, 2, 4, 8, then 10.
 LONGEST_PAUSE = 10.0
+#: Seconds between two looks at the host that answers: its libvirtd may be away while hostd is there.
+LOOK_HERE = 5.0
 #: More tasks than this ending at once are counted rather than named.
 NAMED = 3
 #: Seconds between two looks at a file that is being sent.
@@ -34,6 +36,8 @@ class Reach(Stage):
     _retrying = False
     #: When to look which project one manages (monotonic); None while there was no news.
     _own_due: float | None = None
+    _looking_here = False
+    _looked_here = -1e9
 
     def login_screen(self, then: Callable[[Mapping[str, Any]], None], account: str = "", why: str = "") -> Screen[Any]:
         """A login; ``why`` is the msgid of why it is asked again."""
@@ -115,6 +119,7 @@ class Reach(Stage):
             front.show_path()
         if not link.lost:
             self._look_at_oneself()
+            self._look_here()
             return
         self._show_banners()
         if self.context.clock.monotonic() >= link.retry_at and not self._retrying:
@@ -151,6 +156,28 @@ class Reach(Stage):
         text = text if project else _(N_("You manage no project any more."))
         self.notice(text.format(project=project), "warning")
         self._look_again()
+
+    def _look_here(self) -> None:
+        """Ask the host that answers how it is, now and then."""
+        now = self.context.clock.monotonic()
+        if self.at_gate or not self.context.user or self._looking_here or now - self._looked_here < LOOK_HERE:
+            return
+        self._looking_here, self._looked_here = True, now
+        self.context.courier.send(
+            lambda: self.context.backend.call("cloud.here"), self, self._seen_here, self._not_seen_here
+        )
+
+    def _seen_here(self, answer: Mapping[str, Any]) -> None:
+        self._looking_here = False
+        link = self.context.link
+        unseen = str(answer["host"]) if answer["hypervisor_error"] else ""
+        if unseen != link.unseen:
+            link.unseen = unseen
+            self._show_banners()
+
+    def _not_seen_here(self, _error: DosvmError) -> None:
+        # Whoever asks for something that is waited for says it.
+        self._looking_here = False
 
     def _reached(self, _status: Any) -> None:
         self._retrying = False

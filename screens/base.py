@@ -341,13 +341,21 @@ class BaseScreen(Asking, Screen[None], Backdrop):
         """What is away, and when it is tried again; nothing when all is there."""
         if not self.is_framed:
             return
+        banner, text = self.query_one("#banner", Paragraph), self._away()
+        banner.set_class(bool(text), "-shown")
+        if text:
+            banner.set(text)
+
+    def _away(self) -> str:
         link = self.context.link
-        banner = self.query_one("#banner", Paragraph)
-        banner.set_class(link.lost, "-shown")
         if link.error is not None:
             seconds = max(0, round(link.retry_at - self.context.clock.monotonic()))
             again = _("Trying again in {seconds} s.").format(seconds=seconds) if seconds else _("Trying again ...")
-            banner.set(f"{link.error.text()} {again}")
+            return f"{link.error.text()} {again}"
+        if link.unseen:
+            text = N_("libvirtd does not answer on {host}: VMs there go on, but nobody can steer them until it runs.")
+            return _(text).format(host=link.unseen)
+        return ""
 
     def show_keys(self) -> None:
         """The keys that act here now."""

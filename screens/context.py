@@ -112,8 +112,12 @@ def is_away(error: DosvmError) -> bool:
 
 @dataclass
 class Link:
-    """Whether hostd and the database answer. ``retry_at`` is a time of the monotonic clock."""
+    """Whether hostd and the database answer. ``retry_at`` is a time of the monotonic clock.
 
+    ``unseen`` is the host that answers while its libvirtd does not; empty when that does.
+    """
+
+    unseen: str = ""
     error: DosvmError | None = None
     retry_at: float = 0.0
     failures: int = 0

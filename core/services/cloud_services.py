@@ -41,6 +41,8 @@ from core.services.operation import (
 )
 from core.version import version
 
+#: What is said of a host that has only begun to look around.
+_UNKNOWN = {"host": "", "hypervisor_error": ""}
 #: The name of the image and the instance that the first-run helper makes.
 SAMPLE = "sample"
 
@@ -82,6 +84,16 @@ def status(call: Call) -> Answer:
         "version": version(),
         "counts": counts,
     }
+
+
+@operation("cloud.here", roles=EVERYBODY, idle_project=True)
+def here(call: Call) -> Answer:
+    """How the host is that answers, as it knows itself: asked by every console every few seconds.
+
+    ``host``: its name. ``hypervisor_error``: why its libvirtd does not answer; empty when it does.
+    """
+    view = next((view for view in call.cloud.hosts() if view.uuid == call.cloud.me), None)
+    return {"host": view.name, "hypervisor_error": view.hypervisor_error} if view else _UNKNOWN
 
 
 @operation("cloud.prepare", roles=SYSTEM_ADMIN, action=N_("Prepare"), target="project", confirm="own_password")

@@ -49,6 +49,7 @@ SPEC = ResourceSpec(
     show_operation="-",
     actions=(
         Action("status", N_("Status"), "cloud.status", target=Target.NOTHING, console=False),
+        Action("here", N_("The host that answers"), "cloud.here", target=Target.NOTHING, console=False),
         Action(
             "prepare",
             N_("Make this machine a cloud of one host"),

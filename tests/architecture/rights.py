@@ -167,6 +167,7 @@ RIGHTS: dict[str, Right] = {
     "log.clear": _s(before="2026-01-31T10:00"),
     "log-purge.list": _s(),
     "cloud.status": Right("SP", idle=True),
+    "cloud.here": Right("SP", idle=True),
     "cloud.prepare": _s(
         group="new",
         directory="/srv/dosvm-test/new",

@@ -157,6 +157,7 @@ def test_libvirtd_away_is_said_and_what_was_asked_happens_when_it_is_back(hostd:
         until(lambda: hostd.admin("host.list")["rows"][0]["hypervisor_error"], 10)
         assert "systemctl restart libvirtd" in refused(lambda: _start_now(hostd)).text()
         assert hostd.admin("host.list")["rows"][0]["state"] == "impaired"
+        assert hostd.admin("cloud.here")["hypervisor_error"]
     finally:
         hostd.libvirt.release()
     until(lambda: not hostd.admin("host.list")["rows"][0]["hypervisor_error"], 15)

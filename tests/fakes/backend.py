@@ -33,6 +33,8 @@ class FakeBackend:
         self.delay = delay
         self.empty = empty
         self.away: DosvmError | None = None
+        #: Why the libvirtd of the host that answers does not.
+        self.hypervisor_error = ""
         self.refuse: dict[str, DosvmError] = {}
         self.answers: dict[str, Callable[..., Any]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -184,6 +186,8 @@ class FakeBackend:
         resource, _dot, verb = operation.partition(".")
         if operation == "cloud.status":
             return {"empty": self.empty, "sample_image": False, "host": "server185", "version": "0.1.0"}
+        if operation == "cloud.here":
+            return {"host": "server185", "hypervisor_error": self.hypervisor_error}
         if operation == "cloud.prepare":
             self.empty = False
             tasks = [self.start_task("pool.activate", arguments["pool"])]

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from core.errors import DatabaseUnavailable, DosvmError, HostdUnavailable, Refused
+from dosvm_tui import reach
 from dosvm_tui.app import end_session
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import console_over, notices, opened, rows_are_there, screen_text, shows, table, typed, until
@@ -106,6 +107,25 @@ async def test_the_banner_is_whole_at_80_columns_and_at_60(cloud: FakeBackend) -
             await shows(pilot, "does not answer", "r")
             shown = " ".join(screen_text(pilot.app).split())
             assert "Start it with `dosvm hostd run`, or look at its log. Trying again" in shown, screen_text(pilot.app)
+
+
+async def test_a_libvirtd_that_is_away_is_said_above_every_list_until_it_is_back(
+    cloud: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "LOOK_HERE", 0.1)
+    async with opened(cloud) as pilot:
+        cloud.hypervisor_error = "Connection refused"
+        await until(pilot, lambda: "libvirtd does not answer on server185" in screen_text(pilot.app))
+        await shows(pilot, "Storage pool", "2")
+        assert "libvirtd does not answer on server185" in screen_text(pilot.app)
+        # What is worse is said alone.
+        cloud.away = HostdUnavailable("/var/lib/dosvm/hostd.sock")
+        await shows(pilot, "hostd does not answer", "r")
+        assert "libvirtd does not answer" not in screen_text(pilot.app)
+        cloud.away = None
+        await until(pilot, lambda: "libvirtd does not answer on server185" in screen_text(pilot.app), 20)
+        cloud.hypervisor_error = ""
+        await until(pilot, lambda: "libvirtd does not answer" not in screen_text(pilot.app))
 
 
 def test_leaving_does_not_wait_for_a_hostd_that_hangs(cloud: FakeBackend, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,7 +235,10 @@ def test_a_host_without_libvirtd_is_no_host_that_is_up_and_nobody_knows_what_its
     rack.work(office)
     assert show(web)["state"] == "running"
     (host,) = cloud.views
+    cloud.me = cloud.views[host].uuid
+    assert web("cloud.here") == {"host": "h1", "hypervisor_error": ""}
     cloud.change(host, hypervisor_error="Connection refused")
+    assert web("cloud.here") == {"host": "h1", "hypervisor_error": "Connection refused"}
     row = show(web)
     assert (row["state"], row["host_error"], row["cpu_percent"]) == ("unknown", "Connection refused", None)
     assert web("vm.list", filters={"state": "unknown"})["total"] == 1
