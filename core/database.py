@@ -51,6 +51,8 @@ _GONE_SIGNS = (
     "not a database",
     "locking protocol",
 )
+#: ... for what no trying again mends.
+_DAMAGED_SIGNS = ("malformed", "not a database")
 #: How often a transaction is tried when it conflicts with others; about two seconds in all.
 _ATTEMPTS = 10
 #: Seconds that one try waits for another program that has locked SQLite's file (a backup, somebody's shell), and after
@@ -225,7 +227,7 @@ class Database:
                     self.clock.sleep(random.uniform(0.2, 1.0) * 0.01 * 2 ** min(attempt, 6))
                     continue
                 if _is_unavailable(error):
-                    raise DatabaseUnavailable(reason_of(error)) from error
+                    raise _unavailable(error) from error
                 raise
         raise AssertionError("unreachable")
 
@@ -354,6 +356,15 @@ def _is_unavailable(error: Exception) -> bool:
         return True
     text = str(getattr(error, "orig", error))
     return any(sign in text for sign in _GONE_SIGNS) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
+def _unavailable(error: Exception) -> DatabaseUnavailable:
+    told = DatabaseUnavailable(reason_of(error))
+    if any(sign in told.text() for sign in _DAMAGED_SIGNS):
+        told.remedy = N_(
+            "The file is damaged: stop hostd, and put a backup in its place. Running VMs are not affected."
+        )
+    return told
 
 
 def reason_of(error: Exception) -> str:

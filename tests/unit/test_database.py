@@ -274,7 +274,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     file = tmp_path / "cloud.db"
     file.write_bytes(b"not a database at all, but long enough to be looked at" * 100)
     database = Database(f"sqlite:///{file}")
-    with pytest.raises(DatabaseUnavailable, match="not a database"):
+    with pytest.raises(DatabaseUnavailable, match=r"not a database.*put a backup in its place"):
         database.read(keys)
 
 
