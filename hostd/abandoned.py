@@ -37,6 +37,17 @@ class Abandoned:
         self._clock = clock
         self._changed = changed
 
+    def concerns(self, topics: frozenset[str]) -> bool:
+        """Whether news of these kinds are a reason to :meth:`look` at once: what was deleted is to leave its room."""
+        return "image" in topics
+
+    def look(self) -> None:
+        """Remove what is left of uploads that somebody has deleted."""
+        for uuid in self._uploads.records:
+            if self._uploads.load(uuid) is None:
+                directory = self._uploads.records.directory_of(uuid)
+                self._uploads.patiently(directory, lambda u=uuid: self._uploads.discard(u))  # type: ignore[misc]
+
     def sweep(self) -> None:
         """Remove what is left of uploads that are over, and give up those that nobody goes on with."""
         for uuid in self._uploads.records:

@@ -216,7 +216,12 @@ class Daemon:
                 **volume_tasks.handlers(self.database, self.keeper, self.secrets),
                 **refresh_tasks.handlers(self.database, self.keeper, Units(self.storage), self.secrets.open, clock.now),
                 **image_tasks.handlers(
-                    self.database, settings.sample_image, settings.state, uploads, self.keeper.own.has
+                    self.database,
+                    settings.sample_image,
+                    settings.state,
+                    uploads,
+                    self.keeper.own.has,
+                    self.keeper.refuse_group,
                 ),
                 **purge_tasks.handlers(self.database, clock),
             },
@@ -289,6 +294,7 @@ class Daemon:
                 Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
                 Duty("runs", intervals.PRUNE, self.runs.prune),
                 Duty("uploads", intervals.UPLOADS, abandoned.sweep),
+                Duty("deleted uploads", intervals.UPLOADS, abandoned.look, abandoned.concerns),
                 Duty("upload progress", intervals.UPLOAD_PROGRESS, progress.look),
                 # What has just been made is seen once, to know later that it is gone.
                 Duty("images", intervals.IMAGES, images.look, lambda topics: "image" in topics),

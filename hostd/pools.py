@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +37,7 @@ from hostd.hypervisor.pools import Pools
 from hostd.hypervisor.secrets import Secrets
 from hostd.log import fields
 from hostd.own_places import OwnPlaces, refuse_home
+from hostd.places import Place
 from hostd.storage_calls import SILENT, StorageCalls
 
 logger = logging.getLogger("hostd.pools")
@@ -191,6 +192,43 @@ class Keeper:
     def _refuse_shared(self, pool: PoolOrder) -> None:
         """Refuse a directory that is another pool's here, or a project group's, under another name."""
         mine = self._on_files(pool, lambda: places.place_of(pool.path))
+        # Of two that are made at once the younger one is refused.
+        for what, name, theirs in self._others(lambda other: other.id < pool.id):
+            places.refuse_one(pool.path, mine, name, theirs, what=what)
+        if pool.kind == DIR:
+            self._on_files(pool, lambda: shared.refuse_marked(pool))
+
+    def refuse_group(self, directory: str) -> None:
+        """Refuse a project group's directory that is a pool's here, or another group's, by a link or a mount.
+
+        Whoever may register and delete images there would read and delete what is others'.
+
+        Raises:
+            Refused: it is; whose it is too, the log says.
+        """
+        try:
+            mine = self.touch(directory, lambda: places.place_of(directory))
+        except OSError:
+            return  # whoever opens a file in it says what is wrong
+        for what, name, theirs in self._others(lambda _other: True, but=directory):
+            try:
+                places.refuse_one(directory, mine, name, theirs, what=what)
+            except Refused as error:
+                logger.warning("a project group's directory is not its own %s", fields(reason=error.text()))
+                raise Refused(
+                    N_("On this host {path} is the directory of others too, by a link or a mount."),
+                    remedy=N_("The system administrator gives the project group a directory of its own."),
+                    field="group",
+                    path=directory,
+                ) from error
+
+    def _others(self, wanted: Callable[[PoolOrder], bool], *, but: str = "") -> Iterator[tuple[str, str, Place]]:
+        """Where pools of this host and project groups are: ``pool`` or ``group``, its name, its place.
+
+        Args:
+            wanted: which pools.
+            but: a directory of a group that is left out.
+        """
         host_id = self._host_id()
         if host_id is None:
             return
@@ -198,17 +236,14 @@ class Keeper:
         def read(session: Session) -> tuple[list[PoolOrder], list[tuple[str, str]]]:
             return storage.pools_of_host(session, host_id), storage.group_directories(session)
 
-        others, groups = self._database.read(read)
-        # Of two that are made at once the younger one is refused.
-        known = [("pool", o.uuid, o.name, o.path) for o in others if o.what.files and o.id < pool.id]
-        for what, key, name, path in (*known, *(("group", path, name, path) for name, path in groups)):
+        pools, groups = self._database.read(read)
+        known = [("pool", pool.uuid, pool.name, pool.path) for pool in pools if pool.what.files and wanted(pool)]
+        known += [("group", path, name, path) for name, path in groups if path != but]
+        for what, key, name, path in known:
             try:
-                theirs = self.touch(key, lambda path=path: places.place_of(path))  # type: ignore[misc]
+                yield what, name, self.touch(key, lambda path=path: places.place_of(path))  # type: ignore[misc]
             except (DosvmError, OSError):
                 continue  # it is away: nothing of it is here
-            places.refuse_one(pool.path, mine, name, theirs, what=what)
-        if pool.kind == DIR:
-            self._on_files(pool, lambda: shared.refuse_marked(pool))
 
     def _on_files(self, pool: PoolOrder, look: Callable[[], T]) -> T:
         try:

@@ -46,8 +46,19 @@ class ImageTasks:
         state: Path,
         uploads: Uploads,
         own: Callable[[os.stat_result], bool] = lambda _status: False,
+        refuse_group: Callable[[str], None] = lambda _directory: None,
     ) -> None:
-        """``sample`` is the packaged sample image; ``state`` is hostd's own directory; ``own`` knows files of DOSVM."""
+        """Begin with nothing to do.
+
+        Args:
+            database: the cloud's.
+            sample: the packaged sample image.
+            state: hostd's own directory.
+            uploads: those that come to this host.
+            own: knows files of DOSVM.
+            refuse_group: refuses a group's directory that is others' here too.
+        """
+        self._refuse_group = refuse_group
         self._uploads = uploads
         self._own = own
         self._database = database
@@ -92,6 +103,7 @@ class ImageTasks:
         """``image.check``: is it what its admin says, and nothing that refers elsewhere?"""
         order = self._load(task)
         point("before_image")
+        self._refuse_group(order.root)
         effect = self._checked(order)
         point("after_image")
         return effect
@@ -120,6 +132,7 @@ class ImageTasks:
             raise Refused(N_("The file must be inside the directory; no part may begin with a dot."), field="file")
         point("before_image")
         try:
+            self._refuse_group(order.root)
             directory.mkdir(parents=True, exist_ok=True)
             self._copy(directory, order, context)
         except OSError as error:
@@ -163,6 +176,7 @@ class ImageTasks:
         """``image.receive``: is what was uploaded whole, and what was said? Only then it gets its name."""
         order = self._load(task)
         point("upload_whole")
+        self._refuse_group(order.root)
         target = Path(os.path.realpath(order.root), order.file)
         as_it_came = tuple(task.payload["as_it_came"]) if "as_it_came" in task.payload else None
         with self._uploads.arrived(order, context.progress, as_it_came) as arrived:
@@ -328,10 +342,15 @@ def _is_same(status: os.stat_result, path: Path) -> bool:
 
 
 def handlers(
-    database: Database, sample: Path, state: Path, uploads: Uploads, own: Callable[[os.stat_result], bool]
+    database: Database,
+    sample: Path,
+    state: Path,
+    uploads: Uploads,
+    own: Callable[[os.stat_result], bool],
+    refuse_group: Callable[[str], None],
 ) -> dict[str, Handler]:
     """Task kind -> handler; the rest as of :class:`ImageTasks`."""
-    work = ImageTasks(database, sample, state, uploads, own)
+    work = ImageTasks(database, sample, state, uploads, own, refuse_group)
     return {
         "image.check": Handler(work.timely(work.check), _TOPICS, work.not_fit, storage=True),
         "image.install": Handler(work.patient(work.install), _TOPICS, work.not_fit, storage=True, long=True),

@@ -152,6 +152,36 @@ def test_an_image_changed_after_it_was_registered_does_not_start(hostd: Hostd) -
     hostd.done("image.delete", image="later")
 
 
+@pytest.mark.parametrize("way", ["link", "below a link", "mount"])
+@pytest.mark.parametrize("whose", ["pool", "acme"])
+def test_a_group_whose_directory_is_others_by_a_link_or_a_mount_gets_no_images(
+    hostd: Hostd, tmp_path: Path, way: str, whose: str
+) -> None:
+    """Who may register a file as an image may read it in a guest, write to it, and delete it."""
+    theirs, shown = hostd.home / whose, tmp_path / "shown"
+    file = theirs / "below" / "disk.raw" if way == "below a link" else theirs / "disk.raw"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(bytes(MIB))
+    if way == "mount":
+        shown.mkdir()
+        subprocess.run(hostd.libvirt.command(["mount", "--bind", str(theirs), str(shown)]), check=True)
+    else:
+        shown.symlink_to(theirs)
+    directory = shown / "below" if way == "below a link" else shown
+    hostd.admin("project-group.add", name="sly", directory=str(directory))
+    hostd.admin("project-group.add-project", project_group="sly", project="web")
+    row = hostd.task(hostd.zhao("image.add", name="steal", file="disk.raw", group="sly"))
+    assert row["state"] == "failed"
+    assert "is the directory of others too" in hostd.error(row)
+    assert hostd.zhao("image.list")["rows"] == []
+    assert file.read_bytes() == bytes(MIB)
+    hostd.admin("project-group.remove-project", project_group="sly", project="web")
+    hostd.admin("project-group.delete", project_group="sly")
+    file.unlink()
+    if way == "mount":
+        subprocess.run(hostd.libvirt.command(["umount", str(shown)]), check=True)
+
+
 def test_a_pool_on_the_clouds_own_home_cannot_be_made(hostd: Hostd, tmp_path: Path) -> None:
     # By its own name it overlaps with the pool that these tests have below it.
     (tmp_path / "link").symlink_to(hostd.home)

@@ -112,6 +112,31 @@ def test_a_half_file_is_neither_listed_nor_there(hostd: Hostd, file: Path) -> No
     assert left(hostd) == []
 
 
+def test_what_was_broken_off_and_deleted_leaves_its_room_at_once(hostd: Hostd, file: Path) -> None:
+    zhao = hostd.backend("zhao")
+    uuid = zhao.call("image.upload", name="half", source=SIZE, file="half.raw")["uuid"]
+    zhao.send(file.read_bytes()[:PART], image=uuid, sender="me", offset=0)
+    hostd.zhao("image.delete", image="half")
+    until(lambda: not left(hostd), 20, "the hidden file goes")
+    assert list((hostd.home / "state" / "uploads").glob("*")) == []
+
+
+def test_an_upload_that_goes_on_is_let_alone_while_others_are_deleted(hostd: Hostd, file: Path) -> None:
+    zhao, data = hostd.backend("zhao"), file.read_bytes()
+    mine, other = (
+        zhao.call("image.upload", name=name, source=SIZE, file=f"{name}.raw")["uuid"] for name in ("mine", "other")
+    )
+    zhao.send(data[:PART], image=mine, sender="me", offset=0)
+    zhao.send(data[:PART], image=other, sender="me", offset=0)
+    hostd.zhao("image.delete", image="other")
+    until(lambda: left(hostd) == [f".{mine}.part"], 20, "the other one goes, and no more")
+    for at in range(PART, SIZE, PART):
+        zhao.send(data[at : at + PART], image=mine, sender="me", offset=at)
+    answer = zhao.send(b"", image=mine, sender="me", finish=hashlib.sha256(data).hexdigest())
+    assert hostd.task(answer)["state"] == "done"
+    assert (hostd.home / "acme" / "mine.raw").read_bytes() == data
+
+
 def test_what_was_broken_off_is_gone_on_with(hostd: Hostd, file: Path) -> None:
     zhao = hostd.backend("zhao")
     uuid = zhao.call("image.upload", name="disk", source=SIZE, file="disk.raw")["uuid"]
