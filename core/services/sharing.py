@@ -39,7 +39,7 @@ def settle_shared(
         InUse: another project uses one, or an image is, or a VM that would lose a volume is on.
     """
     for image in _others(call, instance, Image, instance_image, "image_id", images):
-        if images[image.id]:
+        if images[image.id] or (not image.read_only and _writes(image.spec, image.uuid)):
             raise _taken(image, instance, why=_ALONE if not image.shared else _WRITTEN)
     shared = [
         volume
@@ -94,6 +94,7 @@ def _others(
             Instance.spec,
             Instance.project_id,
             (Image.shared if model is Image else true()).label("shared"),
+            (Image.read_only if model is Image else true()).label("read_only"),
         )
         .join(link, link.c[column] == model.id)
         .join(Instance, Instance.id == link.c.instance_id)
@@ -103,6 +104,11 @@ def _others(
     if model is Volume:
         statement = statement.join(Pool, Pool.id == Volume.pool_id)
     return list(call.session.execute(statement))
+
+
+def _writes(spec: str, image: str) -> bool:
+    """Whether a configuration, as it is stored, has an image (its UUID) as a disk that is not read-only."""
+    return any(disk.image == image and disk.device == "disk" and not disk.read_only for disk in stored_spec(spec).disks)
 
 
 #: Why a disk has one instance: what is said of one of the own project, of another project's, and what to do.

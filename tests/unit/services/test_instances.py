@@ -541,6 +541,20 @@ def test_an_image_that_is_written_to_keeps_the_old_instance_to_one_vm(office: Of
         rack.instance(web, "third", disks=[{"image": golden}], move=True)
 
 
+@pytest.mark.parametrize("second", [{"read_only": True}, {"device": "cdrom"}])
+def test_what_an_instance_writes_to_no_other_reads(office: Office, web: Person, second: dict[str, Any]) -> None:
+    """Whichever comes first: a guest that reads while another writes sees torn data, and QEMU's lock ends one."""
+    golden, locked = image(office, "golden", read_only=False), image(office, "locked")
+    rack.instance(web, "writer", disks=[{"image": golden}, {"image": locked}])
+    with pytest.raises(InUse, match="golden is used by instance writer; a disk that is written to"):
+        rack.instance(web, "reader", disks=[{"image": golden, **second}])
+    rack.instance(web, "others", disks=[{"image": locked, **second}])
+    web("instance.edit", instance="writer", disks=[])
+    rack.instance(web, "reader", disks=[{"image": golden, **second}])
+    with pytest.raises(InUse, match="golden is used by instance reader; a disk that is written to"):
+        rack.instance(web, "writer2", disks=[{"image": golden}])
+
+
 def test_nothing_moves_from_under_a_vm_that_is_on(office: Office, web: Person) -> None:
     disk = rack.disk(office, web, "data")
     rack.instance(web, "old", disks=[{"volume": disk}])
