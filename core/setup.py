@@ -117,13 +117,6 @@ def initialise(
     url = _absolute(parse_url(database_url))
     if sysadm_password is not None:
         ruled("sysadm_password", names.password, sysadm_password)
-    for file in (home / SETTINGS, home / KEY):
-        if file.exists():
-            raise Refused(
-                N_("{file} exists already; init overwrites nothing."),
-                remedy=N_("Choose another directory by DOSVM_HOME, or delete the old cloud yourself."),
-                file=str(file),
-            )
     password = sysadm_password or _made_up()
     admin = {
         "account": SYSADM,
@@ -133,6 +126,7 @@ def initialise(
         "created": (clock or SystemClock()).now(),
     }
     with _undone_on_failure() as undo:
+        _refuse_cloud(home)
         _make_home(home, undo)
         make = _make_sqlite if url.get_backend_name() == "sqlite" else _make_server_tables
         finish = make(url, admin, undo)
@@ -189,6 +183,17 @@ def _undone_on_failure() -> Iterator[Undo]:
                 reason=error.strerror or str(error),
             ) from error
         raise
+
+
+def _refuse_cloud(home: Path) -> None:
+    """Refuse a directory that has a cloud; who may not look into it gets the system's own error."""
+    for file in (home / SETTINGS, home / KEY):
+        if file.exists():
+            raise Refused(
+                N_("{file} exists already; init overwrites nothing."),
+                remedy=N_("Choose another directory by DOSVM_HOME, or delete the old cloud yourself."),
+                file=str(file),
+            )
 
 
 def _make_home(home: Path, undo: Undo) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -285,3 +288,23 @@ def test_the_first_administrator_is_the_only_one(server: MariaDB, home: Path, pa
     database = open_database(written(home))
     assert database.read(lambda s: list(s.scalars(select(User.account)))) == ["sysadm"]
     database.close()
+
+
+def test_a_directory_that_one_may_not_look_into_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests run as root, whom nothing is closed to: the kernel's answer is given in its place."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    real = os.stat
+
+    def looked(path: Any, **how: Any) -> os.stat_result:
+        if str(path).startswith(f"{closed}/"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, **how)
+
+    monkeypatch.setattr(os, "stat", looked)
+    with pytest.raises(Refused, match=r"dosvm\.toml cannot be written: Permission denied"):
+        initialise(f"sqlite:///{tmp_path}/cloud.db", closed, "Adm1n-secret-9")
+    monkeypatch.undo()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["closed"]
