@@ -116,7 +116,12 @@ class Daemon:
         # An SQLite database serves one host: nobody else has a reason to call, unless it is a console with TLS.
         self.listens = bool(settings.address) and (self.tls is not None or not self.database.is_sqlite)
         self.runtime = Runtime()
-        self.settler = Settler(self.runtime, port=settings.port if self.listens else 0, temporary=settings.temporary)
+        self.settler = Settler(
+            self.runtime,
+            port=settings.port if self.listens else 0,
+            temporary=settings.temporary,
+            refuse=lambda directory: self.keeper.refuse_temporary(directory),  # noqa: PLW0108 (it is made below)
+        )
         # Tasks and the reconciler may all wait for libvirt, and the API still has something to ask.
         self.connection = Connection(settings.libvirt_url, size=settings.threads + 6)
         # What can hang on a VM's monitor has a connection of its own, so that it delays nothing else.
@@ -166,6 +171,7 @@ class Daemon:
             self.bus,
             settings.state,
             OwnPlaces.of(settings),
+            lambda: self.settler.place,
         )
         disks = Disks(
             self.keeper,

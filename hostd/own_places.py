@@ -106,6 +106,24 @@ class OwnPlaces:
                 directory=str(path.parent),
             )
 
+    def refuse_temporary(self, directory: Path) -> None:
+        """Refuse a directory of VMs' temporary files that is, lies in, or has in it what is DOSVM's own.
+
+        Raises:
+            Refused: names it.
+            OSError: the directory cannot be looked at.
+        """
+        mine = place_of(str(directory))
+        for own in (self.home, *self.inside, *self.files):
+            theirs = place_of(str(own))
+            if holds(mine, theirs) or (own in self.inside and holds(theirs, mine)):
+                raise Refused(
+                    N_("{path} cannot hold temporary files: it is, holds, or lies in, what is DOSVM's own: {own}."),
+                    remedy=N_("Name another directory in the runtime parameters, in which nothing else is."),
+                    path=str(directory),
+                    own=str(own),
+                )
+
     def has(self, status: os.stat_result) -> bool:
         """Whether a file is DOSVM's own."""
         return identity(status) in self._identities()

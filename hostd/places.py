@@ -47,10 +47,10 @@ def holds(outer: Place, inner: Place) -> bool:
 
 
 def refuse_one(path: str, mine: Place, name: str, theirs: Place, *, what: str) -> None:
-    """Refuse a pool's directory that is, or is in, or has in it, one that is something else's.
+    """Refuse a directory that is, or is in, or has in it, one that is something else's.
 
     Args:
-        path: the pool's, as people wrote it.
+        path: as people wrote it.
         mine: where that is.
         name: whose the other one is.
         theirs: where that is.

@@ -58,9 +58,15 @@ class Keeper:
         bus: Bus,
         state: Path,
         own: OwnPlaces,
+        temporary: Callable[[], Place | None] = lambda: None,
     ) -> None:
-        """``state`` is hostd's own directory; ``own`` says what no pool may be, or have in it."""
+        """Begin with nothing.
+
+        ``state`` is hostd's own directory; ``own`` says what no pool may be, or have in it; ``temporary`` where
+        temporary files of VMs are now, as far as that is known.
+        """
         self.own = own
+        self._temporary = temporary
         self._database = database
         self._clock = clock
         self._host_id = host_id
@@ -192,6 +198,7 @@ class Keeper:
     def _refuse_shared(self, pool: PoolOrder) -> None:
         """Refuse a directory that is another pool's here, or a project group's, under another name."""
         mine = self._on_files(pool, lambda: places.place_of(pool.path))
+        self._refuse_overlays(pool.path, mine, field="path")
         # Of two that are made at once the younger one is refused.
         for what, name, theirs in self._others(lambda other: other.id < pool.id):
             places.refuse_one(pool.path, mine, name, theirs, what=what)
@@ -210,6 +217,7 @@ class Keeper:
             mine = self.touch(directory, lambda: places.place_of(directory))
         except OSError:
             return  # whoever opens a file in it says what is wrong
+        self._refuse_overlays(directory, mine, field="group")
         for what, name, theirs in self._others(lambda _other: True, but=directory):
             try:
                 places.refuse_one(directory, mine, name, theirs, what=what)
@@ -221,6 +229,30 @@ class Keeper:
                     field="group",
                     path=directory,
                 ) from error
+
+    def refuse_temporary(self, directory: Path) -> None:
+        """Refuse a directory of temporary files that is something else's here, by whatever name.
+
+        Raises:
+            Refused: it is, holds, or lies in what is DOSVM's own, a pool's, or a project group's.
+            OSError: it cannot be looked at.
+        """
+        self.own.refuse_temporary(directory)
+        mine = places.place_of(str(directory))
+        for what, name, theirs in self._others(lambda _pool: True):
+            places.refuse_one(str(directory), mine, name, theirs, what=what)
+
+    def _refuse_overlays(self, path: str, mine: Place, *, field: str) -> None:
+        """Refuse a directory in which this host keeps temporary files of VMs: they are no volumes and no images."""
+        temporary = self._temporary()
+        if temporary is not None and places.holds(mine, temporary):
+            raise Refused(
+                N_("{path} is, or holds, where this host keeps temporary files of VMs: {other}."),
+                remedy=N_("Choose another directory."),
+                field=field,
+                path=path,
+                other=temporary.path,
+            )
 
     def _others(self, wanted: Callable[[PoolOrder], bool], *, but: str = "") -> Iterator[tuple[str, str, Place]]:
         """Where pools of this host and project groups are: ``pool`` or ``group``, its name, its place.

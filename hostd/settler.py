@@ -13,28 +13,40 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from core.coordination.hosts import Settled
 from core.errors import DosvmError, EngineError
 from core.i18n import N_
 from hostd import intervals
 from hostd.log import Throttled, fields
+from hostd.places import Place, place_of
 from hostd.runtime import Runtime
 
 logger = logging.getLogger("hostd.settler")
+
+T = TypeVar("T")
 
 
 class Settler:
     """The port and the temporary directory of this host as they are now."""
 
-    def __init__(self, runtime: Runtime, *, port: int, temporary: Path) -> None:
-        """``port`` (0: not on the network) and ``temporary`` are those of ``dosvm.toml``."""
+    def __init__(
+        self, runtime: Runtime, *, port: int, temporary: Path, refuse: Callable[[Path], None] = lambda _directory: None
+    ) -> None:
+        """``port`` (0: not on the network) and ``temporary`` are those of ``dosvm.toml``.
+
+        ``refuse(directory)`` raises DosvmError when a directory that the parameter names is something else's.
+        """
         self._runtime = runtime
         self._own_port, self._own_temporary = port, temporary
         self._move: Callable[[int], None] = lambda _port: None
         self._told: Callable[[], None] = lambda: None
+        self._refuse = refuse
         self._port = port
         self.temporary = temporary
+        self.place: Place | None = None
+        """Where :attr:`temporary` truly is; None until that was looked at."""
         self.settled = Settled(port)
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -108,9 +120,25 @@ class Settler:
         named = self._runtime.now.temporary_directory
         wanted = Path(named) if named else self._own_temporary
         if wanted != self.temporary or self.settled.temporary_error:
+            if wanted != self._own_temporary:
+                _looked(wanted, self._refuse)
             check_directory(wanted)
             logger.info("temporary files are kept elsewhere %s", fields(directory=wanted, before=self.temporary))
-            self.temporary = wanted
+            self.temporary, self.place = wanted, None
+        if self.place is None:
+            self.place = _looked(self.temporary, lambda directory: place_of(str(directory)))
+
+
+def _looked(directory: Path, look: Callable[[Path], T]) -> T:
+    """What a look at a directory finds.
+
+    Raises:
+        EngineError: it cannot be looked at.
+    """
+    try:
+        return look(directory)
+    except OSError as error:
+        raise _unusable(directory, error) from error
 
 
 def check_directory(directory: Path) -> None:
@@ -125,9 +153,13 @@ def check_directory(directory: Path) -> None:
             file.write(b"x")
             os.fsync(file.fileno())
     except OSError as error:
-        raise EngineError(
-            N_("{path} cannot hold temporary files: {reason}."),
-            remedy=N_("Make it writable on this host, or name another directory in the runtime parameters."),
-            path=str(directory),
-            reason=error.strerror or str(error),
-        ) from error
+        raise _unusable(directory, error) from error
+
+
+def _unusable(directory: Path, error: OSError) -> EngineError:
+    return EngineError(
+        N_("{path} cannot hold temporary files: {reason}."),
+        remedy=N_("Make it writable on this host, or name another directory in the runtime parameters."),
+        path=str(directory),
+        reason=error.strerror or str(error),
+    )

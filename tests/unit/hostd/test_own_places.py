@@ -57,6 +57,17 @@ def test_a_link_to_the_home_is_the_home(own: OwnPlaces, home: Path, tmp_path: Pa
         own.refuse_place(pool(tmp_path / "link"))
 
 
+@pytest.mark.parametrize(
+    "place", [".", "..", "state", "state/new", "pki", "tmp/new", "data", "../../log", "../../link"]
+)
+def test_temporary_files_are_not_where_dosvm_keeps_its_own(own: OwnPlaces, home: Path, place: str) -> None:
+    (home / "../../link").symlink_to(home)
+    with pytest.raises(Refused, match="DOSVM's own"):
+        own.refuse_temporary((home / place).absolute())
+    own.refuse_temporary(home / "overlays")
+    own.refuse_temporary(home / "../../raid/tmp")
+
+
 @pytest.mark.parametrize("place", ["pool", "volumes/fast", "../beside", "../dosvm2", "data/new"])
 def test_a_directory_of_its_own_may_be_a_pool_also_below_the_home(own: OwnPlaces, home: Path, place: str) -> None:
     for kind in ("dir", "dos", "netfs"):

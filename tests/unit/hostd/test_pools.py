@@ -167,6 +167,38 @@ def test_a_directory_that_is_another_pools_by_a_link_or_a_mount_is_refused(
     keeper.ready(orders["third"], first=True)
 
 
+@pytest.mark.parametrize("place", ["link", "link/inside", "."])
+def test_temporary_files_are_not_kept_in_a_pool_that_only_the_host_sees_them_in(
+    office: Office, keeper: Keeper, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "pool")
+    office.sysadm("pool.add", name="first", type="dir", host="h1", path=str(tmp_path / "pool"), capacity=GIB)
+    with pytest.raises(Refused, match="overlaps with the directory of storage pool first"):
+        keeper.refuse_temporary(tmp_path / place)
+    keeper.refuse_temporary(tmp_path / "beside")
+
+
+def test_a_new_pool_is_not_made_over_temporary_files(
+    office: Office, keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where only the host knows where they are: by its own settings, or by a link."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(keeper, "_temporary", lambda: places.place_of(str(tmp_path / "tmp")))
+    (tmp_path / "link").symlink_to(tmp_path)
+    office.sysadm("pool.add", name="first", type="dir", host="h1", path=str(tmp_path / "link"), capacity=GIB)
+    order = order_of(office, "first")
+    with pytest.raises(Refused, match="where this host keeps temporary files of VMs"):
+        keeper.ready(order, first=True)
+
+
+def order_of(office: Office, name: str) -> PoolOrder:
+    uuid = office.sysadm("pool.show", pool=name)["uuid"]
+    order = office.services.database.read(lambda s: load_pool(s, uuid))
+    assert order is not None
+    return order
+
+
 def test_a_directory_with_the_mark_of_another_pool_is_refused(office: Office, keeper: Keeper, tmp_path: Path) -> None:
     place = tmp_path / "marked"
     place.mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import EngineError
+from core.errors import EngineError, Refused
 from core.rules.parameters import Parameters
 from hostd.runtime import Runtime
 from hostd.settler import Settler
@@ -95,6 +95,28 @@ def test_a_directory_that_cannot_be_used_leaves_the_old_one(settler: Settler, ru
     (tmp_path / "file").unlink()
     settler.settle()
     assert (settler.temporary, settler.settled.temporary_error) == (tmp_path / "file" / "tmp", "")
+
+
+def test_a_directory_that_is_something_elses_leaves_the_old_one(runtime: Runtime, tmp_path: Path) -> None:
+    """Nothing is made in it; the host's own directory is its own, also when the parameter names it."""
+    asked: list[Path] = []
+
+    def refuse(directory: Path) -> None:
+        asked.append(directory)
+        raise Refused("{path} is a pool's.", path=str(directory))
+
+    settler = Settler(runtime, port=5555, temporary=tmp_path / "own", refuse=refuse)
+    runtime.take(Parameters(version=1, temporary_directory=str(tmp_path / "pool")))
+    settler.settle()
+    assert (settler.temporary, asked) == (tmp_path / "own", [tmp_path / "pool"])
+    assert "a pool's" in settler.settled.temporary_error
+    assert not (tmp_path / "pool").exists()
+    runtime.take(Parameters(version=2, temporary_directory=str(tmp_path / "own")))
+    settler.settle()
+    assert settler.settled.temporary_error == ""
+    assert settler.place is not None
+    assert settler.place.path == str(tmp_path / "own")
+    assert len(asked) == 1
 
 
 def test_a_wish_that_is_taken_back_takes_its_error_along(settler: Settler, runtime: Runtime, tmp_path: Path) -> None:
