@@ -210,6 +210,7 @@ class Field(NamedTuple):
         also: for REFERENCE(S): keys of further columns of that list which are shown when one picks.
         beware: for REFERENCE(S): what is said, when one picks, of the rows for which it holds; they are offered.
         fields: for ROWS: the columns of the inner table; on the command line ``--option key=value,...``.
+        row_key: for ROWS: the key that tells its rows apart, and by which the secrets in them are kept.
         row_rule: for ROWS: name of a rule between the fields of a row in :data:`core.rules.FORM_RULES`.
         when: shown only when this holds for the values typed so far.
         panel: msgid of the panel (tab) it is on; forms with panels show one at a time.
@@ -237,6 +238,7 @@ class Field(NamedTuple):
     also: tuple[str, ...] = ()
     beware: tuple[Unfit, ...] = ()
     fields: tuple[Field, ...] = ()
+    row_key: str = ""
     row_rule: str = ""
     when: Callable[[Mapping[str, Any]], bool] | None = None
     panel: str = ""

@@ -101,7 +101,11 @@ def knows(operation: str, key: str) -> bool:
 
 
 def _title(by: Mapping[str, _Told], key: str) -> str:
-    return _(by[key].title) if key in by else key
+    if key in by:
+        return _(by[key].title)
+    # Of a row in a field, such as a screen's password: graphics.vnc.password.
+    whole, *inner = key.split(".")
+    return f"{_(by[whole].title)} ({' '.join(_title(by, one) for one in inner)})" if inner and whole in by else key
 
 
 def _value(by: Mapping[str, _Told], key: str, value: Any) -> str:

@@ -11,10 +11,13 @@ from sqlalchemy import ColumnElement, func, select, update
 from core.errors import AlreadyExists, Conflict, fields, overtaken
 from core.i18n import N_
 from core.model import OperationLog
+from core.services.listing import iso
 from core.services.operation import Call
 
 #: Under which key the log says which fields of an instance's configuration changed, and never what they are.
 CONFIGURATION = "configuration"
+#: What the log has in place of a value that nobody is shown, before and after.
+HIDDEN = "…"
 #: How many of the newest log rows are looked through for who was faster.
 _LOG_REACH = 2000
 
@@ -74,7 +77,8 @@ def check_version(call: Call, row: Any, version: int | None) -> None:
     """Refuse an edit of a row that is no longer what the caller saw.
 
     Raises:
-        Conflict: it is not; names who changed what.
+        Conflict: it is not; names who changed what. Its ``changed`` says of each key who changed it last, and when:
+            of a value that nobody is shown, that is all there is to be seen.
     """
     if version is None or version == row.version:
         return
@@ -89,31 +93,33 @@ def check_version(call: Call, row: Any, version: int | None) -> None:
         field="version",
         who=", ".join(who),
         what=fields(what),
+        changed={key: {"who": one.account, "at": one.at} for one in since for key in one.keys},
     )
 
 
 class Changed(NamedTuple):
-    """One change that the log knows of: whose, by which operation, and of which keys."""
+    """One change that the log knows of: whose, by which operation, of which keys, and when (ISO 8601, UTC)."""
 
     account: str
     operation: str
     keys: list[str]
+    at: str
 
 
 def changes_since(call: Call, uuid: str, version: int) -> list[Changed]:
     """Who changed an object after a version of it, oldest first, as far back as the log is read."""
     newest = call.session.scalar(select(func.max(OperationLog.id))) or 0
     rows = call.session.execute(
-        select(OperationLog.account, OperationLog.operation, OperationLog.detail)
+        select(OperationLog.account, OperationLog.operation, OperationLog.detail, OperationLog.at)
         .where(OperationLog.id > newest - _LOG_REACH, OperationLog.detail.contains(uuid))
         .order_by(OperationLog.id)
     ).all()
     found = []
-    for account, name, detail in rows:
+    for account, name, detail, at in rows:
         data = json.loads(detail)
         if data.get("object") == uuid and data.get("version", 0) > version:
             # What was reverted was an edit as well, by the operation that it says.
-            found.append(Changed(account, data.get("edit", name), list(_keys(data.get("changes", {})))))
+            found.append(Changed(account, data.get("edit", name), list(_keys(data.get("changes", {}))), iso(at) or ""))
     return found
 
 

@@ -25,6 +25,7 @@ from core.services.power import order_stop, switch_off
 from core.services.relations import some
 from core.services.sharing import ALIVE
 from core.services.volume_users import volumes_of
+from core.specs.instance import InstanceSpec
 
 _VMS = (
     select(func.count())
@@ -306,10 +307,18 @@ def _reconfigure(
     )
     book(call, found, resolved, move=move)
     # The log tells which fields changed and never their values: passwords are among them.
-    after = resolved.spec.plain()
-    fields = [key for key, value in before.plain().items() if after[key] != value]
-    touch(call, found, {**changed, CONFIGURATION: ["", fields]})
+    touch(call, found, {**changed, CONFIGURATION: ["", _differing(before, resolved.spec)]})
     call.session.expire(found, list(columns))
+
+
+def _differing(before: InstanceSpec, after: InstanceSpec) -> list[str]:
+    """The fields that differ; of the screens apart which have another password: ``graphics.vnc.password``."""
+    was, now = before.plain(), after.plain()
+    passwords = [{screen["type"]: screen.pop("password") for screen in spec["graphics"]} for spec in (was, now)]
+    differing = [key for key, value in was.items() if now[key] != value]
+    screens = dict.fromkeys([*passwords[0], *passwords[1]])
+    changed = [screen for screen in screens if passwords[0].get(screen, "") != passwords[1].get(screen, "")]
+    return [*differing, *(f"graphics.{screen}.password" for screen in changed)]
 
 
 def _refuse_alive(call: Call, instance: Instance) -> None:

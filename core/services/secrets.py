@@ -16,7 +16,7 @@ from core.i18n import N_
 from core.model import Pool, Project, Secret, Volume, new_uuid
 from core.rules import names, secrets
 from core.security.sealed import purpose
-from core.services.editing import check_version, touch, unused
+from core.services.editing import HIDDEN, check_version, touch, unused
 from core.services.fields import at_field, ruled
 from core.services.listing import Query, answer, contains, iso, listing
 from core.services.lookup import find, visible
@@ -212,7 +212,7 @@ def edit_(
         with at_field("value"):
             secrets.value_of(found.kind, value)
         columns["value"] = call.vault.seal(value, purpose(found.uuid))
-        changed["value"] = ["…", "…"]  # that it changed, never from what to what
+        changed["value"] = [HIDDEN, HIDDEN]  # that it changed, never from what to what
     touch(call, found, changed)
     if columns:
         # The row is this transaction's own since the statement above: who uses the secret is final now.

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from textual.app import ComposeResult
 from textual.widget import Widget
 
-from core.errors import Conflict
 from core.i18n import N_, _
 from screens.base import BaseDialog
 from screens.context import Context
-from screens.generic.fields import HIDDEN, said
-from screens.spec import Field, Kind
+from screens.generic.differences import Difference, kept
 from widgets.column_layout import TableColumn
 from widgets.field_list import Fact, FieldList
 from widgets.glyphs import glyphs
@@ -25,83 +23,11 @@ from widgets.virtual_table import Cell, VirtualTable
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A field that somebody else changed: what it was, theirs, and mine (what it was, unless ``touched``)."""
-
-    field: Field
-    before: Any
-    theirs: Any
-    mine: Any
-    touched: bool
-
-
-@dataclass(frozen=True)
 class Decision:
     """What becomes of the form: ``mine`` holds the values that stay in it; ``send`` it now, or look at it first."""
 
     mine: Mapping[str, Any]
     send: bool
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two values of a field mean the same: nothing may be said in several ways."""
-    return one == other or (_is_nothing(one) and _is_nothing(other))
-
-
-def _is_nothing(value: Any) -> bool:
-    return value is None or value is False or value in ("", [])
-
-
-def differences(
-    fields: Sequence[Field],
-    before: Mapping[str, Any],
-    theirs: Mapping[str, Any],
-    mine: Mapping[str, Any],
-    changed: Collection[str] | None = (),
-) -> list[Difference]:
-    """The fields about which one must decide.
-
-    Not those that both changed to the same value. What a secret is nobody sees, so it is asked about where both may
-    have changed it, and so is a table with secrets in its rows.
-
-    Args:
-        fields: of the form.
-        before: the object as both began with it.
-        theirs: the object as it is now.
-        mine: what was changed in the form.
-        changed: keys that the other one is known to have changed; None when nobody knows which.
-    """
-    found = []
-    for field in fields:
-        old, new = before.get(field.key), theirs.get(field.key)
-        touched = field.key in mine
-        own = mine.get(field.key, old)
-        unseen = touched and _hides(field) and (changed is None or field.key in changed)
-        if field.kind is Kind.SECRET:
-            if unseen:
-                found.append(Difference(field, HIDDEN, HIDDEN, own, touched))
-        elif unseen or (not same(old, new) and not (touched and same(own, new))):
-            found.append(Difference(field, old, new, own, touched))
-    return found
-
-
-def _hides(field: Field) -> bool:
-    """Whether a field has something that is never shown: two values of it may look alike and differ."""
-    return field.kind is Kind.SECRET or any(one.kind is Kind.SECRET for one in field.fields)
-
-
-def changed_by_others(conflict: Conflict) -> set[str] | None:
-    """The keys that a conflict says were changed; None when it does not know which."""
-    what = conflict.parameters.get("what")
-    pairs = what.get("fields") if isinstance(what, Mapping) else None
-    return {str(key) for _operation, key in pairs} if pairs else None
-
-
-def kept(found: Sequence[Difference], mine: Mapping[str, Any], chosen: Collection[str]) -> dict[str, Any]:
-    """What stays in the form: all that only I changed, and of the rest what was chosen to be mine."""
-    decided = {one.field.key for one in found}
-    own = {key: value for key, value in mine.items() if key not in decided}
-    return own | {one.field.key: one.mine for one in found if one.field.key in chosen}
 
 
 class ConflictDialog(BaseDialog[Decision]):
@@ -166,11 +92,11 @@ class ConflictDialog(BaseDialog[Decision]):
         one = self._found[key]
         is_mine, is_open = key in self._chosen, key in self._open
         take = "?" if is_open else f"{glyphs().chosen} {_('Mine') if is_mine else _('Theirs')}"
-        mine = said(one.field, one.mine) if one.touched else _(N_("as before"))
+        mine = one.said(one.mine) if one.touched else _(N_("as before"))
         return [
             Cell(_(one.field.label)),
             Cell(take, "error" if is_open else "warning" if is_mine else "success"),
-            Cell(said(one.field, one.theirs), "muted" if is_mine else ""),
+            Cell(one.said_theirs, "muted" if is_mine else ""),
             Cell(mine, "" if is_mine or is_open else "muted"),
         ]
 
@@ -202,8 +128,9 @@ class ConflictDialog(BaseDialog[Decision]):
     def _show_whole(self) -> None:
         one = self._found.get(self.table.cursor_row or "")
         if one is not None:
-            pairs = ((_(N_("As it was")), one.before), (_("Theirs"), one.theirs), (_("Mine"), one.mine))
-            self.query_one(FieldList).set([Fact(label, said(one.field, value)) for label, value in pairs])
+            before, mine = one.said(one.before), one.said(one.mine)
+            pairs = ((_(N_("As it was")), before), (_("Theirs"), one.said_theirs), (_("Mine"), mine))
+            self.query_one(FieldList).set([Fact(label, text) for label, text in pairs])
 
     # -- the hand
 

@@ -343,14 +343,15 @@ class FormDialog(BaseDialog[Any]):
 
     def _meet(self, conflict: Conflict, now: Mapping[str, Any]) -> None:
         """Somebody else was faster: show what they changed and let it be decided; nothing is overwritten unseen."""
-        from screens.generic.conflict import ConflictDialog, Decision, changed_by_others, differences, kept
+        from screens.generic.conflict import ConflictDialog, Decision
+        from screens.generic.differences import differences, kept
 
         self._under_way = False
         self.come_to_front()
         self.query_one("#send", PushButton).set_enabled(True)
         typed, changed = self.form.values(), self.form.changed()
         mine = {key: typed.get(key) for key in changed}
-        found = differences(self._fields, self.prefill or {}, now, mine, changed_by_others(conflict))
+        found = differences(self._fields, self.prefill or {}, now, mine, conflict.parameters.get("changed"))
 
         def decided(decision: Decision | None) -> None:
             if decision is None:

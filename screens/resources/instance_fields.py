@@ -311,6 +311,7 @@ def _devices(*, changed: bool) -> tuple[Field, ...]:
             N_("Screens"),
             Kind.ROWS,
             default=first_screens,
+            row_key="type",
             fields=_GRAPHICS if changed else tuple(field for field in _GRAPHICS if field is not _CLEAR),
             hint=N_("How the VM's screen is seen: VNC, SPICE, or both. Open to the network with a password only.")
             if changed

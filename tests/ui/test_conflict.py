@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Conflict, NotFound, fields
-from screens.generic.conflict import differences, kept, same
-from screens.generic.fields import said, sent
+from core.errors import Conflict, NotFound
+from screens.generic.differences import differences, kept, same
+from screens.generic.fields import sent
+from screens.resources.instance_fields import CHANGED
 from screens.spec import Field, Kind
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import notices, opened, screen_text, shows, table, typed, until
@@ -53,25 +54,46 @@ def test_every_change_of_theirs_is_shown_unless_it_is_mine_too(
         assert (key in asked) == (not same(before[key], theirs[key]) and not agreed)
 
 
+_HAND = {"who": "mueller", "at": "2026-12-01T05:00:00"}
+
+
 def test_a_secret_is_not_compared_but_asked_about_where_both_changed_it() -> None:
     secret = [Field("password", "Password", Kind.SECRET)]
     nothing: dict[str, Any] = {}
     mine = {"password": "c"}
-    assert differences(secret, nothing, nothing, mine, {"description"}) == []
-    assert differences(secret, nothing, nothing, nothing, {"password"}) == []
-    for changed in ({"password"}, None):
+    assert differences(secret, nothing, nothing, mine, {"description": _HAND}) == []
+    assert differences(secret, nothing, nothing, nothing, {"password": _HAND}) == []
+    assert differences(secret, nothing, nothing, {"password": None}, {"password": _HAND}) == []
+    # Where the log does not reach so far back, it may have been changed.
+    for changed, said in (({"password": _HAND}, "changed by mueller"), (None, "perhaps changed")):
         (one,) = differences(secret, nothing, nothing, mine, changed)
-        assert {said(one.field, value) for value in (one.before, one.theirs, one.mine)} == {"****"}
+        assert {one.said(value) for value in (one.before, one.mine)} == {"****"}
+        assert one.said_theirs.startswith(said)
         assert kept([one], mine, ()) == {}
         assert kept([one], mine, {"password"}) == mine
 
 
-def test_rows_with_a_secret_are_asked_about_though_they_look_alike() -> None:
-    screens = [Field("graphics", "Screens", Kind.ROWS, fields=(Field("password", "Password", Kind.SECRET),))]
-    shown = {"graphics": [{"type": "vnc", "password": ""}]}
-    mine = {"graphics": [{"type": "vnc", "password": "secret-9"}]}
-    assert differences(screens, shown, shown, mine, {"description"}) == []
-    assert [one.field.key for one in differences(screens, shown, shown, mine, {"graphics"})] == ["graphics"]
+_VNC, _SPICE = {"type": "vnc", "password": ""}, {"type": "spice", "password": ""}
+
+
+@pytest.mark.parametrize(
+    ("mine", "asked"),
+    [
+        ([{**_VNC, "password": "mine"}, _SPICE], True),
+        ([{**_VNC, "clear_password": True}, _SPICE], True),
+        ([_SPICE], True),
+        ([{**_VNC, "port": 5901}, _SPICE], False),
+        ([_VNC, {**_SPICE, "password": "mine"}], False),
+        ([_VNC], False),
+    ],
+    ids=["set", "removed", "row-removed", "left-alone", "of-another-row", "other-row-removed"],
+)
+def test_a_secret_in_a_row_is_asked_about_when_both_changed_it(mine: list[dict[str, Any]], asked: bool) -> None:
+    graphics = next(field for field in CHANGED if field.key == "graphics")
+    row = {"graphics": [_VNC, _SPICE]}
+    found = differences([graphics], row, row, {"graphics": mine}, {"graphics.vnc.password": _HAND})
+    assert bool(found) == asked
+    assert all("VNC Password: changed by mueller" in one.said_theirs for one in found)
 
 
 # -- at the console
@@ -219,13 +241,13 @@ async def test_all_mine_and_all_theirs_are_one_press(cloud: FakeBackend) -> None
 SECRET_MINE = "Mine-of-the-secret"
 
 
-async def _edit_secret_after_others(pilot: Any, cloud: FakeBackend, what: Any) -> Any:
+async def _edit_secret_after_others(pilot: Any, cloud: FakeBackend, changed: Any) -> Any:
     """Type another password for a secret while somebody else gives it one; then send it."""
 
     def edit(secret: str, version: int = 0, **changes: Any) -> Any:
         present = next(row for row in cloud.rows["secret"] if row["name"] == "disk-key")
         if version != present["version"]:
-            raise Conflict("{who} changed {what} meanwhile.", field="version", who="mueller", what=what)
+            raise Conflict("{who} changed it meanwhile.", field="version", who="mueller", changed=changed)
         saved.append(changes)
         return dict(present)
 
@@ -245,13 +267,14 @@ async def _edit_secret_after_others(pilot: Any, cloud: FakeBackend, what: Any) -
 
 
 @pytest.mark.ui
-@pytest.mark.parametrize("what", [fields([("secret.edit", "value")]), None])
-async def test_a_secret_that_both_changed_is_never_overwritten_in_silence(cloud: FakeBackend, what: Any) -> None:
+@pytest.mark.parametrize("changed", [{"value": _HAND}, None])
+async def test_a_secret_that_both_changed_is_never_overwritten_in_silence(cloud: FakeBackend, changed: Any) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        saved = await _edit_secret_after_others(pilot, cloud, what)
+        saved = await _edit_secret_after_others(pilot, cloud, changed)
         await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
         assert saved == []
         assert SECRET_MINE not in screen_text(pilot.app)
+        assert ("changed by mueller" if changed else "perhaps changed") in screen_text(pilot.app)
         await pilot.press("space", "ctrl+s")
         await until(pilot, lambda: saved == [{"value": SECRET_MINE}])
 
@@ -259,7 +282,7 @@ async def test_a_secret_that_both_changed_is_never_overwritten_in_silence(cloud:
 @pytest.mark.ui
 async def test_theirs_of_a_secret_stays_and_mine_is_typed_away(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        saved = await _edit_secret_after_others(pilot, cloud, fields([("secret.edit", "value")]))
+        saved = await _edit_secret_after_others(pilot, cloud, {"value": _HAND})
         await until(pilot, lambda: "Changed meanwhile" in screen_text(pilot.app))
         await pilot.press("space", "space", "ctrl+s")
         await until(pilot, lambda: "Nothing of yours is left to be saved." in notices(pilot))
@@ -269,5 +292,5 @@ async def test_theirs_of_a_secret_stays_and_mine_is_typed_away(cloud: FakeBacken
 @pytest.mark.ui
 async def test_who_changes_another_field_does_not_ask_about_a_secret(cloud: FakeBackend) -> None:
     async with opened(cloud, account="sysadm") as pilot:
-        saved = await _edit_secret_after_others(pilot, cloud, fields([("secret.edit", "usage")]))
+        saved = await _edit_secret_after_others(pilot, cloud, {"usage": _HAND})
         await until(pilot, lambda: saved == [{"value": SECRET_MINE}])

@@ -35,6 +35,7 @@ from core.model import (
 )
 from core.services import sharing
 from core.specs.instance import InstanceSpec
+from screens.telling import label
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
 from tests.fakes.rack import MIB
@@ -335,6 +336,27 @@ def test_passwords_are_sealed_kept_and_never_shown(office: Office, web: Person) 
     assert "geheim" not in found
     assert "neu" not in found
     assert "sealed" not in str(office.sysadm("log.list"))
+
+
+def test_who_was_slower_is_told_which_screens_password_was_changed(office: Office, web: Person) -> None:
+    rack.instance(web, graphics=[{"type": "vnc", "password": "geheim"}, {"type": "spice"}])
+    version = web("instance.show", instance="shop")["version"]
+    vnc, spice = {"type": "vnc"}, {"type": "spice"}
+
+    def changed(version: int) -> list[str]:
+        with pytest.raises(Conflict) as overtaken:
+            web("instance.edit", instance="shop", graphics=[{"type": "vnc", "password": "mine"}], version=version)
+        return list(overtaken.value.parameters["changed"])
+
+    web("instance.edit", instance="shop", graphics=[{**vnc, "password": "neu"}, spice], version=version)
+    assert changed(version) == ["graphics.vnc.password"], "and not the screens, which look as they did"
+    web("instance.edit", instance="shop", graphics=[vnc, {**spice, "password": "auch"}], version=version + 1)
+    assert changed(version + 1) == ["graphics.spice.password"]
+    web("instance.edit", instance="shop", graphics=[{**vnc, "port": 5901}, spice], version=version + 2)
+    assert changed(version + 2) == ["graphics"]
+    web("instance.edit", instance="shop", graphics=[{**vnc, "port": 5901}], version=version + 3)
+    assert changed(version + 3) == ["graphics", "graphics.spice.password"]
+    assert label("instance.edit", "graphics.vnc.password") == "Screens (vnc Password)"
 
 
 def test_a_screens_password_is_removed_when_that_is_asked_for(office: Office, web: Person) -> None:

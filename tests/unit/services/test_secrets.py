@@ -41,6 +41,12 @@ def value_of(office: Office, name: str = "disk-key") -> str:
     return office.services.vault.open(row.value, purpose(row.uuid))
 
 
+def at_of_last(office: Office) -> str:
+    """When the last operation was."""
+    at: str = office.sysadm("log.list", sort="at", descending=True)["rows"][0]["at"]
+    return at
+
+
 def everything(office: Office) -> str:
     """The whole database as text."""
     tables = Base.metadata.tables
@@ -172,8 +178,10 @@ def test_everything_but_its_kind_can_be_changed(office: Office, web: Person) -> 
     assert value_of(office, "key2") == CANARY, "what was not given stays"
     office.sysadm("secret.edit", secret="key2", value="", project="web")
     assert value_of(office, "key2") == CANARY
-    with pytest.raises(Conflict, match="sysadm changed"):
+    with pytest.raises(Conflict, match="sysadm changed") as overtaken:
         office.sysadm("secret.edit", secret="key2", value="Another-value-9", version=version)
+    assert "value" not in overtaken.value.parameters["changed"]
+    assert set(overtaken.value.parameters["changed"]["display_name"]) == {"who", "at"}
     office.sysadm("secret.edit", secret="key2", value="Another-value-9")
     assert value_of(office, "key2") == "Another-value-9"
     with pytest.raises(InvalidInput) as caught:
@@ -182,6 +190,10 @@ def test_everything_but_its_kind_can_be_changed(office: Office, web: Person) -> 
     detail = office.sysadm("log.list", sort="at", descending=True)["rows"][0]["detail"]
     assert detail == "value: … → …"
     assert "Another" not in detail
+    # Who was slower is told who gave it another value, and when, and not which.
+    with pytest.raises(Conflict, match="sysadm changed") as overtaken:
+        office.sysadm("secret.edit", secret="key2", value="My-own-value-3", version=version + 2)
+    assert overtaken.value.parameters["changed"] == {"value": {"who": "sysadm", "at": at_of_last(office)}}
 
 
 def test_a_project_admin_sees_what_the_project_may_encrypt_by(office: Office, web: Person) -> None:
