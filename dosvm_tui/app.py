@@ -146,6 +146,11 @@ class Console(Reach):
         if registry.resource("cloud").actions and self.context.role == "sysadm":
             self._ask_whether_empty()
 
+    def begin_anew(self) -> None:
+        """See :class:`dosvm_tui.reach.Reach`."""
+        self._tasks_anew()
+        self._enter()
+
     def _ask_whether_empty(self) -> None:
         account = self.context.account
         self.context.courier.send(

@@ -26,7 +26,7 @@ NAMED = 3
 #: Seconds between two looks at a file that is being sent.
 BETWEEN = 0.3
 #: Seconds after news until one looks whether the project that one manages is still the same.
-OWN_AFTER = 5.0
+OWN_AFTER = 1.0
 
 
 class Reach(Stage):
@@ -136,26 +136,38 @@ class Reach(Stage):
         self._own_due = None
         if self.context.role == "sysadm":
             return
-        account = self.context.account
+        session, account = self.context.backend.same_session(), self.context.account
         self.context.courier.send(
-            lambda: self.context.backend.call("profile.show"),
+            lambda: session.call("profile.show"),
             self,
-            lambda own: self._manages(str(own.get("project") or "")) if self.context.account == account else None,
+            lambda own: self._know_project(own) if self.context.account == account and not self.at_gate else None,
             lambda _error: None,
         )
 
-    def _manages(self, project: str) -> None:
-        """Say in which project one works, if it is another one than before."""
-        if project == (self.context.user.get("project") or ""):
+    def _know_project(self, own: Mapping[str, Any]) -> None:
+        """Work in the project that the person now has; what is open of another one is closed: it would act in this."""
+        before, now = self.context.user, {"project": own.get("project"), "project_uuid": own.get("project_uuid")}
+        old, project = str(before.get("project") or ""), str(now["project"] or "")
+        is_same = before.get("project_uuid") == now["project_uuid"]
+        if is_same and old == project:
             return
-        self.context.user = {**self.context.user, "project": project}
+        self.context.user = {**before, **now}
+        if is_same:
+            text = N_("Your project {before} is called {project} now.")
+        elif project:
+            text = N_("You manage project {project} now: all lists are that project's, and what was open is closed.")
+        else:
+            text = N_("You manage no project any more: what was open is closed.")
+        if not is_same:
+            self.begin_anew()
         for screen in self.screen_stack:
             if isinstance(screen, BaseScreen):
                 screen.show_frame()
-        text = _(N_("You manage project {project} now: all lists are that project's."))
-        text = text if project else _(N_("You manage no project any more."))
-        self.notice(text.format(project=project), "warning")
-        self._look_again()
+        self.notice(_(text).format(before=old, project=project), "warning")
+
+    def begin_anew(self) -> None:
+        """Close what is open, follow no tasks, and begin at the first list."""
+        raise NotImplementedError
 
     def _look_here(self) -> None:
         """Ask the host that answers how it is, now and then."""
@@ -217,9 +229,9 @@ class Reach(Stage):
 
         def again(user: Mapping[str, Any]) -> None:
             if user.get("name") == before and not user.get("must_change_password"):
-                self.context.user = dict(user)
                 self.pop_screen()
                 self._watcher.start()
+                self._know_project(user)
                 self._look_again()
             else:
                 self.logged_in(user)

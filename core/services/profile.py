@@ -26,11 +26,11 @@ def _own(call: Call, reference: str) -> User:
 def _row(call: Call, reference: str = "") -> dict[str, Any]:
     _own(call, reference)
     found = call.session.execute(
-        select(User, Project.name.label("project"), Project.active.label("active"))
+        select(User, Project.name.label("project"), Project.uuid.label("of"), Project.active.label("active"))
         .outerjoin(Project, Project.id == User.project_id)
         .where(User.id == call.actor.user_id)
     ).one()
-    own = own_row(found.User, found.project, found.active is not False)
+    own = own_row(found.User, found.project, found.of, found.active is not False)
     return {**own, "preferences": preferences_of(call.session, call.actor.user_id)}
 
 

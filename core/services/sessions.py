@@ -61,7 +61,7 @@ class Sessions:
             if found is None:
                 raise _wrong()
             session.add(Session(digest=_digest(token), user_id=user_id, address=address[:64], created=now, used=now))
-            own = own_row(found.User, found.project, found.active is not False)
+            own = own_row(found.User, found.project, found.of, found.active is not False)
             # With the answer that is waited for anyway: the console looks as it was left, at no further question.
             return {**own, "preferences": preferences_of(session, user_id)}
 
@@ -188,7 +188,7 @@ class Sessions:
 
 def _user_and_project() -> Any:
     return (
-        select(User, Project.name.label("project"), Project.active.label("active"))
+        select(User, Project.name.label("project"), Project.uuid.label("of"), Project.active.label("active"))
         .outerjoin(Project, Project.id == User.project_id)
         .options(LIVE)
     )

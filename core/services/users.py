@@ -38,10 +38,14 @@ def user_row(user: User, project: str | None) -> dict[str, Any]:
     }
 
 
-def own_row(user: User, project: str | None, project_active: bool) -> dict[str, Any]:
-    """An account as its own user sees it: also whether it can work now."""
+def own_row(user: User, project: str | None, project_uuid: str | None, project_active: bool) -> dict[str, Any]:
+    """An account as its own user sees it: also whether it can work now, and in which project, whatever that is called.
+
+    ``project_uuid`` is None without one.
+    """
     return {
         **user_row(user, project),
+        "project_uuid": project_uuid,
         "project_active": project_active,
         "must_change_password": user.must_change_password,
     }

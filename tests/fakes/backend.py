@@ -63,7 +63,9 @@ class FakeBackend:
     def own_row(self) -> Row:
         found = next((row for row in self.rows["user"] if row["name"] == self.account), None)
         row = dict(found or {"uuid": uuid_of(self.account), "name": self.account, "display_name": "", "project": None})
-        own = {"must_change_password": self.account in self.must_change, "project_active": True}
+        project = next((one["uuid"] for one in self.rows["project"] if one["name"] == row["project"]), None)
+        own: Row = {"must_change_password": self.account in self.must_change, "project_active": True}
+        own["project_uuid"] = project
         return {**row, **own, "preferences": self.preferences.get(self.account, {})}
 
     def logout(self) -> None:

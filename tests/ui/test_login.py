@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import AuthenticationFailed
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import notices, opened, rows_are_there, screen_text, shows, table, typed, until
+from tests.ui.conftest import opened, rows_are_there, screen_text, shows, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -114,15 +114,3 @@ async def test_logging_out_leaves_nothing_on_screen(cloud: FakeBackend) -> None:
         await until(pilot, lambda: not cloud.session)
         assert len(pilot.app.screen_stack) == 2
         assert "web-front" not in screen_text(pilot.app)
-
-
-async def test_who_is_given_another_project_reads_its_name(cloud: FakeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dosvm_tui.reach.OWN_AFTER", 0.1)
-    async with opened(cloud) as pilot:
-        assert "zhao@web" in screen_text(pilot.app)
-        cloud.change("user", "zhao", project="mail")
-        await until(pilot, lambda: "zhao@mail" in screen_text(pilot.app))
-        assert "You manage project mail now" in " ".join(notices(pilot))
-        cloud.change("user", "zhao", project="")
-        await until(pilot, lambda: "zhao@" not in screen_text(pilot.app))
-        assert "You manage no project any more." in notices(pilot)

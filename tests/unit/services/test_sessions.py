@@ -43,6 +43,10 @@ def test_a_login_gives_a_token_and_the_own_row(zhao: Office, sessions: Sessions)
         "web",
         False,
     )
+    # What does not change with the project's name: a console tells by it whether it is another one.
+    assert user["project_uuid"] == zhao.sysadm("project.show", project="web")["uuid"]
+    assert zhao.person("zhao")("profile.show")["project_uuid"] == user["project_uuid"]
+    assert zhao.sysadm("profile.show")["project_uuid"] is None
     actor = sessions.authenticate_token(token, HERE)
     assert (actor.account, actor.role, actor.address, actor.project_active) == ("zhao", "project", HERE, True)
     assert outcomes(zhao) == ["right"]
