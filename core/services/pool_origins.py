@@ -209,23 +209,13 @@ def refuse_overlap(call: Call, path: str, host: Host | None, *, field: str) -> N
     others = select(Pool.name, Pool.path).where(Pool.kind.not_in(fixed)).order_by(Pool.name)
     if host is not None:
         others = others.where(or_(Pool.host_id == host.id, Pool.host_id.is_(None)))
-    for other in call.session.execute(others):
-        if pools.overlap(path, other.path):
-            raise InvalidInput(
-                N_("{path} overlaps with the directory of storage pool {name} ({other})."),
-                remedy=N_("Choose another directory."),
-                field=field,
-                path=path,
-                name=other.name,
-                other=other.path,
-            )
-    for group in call.session.execute(select(ProjectGroup.name, ProjectGroup.directory).order_by(ProjectGroup.name)):
-        if pools.overlap(path, group.directory):
-            raise InvalidInput(
-                N_("{path} overlaps with the directory of project group {name} ({other})."),
-                remedy=N_("Choose another directory."),
-                field=field,
-                path=path,
-                name=group.name,
-                other=group.directory,
-            )
+    groups = select(ProjectGroup.name, ProjectGroup.directory).order_by(ProjectGroup.name)
+    for there, said in (
+        (others, N_("{path} overlaps with the directory of storage pool {name} ({other}).")),
+        (groups, N_("{path} overlaps with the directory of project group {name} ({other}).")),
+    ):
+        for name, other in call.session.execute(there):
+            if pools.overlap(path, other):
+                raise InvalidInput(
+                    said, remedy=N_("Choose another directory."), field=field, path=path, name=name, other=other
+                )
