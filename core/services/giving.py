@@ -14,7 +14,7 @@ from core.services.lookup import find
 from core.services.operation import SYSTEM_ADMIN, Answer, Call, operation
 from core.services.orders import idle
 from core.services.relations import some
-from core.services.volume_checks import claim, pool_of, refuse_absent
+from core.services.volume_checks import claim, pool_of, refuse_absent, refuse_secret_of_others
 
 
 @operation("volume.give", roles=SYSTEM_ADMIN, action=N_("Give to project"), target="volume")
@@ -111,10 +111,4 @@ def _refuse_others(call: Call, volume: Volume, owner: Project | None) -> None:
             name=below.name,
         )
     key = call.session.get(Secret, volume.secret_id) if volume.secret_id is not None else None
-    if key is not None and key.project_id not in (None, mine):
-        raise Refused(
-            N_("It opens with the secret {name}, which is another project's."),
-            remedy=N_("Give the secret to the project first."),
-            field="project",
-            name=key.name,
-        )
+    refuse_secret_of_others(key, owner, field="project")

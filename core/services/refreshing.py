@@ -11,7 +11,7 @@ from core.rules.volumes import FORMATS
 from core.services.lookup import find
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
 from core.services.orders import host_for, idle, order
-from core.services.volume_checks import claim, encrypting, pool_of, refuse_unready
+from core.services.volume_checks import claim, encrypting, pool_of, refuse_secret_of_others, refuse_unready
 
 
 @operation("pool.refresh", roles=EVERYBODY, action=N_("Refresh"), target="pool")
@@ -48,14 +48,7 @@ def accept(
     if format not in FORMATS:
         raise InvalidInput(N_("A volume's format is one of: {formats}."), field="format", formats=", ".join(FORMATS))
     key = encrypting(call, secret, format)
-    if key is not None and owner is not None and key.project_id not in (None, owner.id):
-        raise InvalidInput(
-            N_("Secret {name} is another project's."),
-            remedy=N_("Choose one of project {project}, or give the secret to it first."),
-            field="secret",
-            name=key.name,
-            project=owner.name,
-        )
+    refuse_secret_of_others(key, owner, field="secret")
     pool = pool_of(call, found)
     if found.state != "foreign" or not KINDS[pool.kind].files:
         raise Refused(

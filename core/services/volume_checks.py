@@ -69,6 +69,27 @@ def encrypting(call: Call, secret: str, volume_format: str) -> Secret | None:
     return key
 
 
+def refuse_secret_of_others(key: Secret | None, owner: Project | None, *, field: str) -> None:
+    """Hold a volume to the secrets of its project: what opens it is that project's or nobody's, never another one's.
+
+    A volume of no project is used by every project that has its pool, so it opens with a secret of none.
+
+    Raises:
+        Refused: it is another project's.
+    """
+    if key is None or key.project_id in (None, owner.id if owner is not None else None):
+        return
+    raise Refused(
+        N_("It opens with the secret {name}, which is another project's."),
+        remedy=N_("Give the secret to project {project} first.")
+        if owner is not None
+        else N_("Give the secret to no project first, or the volume to the project of the secret."),
+        field=field,
+        name=key.name,
+        project=owner.name if owner is not None else "",
+    )
+
+
 def refuse_units(pool: Pool) -> None:
     """Refuse to make or change what others make: units of a storage system are only found (manual 9.4.3).
 

@@ -273,16 +273,20 @@ def test_an_encrypted_file_is_accepted_with_the_secret_that_opens_it(office: Off
         office.sysadm(
             "secret.add", name=name, display_name=name, kind="volume", usage=name, project=project, value=text
         )
-    with pytest.raises(InvalidInput, match="theirs is another project's"):
-        office.sysadm("volume.accept", volume="local/qcow", format="qcow2", project="web", secret="theirs")
+    # Given to no project, it would open with that secret in the VMs of every project that has the pool.
+    for project, remedy in (("web", "Give the secret to project web first"), ("", "Give the secret to no project")):
+        with pytest.raises(Refused, match=f"secret theirs, which is another project's. {remedy}") as refused:
+            office.sysadm("volume.accept", volume="local/qcow", format="qcow2", project=project, secret="theirs")
+        assert refused.value.field == "secret"
+    webs = {"project": "web"}
     with pytest.raises(InvalidInput, match="cannot be encrypted"):
         office.sysadm("volume.accept", volume="local/qcow", format="vmdk", secret="key")
     for name, more, words in (
         ("qcow", {"format": "qcow2"}, "qcow is encrypted. Name the secret that it opens with"),
         ("luks", {"format": "raw"}, "luks is encrypted. Name the secret"),
-        ("qcow", {"format": "qcow2", "secret": "other"}, "qcow does not open with the value of secret other."),
-        ("luks", {"format": "raw", "secret": "other"}, "luks does not open with the value of secret other."),
-        ("plain", {"format": "qcow2", "secret": "key"}, "plain is not encrypted."),
+        ("qcow", {"format": "qcow2", **webs, "secret": "other"}, "qcow does not open with the value of secret other."),
+        ("luks", {"format": "raw", **webs, "secret": "other"}, "luks does not open with the value of secret other."),
+        ("plain", {"format": "qcow2", **webs, "secret": "key"}, "plain is not encrypted."),
     ):
         task = office.sysadm("volume.accept", volume=f"local/{name}", **more)["task"]
         assert run(office) == TaskState.FAILED.value
