@@ -32,6 +32,7 @@ _ROW_KEYS = frozenset(
         "must_change_password",
         "preferences",
         "project_active",
+        "project_uuid",
         "used_disk",
         "used_image_bytes",
         "used_images",
