@@ -7,6 +7,7 @@ away is let go of when it is back. All that touches storage is bounded in time, 
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import logging
 import os
@@ -206,7 +207,7 @@ class Keeper:
             self._on_files(pool, lambda: shared.refuse_marked(pool))
 
     def refuse_group(self, directory: str) -> None:
-        """Refuse a project group's directory that is a pool's here, or another group's, by a link or a mount.
+        """Refuse a project group's directory that is a pool's here, or an older group's, by a link or a mount.
 
         Whoever may register and delete images there would read and delete what is others'.
 
@@ -218,7 +219,7 @@ class Keeper:
         except OSError:
             return  # whoever opens a file in it says what is wrong
         self._refuse_overlays(directory, mine, field="group")
-        for what, name, theirs in self._others(lambda _other: True, but=directory):
+        for what, name, theirs in self._others(lambda _other: True, until=directory):
             try:
                 places.refuse_one(directory, mine, name, theirs, what=what)
             except Refused as error:
@@ -254,12 +255,12 @@ class Keeper:
                 other=temporary.path,
             )
 
-    def _others(self, wanted: Callable[[PoolOrder], bool], *, but: str = "") -> Iterator[tuple[str, str, Place]]:
+    def _others(self, wanted: Callable[[PoolOrder], bool], *, until: str = "") -> Iterator[tuple[str, str, Place]]:
         """Where pools of this host and project groups are: ``pool`` or ``group``, its name, its place.
 
         Args:
             wanted: which pools.
-            but: a directory of a group that is left out.
+            until: the directory of a group; it and younger ones are left out.
         """
         host_id = self._host_id()
         if host_id is None:
@@ -270,7 +271,8 @@ class Keeper:
 
         pools, groups = self._database.read(read)
         known = [("pool", pool.uuid, pool.name, pool.path) for pool in pools if pool.what.files and wanted(pool)]
-        known += [("group", path, name, path) for name, path in groups if path != but]
+        older = itertools.takewhile(lambda group: group[1] != until, groups)
+        known += [("group", path, name, path) for name, path in older]
         for what, key, name, path in known:
             try:
                 yield what, name, self.touch(key, lambda path=path: places.place_of(path))  # type: ignore[misc]

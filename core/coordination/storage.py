@@ -167,8 +167,9 @@ def pools_of_host(session: Session, host_id: int) -> list[PoolOrder]:
 
 
 def group_directories(session: Session) -> list[tuple[str, str]]:
-    """The directories of project groups: name and path."""
-    return [(name, path) for name, path in session.execute(select(ProjectGroup.name, ProjectGroup.directory))]
+    """The directories of project groups in the order they were made: name and path."""
+    found = session.execute(select(ProjectGroup.name, ProjectGroup.directory).order_by(ProjectGroup.id))
+    return [(name, path) for name, path in found]
 
 
 def unknown_pools(session: Session, uuids: Collection[str]) -> set[str]:
