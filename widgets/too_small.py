@@ -67,7 +67,8 @@ class Covered(MessagePump):
 
     def on_screen_resume(self) -> None:
         """It may have while another screen was in front."""
-        self._cover_if_too_small()
+        # A screen that was never laid out would cover itself with a widget that nobody gives a size.
+        self.call_after_refresh(self._cover_if_too_small)
 
     def _cover_if_too_small(self) -> None:
         screen: Any = self  # it is mixed into screens, and must not be one: styles follow the first base that is

@@ -85,8 +85,9 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture
-def terminal(directory: Path) -> Iterator[Terminal]:
-    """A console over a cloud in memory in a real terminal; zhao is logged in."""
+def terminal(directory: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    """A console over a cloud in memory in a real terminal, of 80x24 or its parameter; zhao is logged in."""
+    width, height = getattr(request, "param", (80, 24))
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(directory),
@@ -95,7 +96,9 @@ def terminal(directory: Path) -> Iterator[Terminal]:
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "TZ": "UTC",
     }
-    found = Terminal([sys.executable, "-m", "tests.fakes.console", "500"], environment, directory)
+    found = Terminal(
+        [sys.executable, "-m", "tests.fakes.console", "500"], environment, directory, width=width, height=height
+    )
     try:
         yield found
     finally:

@@ -8,6 +8,7 @@ from core.i18n import LANGUAGES, set_language
 from screens import registry
 from screens.generic.fields import offered
 from screens.generic.form_dialog import FormDialog
+from tests.e2e.terminal import Terminal
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import form_of, opened, screen_text, shows, still, until
 from widgets.paragraph import Paragraph
@@ -107,3 +108,10 @@ async def test_what_a_form_says_of_its_first_field_stays_when_the_focus_goes_on_
         next(iter(form.rows.values())).input.focus()
         screen.query_one("#leave").focus()
         await shows(pilot, "Its VMs are stopped.")
+
+
+@pytest.mark.parametrize("terminal", [(40, 10)], indirect=True)
+def test_a_console_that_begins_in_a_window_that_is_too_small_says_so(terminal: Terminal) -> None:
+    terminal.wait_for("The window is too small", 60)
+    terminal.resize(80, 24)
+    terminal.wait_for("web-front-05")
