@@ -332,7 +332,7 @@ async def test_any_action_is_found_and_its_object_picked(cloud: FakeBackend) -> 
         await until(pilot, lambda: "Grow: volume ..." in screen_text(pilot.app))
         await pilot.press("enter")
         await until(pilot, lambda: rows_are_there(pilot.app) and "disk6" in screen_text(pilot.app))
-        await shows(pilot, "Grow: disk2", "down", "enter")
+        await shows(pilot, "Grow: disk6", "end", "enter")
 
 
 @ui

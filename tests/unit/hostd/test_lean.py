@@ -57,4 +57,5 @@ def test_threads_share_few_heaps() -> None:
         "[thread.join() for thread in threads]\n"
         "print(len(heaps))"
     )
-    assert int(_after(code)) <= 2
+    # The first heap may lie across the border between two; of sixteen threads each would have its own otherwise.
+    assert int(_after(code)) <= 3
