@@ -346,7 +346,7 @@ SPEC = ResourceSpec(
     empty=N_("No volumes yet. Press a to add a virtual disk."),
     help=N_(
         "A volume is a virtual disk in a storage pool. It is thin: it takes room as it is written, up to its capacity."
-        " What it takes is *Allocated*, as measured when it is made, grown or refreshed, and in a host directory every"
+        ' What it takes is "Allocated", as measured when it is made, grown or refreshed, and in a host directory every'
         " five minutes. Instances use it; one that is used cannot be deleted. A volume"
         " that somebody removed from outside is shown as missing after a refresh of its pool; a file that was found"
         " there is foreign until the system administrator says with c what format it has. One that is encrypted opens"
