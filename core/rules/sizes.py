@@ -14,16 +14,19 @@ UNITS = {
     "GB": 1000**3,
     "TB": 1000**4,
     "PB": 1000**5,
+    "EB": 1000**6,
     "KIB": 1024,
     "MIB": 1024**2,
     "GIB": 1024**3,
     "TIB": 1024**4,
     "PIB": 1024**5,
+    "EIB": 1024**6,
     "K": 1024,
     "M": 1024**2,
     "G": 1024**3,
     "T": 1024**4,
     "P": 1024**5,
+    "E": 1024**6,
 }
 #: Twenty digits say more than the largest size; a number of thousands of them is not worth understanding.
 _SIZE = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*([A-Za-z]*)\s*")
@@ -55,13 +58,13 @@ def parse_size(text: str) -> int:
 def format_size(value: float) -> str:
     """A size for people: three digits and the IEC unit, such as ``1.50 GiB``."""
     amount = float(value)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
         # 1023.95 would be written 1024.0: it belongs to the next unit
         if abs(amount) < (1024 if unit == "B" else 1023.95):
             break
         amount /= 1024
     else:
-        unit = "PiB"
+        unit = "EiB"
     if unit == "B" or amount == int(amount):
         return f"{int(amount)} {unit}"
     return f"{amount:.2f} {unit}" if amount < 10 else f"{amount:.1f} {unit}"

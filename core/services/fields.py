@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from core.errors import InvalidInput
 from core.i18n import N_
+from core.rules.sizes import format_size
 
 V = TypeVar("V")
 
@@ -36,6 +37,18 @@ def ruled(field: str, rule: Callable[[V], None], value: V | None) -> None:
     if value is not None:
         with at_field(field):
             rule(value)
+
+
+def sized(field: str, value: int | None, low: int) -> None:
+    """Check that a size in bytes, when given, is at least ``low`` and at most :data:`SIZE_MAX`.
+
+    Raises:
+        InvalidInput: it is not; says the limit as people write it.
+    """
+    if value is not None and value < low:
+        raise InvalidInput(N_("The least is {limit}."), field=field, limit=format_size(low))
+    if value is not None and value > SIZE_MAX:
+        raise InvalidInput(N_("The most is {limit}."), field=field, limit=format_size(SIZE_MAX))
 
 
 def in_range(field: str, value: int | None, low: int, high: int) -> None:

@@ -26,7 +26,7 @@ from core.model import (
 )
 from core.rules import names, pools
 from core.services.editing import edit, unused
-from core.services.fields import SIZE_MAX, in_range, ruled
+from core.services.fields import ruled, sized
 from core.services.listing import Query, answer, called, flag, iso, listing, moment
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
@@ -338,7 +338,7 @@ def create(
     path = path or pools.KINDS[kind].path
     ruled("path", partial(pools.target_path, kind), path)
     origin = ruled_origin(kind, name, path, origin)
-    in_range("capacity", capacity, 1, SIZE_MAX)
+    sized("capacity", capacity, 1)
     ruled("description", names.prose, description)
     ruled("vendor", names.display_name, vendor)
     ruled("product", names.display_name, product)

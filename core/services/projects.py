@@ -32,7 +32,7 @@ from core.rules.sizes import format_size
 from core.services.contents import lines, of_project
 from core.services.dismantling import stop_all
 from core.services.editing import check_version, edit, touch, unused
-from core.services.fields import COUNT_MAX, SIZE_MAX, in_range, ruled
+from core.services.fields import COUNT_MAX, in_range, ruled, sized
 from core.services.listing import Query, answer, flag, iso, listing
 from core.services.lookup import find
 from core.services.operation import EVERYBODY, SYSTEM_ADMIN, Answer, Call, operation
@@ -241,7 +241,10 @@ def set_quotas(project: Project, quotas: Mapping[str, int | None]) -> dict[str, 
         InvalidInput: one is negative or absurd.
     """
     for key, value in quotas.items():
-        in_range(key, value, 0, SIZE_MAX if key.removeprefix("max_") in _BYTES else COUNT_MAX)
+        if key.removeprefix("max_") in _BYTES:
+            sized(key, value, 0)
+        else:
+            in_range(key, value, 0, COUNT_MAX)
     return {
         key: [getattr(project, key), value]
         for key, value in quotas.items()

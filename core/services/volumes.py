@@ -29,7 +29,7 @@ from core.rules.pools import KINDS
 from core.rules.sizes import format_size
 from core.rules.volumes import GROWING, volume_size
 from core.services.editing import edit, unused
-from core.services.fields import SIZE_MAX, in_range, ruled
+from core.services.fields import ruled, sized
 from core.services.listing import Query, answer, called, iso, listing
 from core.services.lookup import find, visible
 from core.services.operation import EVERYBODY, Answer, Call, operation
@@ -267,8 +267,8 @@ def add(
     ruled("name", names.identifier, name)
     ruled("display_name", names.display_name, display_name)
     ruled("description", names.prose, description)
-    in_range("capacity", capacity, 1, SIZE_MAX)
     ruled("capacity", volume_size, capacity)
+    sized("capacity", capacity, 1)
     options = making(format, mode=mode, owner=owner, group=group, compat=compat, lazy_refcounts=lazy_refcounts)
     key = encrypting(call, secret, format)
     whole = -(-capacity // _SECTOR) * _SECTOR
@@ -309,7 +309,7 @@ def add(
 def grow(call: Call, *, volume: str, capacity: int, thin: bool = False, version: int | None = None) -> Answer:
     """Make a volume larger, to ``capacity`` bytes, while no VM uses it (manual 9.4.4); ``thin`` as for :func:`add`."""
     found = owned(call, volume)
-    in_range("capacity", capacity, 1, SIZE_MAX)
+    sized("capacity", capacity, 1)
     whole = -(-capacity // _SECTOR) * _SECTOR
     pool = pool_of(call, found)
     refuse_units(pool)

@@ -19,6 +19,7 @@ from core.rules.sizes import GIB, MIB, format_size, parse_size
         ("512 mib", 512 * MIB),
         ("1.5 GB", 1_500_000_000),
         ("10G", 10 * GIB),
+        ("1EiB", 2**60),
         ("0.5k", 512),
         (" 7 B", 7),
         ("0.0", 0),
@@ -71,6 +72,7 @@ def test_a_size_shown_is_within_one_percent_of_what_it_is(value: int) -> None:
         (MIB - 1, "1.00 MiB"),
         (MIB, "1 MiB"),
         (20 * GIB, "20 GiB"),
+        (2**60, "1 EiB"),
     ],
 )
 def test_what_people_read(value: int, text: str) -> None:

@@ -117,7 +117,13 @@ def test_how_it_was_made_is_kept(web: Person) -> None:
     assert made == {"mode": "0640", "owner": 0, "group": 107, "compat": "1.1", "lazy_refcounts": True}
 
 
-@pytest.mark.parametrize("capacity", [1, 1024, MIB - 1])
+def test_a_size_beyond_all_disks_is_refused_as_a_size(office: Office, web: Person) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        web("volume.add", name="disk1", pool="local", capacity=2**61)
+    assert refused.value.text() == "The most is 1 EiB."
+
+
+@pytest.mark.parametrize("capacity", [0, 1, 1024, MIB - 1])
 @pytest.mark.parametrize("volume_format", ["qcow2", "raw"])
 def test_a_disk_that_holds_nothing_is_refused(web: Person, volume_format: str, capacity: int) -> None:
     """QEMU makes one of a single sector, which no guest can use: who asks for it has mistaken the unit."""
