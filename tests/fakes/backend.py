@@ -10,6 +10,7 @@ import itertools
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ class FakeBackend:
         self.samples_end: float | None = None
         self.account = ""
         self.session = False
-        self.in_flight = 0
+        self.in_flight: Counter[str] = Counter()
         self.most_in_flight: dict[str, int] = {}
         self.tasks: dict[str, Row] = {}
         self._revision = 0
@@ -77,9 +78,9 @@ class FakeBackend:
     def call(self, operation: str, **arguments: Any) -> Any:
         self.calls.append((operation, arguments))
         with self._changed:
-            self.in_flight += 1
-            running = self.most_in_flight
-            running[operation] = max(running.get(operation, 0), self.in_flight)
+            self.in_flight[operation] += 1
+            most = self.most_in_flight
+            most[operation] = max(most.get(operation, 0), self.in_flight[operation])
         try:
             self._pause(operation)
             if not self.session:
@@ -93,7 +94,7 @@ class FakeBackend:
             return self._answer_one(operation, arguments)
         finally:
             with self._changed:
-                self.in_flight -= 1
+                self.in_flight[operation] -= 1
 
     def _answer_one(self, operation: str, arguments: dict[str, Any]) -> Any:
         if operation in self.answers:
