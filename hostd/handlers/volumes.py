@@ -40,9 +40,6 @@ T = TypeVar("T")
 
 _TOPICS = frozenset({"volume", "pool"})
 
-#: How often an encrypted file is begun on a machine that is too busy to measure how long its key takes.
-_TRIES = 6
-
 
 class VolumeTasks:
     """Works on the files of volumes."""
@@ -125,15 +122,8 @@ class VolumeTasks:
         """Make a volume's file by ``work``; what is written then."""
 
         def make(sure: Callable[[], None]) -> Size:
-            for left in reversed(range(_TRIES)):
-                try:
-                    with said(directory / order.name):
-                        volume_files.make(directory, order.name, order.uuid, work, order.options, sure)
-                    break
-                except EngineError as error:
-                    # qemu-img removes what it could not make, so it is begun anew.
-                    if not left or not volume_images.is_hurried(error):
-                        raise
+            with said(directory / order.name):
+                volume_files.make(directory, order.name, order.uuid, work, order.options, sure)
             return volume_images.look(Layer(order.path, order.format, self._open(order.secret)))
 
         self._begun.add(task.uuid)
