@@ -20,11 +20,14 @@ from core.i18n import N_
 from hostd import removal
 from hostd.faults import point
 from hostd.flushing import flush, flush_names
+from hostd.volume_images import is_hurried
 
 #: What working directories end in; what begins with a dot is no volume.
 PART = ".part"
 #: What a file that an attempt had made is called once no attempt may give it its name.
 _WITHDRAWN = ".withdrawn"
+#: How often a file is begun whose key qemu-img cannot measure.
+_TRIES = 8
 
 
 def file_of(directory: Path, name: str) -> Path | None:
@@ -111,13 +114,19 @@ def make(
         (directory / name).unlink()
     _refuse_taken(directory, name, uuid)
     part = directory / f".{uuid}{PART}"
-    removal.clear(part)
-    part.mkdir(mode=0o700)
-    place = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _make(part / name, directory / name, place, work, options, sure, alive)
-    finally:
-        os.close(place)
+    for left in reversed(range(_TRIES)):
+        removal.clear(part)
+        part.mkdir(mode=0o700)
+        place = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _make(part / name, directory / name, place, work, options, sure, alive)
+            break
+        except EngineError as error:
+            if not left or not is_hurried(error):
+                raise
+            sure()
+        finally:
+            os.close(place)
     flush_names(directory)
     point("after_volume")
 

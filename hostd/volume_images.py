@@ -33,8 +33,6 @@ _SECONDS, _SECONDS_EACH = 60.0, 12.0
 _STALLED = 300.0
 #: What a new image takes at once at most, bytes: its tables, and a header with the slots of keys when it is encrypted.
 _TABLES, _KEYS = 512 * 1024, 3 * 1024**2
-#: How often a new encrypted image is begun.
-_TRIES = 8
 #: How often a conversion is looked at, in seconds.
 _LOOK = 0.5
 _PROGRESS = re.compile(rb"\((\d+)\.\d+/100%\)")
@@ -74,21 +72,13 @@ class Broken(Exception):
     """Somebody wanted a conversion to end."""
 
 
-def _made(path: Path, work: Callable[[], object]) -> None:
-    """Make a new image by ``work``; again when qemu-img could not tell how many rounds its key shall take.
+def is_hurried(error: EngineError) -> bool:
+    """Whether qemu-img could not tell how many rounds the key of a new image shall take, and is to be asked again.
 
     It measures a few milliseconds of its own time (QEMU's crypto/pbkdf.c), of which many kernels count none now and
     then: with one in ten new keys, on some machines.
     """
-    for left in reversed(range(_TRIES)):
-        try:
-            work()
-        except EngineError as error:
-            if not left or "accurate CPU usage" not in str(error.parameters.get("reason", "")):
-                raise
-            path.unlink(missing_ok=True)  # as qemu-img does itself, mostly
-        else:
-            return
+    return "accurate CPU usage" in str(error.parameters.get("reason", ""))
 
 
 def create(path: Path, layer: Layer, capacity: int, options: Mapping[str, Any]) -> None:
@@ -103,10 +93,6 @@ def create(path: Path, layer: Layer, capacity: int, options: Mapping[str, Any]) 
     Raises:
         EngineError: qemu-img failed.
     """
-    _made(path, lambda: _create(path, layer, capacity, options))
-
-
-def _create(path: Path, layer: Layer, capacity: int, options: Mapping[str, Any]) -> None:
     luks = layer.format == "raw" and bool(layer.passphrase)
     arguments = ["-f", "luks" if luks else layer.format]
     if layer.backing is not None:
@@ -213,12 +199,6 @@ def merge(
         Broken: it was not wanted any more.
         EngineError: qemu-img failed, or stood still.
     """
-    _made(path, lambda: _merge(layer, path, passphrase, progress, wanted))
-
-
-def _merge(
-    layer: Layer, path: Path, passphrase: str, progress: Callable[[int], None], wanted: Callable[[], bool]
-) -> None:
     target = Layer(str(path), "qcow2", passphrase)
     with _secrets([passphrase, *(each.passphrase for each in layer.chain())]) as (objects, ids, files):
         chosen = _options(target, {}, ids)

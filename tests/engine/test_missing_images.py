@@ -58,7 +58,7 @@ def seen(hostd: Hostd, place: Path) -> bool:
     """Whether hostd has seen files there, on the file system that is there now."""
     notes = hostd.home / "state/image-directories.json"
     known = json.loads(notes.read_text()).get(str(place)) if notes.exists() else None
-    return known is not None and known[2] == on_host(hostd, "findmnt", "-no", "SOURCE", str(place)).strip()
+    return known is not None and known[2] == on_host(hostd, "findmnt", "-no", "SOURCE", "-T", str(place)).strip()
 
 
 def news(hostd: Hostd) -> None:

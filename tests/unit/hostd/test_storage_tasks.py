@@ -271,8 +271,10 @@ exit 1
     monkeypatch.setenv("PATH", f"{tries}:{os.environ['PATH']}")
     key = "Correct-horse-9"
     disk = Layer(str(tmp_path / "disk"), "qcow2", key)
-    volume_images.create(tmp_path / "disk", disk, MIB, {})
-    volume_images.merge(disk, tmp_path / "whole", key, lambda _percent: None, lambda: True)
+    volume_files.make(tmp_path, "disk", "1", lambda path: volume_images.create(path, disk, MIB, {}), {})
+    volume_files.make(
+        tmp_path, "whole", "2", lambda path: volume_images.merge(disk, path, key, lambda _done: None, lambda: True), {}
+    )
     # More often where it really could not.
     said = (tries / "all").read_text().split()
     assert said.count("create") % 2 == said.count("convert") % 2 == 0
