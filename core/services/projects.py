@@ -124,7 +124,9 @@ def _linked(table: Any, other: str, model: Any, value: Any) -> Any:
 def show(call: Call, *, project: str) -> Answer:
     """One project with what it uses (``used_``); for a project admin the own one."""
     found = find(call, Project, project, field="project")
-    return {**_rows(call, [found])[0], **used(call, found)}
+    row = _rows(call, [found])[0]
+    # The one that a project is made in, so that another one is made by what is shown here.
+    return {**row, "group": next(iter(row["groups"]), ""), **used(call, found)}
 
 
 @operation("project.add", roles=SYSTEM_ADMIN, action=N_("Add"), target="name")
@@ -418,7 +420,7 @@ def delete_(call: Call, *, project: str, everything: bool = False) -> Answer:
     if holds and not everything:
         raise InUse(
             N_("Project {name} is not empty. {contents}"),
-            remedy=N_("Delete them first, or confirm that everything is to be deleted."),
+            remedy=N_("Delete them first, or confirm that everything is to be deleted (`--everything`)."),
             field="everything",
             name=found.name,
             contents=lines(holds),

@@ -109,7 +109,7 @@ KINDS: dict[str, tuple[Callable[[Office, Person], str], list[str], set[str]]] = 
     "project-group": (_project_group, ["--directory", "/srv/vm/two"], set()),
     "project": (
         _project,
-        ["--group", "web-group"],
+        [],
         {
             *("max_instances", "max_vcpus", "max_memory", "max_disk", "max_images", "max_image_bytes"),
             *("max_snapshots", "pools", "host_groups", "admins"),

@@ -40,7 +40,7 @@ def test_a_new_project_is_active_and_may_use_nothing(office: Office) -> None:
     office.sysadm("project.add", name="web", group="acme", description="Web shop")
     row = office.sysadm("project.show", project="web")
     assert set(row) == {
-        "uuid", "name", "description", "active", "state", "groups", "admins", "pools", "host_groups",
+        "uuid", "name", "description", "active", "state", "group", "groups", "admins", "pools", "host_groups",
         "max_instances", "max_vcpus", "max_memory", "max_disk", "max_images", "max_image_bytes", "max_snapshots",
         "used_instances", "used_vcpus", "used_memory", "used_disk", "used_images", "used_image_bytes", "used_snapshots",
         "vcpu_seconds", "created", "version",
