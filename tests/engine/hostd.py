@@ -226,3 +226,22 @@ def refused(call: Callable[[], Any]) -> DosvmError:
     except DosvmError as error:
         return error
     raise AssertionError("it was not refused")
+
+
+def on_host(hostd: Hostd, *command: str) -> str:
+    """Run a command where hostd runs: with its mounts."""
+    return subprocess.run(hostd.libvirt.command(list(command)), check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def file_system(hostd: Hostd, name: str, size: str) -> Iterator[Path]:
+    """A directory of this name in hostd's home with a file system of its own, which only hostd sees."""
+    place, disk = hostd.home / name, hostd.home / f"{name}.img"
+    place.mkdir()
+    on_host(hostd, "truncate", "-s", size, str(disk))
+    on_host(hostd, "mkfs.ext4", "-q", str(disk))
+    on_host(hostd, "mount", "-o", "loop", str(disk), str(place))
+    yield place
+    on_host(hostd, "umount", str(place))
+    disk.unlink()
+    place.rmdir()

@@ -4,42 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.engine.hostd import MIB, Hostd, until
+from tests.engine.hostd import MIB, Hostd, file_system, on_host, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
-
-
-def on_host(hostd: Hostd, *command: str) -> str:
-    """Run a command where hostd runs: with its mounts."""
-    return subprocess.run(hostd.libvirt.command(list(command)), check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture
 def place(hostd: Hostd) -> Iterator[Path]:
     """The directory of a project group, a file system of its own; its images are deleted in the end."""
-    place = hostd.home / "images"
-    place.mkdir()
-    disk = hostd.home / "images.img"
-    on_host(hostd, "truncate", "-s", "32M", str(disk))
-    on_host(hostd, "mkfs.ext4", "-q", str(disk))
-    on_host(hostd, "mount", "-o", "loop", str(disk), str(place))
-    hostd.admin("project-group.add", name="apart", directory=str(place))
-    hostd.admin("project-group.add-project", project_group="apart", project="web")
-    yield place
-    hostd.clean()
-    for row in hostd.zhao("image.list")["rows"]:
-        hostd.done("image.delete", image=row["uuid"])
-    hostd.admin("project-group.remove-project", project_group="apart", project="web")
-    hostd.admin("project-group.delete", project_group="apart")
-    on_host(hostd, "umount", str(place))
-    disk.unlink()
-    place.rmdir()
+    with file_system(hostd, "images", "32M") as place:
+        hostd.admin("project-group.add", name="apart", directory=str(place))
+        hostd.admin("project-group.add-project", project_group="apart", project="web")
+        yield place
+        hostd.clean()
+        for row in hostd.zhao("image.list")["rows"]:
+            hostd.done("image.delete", image=row["uuid"])
+        hostd.admin("project-group.remove-project", project_group="apart", project="web")
+        hostd.admin("project-group.delete", project_group="apart")
 
 
 def register(hostd: Hostd, place: Path, name: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,40 +10,26 @@ from pathlib import Path
 import pytest
 
 from core.errors import from_wire
-from tests.engine.hostd import Hostd, refused
+from tests.engine.hostd import Hostd, file_system, on_host, refused
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 MIB = 1024**2
 
 
-def on_host(hostd: Hostd, *command: str) -> str:
-    """Run a command where hostd runs: with its mounts."""
-    return subprocess.run(hostd.libvirt.command(list(command)), check=True, capture_output=True, text=True).stdout
-
-
 @pytest.fixture
 def place(hostd: Hostd) -> Iterator[Path]:
     """A file system of its own, with the pool ``apart`` on it."""
-    place = hostd.home / "apart"
-    place.mkdir()
-    image = hostd.home / "apart.img"
-    on_host(hostd, "truncate", "-s", "64M", str(image))
-    on_host(hostd, "mkfs.ext4", "-q", str(image))
-    on_host(hostd, "mount", "-o", "loop", str(image), str(place))
-    host = str(hostd.admin("host.list")["rows"][0]["name"])
-    hostd.done(
-        "pool.add", "sysadm", name="apart", type="dir", host=host, path=str(place), capacity=1 << 30, projects=["web"]
-    )  # fmt: skip
-    yield place
-    hostd.clean()
-    for row in hostd.zhao("volume.list")["rows"]:
-        if row["pool"] == "apart":
-            hostd.done("volume.delete", volume=row["reference"])
-    hostd.done("pool.delete", "sysadm", pool="apart")
-    assert ".dosvm-pool" not in on_host(hostd, "ls", "-A", str(place)), "the next pool there makes its own mark"
-    on_host(hostd, "umount", str(place))
-    image.unlink()
-    place.rmdir()
+    with file_system(hostd, "apart", "64M") as place:
+        host = str(hostd.admin("host.list")["rows"][0]["name"])
+        where = {"type": "dir", "host": host, "path": str(place), "capacity": 1 << 30, "projects": ["web"]}
+        hostd.done("pool.add", "sysadm", name="apart", **where)
+        yield place
+        hostd.clean()
+        for row in hostd.zhao("volume.list")["rows"]:
+            if row["pool"] == "apart":
+                hostd.done("volume.delete", volume=row["reference"])
+        hostd.done("pool.delete", "sysadm", pool="apart")
+        assert ".dosvm-pool" not in on_host(hostd, "ls", "-A", str(place)), "the next pool there makes its own mark"
 
 
 def test_what_is_not_mounted_loses_no_volume(hostd: Hostd, place: Path) -> None:
