@@ -59,7 +59,7 @@ class Keeper:
         bus: Bus,
         state: Path,
         own: OwnPlaces,
-        temporary: Callable[[], Place | None] = lambda: None,
+        temporary: Callable[[], Place | None],
     ) -> None:
         """Begin with nothing.
 

@@ -31,9 +31,7 @@ T = TypeVar("T")
 class Settler:
     """The port and the temporary directory of this host as they are now."""
 
-    def __init__(
-        self, runtime: Runtime, *, port: int, temporary: Path, refuse: Callable[[Path], None] = lambda _directory: None
-    ) -> None:
+    def __init__(self, runtime: Runtime, *, port: int, temporary: Path, refuse: Callable[[Path], None]) -> None:
         """``port`` (0: not on the network) and ``temporary`` are those of ``dosvm.toml``.
 
         ``refuse(directory)`` raises DosvmError when a directory that the parameter names is something else's.

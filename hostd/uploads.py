@@ -54,7 +54,7 @@ class Uploads:
         changed: Callable[[], None] = lambda: None,
         *,
         cloud: Cloud,
-        refuse: Callable[[Path, str], None] = lambda _path, _file: None,
+        refuse: Callable[[Path, str], None],
     ) -> None:
         """``state`` is hostd's own directory; ``changed`` is called when an upload was given up.
 

@@ -45,8 +45,9 @@ class ImageTasks:
         sample: Path,
         state: Path,
         uploads: Uploads,
-        own: Callable[[os.stat_result], bool] = lambda _status: False,
-        refuse_group: Callable[[str], None] = lambda _directory: None,
+        *,
+        own: Callable[[os.stat_result], bool],
+        refuse_group: Callable[[str], None],
     ) -> None:
         """Begin with nothing to do.
 
@@ -350,7 +351,7 @@ def handlers(
     refuse_group: Callable[[str], None],
 ) -> dict[str, Handler]:
     """Task kind -> handler; the rest as of :class:`ImageTasks`."""
-    work = ImageTasks(database, sample, state, uploads, own, refuse_group)
+    work = ImageTasks(database, sample, state, uploads, own=own, refuse_group=refuse_group)
     return {
         "image.check": Handler(work.timely(work.check), _TOPICS, work.not_fit, storage=True),
         "image.install": Handler(work.patient(work.install), _TOPICS, work.not_fit, storage=True, long=True),

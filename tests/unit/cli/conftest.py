@@ -23,10 +23,10 @@ from hostd.api import Api
 from hostd.bus import Bus
 from hostd.handover import Handover
 from hostd.server import Server
-from hostd.uploads import Uploads
 from tests.fakes.clock import StillClock
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import PASSWORD, Office
+from tests.fakes.uploaders import uploads_in
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def office(
     )
     key = create_key(home / "cluster.key")
     # The collector answers other hosts' questions for samples only, which nobody asks here.
-    uploads = Uploads(database, home / "state", cloud=cloud)
+    uploads = uploads_in(database, home / "state", cloud)
     api = Api(services, sessions, bus, cast(Any, None), lambda topics: None, uploads)
     server = Server(Signer(key), api.handlers(), threads=2)
     server.listen_unix(home / "hostd.sock")

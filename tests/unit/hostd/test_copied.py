@@ -22,12 +22,10 @@ from hostd import partial as partial_file
 from hostd import upload_records
 from hostd.abandoned import Abandoned
 from hostd.api import Api
-from hostd.handlers.images import ImageTasks
 from hostd.handling import Context
-from hostd.uploads import Uploads
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import Office, Person
-from tests.fakes.uploaders import web_with_a_directory
+from tests.fakes.uploaders import image_tasks, uploads_in, web_with_a_directory
 
 SIZE = 3000
 CONTENT = b"c" * SIZE
@@ -47,7 +45,7 @@ class Side:
 
     def start(self) -> None:
         nothing: Any = None
-        self.uploads = Uploads(self._office.services.database, self._state, cloud=self._cloud)
+        self.uploads = uploads_in(self._office.services.database, self._state, self._cloud)
         self.api = Api(self._office.services, nothing, nothing, nothing, nothing, self.uploads)
         self.api._actor = lambda body, *, log: self._web.actor  # type: ignore[method-assign]
 
@@ -68,8 +66,7 @@ class Side:
         payload = self._office.services.database.read(lambda s: s.scalar(last))
         about: Any = SimpleNamespace(target=uuid, payload=json.loads(payload or "{}"))
         task: Claimed = about
-        state = self._state
-        work = ImageTasks(self._office.services.database, state / "none", state, self.uploads)
+        work = image_tasks(self._office.services.database, self._state, self.uploads)
         progress = told.append if told is not None else lambda _percent: None
         self._office.services.database.write(work.receive(task, Context(progress, threading.Event())))
 
@@ -224,6 +221,6 @@ def test_the_sweep_leaves_what_tells_whose_the_file_of_a_failed_image_is(
     Abandoned(side.uploads, database, SystemClock()).sweep()
     web("image.delete", image="disk")
     about: Any = SimpleNamespace(target=uuid, payload={"own": False})
-    work = ImageTasks(database, tmp_path / "none", tmp_path / "state", side.uploads)
+    work = image_tasks(database, tmp_path / "state", side.uploads)
     database.write(work.delete(about, Context(lambda _percent: None, threading.Event())))
     assert list(group.iterdir()) == []

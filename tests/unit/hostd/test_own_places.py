@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 
@@ -10,7 +11,11 @@ import pytest
 from core.errors import Refused
 from core.specs.pool import PoolOrder
 from hostd import settings
+from hostd.handlers.images import ImageTasks
 from hostd.own_places import OwnPlaces, refuse_home
+from hostd.pools import Keeper
+from hostd.settler import Settler
+from hostd.uploads import Uploads
 
 
 @pytest.fixture
@@ -111,3 +116,18 @@ def test_no_image_is_made_among_files_of_dosvm(own: OwnPlaces, home: Path, tmp_p
         assert refused.value.field == "file"
     for free in (home / "images" / "disk.iso", home.parent / "disk.iso", home / "data" / "disk.iso"):
         own.refuse_target(free, free.name)
+
+
+@pytest.mark.parametrize(
+    ("part", "arguments"),
+    [
+        (Uploads, ("refuse",)),
+        (Settler, ("refuse",)),
+        (ImageTasks, ("own", "refuse_group")),
+        (Keeper, ("own", "temporary")),
+    ],
+)
+def test_nobody_forgets_to_say_what_is_refused(part: type, arguments: tuple[str, ...]) -> None:
+    """They took anything unless they were told what is not to be taken."""
+    for name in arguments:
+        assert inspect.signature(part).parameters[name].default is inspect.Parameter.empty

@@ -35,7 +35,15 @@ def keeper(office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> K
     secrets: Any = SimpleNamespace()
     host = rack.host_id(office, "h1")
     return Keeper(
-        office.services.database, SystemClock(), lambda: host, pools, secrets, Bus(), tmp_path, rack.ELSEWHERE
+        office.services.database,
+        SystemClock(),
+        lambda: host,
+        pools,
+        secrets,
+        Bus(),
+        tmp_path,
+        rack.ELSEWHERE,
+        lambda: None,
     )
 
 

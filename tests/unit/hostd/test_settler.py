@@ -13,6 +13,10 @@ from hostd.runtime import Runtime
 from hostd.settler import Settler
 
 
+def _anywhere(_directory: Path) -> None:
+    """No directory is anything else's."""
+
+
 class Ports:
     """Ports, some of which are taken."""
 
@@ -38,7 +42,7 @@ def runtime() -> Runtime:
 
 @pytest.fixture
 def settler(runtime: Runtime, ports: Ports, tmp_path: Path) -> Settler:
-    made = Settler(runtime, port=5555, temporary=tmp_path / "own")
+    made = Settler(runtime, port=5555, temporary=tmp_path / "own", refuse=_anywhere)
     made.on_port(ports.move)
     return made
 
@@ -71,7 +75,7 @@ def test_a_port_that_is_taken_leaves_the_old_one_until_it_is_free(
 
 
 def test_a_host_that_is_not_on_the_network_has_no_port(ports: Ports, runtime: Runtime, tmp_path: Path) -> None:
-    alone = Settler(runtime, port=0, temporary=tmp_path)
+    alone = Settler(runtime, port=0, temporary=tmp_path, refuse=_anywhere)
     alone.on_port(ports.move)
     runtime.take(Parameters(version=1, port=6000))
     alone.settle()

@@ -25,9 +25,9 @@ from hostd import partial
 from hostd.abandoned import Abandoned
 from hostd.api import Api
 from hostd.server import Server
-from hostd.uploads import Uploads
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, Office, Person
+from tests.fakes.uploaders import uploads_in
 
 HERE = "127.0.0.1"
 SIZE = 3000
@@ -46,7 +46,7 @@ class Two:
         office.sysadm("project-group.add", name="here", directory=str(place / "group"))
         office.sysadm("project-group.add-project", project_group="here", project="web")
         clouds = [replace(cloud, me=cloud.views[host].uuid) for host in self.ids]
-        self.hosts = [Uploads(self.database, place / f"state-{n}", cloud=one) for n, one in enumerate(clouds)]
+        self.hosts = [uploads_in(self.database, place / f"state-{n}", one) for n, one in enumerate(clouds)]
         self.at = 0
         (place / "group").mkdir()
         (place / "group-1").mkdir()

@@ -8,10 +8,9 @@ import pytest
 
 from core.errors import QuotaExceeded, Refused
 from hostd.upload_progress import UploadProgress
-from hostd.uploads import Uploads
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import Office, Person
-from tests.fakes.uploaders import web_with_a_directory
+from tests.fakes.uploaders import uploads_in, web_with_a_directory
 
 SIZE = 4000
 
@@ -23,7 +22,7 @@ def web(office: Office, cloud: StillCloud, tmp_path: Path) -> Person:
 
 
 def test_how_much_has_arrived_is_in_the_row(office: Office, cloud: StillCloud, web: Person, tmp_path: Path) -> None:
-    uploads = Uploads(office.services.database, tmp_path / "state", cloud=cloud)
+    uploads = uploads_in(office.services.database, tmp_path / "state", cloud)
     progress = UploadProgress(office.services.database, cloud.me, uploads.records)
     uuid = web("image.upload", name="disk", file="disk.raw", group="here", source=SIZE)["uuid"]
 

@@ -28,10 +28,9 @@ from hostd import server
 from hostd.api import Api
 from hostd.partial import Partial
 from hostd.server import Server
-from hostd.uploads import Uploads
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import Office, Person
-from tests.fakes.uploaders import web_with_a_directory
+from tests.fakes.uploaders import uploads_in, web_with_a_directory
 
 HERE = "127.0.0.1"
 MIB = 1024 * 1024
@@ -51,7 +50,7 @@ class Far:
             return Tls(TlsFiles(own / "cacert.pem", own / "cert.pem", own / "key.pem"))
 
         nothing: Any = None
-        self.uploads = Uploads(office.services.database, place / "state", cloud=cloud)
+        self.uploads = uploads_in(office.services.database, place / "state", cloud)
         api = self.api = Api(office.services, nothing, nothing, nothing, nothing, self.uploads)
         api._actor = lambda body, *, log: web.actor  # type: ignore[method-assign]
         handlers = {**dict.fromkeys(CALLS, lambda _body: {}), **api.handlers()}

@@ -35,7 +35,7 @@ from hostd.uploads import Uploads
 from tests.fakes import rack
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import Office, Person
-from tests.fakes.uploaders import web_with_a_directory
+from tests.fakes.uploaders import image_tasks, uploads_in, web_with_a_directory
 from tests.waiting import until
 
 SIZE = 3000
@@ -53,7 +53,7 @@ def uploads(office: Office, cloud: StillCloud, tmp_path: Path) -> Uploads:
 
 
 def make(office: Office, state: Path, cloud: StillCloud) -> Uploads:
-    return Uploads(office.services.database, state, cloud=cloud)
+    return uploads_in(office.services.database, state, cloud)
 
 
 def sweep(office: Office, uploads: Uploads) -> None:
@@ -188,7 +188,7 @@ def test_what_cannot_be_ended_leaves_no_name_and_takes_none_away(
     office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, content = office.services.database, b"c" * SIZE
-    work = ImageTasks(database, tmp_path / "none", tmp_path / "state", uploads)
+    work = image_tasks(database, tmp_path / "state", uploads)
     context = Context(lambda _percent: None, threading.Event())
     error = EngineError("The directory cannot be passed.")
 
@@ -238,7 +238,7 @@ def test_a_file_that_is_refused_stays_its_owners(
     file.write_bytes(b"KDMV" if why == "format" else b"x" * (2000 if why == "quota" else 10))
     os.chown(file, 54321, 54321)
     uuid = web("image.add", name="disk", file="disk.raw", group="here")["uuid"]
-    work = ImageTasks(office.services.database, tmp_path / "none", tmp_path / "state", uploads)
+    work = image_tasks(office.services.database, tmp_path / "state", uploads)
     context = Context(lambda _percent: None, threading.Event())
     with file.open("ab") if why == "writer" else contextlib.nullcontext(), pytest.raises(DosvmError) as refused:
         work.check(claimed(uuid, b""), context)
@@ -309,7 +309,7 @@ def test_an_upload_whose_storage_hangs_can_be_deleted_when_it_answers_again(
     office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content, answered = b"c" * SIZE, threading.Event()
-    work = ImageTasks(office.services.database, tmp_path / "none", tmp_path / "state", uploads)
+    work = image_tasks(office.services.database, tmp_path / "state", uploads)
     uuid = announce(web)
     send(uploads, web, uuid, 0, content)
     enter_receive(office, uuid, content)
@@ -339,7 +339,7 @@ def test_an_upload_whose_storage_hangs_can_be_deleted_when_it_answers_again(
 def test_an_image_that_no_task_works_on_can_be_deleted(
     office: Office, web: Person, uploads: Uploads, tmp_path: Path, left: str
 ) -> None:
-    work = ImageTasks(office.services.database, tmp_path / "none", tmp_path / "state", uploads)
+    work = image_tasks(office.services.database, tmp_path / "state", uploads)
     announce(web)
     office.services.database.write(lambda s: s.execute(update(Image).values(state=left)))
     (tmp_path / "group").mkdir()
@@ -366,7 +366,7 @@ def test_a_deletion_that_storage_held_up_spares_the_image_that_has_the_name_by_t
     office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered, moved = threading.Event(), threading.Event()
-    work = ImageTasks(office.services.database, tmp_path / "none", tmp_path / "state", uploads)
+    work = image_tasks(office.services.database, tmp_path / "state", uploads)
     file = present(office, web, tmp_path)
     monkeypatch.setattr(intervals, "LIBVIRT_LONG", 0.3)
 
@@ -390,7 +390,7 @@ def test_a_deletion_that_storage_held_up_spares_the_image_that_has_the_name_by_t
 def test_a_deletion_that_fails_leaves_the_image_as_it_was(
     office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = ImageTasks(office.services.database, tmp_path / "none", tmp_path / "state", uploads)
+    work = image_tasks(office.services.database, tmp_path / "state", uploads)
     file = present(office, web, tmp_path)
 
     def stale(*_a: object, **_k: object) -> None:
@@ -446,7 +446,7 @@ def test_who_still_reads_his_file_does_not_change_what_was_looked_at(
 ) -> None:
     database, content, other = office.services.database, b"c" * SIZE, tmp_path / "other"
     other.write_bytes(b"y" * SIZE)
-    work = ImageTasks(database, tmp_path / "none", tmp_path / "state", uploads)
+    work = image_tasks(database, tmp_path / "state", uploads)
     uuid = announce(web)
     send(uploads, web, uuid, 0, content)
     uploads.left(uuid, "me")
@@ -466,7 +466,7 @@ def test_what_another_host_wrote_after_the_sum_was_taken_gets_no_name(
     office: Office, web: Person, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, content = office.services.database, b"c" * SIZE
-    work = ImageTasks(database, tmp_path / "none", tmp_path / "state", uploads)
+    work = image_tasks(database, tmp_path / "state", uploads)
     uuid = announce(web)
     send(uploads, web, uuid, 0, content)
     database.write(lambda s: s.execute(update(Image).values(state="creating")))
