@@ -18,6 +18,7 @@ from core.specs.order import BackingFile, DiskOrder, MachineOrder
 from core.specs.pool import PoolOrder
 from hostd import beneath, blocks, devices, intervals, qemu_img, shared, volume_heads
 from hostd.access import let_pass
+from hostd.own_places import OwnFiles
 from hostd.pools import Keeper
 from hostd.volume_files import explained
 from hostd.volume_heads import Wanted
@@ -73,14 +74,14 @@ class Disks:
     def prepare(self, order: MachineOrder) -> tuple[MachineOrder, dict[int, str]]:
         """The order with its files' true paths, and the overlays made for it by the index of their disk."""
         pools = self._keeper.ready_all({disk.pool for disk in order.disks if disk.pool and not self._is_there(disk)})
-        ready, overlays, units = [], {}, []
+        ready, overlays, units, own = [], {}, [], self._keeper.own.found()
         filled = [(index, disk) for index, disk in enumerate(order.spec.disks) if disk.volume or disk.image]
         for (index, spec), disk in zip(filled, order.disks, strict=True):
             if disk.is_block:
                 units.append(self._unit(order.uuid, pools, disk, writes=not spec.read_only))
                 ready.append(disk)
                 continue
-            path = self._look(disk, optional=spec.startup_policy == "optional" and spec.device == "cdrom")
+            path = self._look(disk, own, optional=spec.startup_policy == "optional" and spec.device == "cdrom")
             # A file that is not there has no path: what is put in its place later was looked at by nobody.
             ready.append(
                 dataclasses.replace(disk, path=str(path) if path is not None else "", backing=self._below(disk))
@@ -204,12 +205,12 @@ class Disks:
             }
             self._promised = {number: promises for number, promises in kept.items() if promises}
 
-    def _look(self, disk: DiskOrder, *, optional: bool) -> Path | None:
+    def _look(self, disk: DiskOrder, own: OwnFiles, *, optional: bool) -> Path | None:
         """As :meth:`_file`; no storage is waited for without end, be it a directory: anything may be mounted there."""
         limit = intervals.LIBVIRT_NORMAL if disk.kind == "image" else intervals.STORAGE  # qemu-img looks at those
-        return self._keeper.touch(disk.pool or disk.root, lambda: self._file(disk, optional=optional), limit=limit)
+        return self._keeper.touch(disk.pool or disk.root, lambda: self._file(disk, own, optional=optional), limit=limit)
 
-    def _file(self, disk: DiskOrder, *, optional: bool) -> Path | None:
+    def _file(self, disk: DiskOrder, own: OwnFiles, *, optional: bool) -> Path | None:
         """The true path of a disk's file, safe to be used and within QEMU's reach; None when it may be missing."""
         if optional and not Path(disk.path).exists():
             return None
@@ -217,11 +218,11 @@ class Disks:
         if disk.kind == "image":
             qemu_img.inspect(path, disk.format)
         else:
-            self._look_through(disk)
+            self._look_through(disk, own)
         let_pass(path.parent, self._record)
         return path
 
-    def _look_through(self, disk: DiskOrder) -> None:
+    def _look_through(self, disk: DiskOrder, own: OwnFiles) -> None:
         """Look whether the files of a volume and of what it rests on are those that the database knows."""
         chain = [
             (disk.uuid, disk.name, disk.path, disk.format, disk.capacity, disk.secret),
@@ -230,7 +231,7 @@ class Disks:
         for (uuid, name, path, kind, capacity, secret), below in zip(chain, [*chain[1:], None], strict=True):
             self._true(disk.root, path, disk.kind, name)
             backing = Path(below[2]).name if below is not None else ""
-            self._keeper.own.refuse_file(Path(path), name)
+            own.refuse(Path(path), name)
             try:
                 volume_heads.look(Path(path), Wanted(uuid, name, kind, capacity, secret is not None, backing))
             except OSError as error:

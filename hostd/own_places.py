@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from core.errors import Refused
@@ -65,25 +66,6 @@ class OwnPlaces:
         if pool.kind != NETFS:
             refuse_home(pool)
 
-    def refuse_file(self, path: Path, name: str) -> None:
-        """Refuse a file that is DOSVM's own, by whatever name.
-
-        Args:
-            path: of the file; one that is not there is nobody's.
-            name: of the volume that it is to be.
-
-        Raises:
-            Refused: it is.
-        """
-        with contextlib.suppress(FileNotFoundError):
-            if self.has(path.stat()):
-                raise Refused(
-                    N_("The file of volume {name} is a file of DOSVM itself, which is nobody's volume: {path}."),
-                    field="volume",
-                    name=name,
-                    path=str(path),
-                )
-
     def refuse_target(self, path: Path, file: str) -> None:
         """Refuse a new file where it would be taken for DOSVM's own: right in a home, or among state and keys.
 
@@ -124,14 +106,50 @@ class OwnPlaces:
                     own=str(own),
                 )
 
+    def found(self) -> OwnFiles:
+        """What of it are files by now; looked for once, when the first is held against them."""
+        return OwnFiles(self)
+
     def has(self, status: os.stat_result) -> bool:
         """Whether a file is DOSVM's own."""
-        return identity(status) in self._identities()
+        return self.found().has(status)
 
+
+class OwnFiles:
+    """The files that are DOSVM's own at one moment: who looks at many of others walks through its own once."""
+
+    def __init__(self, places: OwnPlaces) -> None:
+        self._places = places
+
+    def has(self, status: os.stat_result) -> bool:
+        """Whether a file is one of them."""
+        return identity(status) in self._identities
+
+    def refuse(self, path: Path, name: str) -> None:
+        """Refuse a file that is one of them, by whatever name.
+
+        Args:
+            path: of the file; one that is not there is nobody's.
+            name: of the volume that it is to be.
+
+        Raises:
+            Refused: it is.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            if self.has(path.stat()):
+                raise Refused(
+                    N_("The file of volume {name} is a file of DOSVM itself, which is nobody's volume: {path}."),
+                    field="volume",
+                    name=name,
+                    path=str(path),
+                )
+
+    @cached_property
     def _identities(self) -> frozenset[Identity]:
-        with contextlib.suppress(OSError), os.scandir(self.home) as entries:
-            return identities([*self.inside, *self.files, *(Path(e.path) for e in entries if e.is_file())])
-        return identities([*self.inside, *self.files])
+        own = [*self._places.inside, *self._places.files]
+        with contextlib.suppress(OSError), os.scandir(self._places.home) as entries:
+            own += [Path(entry.path) for entry in entries if entry.is_file()]
+        return identities(own)
 
 
 def refuse_home(pool: PoolOrder) -> None:

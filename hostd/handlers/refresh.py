@@ -296,7 +296,7 @@ class RefreshTasks:
                     N_("The file of volume {name} is missing in {path}."), name=order.name, path=order.pool.path
                 )
             assert path is not None
-            self._keeper.own.refuse_file(path, order.name)
+            self._keeper.own.found().refuse(path, order.name)
             volume_heads.refuse_links(path, path.lstat(), order.uuid, order.name)
             begin, length = head
             if not length:

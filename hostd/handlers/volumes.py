@@ -333,7 +333,7 @@ class VolumeTasks:
         remove = volume_files.remove if task.payload.get("own", True) else volume_files.discard
 
         def work(sure: Callable[[], None]) -> None:
-            self._keeper.own.refuse_file(directory / order.name, order.name)
+            self._keeper.own.found().refuse(directory / order.name, order.name)
             remove(directory, order.name, order.uuid, sure)
 
         point("before_volume")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import from_wire
-from tests.engine.hostd import Hostd, until
+from tests.engine.hostd import Hostd, on_host, refused, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 MIB = 1024**2
@@ -237,3 +237,30 @@ def test_a_file_of_dosvm_is_no_image_whatever_directory_a_project_group_has(host
     file.unlink()
     hostd.admin("project-group.remove-project", project_group="wrong", project="web")
     hostd.admin("project-group.delete", project_group="wrong")
+
+
+@pytest.mark.parametrize("whose", ["state", "pki", "."])
+def test_nothing_of_dosvm_is_an_image_where_a_mount_shows_it_in_a_groups_directory(hostd: Hostd, whose: str) -> None:
+    """Who uploads would write hostd's own files, who registers them would read its keys in a guest."""
+    theirs, shown = hostd.home / whose, hostd.home / "acme" / "shown"
+    theirs.mkdir(exist_ok=True)
+    key = theirs / "cluster.key" if whose == "." else theirs / "key"
+    key.touch()
+    before = key.read_bytes()
+    shown.mkdir()
+    on_host(hostd, "mount", "--bind", str(theirs), str(shown))
+    try:
+        uuid = hostd.zhao("image.upload", name="sly", file=f"shown/{key.name}.new", source=MIB)["uuid"]
+        error = refused(lambda: hostd.backend("zhao").send(b"x", image=uuid, sender="me", offset=0))
+        assert "among the files of DOSVM itself" in error.text()
+        row = hostd.task(hostd.zhao("image.add", name="steal", file=f"shown/{key.name}"))
+        assert row["state"] == "failed"
+        assert "a file of DOSVM itself" in hostd.error(row)
+    finally:
+        on_host(hostd, "umount", str(shown))
+    assert hostd.zhao("image.list", filters={"state": "uploading"})["rows"] == hostd.zhao("image.list")["rows"] == []
+    assert key.read_bytes() == before
+    assert not key.with_name(f"{key.name}.new").exists()
+    shown.rmdir()
+    if whose != ".":
+        key.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,10 +21,12 @@ from hostd import blocks, intervals
 from hostd.devices import KERNEL
 from hostd.disks import Disks
 from hostd.hypervisor.errors import TooSlow
+from hostd.own_places import OwnPlaces
 from hostd.storage_calls import StorageCalls
+from tests.fakes import rack
 
 #: Images are in no pool; their directories are looked at in threads of their own.
-NO_POOLS: Any = SimpleNamespace(ready_all=lambda _uuids: {}, touch=StorageCalls().touch)
+NO_POOLS: Any = SimpleNamespace(ready_all=lambda _uuids: {}, touch=StorageCalls().touch, own=rack.ELSEWHERE)
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +81,8 @@ SAN = PoolOrder(
 
 class San:
     """A pool of units, as the keeper has it; what was asked of it is kept."""
+
+    own = rack.ELSEWHERE
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[str] = []
@@ -208,3 +213,32 @@ def test_an_image_on_storage_that_hangs_does_not_hold_its_vm_for_ever(
             Disks(NO_POOLS, lambda: tmp_path / "overlays", tmp_path).prepare(order(tmp_path, "mandatory"))
     finally:
         answered.set()
+
+
+def test_what_is_dosvms_own_is_looked_for_once_for_all_files_of_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """hostd's directories were walked through for each file of each chain."""
+    home, place = tmp_path / "home", tmp_path / "pool"
+    for directory in (home / "state", place):
+        directory.mkdir(parents=True)
+    (home / "state" / "samples").touch()
+    looked: list[str] = []
+    walk = os.walk
+    monkeypatch.setattr("os.walk", lambda top: looked.append(str(top)) or walk(top))  # type: ignore[func-returns-value]
+    disks, names = [], ("one", "two", "three")
+    for name in names:
+        (place / name).write_bytes(bytes(512))
+        shown = f"local/{name}"
+        disk = DiskOrder("volume", "v" * 36, shown, str(place / name), "raw", overlay=False, root=str(place))
+        disks.append(dataclasses.replace(disk, pool="p" * 36, pool_kind="dos", capacity=512))
+    spec = parse_instance({"disks": [{"volume": f"local/{name}"} for name in names]})
+    vm = dataclasses.replace(order(place, "mandatory"), spec=spec, disks=tuple(disks))
+    keeper: Any = SimpleNamespace(**{**vars(NO_POOLS), "own": OwnPlaces(home, (home / "state",))})
+    ready, _overlays = Disks(keeper, lambda: tmp_path / "overlays", tmp_path).prepare(vm)
+    assert [disk.path for disk in ready.disks] == [str(place / name) for name in names]
+    assert looked == [str(home / "state")]
+    # One that is there at the next start is found then.
+    (home / "state" / "key").hardlink_to(place / "two")
+    with pytest.raises(Refused, match="a file of DOSVM itself"):
+        Disks(keeper, lambda: tmp_path / "overlays", tmp_path).prepare(vm)

@@ -100,11 +100,11 @@ def test_no_volume_is_a_file_of_dosvm_by_whatever_name(own: OwnPlaces, home: Pat
     place.mkdir()
     (place / "linked").hardlink_to(home / file)
     (place / "disk").touch()
-    own.refuse_file(place / "disk", "disk")
-    own.refuse_file(place / "none", "none")
+    own.found().refuse(place / "disk", "disk")
+    own.found().refuse(place / "none", "none")
     for path in (home / file, place / "linked"):
         with pytest.raises(Refused, match="a file of DOSVM itself, which is nobody's volume"):
-            own.refuse_file(path, "linked")
+            own.found().refuse(path, "linked")
 
 
 @pytest.mark.parametrize("file", ["console.toml", "pki/new.pem", "state/starts/x", "ca/key.pem", "tmp/overlay"])
