@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gettext
 import os
+import re
 from pathlib import Path
 
 DOMAIN = "dosvm"
@@ -51,12 +52,23 @@ def set_language(code: str) -> None:
         _catalogue = gettext.translation(DOMAIN, LOCALE_DIRECTORY, [_language], fallback=True)
 
 
+def language_meant(name: str) -> str:
+    """The code of the language that a name means, with a country and a character set or without; empty when none is.
+
+    Args:
+        name: ``zh``, ``zh_CN``, ``zh-TW``, ``en_GB.UTF-8`` and the like.
+    """
+    # POSIX has language[_territory][.codeset][@modifier], the web (BCP 47) dashes.
+    wanted = re.split("[-_.@]", name.lower(), maxsplit=1)[0]
+    return next((code for code in LANGUAGES if code.partition("_")[0] == wanted), "")
+
+
 def language_from_environment() -> str:
-    """The language that the POSIX locale variables ask for (LC_ALL, LC_MESSAGES, LANG)."""
+    """The language that the POSIX locale variables ask for (LC_ALL, LC_MESSAGES, LANG); English for any other."""
     for variable in ("DOSVM_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
         value = os.environ.get(variable, "")
         if value:
-            return "zh_CN" if value.lower().startswith("zh") else "en"
+            return language_meant(value) or "en"
     return "en"
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from core.errors import DosvmError, UsageError, label_fields_by
-from core.i18n import N_, language_from_environment, set_language
+from core.i18n import LANGUAGES, N_, language_from_environment, language_meant, set_language
 from dosvm_tui.commands import streams
 from dosvm_tui.commands.report import report
 from dosvm_tui.commands.words import EVERYWHERE, part, unknown
@@ -82,9 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     limits.setrlimit(limits.RLIMIT_CORE, (0, 0))
     streams.prepare()
     words = list(sys.argv[1:] if argv is None else argv)
-    set_language(_language(words))
+    set_language(language_from_environment())
     label_fields_by(_label)
     try:
+        _set_language(words)
         streams.check_text(words)
         code = _run(words)
         sys.stdout.flush()
@@ -186,14 +187,26 @@ def _console(account: str = "") -> int:
     return run(account=account) or DONE
 
 
-def _language(words: Sequence[str]) -> str:
-    """The language of ``--lang`` if it is there (errors of parsing are already told in it), else the environment's."""
-    for number, word in enumerate(words):
-        if word == "--lang" and number + 1 < len(words):
-            return "zh_CN" if words[number + 1].lower().startswith("zh") else "en"
-        if word.startswith("--lang="):
-            return "zh_CN" if word[7:].lower().startswith("zh") else "en"
-    return language_from_environment()
+def _set_language(words: Sequence[str]) -> None:
+    """Speak the language of ``--lang`` if it is there, before all else: errors of parsing are already told in it.
+
+    Raises:
+        UsageError: there is no such language.
+    """
+    options = words[: words.index("--")] if "--" in words else words
+    for number, word in enumerate(options):
+        name = options[number + 1] if word == "--lang" and number + 1 < len(options) else None
+        name = word.removeprefix("--lang=") if word.startswith("--lang=") else name
+        if name is None:
+            continue
+        meant = language_meant(name)
+        if not meant:
+            known = ", ".join(f"{code.partition('_')[0]} ({own})" for code, own in LANGUAGES.items())
+            raise UsageError(
+                N_("There is no language {name}."), remedy=N_("These there are: {known}."), name=name, known=known
+            )
+        set_language(meant)
+        return
 
 
 def _label(operation: str, key: str) -> str:

@@ -152,11 +152,8 @@ def not_one(model: type[Base], reference: str, found: int, *, field: str) -> Not
             field=field,
             name=reference,
         )
-    # By the UUID the console names what it has in a list: somebody was faster.
-    text = N_("There is no {kind} any more with the UUID {name}: it was deleted meanwhile.")
-    if not is_uuid(reference):
-        text = N_("There is no {kind} {name}.")
-    return NotFound(text, field=field, kind=_KIND[model], name=reference)
+    # By a UUID as by a name: whether there was one, or is one of somebody else's, is nobody's business.
+    return NotFound(N_("There is no {kind} {name}."), field=field, kind=_KIND[model], name=reference)
 
 
 def _matches(model: type[Base], reference: str) -> list[ColumnElement[bool]]:

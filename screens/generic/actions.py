@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from core.errors import DosvmError
+from core.errors import DosvmError, NotFound
 from core.i18n import N_, _, sentences
 from core.rpc.backend import call_each
 from core.rpc.upload import Upload
@@ -381,7 +381,17 @@ class ActionRun:
                 return Upload(backend, self._action.operation, self._action.uploads, whole)
 
             return _Begun(begin, begin())
-        return self._context.backend.call(operation or self._action.operation, **whole)
+        try:
+            return self._context.backend.call(operation or self._action.operation, **whole)
+        except NotFound as error:
+            raise self._gone(row, error) from error
+
+    def _gone(self, row: Row | None, error: NotFound) -> NotFound:
+        """What is said of a row that its list still has: by its name, and that it was there."""
+        if row is None or error.parameters.get("name") != identity_of(self._spec, row):
+            return error
+        text = N_("There is no {kind} {name} any more.")
+        return NotFound(text, field=error.field, kind=error.parameters.get("kind"), name=label_of(self._spec, row))
 
     def _call_some(self, rows: Sequence[Row], arguments: Mapping[str, Any]) -> list[Any]:
         """Runs in a thread; each row with what it was answered, or why it was refused."""
@@ -390,7 +400,10 @@ class ActionRun:
         argument = self._action.argument or self._spec.argument
         references = [identity_of(self._spec, row) for row in rows]
         ends = call_each(self._context.backend, self._action.operation, argument, references, arguments)
-        return [end if isinstance(end, DosvmError) else (row, end) for row, end in zip(rows, ends, strict=True)]
+        return [
+            self._gone(row, end) if isinstance(end, NotFound) else end if isinstance(end, DosvmError) else (row, end)
+            for row, end in zip(rows, ends, strict=True)
+        ]
 
     def _run(self, arguments: dict[str, Any], again: Again | None = None) -> None:
         rows = self._rows

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import AlreadyExists, AuthenticationFailed, Conflict, NeedsConsent, QuotaExceeded, Refused
+from core.errors import AlreadyExists, AuthenticationFailed, Conflict, NeedsConsent, NotFound, QuotaExceeded, Refused
 from tests.fakes.backend import FakeBackend
 from tests.fakes.world import uuid_of
 from tests.ui.conftest import form_of, notices, opened, rows_are_there, screen_text, shows, table, typed, until
@@ -797,3 +797,20 @@ async def test_rows_that_an_action_makes_no_sense_for_are_named_with_why(cloud: 
         await shows(pilot, "Left out (1): web-front-04 (It does not run).", "b")
         await shows(pilot, "0 of 1 done, 1 under way, 0 refused, 1 left out", "right", "enter")
         assert "left out: It does not run." in screen_text(pilot.app)
+
+
+async def test_of_a_row_that_went_meanwhile_its_name_is_said(cloud: FakeBackend) -> None:
+    """Operations are told its UUID, which nobody reads."""
+    async with opened(cloud) as pilot:
+        first, second = (row["uuid"] for row in cloud.rows["vm"][:2])
+        cloud.refuse["vm.suspend"] = NotFound("There is no {kind} {name}.", field="vm", kind="VM", name=first)
+        await pilot.press("z")
+        await until(pilot, lambda: "There is no VM web-front-01 any more." in notices(pilot))
+        del cloud.refuse["vm.suspend"]
+
+        def suspend(*, vm: str) -> object:
+            raise NotFound("There is no {kind} {name}.", field="vm", kind="VM", name=vm)
+
+        cloud.answers["vm.suspend"] = suspend
+        await shows(pilot, "There is no VM web-front-02 any more.", "space", "space", "z")
+        assert second not in screen_text(pilot.app)

@@ -285,6 +285,39 @@ def test_chinese(dosvm: Dosvm, office: Office) -> None:
     assert dosvm("user", "list", "--lang=zh_CN").out.startswith("账号")
 
 
+def test_a_language_that_there_is_not_is_refused_with_those_that_there_are(dosvm: Dosvm, office: Office) -> None:
+    for words in (("--lang", "fr"), ("--lang=fr_FR.UTF-8",), ("--lang", "")):
+        done = dosvm("user", "list", *words)
+        assert done.code == 2
+        assert done.out == ""
+        assert "There is no language" in done.err
+        assert "en (English), zh (中文)" in done.err
+    for name, head in (("zh-TW", "账号"), ("ZH", "账号"), ("en_GB.UTF-8", "Account")):
+        assert dosvm("user", "list", "--lang", name).out.startswith(head)
+
+
+def test_an_environment_in_another_language_is_answered_in_english(
+    dosvm: Dosvm, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, head in (("fr_FR.UTF-8", "Account"), ("C.UTF-8", "Account"), ("zh_CN.UTF-8", "账号")):
+        monkeypatch.setenv("LANG", name)
+        done = dosvm("user", "list")
+        assert (done.code, done.err) == (0, "")
+        assert done.out.startswith(head)
+
+
+def test_a_uuid_that_is_nobodys_or_somebody_elses_is_answered_alike(dosvm: Dosvm, office: Office) -> None:
+    web, shop = office.project("web"), office.project("shop")
+    web("instance.add", name="one", vcpus=1, memory=64 << 20)
+    foreign = web("instance.show", instance="one")["uuid"]
+    never = "3f6b1c52-1111-4222-8333-944455556666"
+    shop("instance.add", name="two", vcpus=1, memory=64 << 20)
+    for reference in (foreign, never, "one"):
+        done = dosvm("instance", "show", reference, who="shop-admin")
+        assert done.code == 1
+        assert done.err == f"dosvm: There is no instance {reference}.\n"
+
+
 def test_a_quota_below_what_is_used_is_a_warning(dosvm: Dosvm, office: Office) -> None:
     web = office.project("web")
     for name in ("one", "two"):
