@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from core.clock import Clock
 from core.coordination import storage
 from core.coordination.storage import ImageOrder
 from core.database import Database
+from hostd import intervals
 from hostd.handling import done
 from hostd.log import fields
 from hostd.partial import is_own
@@ -21,7 +23,7 @@ logger = logging.getLogger("hostd.uploads")
 
 #: Seconds after which an upload that nobody goes on with is given up.
 ABANDONED = 24 * 3600.0
-#: An upload that goes on is said to go on this often; and so many at most are given up by one sweep.
+#: An upload that goes on is said to go on this often; and so many at most are given up at once.
 _SLACK, _MANY = timedelta(hours=12), 100
 
 
@@ -36,30 +38,28 @@ class Abandoned:
         self._database = database
         self._clock = clock
         self._changed = changed
+        #: When those are looked for that nobody goes on with; the first time at once.
+        self._due = time.monotonic()
 
     def concerns(self, topics: frozenset[str]) -> bool:
         """Whether news of these kinds are a reason to :meth:`look` at once: what was deleted is to leave its room."""
         return "image" in topics
 
     def look(self) -> None:
-        """Remove what is left of uploads that somebody has deleted."""
-        for uuid in self._uploads.records:
-            if self._uploads.load(uuid) is None:
-                directory = self._uploads.records.directory_of(uuid)
-                self._uploads.patiently(directory, lambda u=uuid: self._uploads.discard(u))  # type: ignore[misc]
-
-    def sweep(self) -> None:
-        """Remove what is left of uploads that are over, and give up those that nobody goes on with."""
+        """Remove what is left of uploads that are over; now and then give up those too that nobody goes on with."""
+        due = time.monotonic() >= self._due
         for uuid in self._uploads.records:
             directory = self._uploads.records.directory_of(uuid)
-            self._uploads.patiently(directory, lambda u=uuid: self._sweep(u))  # type: ignore[misc]
-        self._give_up_others()
+            self._uploads.patiently(directory, lambda u=uuid: self._look(u, due))  # type: ignore[misc]
+        if due:
+            self._give_up_others()
+            self._due = time.monotonic() + intervals.UPLOADS
 
-    def _sweep(self, uuid: str) -> None:
+    def _look(self, uuid: str, due: bool) -> None:
         order = self._uploads.load(uuid)
         if order is None or order.state == "present" or (order.state == "uploading" and self._went_elsewhere(order)):
             self._uploads.discard(uuid)
-        elif order.state == "uploading":
+        elif due and order.state == "uploading":
             age = self._uploads.records.age(uuid)
             if age > ABANDONED:
                 self._uploads.give_up(uuid)

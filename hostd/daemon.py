@@ -299,8 +299,7 @@ class Daemon:
             [
                 Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
                 Duty("runs", intervals.PRUNE, self.runs.prune),
-                Duty("uploads", intervals.UPLOADS, abandoned.sweep),
-                Duty("deleted uploads", intervals.UPLOADS, abandoned.look, abandoned.concerns),
+                Duty("uploads", intervals.UPLOADS, abandoned.look, abandoned.concerns),
                 Duty("upload progress", intervals.UPLOAD_PROGRESS, progress.look),
                 # What has just been made is seen once, to know later that it is gone.
                 Duty("images", intervals.IMAGES, images.look, lambda topics: "image" in topics),

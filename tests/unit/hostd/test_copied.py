@@ -218,7 +218,7 @@ def test_the_sweep_leaves_what_tells_whose_the_file_of_a_failed_image_is(
     os.link(group / f".{uuid}.part", group / "disk.raw")
     database = office.services.database
     database.write(lambda s: s.execute(update(Image).values(state="failed")))
-    Abandoned(side.uploads, database, SystemClock()).sweep()
+    Abandoned(side.uploads, database, SystemClock()).look()
     web("image.delete", image="disk")
     about: Any = SimpleNamespace(target=uuid, payload={"own": False})
     work = image_tasks(database, tmp_path / "state", side.uploads)

@@ -67,7 +67,7 @@ class Two:
         return self.hosts[self.at].receive(uuid, self.web.actor.project_id, "me", offset, memoryview(part))
 
     def sweep(self) -> None:
-        Abandoned(self.hosts[self.at], self.database, SystemClock()).sweep()
+        Abandoned(self.hosts[self.at], self.database, SystemClock()).look()
 
     def files(self) -> list[str]:
         return [path.name for path in (self.place / "group").iterdir()]

@@ -57,7 +57,7 @@ def make(office: Office, state: Path, cloud: StillCloud) -> Uploads:
 
 
 def sweep(office: Office, uploads: Uploads) -> None:
-    Abandoned(uploads, office.services.database, SystemClock()).sweep()
+    Abandoned(uploads, office.services.database, SystemClock()).look()
 
 
 def announce(web: Person, name: str = "disk") -> str:
@@ -278,6 +278,25 @@ def test_what_never_came_is_given_up_but_not_what_comes_for_days(
     os.utime(tmp_path / "group" / f".{slow}.part", (0, 0))
     sweep(office, uploads)
     assert rows(office) == ["whole"]
+
+
+def test_what_nobody_goes_on_with_is_looked_for_by_the_duty_that_news_begin_but_not_at_each_news(
+    office: Office, web: Person, uploads: Uploads, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two duties went over the same records; news come every two seconds while something is uploaded."""
+    abandoned = Abandoned(uploads, office.services.database, SystemClock())
+    abandoned.look()
+    deleted, old = announce(web, "deleted"), announce(web, "old")
+    for uuid in (deleted, old):
+        send(uploads, web, uuid, 0, b"x")
+    os.utime(tmp_path / "group" / f".{old}.part", (0, 0))
+    web("image.delete", image="deleted")
+    abandoned.look()
+    assert (rows(office), list(uploads.records)) == (["old"], [old])
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + intervals.UPLOADS)
+    abandoned.look()
+    assert (rows(office), list(uploads.records)) == ([], [])
 
 
 def perform(office: Office, work: ImageTasks, *, kind: str = "image.delete") -> None:
