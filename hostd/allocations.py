@@ -9,6 +9,8 @@ import os
 import time
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from core.coordination import discovery
 from core.coordination.discovery import BATCH
 from core.database import Database
@@ -50,10 +52,16 @@ class Allocations:
         taken = self._keeper.touch(pool.uuid, lambda: _taken(Path(pool.path)))
         known = self._database.read(lambda session: discovery.allocations(session, pool.id))
         changed = [(row_id, taken[name]) for row_id, name, before in known if taken.get(name, before) != before]
-        for start in range(0, len(changed), BATCH):
-            sizes = dict(changed[start : start + BATCH])
+        more = changed
+        while len(more) > BATCH:
+            sizes, more = dict(more[:BATCH]), more[BATCH:]
             self._database.write(lambda session, sizes=sizes: discovery.allocate(session, sizes))  # type: ignore[misc]
-        self._database.write(lambda session: discovery.measured(session, pool.id, at))
+
+        def write(session: Session) -> None:
+            discovery.allocate(session, dict(more))
+            discovery.measured(session, pool.id, at)
+
+        self._database.write(write)
         if changed:
             self._bus.changed({"volume"})
         return len(changed)

@@ -128,7 +128,6 @@ class RefreshTasks:
             found_again += self._come_back(pool, some)
             self._pause(context, 90)
         self._measure(pool, [one for one in known if one.id in here], seen, context)
-        self._database.write(lambda session: discovery.measured(session, pool.id, at))
         logger.info(
             "pool refreshed %s",
             fields(
@@ -143,13 +142,19 @@ class RefreshTasks:
         wrong = self._look_through(pool, [one for one in known if one.id in here], context)
         if wrong:
             # All else is written; this is what whoever asked must hear of.
+            self._database.write(lambda session: discovery.measured(session, pool.id, at))
             raise Refused(
                 N_("The storage pool was refreshed. {found} {count} of its volumes cannot be used: {reasons}"),
                 found=[{"message": said, "parameters": counts}],
                 count=len(wrong),
                 reasons=[{"message": error.message, "parameters": error.parameters} for error in wrong[:_NAMED]],
             )
-        return lambda session: tasks.tell(session, task.id, said, **counts)
+
+        def write(session: Session) -> None:
+            discovery.measured(session, pool.id, at)
+            tasks.tell(session, task.id, said, **counts)
+
+        return write
 
     def _look_through(self, pool: PoolOrder, here: Sequence[Known], context: Context) -> list[DosvmError]:
         """What is wrong with the heads of files that are there; those of raw volumes are their guests'."""

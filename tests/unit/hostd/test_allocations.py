@@ -40,7 +40,11 @@ def test_what_a_guest_writes_is_seen_before_long(
     (tmp_path / "disk").write_bytes(b"x" * MIB)
     assert allocations.look(pool) == 0, "that was looked at a moment ago"
     allocations.written(pool.uuid)
+    writes: list[object] = []
+    write = database.write
+    monkeypatch.setattr(database, "write", lambda work: writes.append(work) or write(work))  # type: ignore[func-returns-value]
     assert allocations.look(pool) == 1, "a VM with a disk there has ended"
+    assert len(writes) == 1, "what changed, and when that was seen"
     monkeypatch.setattr(intervals, "ALLOCATIONS", 0.0)
     assert web("volume.show", volume="local/disk")["allocation"] >= MIB
     assert web("volume.show", volume="local/other")["measured"] > at

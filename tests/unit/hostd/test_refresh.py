@@ -250,6 +250,33 @@ def test_many_volumes_take_few_statements(office: Office, web: Person, place: Pa
     assert count == 1200
 
 
+def test_when_a_pool_was_measured_is_written_with_the_end_of_its_refresh(
+    office: Office, web: Person, place: Path
+) -> None:
+    """It had a transaction of its own, one more for who else writes to wait for."""
+    rack.disk(office, web, "disk")
+    img(place / "disk")
+    engine = office.services.database.engine
+    for damaged in (False, True):
+        if damaged:
+            (place / "disk").write_bytes(b"another one")
+        before = web("volume.show", volume="local/disk")["measured"]
+        web("pool.refresh", pool="local")
+        written: list[list[str]] = [[]]
+        execute = lambda *given, seen=written: seen[-1].append(given[2])  # noqa: E731
+        commit = lambda _connection, seen=written: seen.append([])  # noqa: E731
+        event.listen(engine, "before_cursor_execute", execute)
+        event.listen(engine, "commit", commit)
+        try:
+            assert run(office) == (TaskState.FAILED.value if damaged else TaskState.DONE.value)
+        finally:
+            event.remove(engine, "before_cursor_execute", execute)
+            event.remove(engine, "commit", commit)
+        (last,) = [one for one in written if any("UPDATE pool SET measured" in statement for statement in one)]
+        assert any("UPDATE task" in statement for statement in last) is not damaged
+        assert web("volume.show", volume="local/disk")["measured"] != before, "that one is damaged hinders no measure"
+
+
 @pytest.mark.parametrize(
     "junk", [b"", b"QFI\xfb", b"QED\0", b"KDMV", b"conectix", b"\xff" * 512, b"QFI\xfb" + b"\xff" * 508]
 )
