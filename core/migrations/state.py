@@ -5,14 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import inspect, select
+from sqlalchemy import Column, inspect, select, text
 from sqlalchemy.orm import Session
 
 from core.database import Database
 from core.errors import Refused
 from core.i18n import N_
 from core.migrations import SCHEMA, SCHEMA_KEY, UPGRADE_KEY
-from core.model import Setting
+from core.model import Base, Setting
+
+#: Columns that are named before the rest is counted.
+_NAMED = 5
+#: Table, column, and whether it must be given, of all columns there are: one statement, for every start asks.
+_COLUMNS = {
+    "sqlite": 'SELECT t.name, c.name, c."notnull" AND c.dflt_value IS NULL AND NOT c.pk'
+    " FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'",
+    "mysql": "SELECT table_name, column_name,"
+    " is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%'"
+    " FROM information_schema.columns WHERE table_schema = DATABASE()",
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ def check_schema(database: Database) -> None:
 
     Raises:
         DatabaseUnavailable: it does not answer.
-        Refused: it is not of a cloud, of another version of DOSVM, or just being upgraded.
+        Refused: it is not of a cloud, of another version of DOSVM or of none, or just being upgraded.
     """
     state = known_state(database)
     where = database.url.render_as_string(hide_password=True)
@@ -69,6 +80,46 @@ def check_schema(database: Database) -> None:
             remedy=N_("Wait until it has ended; if none runs, repeat `dosvm upgrade`."),
             where=where,
         )
+    _check_columns(database, where)
+
+
+def _check_columns(database: Database, where: str) -> None:
+    """Refuse tables that lack what this program reads, or want what it does not write.
+
+    Between two versions they change with each commit, and the version that they shall have stands in them already.
+    """
+
+    def look(session: Session) -> dict[tuple[str, str], bool]:
+        dialect = session.get_bind().dialect.name
+        found = session.execute(text(_COLUMNS["sqlite" if dialect == "sqlite" else "mysql"]))
+        return {(table, column): bool(wanted) for table, column, wanted in found}
+
+    there = database.read(look)
+    known: dict[tuple[str, str], Column[object]] = {
+        (table.name, column.name): column for table in Base.metadata.tables.values() for column in table.columns
+    }
+    tables = {table for table, _column in known}
+    missing = [column for column in known if column not in there]
+    strange = [column for column, wanted in there.items() if wanted and column not in known and column[0] in tables]
+    if not missing and not strange:
+        return
+    text_of = N_("The tables of {where} lack columns of version {known}: {columns}.")
+    if not missing:
+        text_of = N_("The tables of {where} have columns that version {known} does not fill: {columns}.")
+    raise Refused(
+        text_of,
+        remedy=N_(
+            "A DOSVM between two versions made them: go on with that one, or make another cloud by `dosvm init`."
+        ),
+        where=where,
+        known=SCHEMA,
+        columns=_named(missing or strange),
+    )
+
+
+def _named(columns: list[tuple[str, str]]) -> str:
+    names = [f"{table}.{column}" for table, column in sorted(columns)]
+    return ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
 
 
 def _other(where: str, found: int, remedy: str) -> Refused:

@@ -30,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     # SQLAlchemy and what hostd stands on are not for every command.
     from core.database import Database
     from core.migrations import SCHEMA
-    from core.migrations.state import known_state
+    from core.migrations.state import check_schema, known_state
     from core.migrations.upgrade import upgrade
     from hostd import intervals
     from hostd.settings import load
@@ -41,6 +41,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         state = known_state(database)
         if state.version == SCHEMA and not state.upgrading:
+            check_schema(database)
             print(_("The database is of this version already; nothing was done."))
             return 0
         lock = hold(settings.state)  # no hostd of this host runs, and none starts meanwhile

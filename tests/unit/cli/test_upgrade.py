@@ -66,3 +66,17 @@ def test_without_a_cloud(dosvm: Dosvm, home: Path) -> None:
     done = dosvm("upgrade", "--yes", who="")
     assert done.code == 1
     assert "dosvm.toml does not exist" in done.err
+
+
+def test_tables_of_a_dosvm_between_two_versions_are_told_in_a_sentence(dosvm: Dosvm, home: Path) -> None:
+    assert dosvm("init", "--yes", who="").code == 0
+    connection = sqlite3.connect(home / "cloud.db")
+    connection.execute("ALTER TABLE host DROP COLUMN architecture")
+    connection.commit()
+    connection.close()
+    for words in (("hostd", "run"), ("upgrade", "--yes")):
+        done = dosvm(*words, who="")
+        assert (done.code, done.out) == (1, ""), words
+        assert "lack columns of version 2: host.architecture. A DOSVM between two versions made them" in done.err
+        assert len(done.err.splitlines()) == 1
+    assert "host.architecture" in dosvm("doctor", who="").out

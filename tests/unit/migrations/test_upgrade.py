@@ -11,14 +11,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Column, Integer, MetaData, Table, text
 
 from core.database import Database
 from core.errors import DosvmError, Refused
+from core.migrations import SCHEMA
 from core.migrations import upgrade as module
 from core.migrations.changes import Changes
 from core.migrations.state import check_schema
 from core.migrations.upgrade import upgrade
+from core.model import Base, HostSample, LogSheet
 from core.security.passwords import Passwords
 from core.services.sessions import Sessions
 from tests.fakes.clock import StillClock
@@ -73,6 +75,38 @@ def test_what_is_not_a_cloud_is_left_alone(make: Make) -> None:
 def test_an_old_cloud_names_the_remedy(old: Database) -> None:
     with pytest.raises(Refused, match="dosvm upgrade"):
         check_schema(old)
+
+
+def test_tables_of_between_two_versions_are_told_with_what_they_lack(make: Make) -> None:
+    """Made by a commit before the last that changed them, under the version that they got in the end."""
+    made = make("empty")
+    Base.metadata.create_all(made.engine)
+    run(made, f"INSERT INTO setting VALUES ('schema', '{SCHEMA}')")
+    check_schema(made)
+    run(made, "ALTER TABLE task ADD COLUMN remark VARCHAR(10)")
+    check_schema(made)  # nobody must fill it
+    run(made, "ALTER TABLE host DROP COLUMN architecture", "DROP TABLE host_sample")
+    with pytest.raises(Refused, match=r"lack columns of version 2: host\.architecture, host_sample\.[a-z_, .]*\.\.\."):
+        check_schema(made)
+    run(made, "ALTER TABLE host ADD COLUMN architecture VARCHAR(16)")
+    HostSample.__table__.create(made.engine)
+    check_schema(made)
+    run(made, "CREATE TABLE unknown (id INTEGER PRIMARY KEY, name VARCHAR(10) NOT NULL)")
+    check_schema(made)  # somebody else's
+
+
+def test_a_column_that_nobody_fills_is_told(make: Make) -> None:
+    made = make("empty")
+    table = Table("log_sheet", MetaData(), Column("gone", Integer, nullable=False), *_copies(LogSheet))
+    table.create(made.engine)
+    Base.metadata.create_all(made.engine)
+    run(made, f"INSERT INTO setting VALUES ('schema', '{SCHEMA}')")
+    with pytest.raises(Refused, match=r"does not fill: log_sheet\.gone\. A DOSVM between two versions"):
+        check_schema(made)
+
+
+def _copies(model: type[Base]) -> list[Column[Any]]:
+    return [Column(column.name, column.type, primary_key=column.primary_key) for column in model.__table__.columns]
 
 
 def test_nobody_upgrades_under_a_living_host(old: Database, monkeypatch: pytest.MonkeyPatch) -> None:
