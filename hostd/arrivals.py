@@ -1,4 +1,4 @@
-"""The end of an upload: its hidden file, summed, on the disk for good, and in nobody's hands any more."""
+"""The end of an upload: its hidden file, on the disk for good, summed, and in nobody's hands any more."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hostd.upload_records import partial_of
 
 #: Seconds between looks of a sender whether an upload that goes on is still wanted.
 LOOK = 1.0
-#: Most percent that are said while it is summed: at the end it is still looked at.
+#: Most percent that are said while it is gone through: at the end it is still looked at.
 _SUMMED = 99
 
 
@@ -28,14 +28,14 @@ Stamp = tuple[int, int, int]
 
 
 class Arrived(NamedTuple):
-    """A file that is whole, under its hidden name: its SHA-256, and what it looked like when that was taken."""
+    """A file that is whole, under its hidden name: its SHA-256, if it was to be taken, and what it looked like then."""
 
     path: Path
     digest: str
     stamp: Stamp
 
     def still(self) -> None:
-        """See that it is the file that was summed.
+        """See that it is the file that was looked at.
 
         Raises:
             InvalidInput: somebody wrote to it.
@@ -61,7 +61,8 @@ def arrived(
 ) -> Arrived | None:
     """The hidden file of an upload that is whole, on the disk for good; None: it is in its place.
 
-    It is written out and summed at the same time: on a quick disk these take about as long as one another.
+    It is written out and summed at the same time: on a quick disk these take about as long as one another. Where it is
+    not to be held against a sum nobody waits for one here: see :mod:`hostd.image_sums`.
 
     Args:
         order: the image.
@@ -84,15 +85,19 @@ def arrived(
             stamp = _stamp(file.fileno())
             if as_it_came is not None and stamp != as_it_came:
                 raise _changed(partial)
-            known = live.sum_of(order.size) if live is not None and live.path == partial else None
-            # On storage that others write to it is read as it is by now.
-            sums = known or _summing(file.fileno(), order.size)
             os.fchmod(file.fileno(), 0o640)
-            try:
-                flushing.flush(file.fileno(), lambda: progress(sums.at * _SUMMED // max(1, order.size)))
-                found = Arrived(partial, ended(sums, order.size, progress), stamp)
-            finally:
-                sums.leave()
+            if as_it_came is not None:
+                flushing.flush(file.fileno(), lambda at: progress(_percent(at, order.size)))
+                found = Arrived(partial, "", stamp)
+            else:
+                known = live.sum_of(order.size) if live is not None and live.path == partial else None
+                # On storage that others write to it is read as it is by now.
+                sums = known or _summing(file.fileno(), order.size)
+                try:
+                    flushing.flush(file.fileno(), lambda _at: progress(_percent(sums.at, order.size)))
+                    found = Arrived(partial, ended(sums, order.size, progress), stamp)
+                finally:
+                    sums.leave()
         found.still()
     except OSError as error:
         raise trouble(order, error) from error
@@ -106,7 +111,11 @@ def digest_of(descriptor: int, size: int, progress: Callable[[int], None]) -> st
 
 def ended(sums: Sum, size: int, progress: Callable[[int], None]) -> str:
     """Wait for a sum, and say how far it is."""
-    return sums.hexdigest(lambda: progress(sums.at * _SUMMED // max(1, size)))
+    return sums.hexdigest(lambda: progress(_percent(sums.at, size)))
+
+
+def _percent(at: int, size: int) -> int:
+    return at * _SUMMED // max(1, size)
 
 
 def _summing(descriptor: int, size: int) -> Sum:

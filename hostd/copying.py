@@ -1,8 +1,8 @@
-"""Copies an open file of another process behind what has arrived of it, while a second thread sums what is there.
+"""Copies an open file of another process behind what has arrived of it.
 
-The copy is the kernel's (``copy_file_range``, as cp's), the sum is of what is there afterwards: two threads that hardly
-wait for one another, nor for Python. Reading once and writing and summing what was read took twice the time. SHA-256
-takes twice as long as the copy itself, so nobody waits for it here: it ends while the file is written out for good.
+The copy is the kernel's (``copy_file_range``, as cp's). Where other hosts could write to what is made of it a second
+thread sums what is there: the two hardly wait for one another, nor for Python. SHA-256 takes twice as long as the copy
+itself, and where only this host writes nobody waits for it: see :mod:`hostd.image_sums`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def copy(
 ) -> None:  # fmt: skip
     """Have all of ``source`` in the file of ``partial``, whose guard the caller holds.
 
-    What has arrived before is compared first: where it is of another file it is written anew from there. The sum of
-    all of it goes on behind, and is known to ``partial`` when it ends. Holes stay holes.
+    What has arrived before is compared first: where it is of another file it is written anew from there. Holes stay
+    holes.
 
     Args:
         source: an open file; its owner's own place in it moves where there are holes.

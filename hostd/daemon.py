@@ -66,6 +66,7 @@ from hostd.hypervisor.starts import Starts
 from hostd.hypervisor.units import Units
 from hostd.hypervisor.versions import VersionWatch
 from hostd.identity import Identity
+from hostd.image_sums import ImageSums
 from hostd.image_watch import ImageWatch
 from hostd.leftovers import Leftovers
 from hostd.log import fields
@@ -295,6 +296,7 @@ class Daemon:
             self.settings.state,
             lambda: self._after_commit({}, {"image"}),
         )
+        sums = ImageSums(self.database, self.settings.host_uuid, lambda: self._after_commit({}, {"image"}))
         return Duties(
             [
                 Duty("log names", intervals.LOG_NAMES, lambda: log_names.gather(self.database, clock.now())),
@@ -303,6 +305,7 @@ class Daemon:
                 Duty("upload progress", intervals.UPLOAD_PROGRESS, progress.look),
                 # What has just been made is seen once, to know later that it is gone.
                 Duty("images", intervals.IMAGES, images.look, lambda topics: "image" in topics),
+                Duty("image sums", intervals.IMAGES, sums.look, lambda topics: "image" in topics),
                 Duty("trash", intervals.TRASH, trash.look, trash.concerns),
                 Duty("leftovers", intervals.LEFTOVERS, leftovers.look),
                 Duty("succession", intervals.SUCCESSION, succession.look, succession.concerns),

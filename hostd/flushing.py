@@ -12,8 +12,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-#: Bytes that are written out at once: also a slow disk takes them within the time in which a cancelled task is to end.
-_SLICE = 8 * 1024 * 1024
+#: Bytes that are waited for at once, and how many such the disk has before it besides: it is never without work, and
+#: also a slow one takes them within the time in which a cancelled task is to end.
+_SLICE, _AHEAD = 8 * 1024 * 1024, 4
 #: SYNC_FILE_RANGE_WAIT_BEFORE | _WRITE | _WAIT_AFTER, see sync_file_range(2).
 _WRITE, _ALL = 2, 1 | 2 | 4
 #: What this kernel or file system does not know is left to fsync.
@@ -24,21 +25,24 @@ _UNKNOWN = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ESPIPE}
 _NO_NAMES = {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP}
 
 
-def flush(descriptor: int, alive: Callable[[], None]) -> None:
+def flush(descriptor: int, alive: Callable[[int], None]) -> None:
     """As fsync(2).
 
     Args:
         descriptor: the open file.
-        alive: called between slices; what it raises ends the writing.
+        alive: called between slices, with the bytes that are written out; what it raises ends the writing.
 
     Raises:
         OSError: the storage refuses it.
     """
-    for at in range(0, os.fstat(descriptor).st_size, _SLICE):
-        alive()
+    size = os.fstat(descriptor).st_size
+    begin(descriptor, 0, _SLICE * _AHEAD)
+    for at in range(0, size, _SLICE):
+        alive(at)
+        begin(descriptor, at + _SLICE * _AHEAD, _SLICE)
         if not _write_out(descriptor, at, _SLICE, _ALL):
             break
-    alive()
+    alive(size)
     os.fsync(descriptor)
 
 

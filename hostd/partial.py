@@ -63,8 +63,12 @@ class Partial:
         except OSError:
             return False
 
-    def write(self, part: memoryview | bytearray) -> None:
+    def write(self, part: memoryview | bytearray, *, summed: bool = True) -> None:
         """Append a part; what is nothing but zeros takes no room.
+
+        Args:
+            part: what comes next.
+            summed: whether a sum of all of it will be wanted at the end.
 
         Raises:
             OSError: it cannot be written; how much of it is there is not known.
@@ -80,9 +84,11 @@ class Partial:
                 while at < len(view):
                     at += os.pwrite(self.descriptor, view[at:], self.received + at)
             self.received += len(part)
-        if self.sums is None and self.own:
-            # What came before, from another sender or to an earlier hostd, is summed meanwhile as well.
-            self.follow()
+        if self.own:
+            self._out = self._out or WriteOut(self.descriptor)
+            if summed and self.sums is None:
+                # What came before, from another sender or to an earlier hostd, is summed meanwhile as well.
+                self.sums = Sum(self.descriptor)
         self.there(self.received)
 
     def cut(self, length: int) -> None:
@@ -112,9 +118,14 @@ class Partial:
             pass
 
     def follow(self) -> None:
-        """Begin to sum it, and to have it written to the disk, as far as :meth:`there` says."""
+        """Begin to sum it as far as :meth:`there` says, for who copies a whole file here, where others write as well.
+
+        What they may have changed is held against that. It is not written out meanwhile: the disk would take from the
+        copy more than is left to wait for at the end.
+        """
         self.forget_sum()
-        self.sums, self._out = Sum(self.descriptor), WriteOut(self.descriptor)
+        if not self.own:
+            self.sums = Sum(self.descriptor)
 
     def there(self, length: int) -> None:
         """So many bytes of it will not change any more."""

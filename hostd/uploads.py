@@ -190,7 +190,7 @@ class Uploads:
             point("upload_part")
             # A stream is one sender's from end to end; parts are bound to one another by their sum only.
             all_from = sender if bound and live.own and (not live.received or live.all_from == sender) else ""
-            self._write(order, live, part)
+            self._write(order, live, part, summed=not all_from)
             live.all_from = all_from
             return live.received
 
@@ -294,9 +294,9 @@ class Uploads:
             raise upload_errors.elsewhere(order, other.name)
         self._database.write(lambda session: done(storage.move_upload(session, order.uuid, me)))
 
-    def _write(self, order: ImageOrder, live: Partial, part: memoryview) -> None:
+    def _write(self, order: ImageOrder, live: Partial, part: memoryview, *, summed: bool) -> None:
         try:
-            self._calls.touch(order.root, lambda: live.write(part), limit=_PATIENCE)
+            self._calls.touch(order.root, lambda: live.write(part, summed=summed), limit=_PATIENCE)
         except OSError as error:
             trouble = upload_errors.trouble(order, error)
             self.give_up(order.uuid)

@@ -150,7 +150,7 @@ def _make(
             os.fchmod(file.fileno(), int(str(options.get("mode") or "0600"), 8))
             if options.get("owner") or options.get("group"):
                 os.fchown(file.fileno(), int(options.get("owner") or -1), int(options.get("group") or -1))
-            flush(file.fileno(), alive)
+            flush(file.fileno(), lambda _at: alive())
             sure()
         except BaseException:
             if _is_still(file.fileno(), fresh):

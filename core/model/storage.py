@@ -133,8 +133,9 @@ class Image(Base):
     saw it, and sees it no more. ``shared``: between VMs; otherwise one VM alone may use it.
 
     ``size`` is bytes: while it is ``uploading``, of what will be there, of which ``received`` had arrived when that was
-    looked at last. ``digest`` is the SHA-256 of an uploaded file,
-    ``host`` the UUID of the host to which it is uploaded, and from then on of the one that watches over its file.
+    looked at last. ``digest`` is the SHA-256 of an uploaded file; where it is still to be taken it is empty, and
+    ``received`` as large as the file. ``host`` is the UUID of the host to which it is uploaded, and from then on of the
+    one that watches over its file.
     """
 
     __tablename__ = "image"

@@ -372,7 +372,13 @@ def edit_(
             field="image",
             name=found.name,
         )
-    before = {"file": found.file, "format": found.format, "state": found.state}
+    before = {
+        "file": found.file,
+        "format": found.format,
+        "state": found.state,
+        "digest": found.digest,
+        "received": found.received,
+    }
     # What is in the place of a file that was missing is looked at as it is now.
     missing = found.state == "missing" and (file, format) != (None, None)
     again = missing or file not in (None, found.file) or format not in (None, found.format)
@@ -397,6 +403,9 @@ def edit_(
     )
     if changed.keys() & {"file", "format", "read_only"}:
         _refuse_used(call, found)
+    if "file" in changed:
+        # The sum was of what was uploaded.
+        found.digest, found.received = "", 0
     if "shared" in changed:
         _share(call, found)
     call.changed("image")

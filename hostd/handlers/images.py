@@ -190,16 +190,19 @@ class ImageTasks:
         self, task: Claimed, order: ImageOrder, target: Path, arrived: Arrived | None, context: Context
     ) -> dict[str, Any]:
         """Give what arrived its name, when all is right with it; what is known of it then."""
-        # An attempt that died may have got so far that the file is in its place.
-        digest = arrived.digest if arrived is not None else self._digest(order, context)
-        # Of what was handed over or came in one stream hostd's own sum is the only one.
-        if "as_it_came" not in task.payload and digest != task.payload.get("digest"):
-            raise InvalidInput(
-                N_("What arrived of {file} is not what was sent: their SHA-256 differ."),
-                remedy=N_("Begin the upload again."),
-                field="source",
-                file=order.file,
-            )
+        # Of what was handed over or came in one stream hostd's own sum is the only one, and nobody waits for it.
+        sums_later = "as_it_came" in task.payload
+        digest = ""
+        if not sums_later:
+            # An attempt that died may have got so far that the file is in its place.
+            digest = arrived.digest if arrived is not None else self._digest(order, context)
+            if digest != task.payload.get("digest"):
+                raise InvalidInput(
+                    N_("What arrived of {file} is not what was sent: their SHA-256 differ."),
+                    remedy=N_("Begin the upload again."),
+                    field="source",
+                    file=order.file,
+                )
         there = arrived.path if arrived is not None else target
         try:
             info = qemu_img.inspect(there, order.format, name=order.file)
@@ -215,7 +218,8 @@ class ImageTasks:
             _sure(context)
             arrived.still()
             _link(there, target)
-        return {"size": info.size, "virtual_size": info.virtual_size, "digest": digest}
+        received = order.size if sums_later else 0
+        return {"size": info.size, "virtual_size": info.virtual_size, "digest": digest, "received": received}
 
     def received(self, task: Claimed) -> None:
         """It is an image now, which only ``image.delete`` removes."""

@@ -82,9 +82,10 @@ def _clean(hostd: Hostd) -> Iterator[None]:
 @pytest.mark.parametrize("parts", [False, True])
 def test_what_arrives_is_what_was_sent_and_says_its_sum(hostd: Hostd, file: Path, parts: bool) -> None:
     assert upload(hostd, file, description="mine", parts=parts)["state"] == "done"
-    (row,) = hostd.zhao("image.list")["rows"]
     there = hostd.home / "acme" / "disk.raw"
     assert there.read_bytes() == file.read_bytes()
+    until(lambda: hostd.zhao("image.list")["rows"][0]["digest"], 20, "its SHA-256")
+    (row,) = hostd.zhao("image.list")["rows"]
     assert row["digest"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert (row["state"], row["size"], row["file"], row["description"]) == ("present", SIZE, "disk.raw", "mine")
     assert left(hostd) == ["disk.raw"]

@@ -125,6 +125,17 @@ class Cloud:
         wait_until(there, f"{name} {state}", seconds, lambda: f"{last}\n" + "\n".join(h.logs() for h in self.lab.hosts))
         return time.monotonic() - begin
 
+    def summed(self, name: str) -> dict[str, Any]:
+        """An uploaded image as ``image show`` shows it when its SHA-256 is known."""
+        row: dict[str, Any] = {}
+
+        def known() -> bool:
+            row.update(self.zhao("image", "show", name, "-o", "json").data)
+            return bool(row["digest"])
+
+        wait_until(known, f"the SHA-256 of {name}", 20)
+        return row
+
     def remove_vms(self) -> None:
         """Stop and delete every VM, so that the next test begins with none."""
         for name, row in self.vms().items():

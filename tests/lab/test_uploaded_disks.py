@@ -78,7 +78,7 @@ def test_a_vm_boots_from_an_uploaded_disk_and_writes_to_it(cloud: Cloud, form: s
     cloud.zhao("image", "upload", f"/srv/mine/{source.name}", name, *words)
     there = cloud.lab[0].srv / "acme" / f"{name}.img"
     uploaded = digest(there)
-    row: dict[str, Any] = cloud.zhao("image", "show", name, "-o", "json").data
+    row = cloud.summed(name)
     assert (row["digest"], row["virtual_size"]) == (uploaded, SIZE)
     given = ["--disk", f"device=disk,image={name},bus=virtio", "--boot", "hd"]
     cloud.zhao("instance", "add", name, "--vcpus", "1", "--memory", "128MiB", *given)

@@ -1,4 +1,4 @@
-"""What was handed over has one sum only, hostd's own: it must be of what hostd copied, and nothing else ends it."""
+"""What was handed over has one sum only, hostd's own, taken when it is an image: it must be of what hostd copied."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,15 +15,17 @@ import pytest
 from sqlalchemy import select, update
 
 from core.clock import SystemClock
+from core.coordination.image_files import unsummed
 from core.coordination.tasks import Claimed
 from core.errors import InvalidInput
-from core.model import Image, Task
+from core.model import Image, Task, TaskState
 from core.rpc.calls import AS_IT_CAME
 from hostd import partial as partial_file
 from hostd import upload_records
 from hostd.abandoned import Abandoned
 from hostd.api import Api
 from hostd.handling import Context
+from hostd.image_sums import ImageSums
 from tests.fakes.cloud import StillCloud
 from tests.fakes.office import Office, Person
 from tests.fakes.uploaders import image_tasks, uploads_in, web_with_a_directory
@@ -70,6 +73,28 @@ class Side:
         progress = told.append if told is not None else lambda _percent: None
         self._office.services.database.write(work.receive(task, Context(progress, threading.Event())))
 
+    def summed(self) -> str:
+        """The sum that its host has taken, when it has nothing to sum any more."""
+        sums = ImageSums(self._office.services.database, self._cloud.me, lambda: None)
+        sums.look()
+        give_up = time.monotonic() + 20
+        while sums.working and time.monotonic() < give_up:
+            time.sleep(0.01)
+        assert not self._office.services.database.read(lambda session: unsummed(session, self._cloud.me))
+        return digest(self._web)
+
+    def task_done(self) -> None:
+        database = self._office.services.database
+        database.write(lambda session: session.execute(update(Task).values(state=TaskState.DONE.value)))
+
+    def refuse_edit(self, uuid: str) -> None:
+        """Do the task that looks at an edited image as if what is there were none."""
+        database = self._office.services.database
+        last = select(Task.payload).where(Task.target == uuid, Task.kind == "image.check")
+        about: Any = SimpleNamespace(target=uuid, payload=json.loads(database.read(lambda s: s.scalar(last)) or ""))
+        work = image_tasks(database, self._state, self.uploads)
+        database.write(work.not_fit(about, InvalidInput("no")))
+
 
 @pytest.fixture
 def side(office: Office, web: Person, cloud: StillCloud, tmp_path: Path) -> Side:
@@ -93,7 +118,7 @@ def digest(web: Person) -> str:
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_what_was_copied_is_summed_behind_and_named_with_its_sum(
+def test_what_was_copied_is_an_image_at_once_and_its_sum_is_told_when_it_is_known(
     web: Person, side: Side, file: Path, tmp_path: Path, restarted: bool
 ) -> None:
     uuid = announce(web)
@@ -103,7 +128,46 @@ def test_what_was_copied_is_summed_behind_and_named_with_its_sum(
         side.start()
     side.receive(uuid)
     assert (tmp_path / "group" / "disk.raw").read_bytes() == CONTENT
-    assert digest(web) == hashlib.sha256(CONTENT).hexdigest()
+    assert web("image.show", image="disk")["state"] == "present"
+    assert side.summed() == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_a_sum_that_its_host_did_not_get_to_is_taken_when_it_is_back(web: Person, side: Side, file: Path) -> None:
+    uuid = announce(web)
+    side.copy(uuid, file)
+    side.finish(uuid)
+    side.receive(uuid)
+    side.start()
+    assert digest(web) == ""
+    assert side.summed() == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_what_a_vm_wrote_to_before_it_was_summed_gets_no_sum(
+    web: Person, side: Side, file: Path, tmp_path: Path
+) -> None:
+    uuid = announce(web)
+    side.copy(uuid, file)
+    side.finish(uuid)
+    side.receive(uuid)
+    with (tmp_path / "group" / "disk.raw").open("r+b") as disk:
+        disk.write(b"y")
+    assert side.summed() == ""
+
+
+def test_an_image_of_another_file_has_not_the_sum_of_what_was_uploaded(
+    web: Person, side: Side, file: Path, tmp_path: Path
+) -> None:
+    uuid = announce(web)
+    side.copy(uuid, file)
+    side.finish(uuid)
+    side.receive(uuid)
+    uploaded = side.summed()
+    side.task_done()
+    (tmp_path / "group" / "other.raw").write_bytes(b"o" * SIZE)
+    web("image.edit", image="disk", file="other.raw")
+    assert digest(web) == ""
+    side.refuse_edit(uuid)
+    assert digest(web) == uploaded, "the edit was refused: it is what it was"
 
 
 def test_who_says_that_it_was_handed_over_must_have_done_so(web: Person, side: Side, file: Path) -> None:
@@ -134,7 +198,7 @@ def test_what_one_streamed_from_its_first_byte_on_needs_no_sum_of_his(web: Perso
     assert side.finish(uuid, "another") == {"again": True}
     assert "task" in side.finish(uuid)
     side.receive(uuid)
-    assert digest(web) == hashlib.sha256(CONTENT).hexdigest()
+    assert side.summed() == hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.mark.parametrize("how", ["another", "part", "restarted"])
@@ -199,7 +263,7 @@ def test_where_other_hosts_write_it_is_held_against_the_sum_of_what_was_copied(
         side.receive(uuid)
 
 
-def test_progress_is_told_while_it_is_written_out_and_summed(web: Person, side: Side, file: Path) -> None:
+def test_progress_is_told_while_it_is_written_out(web: Person, side: Side, file: Path) -> None:
     uuid, told = announce(web), []  # type: ignore[var-annotated]
     side.copy(uuid, file)
     side.finish(uuid)

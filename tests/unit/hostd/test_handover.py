@@ -143,11 +143,13 @@ def test_who_hangs_up_takes_back_what_he_asked_for(desk: Desk, place: str, tmp_p
 # -- the copy
 
 
-@pytest.fixture
-def partial(tmp_path: Path) -> Iterator[Partial]:
+@pytest.fixture(params=["own", "others'"])
+def partial(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Partial]:
+    """On a file system to which this host alone writes, and on one of several."""
     made = Partial()
     path = tmp_path / ".part"
     made.opened(path, os.open(path, os.O_RDWR | os.O_CREAT), 0)
+    made.own = request.param == "own"
     yield made
     made.close()
 
@@ -169,16 +171,19 @@ def run(source: Path, partial: Partial, stop: Any = lambda: False, told: Any = l
 
 
 def sum_of(partial: Partial) -> str:
-    """What is known without reading the file again; empty when nothing is."""
-    known = partial.sum_of(SIZE)
-    return known.hexdigest() if known is not None else ""
+    """What it is held against when it is whole; empty when against nothing."""
+    return partial.sums.hexdigest() if partial.sums is not None else ""
 
 
-def test_a_copy_is_the_file_and_knows_its_sum(source: Path, partial: Partial) -> None:
+def wanted(partial: Partial, source: Path) -> str:
+    return "" if partial.own else hashlib.sha256(source.read_bytes()).hexdigest()
+
+
+def test_a_copy_is_the_file_and_has_a_sum_where_others_could_write_to_it(source: Path, partial: Partial) -> None:
     told: list[int] = []
     run(source, partial, told=lambda there, _compared: told.append(there))
     assert partial.path.read_bytes() == source.read_bytes()
-    assert sum_of(partial) == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert sum_of(partial) == wanted(partial, source)
     assert told == sorted(told)
     assert told[-1] == SIZE
     assert partial.path.stat().st_blocks * 512 < SIZE - BLOCK // 2, "a hole stays a hole"
@@ -194,7 +199,7 @@ def test_what_the_kernel_does_not_copy_is_copied_all_the_same(
         monkeypatch.setattr(os, "copy_file_range", way)
         run(source, partial)
         assert partial.path.read_bytes() == source.read_bytes()
-        assert sum_of(partial) == hashlib.sha256(source.read_bytes()).hexdigest()
+        assert sum_of(partial) == wanted(partial, source)
         partial.cut(0)
 
 
@@ -214,17 +219,19 @@ def test_a_copy_that_was_stopped_is_gone_on_with(source: Path, partial: Partial)
         assert sum_of(partial) == ""
     run(source, partial)
     assert partial.path.read_bytes() == source.read_bytes()
-    assert sum_of(partial) == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert sum_of(partial) == wanted(partial, source)
 
 
-@pytest.mark.parametrize("there", [b"of another file", bytes(BLOCK + 5), b"half"])
+@pytest.mark.parametrize(
+    "there", [b"of another file", bytes(BLOCK + 5), b"half"], ids=["another's", "zeros", "half of it"]
+)
 def test_what_arrived_of_another_file_is_not_kept(source: Path, partial: Partial, there: bytes) -> None:
     if there == b"half":
         there = source.read_bytes()[: BLOCK // 2] + b"other"
     partial.write(memoryview(there))
     run(source, partial)
     assert partial.path.read_bytes() == source.read_bytes()
-    assert sum_of(partial) == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert sum_of(partial) == wanted(partial, source)
 
 
 def test_a_file_that_changes_meanwhile_is_refused(source: Path, partial: Partial) -> None:
@@ -240,13 +247,18 @@ def test_a_file_that_changes_meanwhile_is_refused(source: Path, partial: Partial
 
 
 def test_a_sum_is_not_believed_when_somebody_else_wrote(source: Path, partial: Partial) -> None:
-    run(source, partial)
-    known = sum_of(partial)
-    assert known in ("", hashlib.sha256(source.read_bytes()).hexdigest()), "empty where others may write"
+    partial.write(source.read_bytes())  # type: ignore[arg-type]
+    partial.seal()
+    known = partial.sum_of(SIZE)
+    if not partial.own:
+        assert known is None
+        return
+    assert known is not None
+    assert known.hexdigest() == hashlib.sha256(source.read_bytes()).hexdigest()
     with partial.path.open("r+b") as file:
         file.write(b"z")
     os.utime(partial.path, (1, 1))
-    assert sum_of(partial) == ""
+    assert partial.sum_of(SIZE) is None
 
 
 def test_what_is_of_dosvm_itself_is_not_taken_under_any_name(desk: Desk, tmp_path: Path) -> None:

@@ -250,7 +250,8 @@ def test_another_format_is_looked_at_before_anything_starts_from_it(office: Offi
     answer = web("image.edit", image="disk", format="qcow2", file="disk.qcow2")
     task = last_task(office)
     assert (task.kind, task.uuid) == ("image.check", answer["task"])
-    assert json.loads(task.payload) == {"before": {"file": "disk.img", "format": "raw", "state": "present"}}
+    before = {"file": "disk.img", "format": "raw", "state": "present", "digest": "", "received": 0}
+    assert json.loads(task.payload) == {"before": before}
     assert (answer["state"], answer["format"], answer["file"]) == ("creating", "qcow2", "disk.qcow2")
     with pytest.raises(Refused, match="Wait for its task"):
         web("image.edit", image="disk", format="raw")
