@@ -7,19 +7,23 @@ commit on different nodes of a Galera cluster, where reading locks and writes th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import bindparam, case, func, select, text, update
 from sqlalchemy.orm import Session
 
+from core.database import insert_new
 from core.errors import QuotaExceeded, Refused, overtaken
 from core.i18n import N_
-from core.model import Host, Image, Instance, Pool, Project, Volume, pool_of_project
+from core.model import Host, Image, Instance, Pool, Project, Setting, Volume, pool_of_project
 from core.rules.sizes import format_size
 
 #: So many files are named.
 _NAMED = 5
+#: The setting that whoever gives a directory to something writes; it counts how often that was.
+_DIRECTORIES = "directories"
 _TO_RUN = text(
     "UPDATE project, host SET project.charges = project.charges + 1, host.charges = host.charges + 1"
     " WHERE project.id = :own_project AND host.id IN :own_hosts"
@@ -56,6 +60,21 @@ def charge_to_run(session: Session, project_id: int, host_ids: Collection[int]) 
     if session.get_bind().dialect.name == "sqlite":
         return
     session.execute(_TO_RUN, {"own_project": project_id, "own_hosts": sorted(host_ids)})
+
+
+def charge_directories(session: Session) -> None:
+    """Begin to give a directory to a pool, a project group, or temporary files; see :func:`charge`.
+
+    Each is held against those of all others: from here to the commit nobody else gives one away.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return
+    row = session.get(Setting, _DIRECTORIES, with_for_update=True)
+    if row is None:
+        insert_new(session, Setting, [{"key": _DIRECTORIES, "value": "0"}])
+        row = session.get_one(Setting, _DIRECTORIES, with_for_update=True)
+    row.value = json.dumps(int(json.loads(row.value)) + 1)
+    session.flush()
 
 
 #: What a volume counts with in its pool: what its disk can hold, and of a file that somebody else has put there and

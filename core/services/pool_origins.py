@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import or_, select
 
+from core.coordination.charges import charge_directories
 from core.coordination.parameters import read
 from core.errors import InvalidInput
 from core.i18n import N_
@@ -165,6 +166,7 @@ def apart(call: Call, path: str, host: Host | None) -> str:
         InvalidInput: it overlaps with the directory of a pool or project group, which it names.
     """
     clean = tidy(path)
+    charge_directories(call.session)
     refuse_temporary(call, clean, field="path")
     refuse_overlap(call, clean, host, field="path")
     return clean

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import and_, delete, func, insert, select
 
-from core.coordination.charges import charge
+from core.coordination.charges import charge, charge_directories
 from core.errors import InUse, InvalidInput, Refused
 from core.i18n import N_
 from core.model import Image, Instance, Pool, Project, ProjectGroup, instance_image, project_in_group
@@ -173,6 +173,7 @@ def create(call: Call, *, name: str, directory: str, description: str = "") -> P
 def _apart(call: Call, directory: str, group_id: int | None) -> str:
     """The directory without needless slashes; refused when one could read another's files in it."""
     clean = tidy(directory)
+    charge_directories(call.session)
     refuse_temporary(call, clean, field="directory")
     groups = select(ProjectGroup.name, ProjectGroup.directory).where(ProjectGroup.id != (group_id or 0))
     pools = select(Pool.name, Pool.path)

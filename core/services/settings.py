@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from core.coordination import parameters
+from core.coordination.charges import charge_directories
 from core.errors import NotFound
 from core.i18n import N_
 from core.model import CloudParameters, Host
@@ -113,6 +114,7 @@ def edit_(
     check_version(call, row, version)
     if temporary_directory and temporary_directory != now.temporary_directory:
         # A refresh would take what VMs write for volumes, and somebody delete it as such.
+        charge_directories(call.session)
         refuse_overlap(call, tidy(temporary_directory), None, field="temporary_directory")
     refuse_unasked(call, now, values, lose)
     call.note(NAME)

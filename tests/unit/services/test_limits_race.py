@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from core.errors import DosvmError, QuotaExceeded, Refused
+from core.errors import DosvmError, InvalidInput, QuotaExceeded, Refused
 from core.model import Image, Pool, Task, TaskState, Volume
+from core.services import pools, project_groups, settings
 from tests.fakes.office import GIB, Office, Person
 
 MIB = 1024**2
@@ -200,3 +202,33 @@ def test_a_secret_is_used_or_gone(office: Office) -> None:
         assert ends.count(None) == 1, ends
         there = f"key{n}" in office.sysadm.names("secret.list")
         assert there == (f"disk{n}" in web.names("volume.list"))
+
+
+@pytest.mark.parametrize("first", ["settings", "pool", "group"])
+@pytest.mark.parametrize("second", ["pool", "group"])
+def test_a_directory_is_given_once(office: Office, monkeypatch: pytest.MonkeyPatch, first: str, second: str) -> None:
+    """Each looked what is there, then wrote: temporary files of VMs came to lie in a pool, as volumes of it."""
+    office.host("h1")
+    both_looked = threading.Barrier(2)
+
+    def then_wait(look: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(*given: Any, **named: Any) -> Any:
+            found = look(*given, **named)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both_looked.wait(1.0)
+            return found
+
+        return looked
+
+    for where, name in ((settings, "refuse_overlap"), (pools, "apart"), (project_groups, "_apart")):
+        monkeypatch.setattr(where, name, then_wait(getattr(where, name)))
+    calls: dict[str, Callable[[int], Any]] = {
+        "settings": lambda _n: office.sysadm("settings.edit", temporary_directory="/raid/shared"),
+        "pool": lambda n: office.sysadm(
+            "pool.add", name=f"p{n}", type="dir", host="h1", path=f"/raid/shared/p{n // 2}", capacity=GIB
+        ),
+        "group": lambda n: office.sysadm("project-group.add", name=f"g{n}", directory=f"/raid/shared/p{n // 2}"),
+    }
+    ends = at_once([lambda: calls[first](0), lambda: calls[second](1)])
+    assert [type(end) for end in ends if end] == [InvalidInput], ends
+    assert sum(end is None for end in ends) == 1
