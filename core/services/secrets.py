@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, case, func, select, update
+from sqlalchemy import Row, case, func, or_, select, update
 
 from core.errors import InUse, InvalidInput
 from core.i18n import N_
@@ -241,17 +241,23 @@ def _refuse_locking_out(call: Call, secret: Secret) -> None:
 
 
 def _refuse_taking_away(call: Call, secret: Secret, project_id: int) -> None:
-    """Refuse to give a secret to another project than that whose volumes open with it."""
+    """Refuse to give a secret to another project than that whose volumes open with it.
+
+    What belongs to no project is used by all that have its pool, so it opens with a secret of none.
+    """
+    theirs = or_(Volume.project_id.is_(None), Volume.project_id != project_id)
     volumes = call.session.scalars(
-        select(Volume.name)
-        .where(Volume.secret_id == secret.id, Volume.project_id.is_not(None), Volume.project_id != project_id)
-        .order_by(Volume.name)
+        select(Pool.name + "/" + Volume.name)
+        .select_from(Volume)
+        .join(Pool, Pool.id == Volume.pool_id)
+        .where(Volume.secret_id == secret.id, theirs)
+        .order_by(Pool.name, Volume.name)
         .limit(6)
     ).all()
     if volumes:
         raise InUse(
-            N_("Volumes of other projects open with secret {name}: {volumes}."),
-            remedy=N_("Leave it to their project, or say that you mean it (even if used)."),
+            N_("Volumes of other projects, or of none, open with secret {name}: {volumes}."),
+            remedy=N_("Give the volumes to that project first, or say that you mean it (even if used)."),
             field="project",
             name=secret.name,
             volumes=some(volumes),

@@ -119,7 +119,7 @@ SPEC = ResourceSpec(
                     default=False,
                     hint=N_(
                         "Change the password although volumes were encrypted with it, which open with the old one only;"
-                        " or the project, although volumes of another one open with it."
+                        " or the project, although volumes of another one, or of none, open with it."
                     ),
                 ),
             ),

@@ -65,11 +65,26 @@ def test_a_secret_is_not_given_to_another_project_than_its_volumes_unasked(offic
             .values(secret_id=select(Secret.id).where(Secret.name == "web-secret").scalar_subquery())
         )
     )
-    with pytest.raises(InUse, match="Volumes of other projects open with secret web-secret: web-disk"):
+    with pytest.raises(InUse, match=r"Volumes of other projects, or of none, open with secret web-secret: .*/web-disk"):
         office.sysadm("secret.edit", secret="web-secret", project="shop")
     assert office.sysadm("secret.show", secret="web-secret")["project"] == "web"
     assert office.sysadm("secret.edit", secret="web-secret", project="")["project"] == "", "to everybody's is no loss"
     assert office.sysadm("secret.edit", secret="web-secret", project="shop", even_if_used=True)["project"] == "shop"
+
+
+def test_a_secret_that_volumes_of_no_project_open_with_stays_nobodys(office: Office, web: Person) -> None:
+    """It was given away: every project that has their pool opened them with another one's secret."""
+    keep(office, project="")
+    for name in ("one", "two"):
+        office.sysadm("volume.add", name=name, pool="local", capacity=GIB, secret="disk-key")
+    with pytest.raises(InUse, match="or of none, open with secret disk-key: local/one, local/two") as refused:
+        office.sysadm("secret.edit", secret="disk-key", project="web")
+    assert refused.value.field == "project"
+    assert office.sysadm("secret.show", secret="disk-key")["project"] == ""
+    rack.settle(office)
+    for name in ("one", "two"):
+        office.sysadm("volume.give", volume=f"local/{name}", project="web")
+    assert office.sysadm("secret.edit", secret="disk-key", project="web")["project"] == "web"
 
 
 def test_a_secret_is_listed_without_its_value(office: Office, web: Person) -> None:
