@@ -7,6 +7,8 @@ key, so a change whose answer was lost is asked again and still happens once.
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -104,6 +106,11 @@ class Way(Protocol):
         """See :meth:`core.rpc.client.Client.request`."""
 
 
+def _fingerprint(operation: str, arguments: Mapping[str, Any]) -> str:
+    """The same for the same wish; passwords that are in it cannot be read from it."""
+    return hashlib.sha256(json.dumps([operation, arguments], sort_keys=True, default=str).encode()).hexdigest()
+
+
 class HostdBackend:
     """A backend over the way to a hostd, with a session (console) or a password per call (command line)."""
 
@@ -113,6 +120,8 @@ class HostdBackend:
         self._patience = patience
         self._identity: dict[str, str] = {}
         self._address = client_address()
+        #: The keys under which something was to be added, and no answer came at all.
+        self._unanswered: dict[str, str] = {}
 
     def login(self, account: str, password: str) -> dict[str, Any]:
         """Open a session; later calls use it. Returns the user's own row."""
@@ -120,6 +129,7 @@ class HostdBackend:
             LOGIN, {"account": account, "password": password, "client": self._address}, patience=self._patience
         )
         self._identity = {"token": answer["token"]}
+        self._unanswered = {}
         user: dict[str, Any] = answer["user"]
         return user
 
@@ -138,18 +148,29 @@ class HostdBackend:
         return copy.copy(self)
 
     def call(self, operation: str, **arguments: Any) -> Any:
-        """See :meth:`Backend.call`; a lost connection is tried once more with the same idempotency key."""
+        """See :meth:`Backend.call`; a lost connection is tried once more with the same idempotency key.
+
+        Whoever adds something, hears nothing and sends the same again goes on under that key: otherwise he would be
+        told that the name is taken, by what he has made himself. What may be asked twice for, such as a start, does
+        not: start, stop and start are three wishes.
+        """
+        known = _fingerprint(operation, arguments) if operation.endswith(".add") else ""
         body = {
             "operation": operation,
             "arguments": arguments,
-            "request": os.urandom(16).hex(),
+            "request": self._unanswered.pop(known, "") or os.urandom(16).hex(),
             "client": self._address,
             **self._identity,
         }
         try:
             return self._client.request(CALL, body, patience=self._patience)
         except HostdUnavailable:
-            return self._client.request(CALL, body, patience=self._patience)
+            try:
+                return self._client.request(CALL, body, patience=self._patience)
+            except HostdUnavailable:
+                if known:
+                    self._unanswered[known] = str(body["request"])
+                raise
 
     @property
     def streams(self) -> bool:
