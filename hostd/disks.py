@@ -21,7 +21,6 @@ from hostd.access import let_pass
 from hostd.own_places import OwnFiles
 from hostd.pools import Keeper
 from hostd.volume_files import explained
-from hostd.volume_heads import Wanted
 
 T = TypeVar("T")
 
@@ -224,18 +223,15 @@ class Disks:
 
     def _look_through(self, disk: DiskOrder, own: OwnFiles) -> None:
         """Look whether the files of a volume and of what it rests on are those that the database knows."""
-        chain = [
-            (disk.uuid, disk.name, disk.path, disk.format, disk.capacity, disk.secret),
-            *((file.uuid, file.name, file.path, file.format, file.capacity, file.secret) for file in disk.backing),
-        ]
-        for (uuid, name, path, kind, capacity, secret), below in zip(chain, [*chain[1:], None], strict=True):
-            self._true(disk.root, path, disk.kind, name)
-            backing = Path(below[2]).name if below is not None else ""
-            own.refuse(Path(path), name)
-            try:
-                volume_heads.look(Path(path), Wanted(uuid, name, kind, capacity, secret is not None, backing))
-            except OSError as error:
-                raise explained(error) from error
+        volume = BackingFile(disk.name, disk.path, disk.format, disk.secret, disk.uuid, disk.capacity)
+        chain = (volume, *disk.backing)
+        for file in chain:
+            self._true(disk.root, file.path, disk.kind, file.name)
+            own.refuse(Path(file.path), file.name)
+        try:
+            volume_heads.look_through(chain)
+        except OSError as error:
+            raise explained(error) from error
 
     def _below(self, disk: DiskOrder) -> tuple[BackingFile, ...]:
         """The files that a snapshot rests on, by their true paths."""

@@ -42,8 +42,17 @@ def file_of(directory: Path, name: str) -> Path | None:
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(status.st_mode):
-        raise Refused(N_("{file} is not a plain file."), file=str(path))
+        raise not_plain(path)
     return path
+
+
+def not_plain(path: Path) -> Refused:
+    """That something else than a file is in a volume's place: a link, which nothing follows, or a directory."""
+    return Refused(
+        N_("{file} is not a plain file."),
+        remedy=N_("Put the volume's file in its place again, or remove what is there and refresh the storage pool."),
+        file=str(path),
+    )
 
 
 def is_ours(directory: Path, name: str, uuid: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from core import image_files
 from core.errors import DosvmError, InvalidInput, Refused
 from core.i18n import N_
 from core.rules.sizes import format_size
+from core.specs.order import BackingFile
 from hostd import image_headers
-from hostd.volume_files import links_of_ours
+from hostd.volume_files import links_of_ours, not_plain
 
 _LUKS = b"LUKS\xba\xbe"
 _SECTOR = 512
+#: How the kernel refuses to open what is no plain file: a link (with O_NOFOLLOW), a socket, a device of no driver.
+_NOT_PLAIN = {errno.ELOOP, errno.ENXIO, errno.ENODEV}
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,18 @@ class Wanted:
     backing: str = ""
 
 
+def look_through(chain: Sequence[BackingFile]) -> None:
+    """As :func:`look`, of a volume and all that it rests on, each before what is below it.
+
+    Raises:
+        Refused, OSError: as :func:`look`, of the first that is not what it should be.
+    """
+    for file, below in zip(chain, [*chain[1:], None], strict=True):
+        backing = Path(below.path).name if below is not None else ""
+        wanted = Wanted(file.uuid, file.name, file.format, file.capacity, file.secret is not None, backing)
+        look(Path(file.path), wanted)
+
+
 def look(path: Path, wanted: Wanted) -> None:
     """Refuse a file that is not the volume's. A few kilobytes are read, of a raw one nothing.
 
@@ -55,9 +71,9 @@ def look(path: Path, wanted: Wanted) -> None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in _NOT_PLAIN:
             raise
-        raise Refused(N_("{file} is not a plain file."), file=str(path)) from error
+        raise not_plain(path) from error
     try:
         refuse_links(path, os.fstat(descriptor), wanted.uuid, wanted.name)
         try:
@@ -75,7 +91,7 @@ def refuse_links(path: Path, status: os.stat_result, uuid: str, name: str) -> No
         Refused: it is; says how the others are found.
     """
     if not stat.S_ISREG(status.st_mode):
-        raise Refused(N_("{file} is not a plain file."), file=str(path))
+        raise not_plain(path)
     if status.st_nlink > 1 and status.st_nlink > 1 + links_of_ours(path, status, uuid):
         raise Refused(
             N_("The file of volume {name} has other names (hard links): two VMs could write to it."),

@@ -105,6 +105,8 @@ class RefreshTasks:
         names = {one.name for one in known}
         fresh = [name for name in seen if name not in names]
         here = {one.id for one in known if one.name in seen and seen[one.name].is_still(one)}
+        replaced = _replaced(known, strange)
+        strange = [one for one in strange if one.name not in {volume.name for volume in replaced}]
         gone = [one for one in known if one.state in THERE and one.id not in here]
         back = [one for one in known if one.state == "missing" and one.id in here]
         total, done_so_far = max(1, len(fresh) + len(gone) + len(back)), 0
@@ -139,7 +141,7 @@ class RefreshTasks:
         if strange:
             said = N_("New: {new}, missing: {gone}, back again: {back}; no volumes: {strange} ({which}).")
             counts["which"] = named(strange)
-        wrong = self._look_through(pool, [one for one in known if one.id in here], context)
+        wrong = self._look_through(pool, [one for one in known if one.id in here], replaced, context)
         if wrong:
             # All else is written; this is what whoever asked must hear of.
             self._database.write(lambda session: discovery.measured(session, pool.id, at))
@@ -156,12 +158,18 @@ class RefreshTasks:
 
         return write
 
-    def _look_through(self, pool: PoolOrder, here: Sequence[Known], context: Context) -> list[DosvmError]:
-        """What is wrong with the heads of files that are there; those of raw volumes are their guests'."""
+    def _look_through(
+        self, pool: PoolOrder, here: Sequence[Known], replaced: Sequence[Known], context: Context
+    ) -> list[DosvmError]:
+        """What is wrong with the heads of files that are there, and those in whose place is none.
+
+        The heads of raw volumes are their guests'.
+        """
         if not pool.what.files:
             return []
         names = {one.id: one.name for one in here}
         told = [one for one in here if one.state == "present" and (one.format != "raw" or one.secret_id is not None)]
+        told += replaced
 
         def look(some: Sequence[Known]) -> Iterator[DosvmError]:
             for one in some:
@@ -258,7 +266,7 @@ class RefreshTasks:
         if not pool.what.files:
             return list(some)
         directory = Path(pool.path)
-        return self._touch(pool, lambda: [one for one in some if not os.path.lexists(directory / one.name)])
+        return self._touch(pool, lambda: [one for one in some if not _is_plain(directory / one.name)])
 
     def _come_back(self, pool: PoolOrder, some: Sequence[Known]) -> int:
         """What is back is as it was, if it still is of its format; otherwise somebody must say what it is.
@@ -436,6 +444,19 @@ def _files(directory: Path) -> tuple[dict[str, Seen], list[Strange]]:
                 continue
             found[entry.name] = Seen(status.st_size, status.st_blocks * 512)
     return found, strange
+
+
+def _replaced(known: Sequence[Known], strange: Sequence[Strange]) -> list[Known]:
+    """Volumes in the place of whose file something else is: a link, or a directory."""
+    names = {one.name for one in strange if one.why == _NO_FILE}
+    return [one for one in known if one.name in names and one.state in (*THERE, "missing")]
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _nameable(name: str) -> bool:

@@ -22,7 +22,8 @@ from core.i18n import N_
 from core.rules.pools import DIR
 from core.rules.thin import refuse_unfillable, refuse_without_room
 from core.security.sealed import SealedSecret
-from hostd import intervals, shared, volume_files, volume_images
+from core.specs.order import BackingFile
+from hostd import intervals, shared, volume_files, volume_heads, volume_images
 from hostd.faults import point
 from hostd.handling import Cancelled, Context, Effect, Handler, Interrupted, Obsolete, done
 from hostd.hypervisor.errors import Stuck, TooSlow, Underway
@@ -140,7 +141,7 @@ class VolumeTasks:
         order = self._load(task)
         directory = self._directory(order)
         layer = self._layer(order)
-        if layer.backing is not None:
+        if order.backing:
             self._look_below(order)
 
         def work(path: Path) -> None:
@@ -179,7 +180,7 @@ class VolumeTasks:
 
     def _look_below(self, order: VolumeOrder) -> None:
         """Refuse a snapshot of what is not there, or is not what the database says."""
-        self._touch(order, lambda: _refuse_gone(order))
+        self._touch(order, lambda: _look_through(order, new=True))
         nearest = order.backing[0]
         layer = Layer(nearest.path, nearest.format, self._open(nearest.secret))
         found = self._touch(order, lambda: volume_images.look(layer))
@@ -244,6 +245,7 @@ class VolumeTasks:
         layer = self._layer(source)
 
         def work(path: Path) -> None:
+            _look_through(source)
             with self._room.promised(path, volume_images.room_for_merge(layer)):
                 point("merging")
                 volume_images.merge(
@@ -297,13 +299,11 @@ class VolumeTasks:
     def grow(self, task: Claimed, context: Context) -> Effect:
         """``volume.grow``."""
         order, capacity = self._load(task), int(task.payload["capacity"])
-        directory = self._directory(order)
-
+        self._directory(order)
         layer = self._layer(order)
 
         def work(sure: Callable[[], None]) -> Size:
-            if volume_files.file_of(directory, order.name) is None:
-                raise _missing(order)
+            _look_through(order)
             size = volume_images.look(layer)
             if size.capacity < capacity:
                 self._refuse_without_room(task, order, capacity, capacity - min(size.capacity, size.allocation))
@@ -360,6 +360,26 @@ def handlers(database: Database, keeper: Keeper, secrets: Secrets) -> dict[str, 
 
 def _broken_off() -> Cancelled:
     return Cancelled(N_("It was cancelled."))
+
+
+def _look_through(order: VolumeOrder, *, new: bool = False) -> None:
+    """Refuse another file in a volume's place, or below it, before QEMU reads or writes what that one names.
+
+    Args:
+        order: the volume.
+        new: it is being made: only what it is to rest on is there.
+
+    Raises:
+        Refused: one is missing, or is not what the database says.
+        OSError: one cannot be read.
+    """
+    volume = BackingFile(
+        f"{order.pool.name}/{order.name}", order.path, order.format, order.secret, order.uuid, order.capacity
+    )
+    if not new and not os.path.lexists(order.path):
+        raise _missing(order)
+    _refuse_gone(order)
+    volume_heads.look_through(order.backing if new else (volume, *order.backing))
 
 
 def _refuse_gone(order: VolumeOrder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,13 +101,69 @@ def test_another_file_in_a_volumes_place_is_not_given_to_a_guest(
     assert callable(make)
     make(place / "disk")
     assert says in started(hostd, "local/disk")
-    if make is not _link:
-        row = hostd.task(hostd.zhao("pool.refresh", pool="local"))
-        assert row["state"] == "failed", "that it is damaged is said, not that all is done"
-        assert says in hostd.error(row)
+    row = hostd.task(hostd.zhao("pool.refresh", pool="local"))
+    assert row["state"] == "failed", "that it is damaged is said, not that all is done"
+    assert says in hostd.error(row)
     right.replace(place / "disk")
-    assert started(hostd, "local/disk") == ""
     hostd.done("pool.refresh", pool="local")
+    assert started(hostd, "local/disk") == ""
+
+
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+def test_what_is_no_plain_file_is_no_volume_and_is_told_again_until_it_is_one(
+    hostd: Hostd, place: Path, kind: str
+) -> None:
+    """It stayed present: a refresh said of it what it says of anything else that is no volume."""
+    hostd.done("volume.add", name="disk", pool="local", capacity=MIB, format=kind)
+    right = (place / "disk").rename(place / ".right")
+    for what in (lambda path: path.symlink_to(right), Path.mkdir, os.mkfifo):
+        what(place / "disk")
+        for _again in range(2):
+            row = hostd.task(hostd.zhao("pool.refresh", pool="local"))
+            assert row["state"] == "failed"
+            assert f"{place / 'disk'}" in hostd.error(row)
+            assert "not a plain file" in hostd.error(row)
+            assert hostd.zhao("volume.show", volume="local/disk")["state"] == "missing"
+        row = hostd.task(hostd.zhao("volume.delete", volume="local/disk"))
+        assert row["state"] == "failed"
+        assert "or remove what is there" in hostd.error(row)
+        (place / "disk").rmdir() if (place / "disk").is_dir() else (place / "disk").unlink()
+        assert right.stat().st_size, "nothing was done to what a link leads to"
+    right.rename(place / "disk")
+    told = hostd.done("pool.refresh", pool="local")
+    assert told["outcome"]["parameters"] == {"new": 0, "gone": 0, "back": 1, "strange": 0}
+    assert started(hostd, "local/disk") == ""
+
+
+@pytest.mark.parametrize("exchanged", ["base", "snap"])
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [(_data_file, "keeps its data in another file"), (_larger, "holds a disk of"), (_link, "not a plain file")],
+)
+def test_nothing_is_made_of_another_file_in_a_volumes_place(
+    hostd: Hostd, place: Path, exchanged: str, make: Callable[[Path], None], says: str
+) -> None:
+    """A merge read what it named, and growing it wrote there; a snapshot followed a link."""
+    for name in ("base", "other"):
+        hostd.done("volume.add", name=name, pool="local", capacity=MIB, format="qcow2")
+    hostd.done("volume.snapshot", volume="local/base", name="snap")
+    right = (place / exchanged).rename(hostd.home / "right")
+    make(place / exchanged)
+    before = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
+    for operation, more in (
+        ("volume.merge", {"name": "whole"}),
+        ("volume.snapshot", {"name": "next"}),
+        ("volume.grow", {"capacity": 20 * MIB}),
+    ):
+        row = hostd.task(hostd.zhao(operation, volume="local/snap", **more))
+        assert row["state"] == "failed", (operation, row)
+        assert (says if exchanged == "base" else "snap") in hostd.error(row)
+        assert "qemu-img" not in hostd.error(row)
+    assert {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()} == before
+    assert hostd.zhao("volume.show", volume="local/snap")["capacity"] == MIB
+    (place / exchanged).unlink()
+    right.rename(place / exchanged)
+    hostd.done("volume.merge", volume="local/snap", name="whole")
 
 
 def test_a_raw_disk_is_its_guests_whatever_it_begins_with(hostd: Hostd, place: Path) -> None:

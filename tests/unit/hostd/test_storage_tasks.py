@@ -156,6 +156,13 @@ def test_what_an_attempt_before_may_have_begun_keeps_its_row_while_its_storage_i
     assert web("volume.show", volume="local/disk")["state"] == "failed"
 
 
+def image(path: Path, below: Layer | None = None) -> Layer:
+    """What hostd makes as a volume's file."""
+    layer = Layer(str(path), "qcow2", "", below)
+    volume_images.create(path, layer, GIB, {})
+    return layer
+
+
 def last_deletion(office: Office) -> Any:
     """What the host is told of the volume that is to be deleted."""
     last = select(Task.payload).where(Task.kind == "volume.delete").order_by(Task.id.desc()).limit(1)
@@ -356,6 +363,7 @@ def merging(office: Office, web: Person, tmp_path: Path, monkeypatch: pytest.Mon
     office.services.database.write(lambda s: s.execute(update(Pool).values(path=str(directory))))
     web("volume.snapshot", volume="local/other", name="shot")
     rack.settle(office)
+    image(directory / "shot", image(directory / "other"))
     answered = threading.Event()
     monkeypatch.setattr("hostd.volume_images.room_for_merge", lambda _layer: answered.wait(30) and 0)
     monkeypatch.setattr("hostd.volume_images.merge", lambda _layer, path, *_more: path.write_text("late"))
@@ -447,6 +455,7 @@ def test_whose_the_file_is_outlives_the_record_of_the_deletion(office: Office, w
 def test_a_volume_that_nobody_waits_for_is_not_grown_any_more(
     office: Office, web: Person, place: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
 ) -> None:
+    image(place / "other")
     grown: list[int] = []
     late: list[Callable[[], Any]] = []
     monkeypatch.setattr("hostd.volume_images.look", lambda _layer: Size(GIB, 0))
