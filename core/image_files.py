@@ -7,11 +7,10 @@ Where things stand in it is said by :mod:`core.qcow`.
 from __future__ import annotations
 
 import os
-import re
 import struct
 from typing import NamedTuple
 
-from core import qcow
+from core import image_signs, qcow
 from core.errors import InvalidInput
 from core.i18n import N_
 from core.rules.sizes import format_size
@@ -25,19 +24,6 @@ _MAX_SNAPSHOTS = 65536
 _LUKS = 2
 #: The header extension that names the file with the data ("DATA"), and most of them that are read.
 _DATA_NAME, _MAX_EXTENSIONS = 0x44415441, 32
-#: Files that say what they are in their first bytes, and are therefore not raw.
-_SIGNS = (
-    (qcow.SIGN, "qcow2 / qcow"),
-    (b"KDMV", "VMDK"),
-    (b"COWD", "VMDK"),
-    (b"conectix", "VHD (vpc)"),
-    (b"cxsparse", "VHD (vpc)"),
-    (b"vhdxfile", "VHDX"),
-    (b"QED\0", "QED"),
-    (b"<<< ", "VDI"),
-    (b"WithoutFreeSpace", "Parallels"),
-    (b"WithouFreSpacExt", "Parallels"),
-)
 _FLATTEN = N_("Flatten it with `qemu-img convert` first.")
 
 
@@ -61,24 +47,11 @@ def read(descriptor: int, name: str, claimed: str, *, backing: str = "", encrypt
     head = os.pread(descriptor, 4096, 0)
     if not head:
         raise InvalidInput(N_("{file} is empty."), field="file", file=name)
-    version = qcow.version(head)
+    refuse_other(descriptor, name, "raw" if claimed == "iso" else claimed)
     if claimed == "qcow2":
-        if version not in (2, 3):
-            raise InvalidInput(N_("{file} is not a qcow2 image."), field="format", file=name)
         return _qcow2(descriptor, name, head, length, _Known(backing, encrypted))
     if claimed == "qcow":
-        if version != 1:
-            raise InvalidInput(N_("{file} is not a qcow image."), field="format", file=name)
         return _qcow(descriptor, name, head, length, _Known(backing, encrypted))
-    other = _other_than_raw(head, os.pread(descriptor, 512, max(0, length - 512)))
-    if other:
-        raise InvalidInput(
-            N_("{file} is not a raw image but {format}."),
-            field="format",
-            remedy=N_("Say its true format, or convert it with `qemu-img convert`."),
-            file=name,
-            format=other,
-        )
     if length < _LEAST:
         raise InvalidInput(
             N_("{file} has {size}: a disk has at least {least} bytes."),
@@ -91,6 +64,26 @@ def read(descriptor: int, name: str, claimed: str, *, backing: str = "", encrypt
     if claimed == "iso" and os.pread(descriptor, 6, 32768)[1:6] not in (b"CD001", b"BEA01"):
         raise InvalidInput(N_("{file} is not an ISO image of a CD or DVD."), field="format", file=name)
     return length
+
+
+def refuse_other(descriptor: int, name: str, claimed: str) -> None:
+    """Refuse an open file that shows to be of another format than somebody says (QEMU's word for it).
+
+    Raises:
+        InvalidInput: it is; names the one that it shows.
+    """
+    found = image_signs.of(descriptor)
+    if (found.format if found is not None else "raw") == claimed:
+        return
+    text = N_("{file} is not a {format} image.") if found is None else N_("{file} is not a {format} image but {found}.")
+    raise InvalidInput(
+        text,
+        field="format",
+        remedy=N_("Say its true format, or convert it with `qemu-img convert`."),
+        file=name,
+        format=claimed,
+        found=found.name if found is not None else "",
+    )
 
 
 class _Known(NamedTuple):
@@ -109,27 +102,21 @@ class _Known(NamedTuple):
             )
         if crypt and not self.encrypted:
             raise InvalidInput(N_("{file} is encrypted."), field="file", file=name)
-        if self.encrypted and crypt != _LUKS:
+        if self.encrypted and crypt and crypt != _LUKS:
+            raise InvalidInput(
+                N_("{file} is encrypted in the old way of qcow, not by LUKS."),
+                field="file",
+                remedy=_FLATTEN,
+                file=name,
+            )
+        if self.encrypted and not crypt:
             raise InvalidInput(N_("{file} is not encrypted, as it should be."), field="file", file=name)
-
-
-def _other_than_raw(head: bytes, tail: bytes) -> str:
-    """The format that a file shows to be of, where that is not raw: by its head, or a VHD's footer."""
-    for sign, kind in _SIGNS:
-        if head.startswith(sign):
-            return kind
-    if tail.startswith(b"conectix"):
-        return "VHD (vpc)"
-    # A VMDK descriptor is a text that names the files with the data; comments and empty lines may come first.
-    if re.match(rb"\s*#\s*disk\s+descriptor", head, re.IGNORECASE):
-        return "VMDK"
-    if re.match(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*version[ \t]*=[ \t]*[123][ \t]*\r?\n", head, re.IGNORECASE):
-        return "VMDK"
-    return ""
 
 
 def _qcow2(descriptor: int, name: str, head: bytes, length: int, known: _Known) -> int:
     told = qcow.qcow2(head)
+    if told.version not in (2, 3):
+        raise InvalidInput(N_("{file} is a qcow2 image of a version that is not known here."), field="file", file=name)
     if len(head) < (qcow.SHORTEST_2 if told.version == 2 else qcow.SHORTEST_3):
         raise _damaged(name)
     if told.version == 3 and (not qcow.SHORTEST_3 <= told.header_length <= len(head) or told.header_length % 8):

@@ -131,10 +131,8 @@ def _size(descriptor: int, wanted: Wanted) -> int | None:
         if os.pread(descriptor, len(_LUKS), 0) != _LUKS:
             raise InvalidInput(N_("The header of {file} is damaged."), file=wanted.name)
         return None
-    told = image_headers.tell(os.pread(descriptor, image_headers.HEAD, 0), length)
-    if told.format != wanted.format:
-        raise InvalidInput(N_("It begins like {found}, not like {format}."), found=told.format, format=wanted.format)
-    if not told.alone:
+    image_files.refuse_other(descriptor, wanted.name, wanted.format)
+    if not image_headers.read(descriptor).alone:
         raise InvalidInput(
             N_("{file} is only the difference to another file, or keeps its data there."), file=wanted.name
         )

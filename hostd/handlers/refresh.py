@@ -6,6 +6,7 @@ row was put there by somebody else, or has just been deleted; that is looked at 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
@@ -167,7 +168,7 @@ class RefreshTasks:
         """
         if not pool.what.files:
             return []
-        names = {one.id: one.name for one in here}
+        names = {one.id: one.name for one in [*here, *replaced]}
         told = [one for one in here if one.state == "present" and (one.format != "raw" or one.secret_id is not None)]
         told += replaced
 
@@ -242,9 +243,8 @@ class RefreshTasks:
             ]
         found = []
         for name in names:
-            head = _head(Path(pool.path) / name)
-            if head is not None:
-                told = image_headers.tell(*head)
+            told = _told_of(Path(pool.path) / name)
+            if told is not None:
                 size = seen[name].allocation
                 found.append(Found(name, told.format, told.capacity, size, "foreign", encrypted=told.encrypted))
         return found
@@ -277,10 +277,9 @@ class RefreshTasks:
         def fits(one: Known) -> bool:
             if not pool.what.files:
                 return True
-            head = _head(Path(pool.path) / one.name)
-            if head is None:
+            told = _told_of(Path(pool.path) / one.name)
+            if told is None:
                 return False
-            told = image_headers.tell(*head)
             return told.format == one.format and (told.alone or one.backing_id is not None)
 
         right = self._touch(pool, lambda: {one.id for one in some if fits(one)})
@@ -303,23 +302,14 @@ class RefreshTasks:
 
         def look() -> volume_images.Size:
             path = file_of(Path(order.pool.path), order.name)
-            head = _head(path) if path is not None else None
-            if head is None:
-                raise Refused(
-                    N_("The file of volume {name} is missing in {path}."), name=order.name, path=order.pool.path
-                )
-            assert path is not None
+            if path is None:
+                raise _missing(order)
             self._keeper.own.found().refuse(path, order.name)
             volume_heads.refuse_links(path, path.lstat(), order.uuid, order.name)
-            begin, length = head
-            if not length:
-                raise InvalidInput(
-                    N_("{file} is empty."),
-                    field="volume",
-                    remedy=N_("Remove the file and refresh the storage pool: the volume is missing then, and can go."),
-                    file=order.name,
-                )
-            _refuse_unfit(order.name, said, image_headers.tell(begin, length), key)
+            with _opened_file(path) as descriptor:
+                if descriptor is None:
+                    raise _missing(order)
+                _refuse_unfit(descriptor, order.name, said, key)
             if key is not None:
                 return _opened(order, said, key, self._open_secret(key))
             return volume_images.look(Layer(order.path, said))
@@ -380,16 +370,21 @@ def _told(pool: PoolOrder, unit: Unit) -> tuple[str, str, str]:
     return "", unit.path, ""
 
 
-def _refuse_unfit(name: str, said: str, told: image_headers.Told, key: SealedSecret | None) -> None:
-    if told.format != said:
+def _missing(order: storage.VolumeOrder) -> Refused:
+    return Refused(N_("The file of volume {name} is missing in {path}."), name=order.name, path=order.pool.path)
+
+
+def _refuse_unfit(descriptor: int, name: str, said: str, key: SealedSecret | None) -> None:
+    """Refuse a file that is not what somebody says, in the words in which images are refused."""
+    if not os.fstat(descriptor).st_size:
         raise InvalidInput(
-            N_("{file} is not a {format} image: it begins like {found}."),
-            field="format",
-            remedy=N_("Say its true format, or convert it with `qemu-img convert`."),
+            N_("{file} is empty."),
+            field="volume",
+            remedy=N_("Remove the file and refresh the storage pool: the volume is missing then, and can go."),
             file=name,
-            format=said,
-            found=told.format,
         )
+    image_files.refuse_other(descriptor, name, said)
+    told = image_headers.read(descriptor)
     if not told.alone:
         raise InvalidInput(
             N_("{file} is only the difference to another file, or keeps its data there."),
@@ -410,6 +405,13 @@ def _refuse_unfit(name: str, said: str, told: image_headers.Told, key: SealedSec
         )
     if not told.capacity:
         image_files.check_size(name, told.claims, field="volume")
+    if said in ("raw", "qcow2", "qcow"):
+        try:
+            image_files.read(descriptor, name, said, encrypted=key is not None)
+        except InvalidInput as error:
+            # It is the volume's; what an image is called has a field of its own.
+            error.field = "volume" if error.field == "file" else error.field
+            raise
 
 
 def named(strange: Sequence[Strange]) -> list[dict[str, Any]]:
@@ -467,17 +469,22 @@ def _nameable(name: str) -> bool:
     return len(name) <= _LONGEST and printable(name) and name == name.strip()
 
 
-def _head(path: Path) -> tuple[bytes, int] | None:
-    """The beginning of a plain file and its size; None when there is none, also behind a link."""
+def _told_of(path: Path) -> image_headers.Told | None:
+    """What a plain file says of itself; None when there is none, also behind a link."""
+    with _opened_file(path) as descriptor:
+        return image_headers.read(descriptor) if descriptor is not None else None
+
+
+@contextlib.contextmanager
+def _opened_file(path: Path) -> Iterator[int | None]:
+    """A plain file, open for reading; None when there is none, also behind a link."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return None
+        yield None
+        return
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        return os.pread(descriptor, image_headers.HEAD, 0), status.st_size
+        yield descriptor if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
     finally:
         os.close(descriptor)
 

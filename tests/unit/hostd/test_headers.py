@@ -94,6 +94,12 @@ def test_a_header_that_lies_is_refused(qcow2: Path, at: int, form: str, value: i
         assert read(qcow2, "qcow2") == 16 * MIB
 
 
+def test_what_is_encrypted_in_the_old_way_is_said_to_be(qcow2: Path) -> None:
+    change(qcow2, 32, "I", 1)
+    with qcow2.open("rb") as file, pytest.raises(InvalidInput, match="not by LUKS"):
+        image_files.read(file.fileno(), "x", "qcow2", encrypted=True)
+
+
 def test_a_name_of_a_data_file_is_refused_also_without_the_feature_that_goes_with_it(qcow2: Path) -> None:
     change(qcow2, 112, "I", 0x44415441)
     with pytest.raises(InvalidInput, match="another file"):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select, update
 
+from core import image_files
 from core.clock import SystemClock
 from core.coordination import discovery
 from core.errors import InUse, InvalidInput, QuotaExceeded, Refused, from_wire, sentence
@@ -18,6 +19,7 @@ from core.model import Pool, TaskState, Volume
 from core.security.sealed import SealedSecret
 from hostd import image_headers
 from hostd.handlers import refresh
+from hostd.volume_heads import Wanted, look
 from tests.fakes import rack
 from tests.fakes.office import GIB, Office, Person
 from tests.waiting import until
@@ -155,6 +157,57 @@ def test_a_format_that_was_said_is_held_against_the_file(office: Office, web: Pe
     assert (row["state"], row["format"], row["capacity"]) == ("present", "raw", MIB)
     with pytest.raises(Refused):
         office.sysadm("volume.accept", volume="local/plain", format="raw")
+
+
+def image(path: Path, kind: str, *options: str) -> None:
+    subprocess.run(["qemu-img", "create", "-q", "-f", kind, *options, str(path), "16M"], check=True)
+
+
+@pytest.mark.parametrize("kind", ["vmdk", "vdi", "vpc", "vhdx", "qed", "qcow", "qcow2", "parallels"])
+def test_no_other_format_is_accepted_as_raw_and_it_is_refused_as_an_image_is(
+    office: Office, web: Person, place: Path, kind: str
+) -> None:
+    """VDI, VHDX, Parallels, VHD of fixed size and what only names the files of a VMDK became raw disks."""
+    image(place / kind, kind)
+    if kind == "vpc":
+        image(place / "fixed", kind, "-o", "subformat=fixed")
+    if kind == "vmdk":
+        image(place / "flat", kind, "-o", "subformat=monolithicFlat")
+    if kind == "qcow2":
+        (place / "late").write_bytes(b"QFI\xfb\0\0\0\x07".ljust(MIB, b"\0"))
+    refreshed(office, web)
+    for path in place.iterdir():
+        if path.name == "flat-flat":
+            continue  # that one is plain bytes
+        assert office.sysadm("volume.show", volume=f"local/{path.name}")["format"] == kind, "what it looks like"
+        task = office.sysadm("volume.accept", volume=f"local/{path.name}", format="raw")["task"]
+        assert run(office) == TaskState.FAILED.value, path.name
+        error = from_wire(office.sysadm("task.show", task=task)["error"])
+        with path.open("rb") as file, pytest.raises(InvalidInput) as refused:
+            image_files.read(file.fileno(), path.name, "raw")
+        assert (error.text(), error.field) == (refused.value.text(), "format")
+
+
+def test_what_is_accepted_is_what_a_start_takes(office: Office, web: Person, place: Path) -> None:
+    """A header was looked at less closely than at a start; a VHD of fixed size was no VHD."""
+    image(place / "fixed", "vpc", "-o", "subformat=fixed")
+    image(place / "corrupt", "qcow2")
+    with (place / "corrupt").open("r+b") as file:
+        file.seek(79)
+        file.write(b"\2")
+    (place / "short").write_bytes(b"x" * 100)
+    refreshed(office, web)
+    for name, said, words in (("corrupt", "qcow2", "marked as corrupt"), ("short", "raw", "at least 512 bytes")):
+        task = office.sysadm("volume.accept", volume=f"local/{name}", format=said)["task"]
+        assert run(office) == TaskState.FAILED.value
+        error = from_wire(office.sysadm("task.show", task=task)["error"])
+        assert error.field == "volume"
+        assert words in error.text()
+    office.sysadm("volume.accept", volume="local/fixed", format="vpc")
+    assert run(office) == TaskState.DONE.value
+    row = office.sysadm("volume.show", volume="local/fixed")
+    look(place / "fixed", Wanted(row["uuid"], "local/fixed", "vpc", row["capacity"]))
+    assert refreshed(office, web)["fixed"] == "present"
 
 
 def test_a_file_of_no_size_or_an_absurd_one_is_said_to_be_that(office: Office, web: Person, place: Path) -> None:
