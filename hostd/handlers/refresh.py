@@ -10,7 +10,8 @@ import contextlib
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -47,6 +48,8 @@ _TOPICS = frozenset({"volume", "pool"})
 _LONGEST = 64
 #: So many volumes that are damaged are named, and so many things that are no volumes.
 _NAMED = 5
+#: Files that are looked at at the same time: over a network each waits for three answers of its server.
+_READERS = 4
 
 
 class Strange(NamedTuple):
@@ -76,6 +79,27 @@ class Seen(NamedTuple):
         return not (self.key and one.key) or self.key == one.key
 
 
+class _Steps:
+    """How far a refresh is: from 10 percent, when all that is there was listed, to 99."""
+
+    def __init__(self, context: Context, total: int) -> None:
+        self._context = context
+        self._total = total
+        self._done = 0
+        self.done(0)
+
+    def done(self, count: int) -> None:
+        """So many more were looked at.
+
+        Raises:
+            Interrupted: hostd ends.
+        """
+        self._done += count
+        self._context.progress(min(99, 10 + self._done * 89 // max(1, self._total)))
+        if self._context.closing.is_set():
+            raise Interrupted
+
+
 class RefreshTasks:
     """Compares pools with what the database has of them."""
 
@@ -101,7 +125,6 @@ class RefreshTasks:
         self._keeper.ready(pool)
         at = self._now()
         seen, strange = self._look(pool)
-        context.progress(10)
         known = self._database.read(lambda session: discovery.known(session, pool.id))
         names = {one.name for one in known}
         fresh = [name for name in seen if name not in names]
@@ -110,27 +133,27 @@ class RefreshTasks:
         strange = [one for one in strange if one.name not in {volume.name for volume in replaced}]
         gone = [one for one in known if one.state in THERE and one.id not in here]
         back = [one for one in known if one.state == "missing" and one.id in here]
-        total, done_so_far = max(1, len(fresh) + len(gone) + len(back)), 0
+        # Of what is no plain file any more it is said what is there instead.
+        told = [one for one in known if one.id in here and _tells(pool, one)] + replaced
+        steps = _Steps(context, len(fresh) + len(gone) + len(back) + len(told))
         entered = missing = found_again = 0
         for batch in _batches(fresh):
-            found = self._touch(pool, lambda batch=batch: self._found(pool, batch, seen))  # type: ignore[misc]
+            found = self._found(pool, batch, seen)
             taken = {one.name for one in found}
             why = _GONE if pool.what.files else _HOSTS
             strange += [Strange(name, why) for name in batch if name not in taken]
             entered += self._database.write(
                 lambda session, found=found: discovery.enter(session, pool.uuid, found, self._now())  # type: ignore[misc]
             )
-            done_so_far += len(batch)
-            self._pause(context, 10 + done_so_far * 80 // total)
+            steps.done(len(batch))
         for some in _batches(gone):
             lost = [one.id for one in self._still_gone(pool, some)]
             missing += self._database.write(lambda s, lost=lost: discovery.move(s, lost, THERE, "missing"))  # type: ignore[misc]
-            done_so_far += len(some)
-            self._pause(context, 10 + done_so_far * 80 // total)
+            steps.done(len(some))
         for some in _batches(back):
             found_again += self._come_back(pool, some)
-            self._pause(context, 90)
-        self._measure(pool, [one for one in known if one.id in here], seen, context)
+            steps.done(len(some))
+        self._measure(pool, [one for one in known if one.id in here], seen, steps)
         logger.info(
             "pool refreshed %s",
             fields(
@@ -142,7 +165,8 @@ class RefreshTasks:
         if strange:
             said = N_("New: {new}, missing: {gone}, back again: {back}; no volumes: {strange} ({which}).")
             counts["which"] = named(strange)
-        wrong = self._look_through(pool, [one for one in known if one.id in here], replaced, context)
+        known_here = {one.id: one.name for one in [*(one for one in known if one.id in here), *replaced]}
+        wrong = self._look_through(pool, told, known_here, steps)
         if wrong:
             # All else is written; this is what whoever asked must hear of.
             self._database.write(lambda session: discovery.measured(session, pool.id, at))
@@ -160,62 +184,57 @@ class RefreshTasks:
         return write
 
     def _look_through(
-        self, pool: PoolOrder, here: Sequence[Known], replaced: Sequence[Known], context: Context
+        self, pool: PoolOrder, told: Sequence[Known], names: Mapping[int, str], steps: _Steps
     ) -> list[DosvmError]:
-        """What is wrong with the heads of files that are there, and those in whose place is none.
+        """What is wrong with the heads of files; ``names`` are those of all that are there, by their ids."""
 
-        The heads of raw volumes are their guests'.
-        """
-        if not pool.what.files:
-            return []
-        names = {one.id: one.name for one in [*here, *replaced]}
-        told = [one for one in here if one.state == "present" and (one.format != "raw" or one.secret_id is not None)]
-        told += replaced
-
-        def look(some: Sequence[Known]) -> Iterator[DosvmError]:
-            for one in some:
-                backing = names.get(one.backing_id, "") if one.backing_id is not None else ""
-                if one.backing_id is not None and not backing:
-                    continue  # what it rests on is missing, and said to be
-                name = f"{pool.name}/{one.name}"
-                wanted = Wanted(one.uuid, name, one.format, one.capacity, one.secret_id is not None, backing)
-                try:
-                    volume_heads.look(Path(pool.path) / one.name, wanted)
-                except Refused as error:
-                    yield error
-                except FileNotFoundError:
-                    continue  # it has been deleted meanwhile
+        def look(one: Known) -> DosvmError | None:
+            backing = names.get(one.backing_id, "") if one.backing_id is not None else ""
+            if one.backing_id is not None and not backing:
+                return None  # what it rests on is missing, and said to be
+            name = f"{pool.name}/{one.name}"
+            wanted = Wanted(one.uuid, name, one.format, one.capacity, one.secret_id is not None, backing)
+            try:
+                volume_heads.look(Path(pool.path) / one.name, wanted)
+            except Refused as error:
+                return error
+            except FileNotFoundError:
+                pass  # it has been deleted meanwhile
+            return None
 
         wrong: list[DosvmError] = []
         for some in _batches(told):
-            wrong += self._touch(pool, lambda some=some: list(look(some)))  # type: ignore[misc]
-            self._pause(context, 98)
+            wrong += [error for error in self._each(pool, some, look) if error is not None]
+            steps.done(len(some))
         return wrong
 
-    def _measure(self, pool: PoolOrder, here: Sequence[Known], seen: dict[str, Seen], context: Context) -> None:
+    def _measure(self, pool: PoolOrder, here: Sequence[Known], seen: dict[str, Seen], steps: _Steps) -> None:
         """Write how large what is known is by now."""
         if pool.what.files:
             sizes = {one.id: seen[one.name].allocation for one in here if seen[one.name].allocation != one.allocation}
             for ids in _batches(list(sizes)):
                 self._database.write(lambda s, ids=ids: discovery.allocate(s, {i: sizes[i] for i in ids}))  # type: ignore[misc]
-                self._pause(context, 95)
+                steps.done(0)
             return
         units = {one.id: Measured(*seen[one.name][:3]) for one in here}
         before = {one.id: Measured(one.capacity, one.allocation, one.path) for one in here}
         for ids in _batches([i for i, unit in units.items() if unit != before[i]]):
             self._database.write(lambda s, ids=ids: discovery.measure(s, {i: units[i] for i in ids}))  # type: ignore[misc]
-            self._pause(context, 95)
-
-    def _pause(self, context: Context, percent: int) -> None:
-        context.progress(min(99, percent))
-        if context.closing.is_set():
-            raise Interrupted
+            steps.done(0)
 
     def _touch(self, pool: PoolOrder, work: Callable[[], T]) -> T:
         try:
             return self._keeper.touch(pool.uuid, work, limit=intervals.LIBVIRT_LONG)
         except OSError as error:
             raise explained(error) from error
+
+    def _each(self, pool: PoolOrder, some: Sequence[N], look: Callable[[N], T]) -> list[T]:
+        """What a look at each of some files of a pool finds, in their order; :data:`_READERS` at the same time."""
+        share = -(-len(some) // _READERS) or 1
+        shares = [some[start : start + share] for start in range(0, len(some), share)]
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="refresh") as readers:
+            found = readers.map(lambda part: self._touch(pool, lambda: [look(one) for one in part]), shares)
+            return [one for part in found for one in part]
 
     def _look(self, pool: PoolOrder) -> tuple[dict[str, Seen], list[Strange]]:
         """All that is there, by name, and what no volume can be."""
@@ -236,18 +255,21 @@ class RefreshTasks:
         """What new ones are; those that are gone again are left out."""
         if not pool.what.files:
             # A block device is plain bytes, whatever is written at its beginning.
+            hosts = self._each(pool, names, lambda name: self._is_hosts(pool, name, seen[name].path))
             return [
                 Found(name, "raw", seen[name].size, seen[name].allocation, "present", seen[name].path, seen[name].key)
-                for name in names
-                if not self._is_hosts(pool, name, seen[name].path)
+                for name, is_hosts in zip(names, hosts, strict=True)
+                if not is_hosts
             ]
-        found = []
-        for name in names:
+
+        def look(name: str) -> Found | None:
             told = _told_of(Path(pool.path) / name)
-            if told is not None:
-                size = seen[name].allocation
-                found.append(Found(name, told.format, told.capacity, size, "foreign", encrypted=told.encrypted))
-        return found
+            if told is None:
+                return None
+            size = seen[name].allocation
+            return Found(name, told.format, told.capacity, size, "foreign", encrypted=told.encrypted)
+
+        return [found for found in self._each(pool, names, look) if found is not None]
 
     def _is_hosts(self, pool: PoolOrder, name: str, path: str) -> bool:
         """Whether the host itself uses a unit: its own system may be on a partition beside."""
@@ -266,7 +288,8 @@ class RefreshTasks:
         if not pool.what.files:
             return list(some)
         directory = Path(pool.path)
-        return self._touch(pool, lambda: [one for one in some if not _is_plain(directory / one.name)])
+        there = self._each(pool, some, lambda one: _is_plain(directory / one.name))
+        return [one for one, is_there in zip(some, there, strict=True) if not is_there]
 
     def _come_back(self, pool: PoolOrder, some: Sequence[Known]) -> int:
         """What is back is as it was, if it still is of its format; otherwise somebody must say what it is.
@@ -282,11 +305,11 @@ class RefreshTasks:
                 return False
             return told.format == one.format and (told.alone or one.backing_id is not None)
 
-        right = self._touch(pool, lambda: {one.id for one in some if fits(one)})
-        wrong = [one.id for one in some if one.id not in right]
+        fit = dict(zip([one.id for one in some], self._each(pool, some, fits), strict=True))
+        right, wrong = ([i for i, is_right in fit.items() if is_right is which] for which in (True, False))
 
         def write(session: Session) -> int:
-            as_before = discovery.move(session, sorted(right), ("missing",), "present")
+            as_before = discovery.move(session, right, ("missing",), "present")
             return as_before + discovery.move(session, wrong, ("missing",), "foreign")
 
         return self._database.write(write)
@@ -427,6 +450,11 @@ def named(strange: Sequence[Strange]) -> list[dict[str, Any]]:
     if len(strange) > len(shown):
         said.append({"message": N_("and {count} more"), "parameters": {"count": len(strange) - len(shown)}})
     return said
+
+
+def _tells(pool: PoolOrder, one: Known) -> bool:
+    """Whether the head of a volume's file is DOSVM's own to read: that of a raw one is its guest's."""
+    return pool.what.files and one.state == "present" and (one.format != "raw" or one.secret_id is not None)
 
 
 def _files(directory: Path) -> tuple[dict[str, Seen], list[Strange]]:
