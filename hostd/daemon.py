@@ -96,6 +96,8 @@ logger = logging.getLogger("hostd.daemon")
 
 #: Seconds that an end may take: the parts' own limits, together or what is left of them; and then Python's.
 _END, _REST = 20.0, 1.0
+#: Files that it may have open at once.
+_FILES = 16384
 
 
 class Daemon:
@@ -441,6 +443,14 @@ def settle() -> None:
     gc.freeze()
 
 
+def _allow_files() -> None:
+    """Have more files open than a shell allows (1024), as far as the system does: two of each VM stay open."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
 def run(home: Path, *, log: str | None = None) -> int:
     """Run hostd until SIGTERM or SIGINT.
 
@@ -458,6 +468,7 @@ def run(home: Path, *, log: str | None = None) -> int:
     begin = time.monotonic()
     # Passwords pass through this memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _allow_files()
     settings = settings_module.load(home)
     log_module.configure(Path(log) if log else None if sys.stderr.isatty() else settings.log)
     lock = hold(settings.state)

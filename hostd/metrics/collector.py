@@ -97,6 +97,8 @@ class Collector:
         self._wake_all()
         for thread in self._threads:
             thread.join(1.0)
+        if not any(thread.is_alive() for thread in self._threads if thread.name == "sample-vm"):
+            self._vm_sampler.close()
         if not any(thread.is_alive() for thread in self._threads if thread.name == "sample-flush"):
             with contextlib.suppress(OSError):
                 self._flush()

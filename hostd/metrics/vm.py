@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,13 +19,40 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 COLUMNS = ("cpu_percent", "memory", "read_rate", "write_rate", "receive_rate", "send_rate")
 
 
-def _content(path: str) -> bytes:
-    """A small file of the kernel's, read at one go: Python's own files cost twice as much."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(file, 4096)
-    finally:
-        os.close(file)
+#: Of the files that hostd may have open, one VM for so many keeps its two; the others' are opened for each sample.
+_PER_VM = 4
+
+
+class _Files:
+    """The two files of a process: kept open, because to find one anew costs as much as to read it."""
+
+    def __init__(self, directory: str, *, kept: bool) -> None:
+        self._paths = (f"{directory}/stat", f"{directory}/io")
+        self._files = [_open(path) for path in self._paths] if kept else []
+
+    def stat(self) -> bytes:
+        return self._content(0)
+
+    def io(self) -> bytes:
+        return self._content(1)
+
+    def _content(self, which: int) -> bytes:
+        # The kernel writes it anew for each reader that begins at its begin; of a process that is gone it has none.
+        if self._files:
+            return os.pread(self._files[which], 4096, 0)
+        file = _open(self._paths[which])
+        try:
+            return os.read(file, 4096)
+        finally:
+            os.close(file)
+
+    def close(self) -> None:
+        while self._files:
+            os.close(self._files.pop())
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 @dataclass(frozen=True)
@@ -42,6 +70,7 @@ class Run:
 class _Process:
     pid: int
     start: int
+    files: _Files
     at: float = 0.0
     counters: tuple[float, ...] | None = None
 
@@ -53,6 +82,15 @@ class VmSampler:
         self._proc = proc
         self._finder = QemuFinder(proc=proc, run_directory=run_directory)
         self._processes: dict[str, _Process] = {}
+        self._most_kept = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _PER_VM
+
+    def close(self) -> None:
+        """Let go of all processes."""
+        for uuid in list(self._processes):
+            self._forget(uuid)
+
+    def _forget(self, uuid: str) -> None:
+        self._processes.pop(uuid).files.close()
 
     def pid(self, uuid: str) -> int | None:
         """The QEMU process of a VM, as of the last sweep."""
@@ -72,8 +110,8 @@ class VmSampler:
         """
         runs = list(runs)
         known = {run.uuid for run in runs}
-        for uuid in set(self._processes) - known:
-            del self._processes[uuid]
+        for uuid in self._processes.keys() - known:
+            self._forget(uuid)
         network = interface_counters(self._proc)
         silent = set()
         for run in runs:
@@ -94,7 +132,7 @@ class VmSampler:
         at = time.time()
         read = self._read(process)
         if read is None:
-            del self._processes[run.uuid]
+            self._forget(run.uuid)
             return ""
         state, cpu, memory, disk_read, disk_written = read
         received = sum(network[tap][1] for tap in run.taps if tap in network)  # what the tap sent, the guest got
@@ -109,14 +147,12 @@ class VmSampler:
         return state
 
     def _read(self, process: _Process) -> tuple[str, float, float, float, float] | None:
-        directory = f"{self._proc}/{process.pid}"
         try:
-            # The name in brackets may hold anything; what follows the last bracket does not.
-            fields = _content(f"{directory}/stat").rpartition(b")")[2].split(None, 22)
+            fields = _stat(process.files)
             if int(fields[19]) != process.start:
                 return None
             memory = int(fields[21]) * _PAGE
-            _before, _name, io = _content(f"{directory}/io").partition(b"read_bytes:")
+            _before, _name, io = process.files.io().partition(b"read_bytes:")
             disk_read, _name, rest = io.partition(b"write_bytes:")
             read, written = float(disk_read), float(rest.split(None, 1)[0])
         except (OSError, IndexError, ValueError):
@@ -128,9 +164,18 @@ class VmSampler:
         if pid is None:
             return None
         try:
-            stat = Path(f"{self._proc}/{pid}/stat").read_bytes()
+            files = _Files(f"{self._proc}/{pid}", kept=len(self._processes) < self._most_kept)
         except OSError:
             return None
-        process = _Process(pid, int(stat.rpartition(b")")[2].split()[19]))
+        try:
+            process = _Process(pid, int(_stat(files)[19]), files)
+        except (OSError, IndexError, ValueError):
+            files.close()
+            return None
         self._processes[run.uuid] = process
         return process
+
+
+def _stat(files: _Files) -> list[bytes]:
+    # The name in brackets may hold anything; what follows the last bracket does not.
+    return files.stat().rpartition(b")")[2].split(None, 22)

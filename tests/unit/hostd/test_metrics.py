@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import threading
 import time
@@ -125,6 +126,31 @@ def test_a_stopped_process_is_silent_and_a_dead_one_too(
     process.kill()
     process.wait()
     assert sampler.sweep([run], lambda *_: None) == {uuid}
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("allowed", [20000, 100, 0])
+def test_vms_that_are_gone_leave_no_file_open(
+    busy: tuple[str, subprocess.Popen[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    """However few files hostd may have open, each VM is sampled."""
+    uuid, process = busy
+    (tmp_path / "vm.pid").write_text(str(process.pid))
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (allowed, allowed))
+    before = open_files()
+    sampler = VmSampler(run_directory=tmp_path)
+    run, found = Run(uuid, "vm", 1, 1, ()), []  # type: ignore[var-annotated]
+    for gone in (lambda: sampler.sweep([], lambda *_: None), sampler.close, lambda: (process.kill(), process.wait())):
+        for _ in range(3):
+            assert sampler.sweep([run], lambda *sample: found.append(sample)) == set()
+        assert open_files() == before + (2 if allowed else 0)
+        gone()
+    assert found
+    assert sampler.sweep([run], lambda *_: None) == {uuid}
+    assert open_files() == before
 
 
 def test_a_foreign_process_under_the_same_number_is_not_taken_for_the_vm(tmp_path: Path) -> None:
