@@ -123,7 +123,7 @@ class Daemon:
             self.runtime,
             port=settings.port if self.listens else 0,
             temporary=settings.temporary,
-            refuse=lambda directory: self.keeper.refuse_temporary(directory),  # noqa: PLW0108 (it is made below)
+            refuse=lambda directory, own: self.keeper.refuse_temporary(directory, own),  # noqa: PLW0108 (it is made below)
         )
         # Tasks and the reconciler may all wait for libvirt, and the API still has something to ask.
         self.connection = Connection(settings.libvirt_url, size=settings.threads + 6)
@@ -178,7 +178,7 @@ class Daemon:
         )
         disks = Disks(
             self.keeper,
-            lambda: self.settler.temporary,
+            self.settler.directory,
             settings.state,
             self.connection.is_stuck,
             lambda pool: self.upkeep.written(pool),  # noqa: PLW0108 (it is made below)

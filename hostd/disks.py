@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import threading
 import time
@@ -11,16 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from core.errors import InvalidInput, Refused
+from core.errors import DosvmError, InvalidInput, Refused
 from core.i18n import N_
+from core.rpc.own_files import Identity, identity
 from core.rules.pools import DIR, ISCSI
 from core.specs.order import BackingFile, DiskOrder, MachineOrder
 from core.specs.pool import PoolOrder
 from hostd import beneath, blocks, devices, intervals, qemu_img, shared, volume_heads
 from hostd.access import let_pass
+from hostd.log import fields
 from hostd.own_places import OwnFiles
 from hostd.pools import Keeper
 from hostd.volume_files import explained
+
+logger = logging.getLogger("hostd.disks")
 
 T = TypeVar("T")
 
@@ -51,7 +56,8 @@ class Disks:
 
         Args:
             keeper: makes the pools of volumes ready.
-            temporary: where new overlays are kept while their VMs run. It may change: those that are there stay.
+            temporary: where new overlays are kept while their VMs run; raises DosvmError where that cannot be. It may
+                change: those that are there stay.
             state: hostd's own directory; remembers every directory that may still hold overlays.
             hangs: whether a call to libvirt for a VM, by UUID, has been given up and has not come back yet.
             written: told a pool, by UUID, when a VM with a volume in it has ended.
@@ -63,6 +69,8 @@ class Disks:
         self._guard = threading.Lock()
         self._hangs = hangs
         self._written = written
+        #: The overlays of VMs that were started, by the VM's UUID, each with what its directory was then.
+        self._made: dict[str, dict[Path, Identity]] = {}
         #: The pools of VMs that were started, by the VM's UUID.
         self._pools_of: dict[str, set[str]] = {}
         #: Devices that VMs are about to be given: QEMU does not have them open yet.
@@ -268,6 +276,7 @@ class Disks:
         self._remember(directory)
         overlay = directory / f"{uuid}-{index}.qcow2"
         overlay.unlink(missing_ok=True)
+        self._made.setdefault(uuid, {})[overlay] = identity(directory.stat())
         qemu_img.create_overlay(overlay, path, base_format)
         return overlay
 
@@ -277,13 +286,16 @@ class Disks:
             known = [Path(line) for line in self._places_file.read_text(encoding="utf-8").splitlines() if line]
         except FileNotFoundError:
             known = []
-        return list(dict.fromkeys([self._temporary(), *known]))
+        with contextlib.suppress(DosvmError):
+            known = [self._temporary(), *known]
+        return list(dict.fromkeys(known))
 
     def _remember(self, directory: Path) -> None:
         with self._guard:
             places = self._places()
             # Those of before are forgotten once nothing of ours is left in them.
-            kept = [place for place in places if place == directory or any(place.glob("*.qcow2"))]
+            used = {overlay.parent for made in list(self._made.values()) for overlay in made}
+            kept = [p for p in places if p == directory or p in used or any(p.glob("*.qcow2"))]
             text = "".join(f"{place}\n" for place in kept)
             if self._places_file.exists() and self._places_file.read_text(encoding="utf-8") == text:
                 return
@@ -299,6 +311,13 @@ class Disks:
         for place in self._places():
             for overlay in place.glob(f"{uuid}-*.qcow2"):
                 overlay.unlink(missing_ok=True)
+        for overlay, directory in self._made.pop(uuid, {}).items():
+            with contextlib.suppress(OSError):
+                if identity(overlay.parent.stat()) != directory:
+                    logger.warning(
+                        "a temporary file stays beneath what was mounted over it, or with what was unmounted %s",
+                        fields(vm=uuid, path=overlay),
+                    )
 
 
 def _ask_anew(path: Path) -> None:

@@ -40,6 +40,8 @@ STORAGE_LOGIN = 30.0
 SUCCESSION = 5.0
 #: A port or a directory that could not be used is tried again.
 SETTLE_AGAIN = 5.0
+#: Whether the directory of temporary files is still the same one is looked at.
+SETTLE_LOOK = 60.0
 #: A port that was given up is still answered at: until all others have read where the new one is.
 LINGER = 10.0
 #: A VM that runs this long has proved itself: the pauses before a restart begin anew.

@@ -231,14 +231,19 @@ class Keeper:
                     path=directory,
                 ) from error
 
-    def refuse_temporary(self, directory: Path) -> None:
+    def refuse_temporary(self, directory: Path, own: bool = False) -> None:
         """Refuse a directory of temporary files that is something else's here, by whatever name.
+
+        Args:
+            directory: which.
+            own: it is the one of this host's settings, which may lie among what is DOSVM's own.
 
         Raises:
             Refused: it is, holds, or lies in what is DOSVM's own, a pool's, or a project group's.
             OSError: it cannot be looked at.
         """
-        self.own.refuse_temporary(directory)
+        if not own:
+            self.own.refuse_temporary(directory)
         mine = places.place_of(str(directory))
         for what, name, theirs in self._others(lambda _pool: True):
             places.refuse_one(str(directory), mine, name, theirs, what=what)

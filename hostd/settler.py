@@ -31,10 +31,11 @@ T = TypeVar("T")
 class Settler:
     """The port and the temporary directory of this host as they are now."""
 
-    def __init__(self, runtime: Runtime, *, port: int, temporary: Path, refuse: Callable[[Path], None]) -> None:
+    def __init__(self, runtime: Runtime, *, port: int, temporary: Path, refuse: Callable[[Path, bool], None]) -> None:
         """``port`` (0: not on the network) and ``temporary`` are those of ``dosvm.toml``.
 
-        ``refuse(directory)`` raises DosvmError when a directory that the parameter names is something else's.
+        ``refuse(directory, own)`` raises DosvmError when a directory is something else's; ``own``: it is the one of
+        ``dosvm.toml``, and may lie among what is DOSVM's own.
         """
         self._runtime = runtime
         self._own_port, self._own_temporary = port, temporary
@@ -80,10 +81,25 @@ class Settler:
         self._closing.set()
         self._wake.set()
 
+    def directory(self) -> Path:
+        """Where a temporary file is to be made now: looked at anew when another directory has that name since.
+
+        Raises:
+            DosvmError: what was mounted over it since is something else's, or cannot hold temporary files.
+        """
+        if self._is_another():
+            self._wake.set()  # the host's row says it, or says it no more
+            self._settle_temporary()
+        elif self.place is None or not self.place.number:
+            # The first one: from here on it is known which directory that is.
+            check_directory(self.temporary)
+            self.place = _place(self.temporary)
+        return self.temporary
+
     def _run(self) -> None:
         while not self._closing.is_set():
             trouble = bool(self.settled.port_error or self.settled.temporary_error)
-            self._wake.wait(intervals.SETTLE_AGAIN if trouble else None)
+            self._wake.wait(intervals.SETTLE_AGAIN if trouble else intervals.SETTLE_LOOK)
             self._wake.clear()
             if not self._closing.is_set():
                 self.settle()
@@ -117,14 +133,30 @@ class Settler:
     def _settle_temporary(self) -> None:
         named = self._runtime.now.temporary_directory
         wanted = Path(named) if named else self._own_temporary
-        if wanted != self.temporary or self.settled.temporary_error:
-            if wanted != self._own_temporary:
-                _looked(wanted, self._refuse)
+        another = wanted == self.temporary and self._is_another()
+        if wanted != self.temporary or self.settled.temporary_error or another:
+            own = wanted == self._own_temporary
+            if not own or another:
+                _looked(wanted, lambda directory: self._refuse(directory, own))
             check_directory(wanted)
-            logger.info("temporary files are kept elsewhere %s", fields(directory=wanted, before=self.temporary))
+            if another:
+                # Those of VMs that run are beneath: their QEMU has them open, and nobody else reaches them.
+                logger.warning("another directory has the name of temporary files %s", fields(directory=wanted))
+            else:
+                logger.info("temporary files are kept elsewhere %s", fields(directory=wanted, before=self.temporary))
             self.temporary, self.place = wanted, None
-        if self.place is None:
-            self.place = _looked(self.temporary, lambda directory: place_of(str(directory)))
+        if self.place is None or not self.place.number:
+            self.place = _place(self.temporary)
+
+    def _is_another(self) -> bool:
+        """Whether the directory is not the one that was looked at: something was mounted over it, or unmounted."""
+        if self.place is None or not self.place.number:
+            return False  # it was not there yet
+        try:
+            status = os.stat(self.temporary)
+        except OSError:
+            return True
+        return (status.st_dev, status.st_ino) != (self.place.device, self.place.number)
 
 
 def _looked(directory: Path, look: Callable[[Path], T]) -> T:
@@ -137,6 +169,10 @@ def _looked(directory: Path, look: Callable[[Path], T]) -> T:
         return look(directory)
     except OSError as error:
         raise _unusable(directory, error) from error
+
+
+def _place(directory: Path) -> Place:
+    return _looked(directory, lambda it: place_of(str(it)))
 
 
 def check_directory(directory: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import libvirt
 import pytest
 
-from tests.engine.hostd import Hostd, refused, until
+from core.errors import from_wire
+from tests.engine.hostd import Hostd, on_host, refused, until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 
@@ -181,7 +182,6 @@ def test_virtlogd_away_is_said_by_its_name_and_libvirtd_is_not_blamed(hostd: Hos
 
 def _start_now(hostd: Hostd) -> None:
     """Start it; the reason of a failed task is raised like that of a refused operation."""
-    from core.errors import from_wire
 
     row = hostd.task(hostd.zhao("vm.start", vm="one"), seconds=40)
     if row["state"] == "failed":
@@ -271,3 +271,40 @@ def test_an_image_is_used_by_an_overlay_that_goes_with_the_run(hostd: Hostd) -> 
     hostd.clean()
     hostd.done("image.delete", image="base")
     assert not base.exists()
+
+
+def test_what_is_mounted_over_temporary_files_is_no_pool_and_said_to_hide_them(hostd: Hostd) -> None:
+    """A refresh of the pool took what a running VM writes for a volume, and nobody said what was left beneath."""
+    base, place = hostd.home / "acme" / "base.qcow2", hostd.home / "tmp"
+    os.system(f"qemu-img create -q -f qcow2 {base} 64M")
+    hostd.done("image.add", name="base", file="base.qcow2", format="qcow2")
+    uuids = [hostd.machine(name, disks=[{"image": "base"}]) for name in ("one", "two")]
+    hostd.done("vm.start", vm="one")
+    hidden = place / f"{uuids[0]}-0.qcow2"
+    assert hidden.exists()
+    on_host(hostd, "mount", "--bind", str(hostd.home / "pool"), str(place))
+    try:
+        row = hostd.task(hostd.zhao("vm.start", vm="two"))
+        assert row["state"] == "failed"
+        assert from_wire(row["error"]).text().startswith(f"{place} overlaps with the directory of storage pool local")
+        until(lambda: hostd.admin("host.list")["rows"][0]["temporary_error"], 10, "the host's row says it")
+        assert not list((hostd.home / "pool").glob("*.qcow2"))
+        hostd.done("vm.stop", vm="two", force=True)
+    finally:
+        on_host(hostd, "umount", str(place))
+    until(lambda: not hostd.admin("host.list")["rows"][0]["temporary_error"], 20, "it is unmounted")
+    on_host(hostd, "mount", "-t", "tmpfs", "none", str(place))
+    try:
+        hostd.done("vm.start", vm="two")
+        assert "another directory has the name of temporary files" in hostd.log_tail()
+        assert on_host(hostd, "ls", str(place)).split() == [f"{uuids[1]}-0.qcow2"]
+        for name in ("one", "two"):
+            hostd.done("vm.stop", vm=name, force=True)
+        assert on_host(hostd, "ls", str(place)) == ""
+        assert str(hidden) in next(line for line in hostd.log_tail().splitlines() if "stays beneath" in line)
+    finally:
+        on_host(hostd, "umount", str(place))
+    assert hidden.exists()
+    hidden.unlink()
+    hostd.clean()
+    hostd.done("image.delete", image="base")

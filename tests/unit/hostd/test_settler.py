@@ -13,7 +13,7 @@ from hostd.runtime import Runtime
 from hostd.settler import Settler
 
 
-def _anywhere(_directory: Path) -> None:
+def _anywhere(_directory: Path, _own: bool) -> None:
     """No directory is anything else's."""
 
 
@@ -105,7 +105,7 @@ def test_a_directory_that_is_something_elses_leaves_the_old_one(runtime: Runtime
     """Nothing is made in it; the host's own directory is its own, also when the parameter names it."""
     asked: list[Path] = []
 
-    def refuse(directory: Path) -> None:
+    def refuse(directory: Path, _own: bool) -> None:
         asked.append(directory)
         raise Refused("{path} is a pool's.", path=str(directory))
 
@@ -131,3 +131,59 @@ def test_a_wish_that_is_taken_back_takes_its_error_along(settler: Settler, runti
     runtime.take(Parameters(version=2))
     settler.settle()
     assert (settler.temporary, settler.settled.temporary_error) == (tmp_path / "own", "")
+
+
+def exchanged(directory: Path, other: Path) -> None:
+    """What a mount does: another directory has the name; by the same again, the first one has it back."""
+    aside = directory.with_name("aside")
+    directory.rename(aside)
+    if other.exists():
+        other.rename(directory)
+    else:
+        directory.mkdir()
+    aside.rename(other)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_what_was_mounted_over_the_directory_since_is_looked_at_before_a_file_is_made_there(
+    runtime: Runtime, tmp_path: Path, named: bool
+) -> None:
+    """It went unnoticed: where it was a pool's, what VMs write became volumes there."""
+    asked: list[bool] = []
+    pools: set[int] = set()
+
+    def refuse(directory: Path, own: bool) -> None:
+        asked.append(own)
+        if directory.exists() and directory.stat().st_ino in pools:
+            raise Refused("{path} is a pool's.", path=str(directory))
+
+    place = tmp_path / ("named" if named else "own")
+    place.mkdir()
+    settler = Settler(runtime, port=5555, temporary=tmp_path / "own", refuse=refuse)
+    runtime.take(Parameters(version=1, temporary_directory=str(place) if named else ""))
+    settler.settle()
+    asked.clear()
+    assert (settler.directory(), asked) == (place, []), "it is looked at once"
+    before = settler.place
+    exchanged(place, tmp_path / "beneath")
+    pools.add(place.stat().st_ino)
+    for _again in range(2):
+        with pytest.raises(Refused, match="a pool's"):
+            settler.directory()
+    settler.settle()
+    assert "a pool's" in settler.settled.temporary_error
+    assert list(place.iterdir()) == []
+    # It is unmounted.
+    exchanged(place, tmp_path / "beneath")
+    assert settler.directory() == place
+    settler.settle()
+    assert (settler.settled.temporary_error, settler.place) == ("", before)
+    # What is nobody's is used; that it is another one is known to whoever makes a pool.
+    exchanged(place, tmp_path / "free")
+    assert settler.directory() == place
+    assert settler.place is not None
+    assert settler.place.number == place.stat().st_ino
+    assert set(asked) == {not named}
+    place.rmdir()
+    assert settler.directory() == place
+    assert place.is_dir(), "it was removed"
