@@ -323,7 +323,7 @@ class Console(Reach):
         if self._front is not None and self._front is self.screen:
             from dosvm_tui.palette import Palette
 
-            self.show(Palette(self.context, self._front, self._commands(), goto=goto))
+            self.show(Palette(self.context, self._front, self._commands, goto=goto))
 
     def _commands(self) -> list[tuple[str, str, Callable[[], None]]]:
         colours = [

@@ -90,7 +90,7 @@ class Palette(BaseDialog[None]):
         self,
         context: Context,
         screen: BaseScreen,
-        commands: Sequence[tuple[str, str, Callable[[], None]]],
+        commands: Callable[[], Sequence[tuple[str, str, Callable[[], None]]]],
         *,
         goto: bool,
     ) -> None:
@@ -99,7 +99,7 @@ class Palette(BaseDialog[None]):
         Args:
             context: the context.
             screen: the screen it is opened over.
-            commands: the application's own: key, text, what it does.
+            commands: gives the application's own: key, text, what it does.
             goto: only where to go, no actions.
         """
         super().__init__(context)
@@ -107,7 +107,7 @@ class Palette(BaseDialog[None]):
         self._commands = commands
         self._goto = goto
         self._typed = ""
-        self._objects: list[Entry] = []
+        self._objects: Sequence[tuple[ResourceSpec, Row]] = ()
         self._generation = 0
         self._inside: tuple[ResourceSpec, Row] | None = None
 
@@ -224,13 +224,13 @@ class Palette(BaseDialog[None]):
             else:
                 ActionRun(self.context, spec, action, rows, over.ask, over.look_again).start()
 
-        key = f"do:{spec.name}:{action.verb}:{name}"
+        key = f"do:{spec.name}:{action.verb}:{label_of(spec, row) if row else ''}"
         why = why_not(action, rows)
         text = f"{_(action.label)}: {name}"
         return Entry(key, text, _(N_("action")), run, f"{action.verb} {spec.name}", why=_(why) if why else "")
 
     def _own(self) -> list[Entry]:
-        return [Entry(f"own:{key}", text, _(N_("console")), run) for key, text, run in self._commands]
+        return [Entry(f"own:{key}", text, _(N_("console")), run) for key, text, run in self._commands()]
 
     def _everything(self) -> list[Entry]:
         if self._inside is not None:
@@ -243,7 +243,7 @@ class Palette(BaseDialog[None]):
 
     def _show(self, *, to_top: bool = True) -> None:
         found = []
-        objects = self._objects if self._inside is None else []
+        objects = map(self._object, self._objects) if self._inside is None else ()
         for number, entry in enumerate([*self._everything(), *objects]):
             points = min(
                 (p for p in (score(self._typed, entry.text), _also(self._typed, entry)) if p is not None), default=None
@@ -287,7 +287,7 @@ class Palette(BaseDialog[None]):
             return
         # One letter fits everything; one ideograph may be a whole name.
         if cell_len(typed) < 2:
-            self._objects = []
+            self._objects = ()
             self._show()
             return
         specs = [registry.resource(name) for section in registry.menu(self.context.role) for name in section.resources]
@@ -307,18 +307,13 @@ class Palette(BaseDialog[None]):
         self.ask(work, self._found, key="objects")
 
     def _found(self, found: Sequence[tuple[ResourceSpec, Row]]) -> None:
-        desk = self.context.desk
-        self._objects = [
-            Entry(
-                f"at:{spec.name}:{row.get(spec.reference)}",
-                _named(spec, row),
-                _(spec.singular),
-                lambda spec=spec, row=row: desk.open_row(spec, row),  # type: ignore[misc]
-                at=(spec, row),
-            )
-            for spec, row in found
-        ]
+        self._objects = found
         self._show(to_top=False)
+
+    def _object(self, found: tuple[ResourceSpec, Row]) -> Entry:
+        spec, row = found
+        opens = lambda: self.context.desk.open_row(spec, row)  # noqa: E731
+        return Entry(f"at:{spec.name}:{row.get(spec.reference)}", _named(spec, row), _(spec.singular), opens, at=found)
 
     # -- the hand
 
@@ -345,6 +340,11 @@ class Palette(BaseDialog[None]):
     def _take(self, entry: Entry) -> None:
         self.dismiss(None)
         self.app.call_later(entry.run)
+
+    def retranslate(self) -> None:
+        """See :class:`screens.base.BaseDialog`."""
+        super().retranslate()
+        self._show(to_top=False)
 
     def leave(self) -> None:
         """Out of an object, or close."""

@@ -238,16 +238,18 @@ class Reach(Stage):
 
         self.push_screen(self.login_screen(again, before, N_("The session has ended.")))
 
-    def follow(self, task: str, what: str, name: str, again: Callable[[DosvmError | None], None] | None = None) -> None:
+    def follow(
+        self, task: str, action: str, name: str, again: Callable[[DosvmError | None], None] | None = None
+    ) -> None:
         """See :class:`screens.context.Desk`."""
-        self.context.tasks.follow(task, what, name, again)
+        self.context.tasks.follow(task, action, name, again)
         self._tell_tasks([])
 
     def send_file(
         self,
         begin: Callable[[], Upload],
         upload: Upload,
-        what: str,
+        action: str,
         name: str,
         form: Callable[[DosvmError | None], None] | None = None,
     ) -> None:
@@ -264,7 +266,7 @@ class Reach(Stage):
 
             def made(upload: Upload) -> None:
                 if self.context.account == account:
-                    self.send_file(begin, upload, what, name, form)
+                    self.send_file(begin, upload, action, name, form)
                 else:
                     upload.close()
 
@@ -276,7 +278,7 @@ class Reach(Stage):
 
             self.context.courier.aside(begin, self, made, refused)
 
-        sent = Sent(f"file {upload.answer['uuid']}", what, name, upload.size, again)
+        sent = Sent(f"file {upload.answer['uuid']}", action, name, upload.size, again)
         book.send(sent)
 
         def told(done: int, _size: int, checked: int) -> None:
@@ -291,7 +293,7 @@ class Reach(Stage):
         def there(answer: Mapping[str, Any]) -> None:
             book.forget(sent)
             if book is self.context.tasks:
-                self.follow(str(answer["task"]), what, name, form)
+                self.follow(str(answer["task"]), action, name, form)
 
         def ended(error: DosvmError) -> None:
             sent.end(error)

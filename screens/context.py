@@ -79,14 +79,16 @@ class Desk(Protocol):
     def arrived(self) -> None:
         """A call went through: hostd and the database are there."""
 
-    def follow(self, task: str, what: str, name: str, again: Callable[[DosvmError | None], None] | None = None) -> None:
-        """Watch a task that was started here: ``what`` is done to ``name``; ``again``: see the book of tasks."""
+    def follow(
+        self, task: str, action: str, name: str, again: Callable[[DosvmError | None], None] | None = None
+    ) -> None:
+        """Watch a task that was started here: ``action`` (msgid), on ``name``; ``again``: see the book of tasks."""
 
     def send_file(
         self,
         begin: Callable[[], Upload],
         upload: Upload,
-        what: str,
+        action: str,
         name: str,
         form: Callable[[DosvmError | None], None] | None = None,
     ) -> None:

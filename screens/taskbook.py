@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import DosvmError, from_wire
+from core.i18n import _
 from core.rules.pace import Pace
 
 #: States after which nothing happens to a task any more.
@@ -18,16 +19,21 @@ _KEPT = 200
 
 @dataclass
 class Followed:
-    """A task: ``what`` is done to ``name``; ``row`` as the task operations give it, empty at first.
+    """A task: ``action`` (msgid) is done to ``name``; ``row`` as the task operations give it, empty at first.
 
     ``again`` opens the form it came from with what was typed, told what went wrong; or goes on with what is missing.
     """
 
     uuid: str
-    what: str
+    action: str
     name: str
     row: Mapping[str, Any] = field(default_factory=dict)
     again: Callable[[DosvmError | None], None] | None = None
+
+    @property
+    def what(self) -> str:
+        """What is done, in the reader's language."""
+        return _(self.action)
 
     @property
     def can_again(self) -> bool:
@@ -69,17 +75,17 @@ class Followed:
 class Sent(Followed):
     """A file that this console sends; it ends with the console, and can be gone on with."""
 
-    def __init__(self, key: str, what: str, name: str, size: int, again: Callable[[], None]) -> None:
+    def __init__(self, key: str, action: str, name: str, size: int, again: Callable[[], None]) -> None:
         """Begin.
 
         Args:
             key: tells it from all others.
-            what: what is done.
+            action: msgid of what is done.
             name: to what.
             size: bytes of the file.
             again: sends what is missing, after it was broken off.
         """
-        super().__init__(key, what, name, {"state": "running"})
+        super().__init__(key, action, name, {"state": "running"})
         self.again = lambda _error: again()
         #: Set when no more is to be sent.
         self.stop = threading.Event()
@@ -115,9 +121,11 @@ class TaskBook:
         """Make it empty."""
         self._held: dict[str, Followed] = {}
 
-    def follow(self, uuid: str, what: str, name: str, again: Callable[[DosvmError | None], None] | None = None) -> None:
+    def follow(
+        self, uuid: str, action: str, name: str, again: Callable[[DosvmError | None], None] | None = None
+    ) -> None:
         """Enter a task."""
-        self._held.setdefault(uuid, Followed(uuid, what, name, again=again))
+        self._held.setdefault(uuid, Followed(uuid, action, name, again=again))
         ended = [task.uuid for task in self._held.values() if task.state in ENDED]
         for old in ended[: max(0, len(self._held) - _KEPT)]:
             del self._held[old]

@@ -66,6 +66,8 @@ class Form(Widget):
         self.rows = {field.key: FieldRow(field, width) for field in fields}
         self._tabs = PanelTabs()
         self._panel = 0
+        #: The field whose rule is told.
+        self._hinted = ""
         self._start: dict[str, Any] = {}
         self._began = {field.key: field.value for field in fields}
 
@@ -91,16 +93,18 @@ class Form(Widget):
 
     def relabel(self, fields: Sequence[FormField], texts: FormTexts) -> None:
         """Show the texts of another language; what was typed stays."""
-        self._texts = texts
+        before, self._texts = self._texts, texts
         width = _label_width(fields)
         for field in fields:
             if field.key in self.rows:
                 self.rows[field.key].relabel(field, width)
         for key, row in self.rows.items():
             if row.error:
-                self._check(key)
+                self._check(key, needed=row.error == before.needed)
         self._check_together()
         self._show()
+        if self._hinted:
+            self.post_message(self.HintChanged(self.rows[self._hinted].field.hint))
 
     def start_again(self, fields: Sequence[FormField], mine: Mapping[str, Any]) -> None:
         """Begin with other values, for what is edited has changed meanwhile.
@@ -208,11 +212,18 @@ class Form(Widget):
                 self._beside.add(key)
 
     def set_error(self, key: str, text: str) -> bool:
-        """Say what somebody else found wrong with a field; False when there is no such field here."""
+        """Say what somebody else found wrong with a field, and go there; False when there is no such field here."""
+        if not self.say_at(key, text):
+            return False
+        self.focus_field(key)
+        return True
+
+    def say_at(self, key: str, text: str) -> bool:
+        """Say what is wrong with a field without going there; False when there is no such field here."""
         if key not in self.rows:
             return False
         self.rows[key].set_error(text)
-        self.focus_field(key)
+        self._show()
         return True
 
     # -- where one is
@@ -343,6 +354,7 @@ class Form(Widget):
         """Show the rule of the field that got the focus, also when a button has taken it since."""
         for row in self.rows.values():
             if row in event.widget.ancestors_with_self:
+                self._hinted = row.field.key
                 self.post_message(self.HintChanged(row.field.hint))
                 self._keep_in_view()
                 return

@@ -444,14 +444,14 @@ class ActionRun:
         tasks = list(dict.fromkeys(tasks))
         for task in tasks:
             back = again if task == tasks[0] else None
-            self._context.desk.follow(task, _(self._action.label), self._result_name(row, result), back)
+            self._context.desk.follow(task, self._action.label, self._result_name(row, result), back)
         return [followed for task in tasks if (followed := self._context.tasks.get(task)) is not None]
 
     def _went_well(self, results: Sequence[tuple[Row | None, Any]], again: Again | None = None) -> None:
         for row, result in results:
             if isinstance(result, _Begun):
                 name = self._result_name(row, result.upload.answer)
-                self._context.desk.send_file(result.begin, result.upload, _(self._action.label), name, again)
+                self._context.desk.send_file(result.begin, result.upload, self._action.label, name, again)
                 self._context.desk.notice(_(N_("{name} is being sent; F3 shows how far it is.")).format(name=name))
                 self._done()
                 return

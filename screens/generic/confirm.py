@@ -74,6 +74,7 @@ class Confirm(BaseDialog[bool]):
         super().__init__(context)
         self._title, self._text, self._yes = title, text, yes
         self._type_name = type_name
+        self._is_wrong = False
 
     def title_text(self) -> str:
         """See :class:`widgets.dialog.Dialog`."""
@@ -114,12 +115,17 @@ class Confirm(BaseDialog[bool]):
         if self._name_typed():
             self.dismiss(True)
         else:
-            self.query_one("#wrong", Paragraph).set(_(N_("The name is not typed as it is written.")))
+            self._say_wrong(wrong=True)
             self.query_one("#name").focus()
+
+    def _say_wrong(self, *, wrong: bool) -> None:
+        self._is_wrong = wrong
+        text = _(N_("The name is not typed as it is written.")) if wrong else ""
+        self.query_one("#wrong", Paragraph).set(text)
 
     def on_input_changed(self) -> None:
         """Yes can be pressed once the name is right."""
-        self.query_one("#wrong", Paragraph).set("")
+        self._say_wrong(wrong=False)
         self._name_typed()
 
     def on_input_submitted(self) -> None:
@@ -148,6 +154,7 @@ class Confirm(BaseDialog[bool]):
         self.query_one("#yes", PushButton).set_label(self._yes())
         if self._type_name:
             self.query_one("#asks", Paragraph).set(self._asks())
+            self._say_wrong(wrong=self._is_wrong)
 
 
 def names_of(names: list[str]) -> str:

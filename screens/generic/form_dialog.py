@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.timer import Timer
 from textual.widget import Widget
 
-from core.errors import AuthenticationFailed, Conflict, DosvmError, NeedsConsent
+from core.errors import AuthenticationFailed, Conflict, DosvmError, InvalidInput, NeedsConsent
 from core.i18n import N_, _
 from screens import registry
 from screens.base import BaseDialog
@@ -103,7 +103,9 @@ class FormDialog(BaseDialog[Any]):
         self._rule = rule
         self._under_way = False
         self._says_under_way = under_way
+        #: What is wrong as a whole, and what was found wrong with a field since it was typed.
         self._error: DosvmError | None = None
+        self._at_field: DosvmError | None = None
         self._mine, self._before = mine, error
         #: What was sent last, as far as it differs from what the form began with.
         self.typed: dict[str, Any] = {}
@@ -260,6 +262,8 @@ class FormDialog(BaseDialog[Any]):
     def on_form_touched(self, event: Form.Touched) -> None:
         """Ask the cloud about the name once the typing rests; nobody waits for the answer."""
         event.stop()
+        if self._at_field is not None and event.key == self._at_field.field:
+            self._at_field = None
         if self._name_check is not None and event.key in self._name_check.watched:
             if self._name_waits is not None:
                 self._name_waits.stop()
@@ -285,7 +289,7 @@ class FormDialog(BaseDialog[Any]):
         if self._under_way or not self.form.check():
             return
         if self._type_name and self.query_one("#name", LineInput).value.strip() != self._type_name:
-            self._say_wrong(_(N_("The name is not typed as it is written.")))
+            self._say_wrong(InvalidInput(N_("The name is not typed as it is written.")))
             self.query_one("#name").focus()
             return
         typed, changed = self.form.values(), self.form.changed()
@@ -296,7 +300,7 @@ class FormDialog(BaseDialog[Any]):
             return
         self._under_way = True
         self.query_one("#send", PushButton).set_enabled(False)
-        self._say_wrong("")
+        self._say_wrong(None)
         self._say_how()
         aside = self._says_under_way is not None
         self.ask(lambda: submit(typed, changed), self._sent, self._refused, aside=aside)
@@ -312,7 +316,7 @@ class FormDialog(BaseDialog[Any]):
             return
         self._under_way = False
         self._say_how()
-        self._error = error
+        self._error = None
         self.consents = {}
         # Whether to leave without the answer is no question any more.
         self.come_to_front()
@@ -321,8 +325,9 @@ class FormDialog(BaseDialog[Any]):
             self._ask_consent(error)
             return
         if error.field and self.form.set_error(error.field, error.text()):
+            self._at_field = error
             return
-        self._say_wrong(error.text())
+        self._say_wrong(error)
         if is_away(error) or (isinstance(error, AuthenticationFailed) and not error.field):
             self.context.desk.explain(error)
 
@@ -371,7 +376,7 @@ class FormDialog(BaseDialog[Any]):
             self.context.desk.show(ConflictDialog(self.context, who, found, mine), decided)
         elif now.get("version") == (self.prefill or {}).get("version"):
             # The same moment: it is not written yet what the other one changed.
-            self._say_wrong(conflict.text())
+            self._say_wrong(conflict)
         else:
             # They changed what this form does not show, or the same to the same: nothing of theirs is touched.
             decided(Decision(kept(found, mine, ()), send=True))
@@ -379,10 +384,9 @@ class FormDialog(BaseDialog[Any]):
     def _say_how(self) -> None:
         self.query_one("#how", Paragraph).set(self._how())
 
-    def _say_wrong(self, text: str) -> None:
-        if not text:
-            self._error = None
-        self.query_one("#wrong", Paragraph).set(text)
+    def _say_wrong(self, error: DosvmError | None) -> None:
+        self._error = error
+        self.query_one("#wrong", Paragraph).set(error.text() if error is not None else "")
 
     # -- picked, and rows inside
 
@@ -462,8 +466,8 @@ class FormDialog(BaseDialog[Any]):
             self.query_one(Words).set(words())
         if self._type_name:
             self.query_one("#asks", Paragraph).set(self._asks())
-        if self._error is not None:
-            if self._error.field:
-                self.form.set_error(self._error.field, self._error.text())
-            else:
-                self._say_wrong(self._error.text())
+        if self._at_field is not None and self._at_field.field:
+            self.form.say_at(self._at_field.field, self._at_field.text())
+        elif self._name_check is not None:
+            self._ask_about_name()
+        self._say_wrong(self._error)

@@ -89,6 +89,7 @@ class Picker(BaseDialog[list[Any]]):
         self._beware = beware
         self._search = ""
         self._in_flight = False
+        self._error: DosvmError | None = None
         self._labels: dict[str, str] = {}
 
     def title_text(self) -> str:
@@ -117,9 +118,17 @@ class Picker(BaseDialog[list[Any]]):
         return [*shown, *more]
 
     def _help(self) -> str:
+        if self._error is not None:
+            return self._error.text()
         if self._many:
             return _(N_("Space marks, Enter takes what is marked, Esc leaves it as it was."))
         return _(N_("Enter takes the row under the cursor, Esc leaves it as it was."))
+
+    def _say_help(self) -> None:
+        self.query_one("#help", Paragraph).set(self._help())
+
+    def _nothing(self) -> str:
+        return _(self._spec.empty) if not self._search else _(N_("Nothing found."))
 
     @property
     def table(self) -> VirtualTable:
@@ -160,15 +169,17 @@ class Picker(BaseDialog[list[Any]]):
 
     def _came(self, want: Want, answer: Mapping[str, Any]) -> None:
         self._in_flight = False
-        self.query_one("#help", Paragraph).set(self._help())
-        self.table.set_placeholder(_(self._spec.empty) if not self._search else _(N_("Nothing found.")))
+        self._error = None
+        self._say_help()
+        self.table.set_placeholder(self._nothing())
         self._labels |= {row["uuid"]: label_of(self._spec, row) for row in answer["rows"] if "uuid" in row}
         self.table.deliver(want, answer["rows"], answer["total"], more=answer.get("more", False))
         self._pump()
 
     def _failed(self, error: DosvmError) -> None:
         self._in_flight = False
-        self.query_one("#help", Paragraph).set(error.text())
+        self._error = error
+        self._say_help()
         self.context.desk.explain(error)
 
     def on_virtual_table_wanted(self) -> None:
@@ -250,5 +261,7 @@ class Picker(BaseDialog[list[Any]]):
         super().retranslate()
         self.query_one("#search", LineInput).placeholder = _("type to search")
         self.table.set_columns(table_columns(self._spec, self._columns()))
+        if not self.table.total and self.table.loaded:
+            self.table.set_placeholder(self._nothing())
         self._say_beware()
-        self.query_one("#help", Paragraph).set(self._help())
+        self._say_help()

@@ -37,7 +37,7 @@ class ResourceDetail(BaseScreen):
         self.row: Row = row or {}
         self._in_flight = False
         self._news = False
-        self._gone = ""
+        self._is_gone = False
 
     def content(self) -> ComposeResult:
         """The facts."""
@@ -63,7 +63,7 @@ class ResourceDetail(BaseScreen):
         self.query_one(FieldList).focus()
 
     def _tick(self) -> None:
-        if self.app.screen is self and not self.context.link.lost and not self._gone:
+        if self.app.screen is self and not self.context.link.lost and not self._is_gone:
             self.look_again()
 
     def look_again(self) -> None:
@@ -78,7 +78,7 @@ class ResourceDetail(BaseScreen):
 
     def _came(self, row: Mapping[str, Any]) -> None:
         self._in_flight = False
-        self._gone = ""
+        self._is_gone = False
         self.row = {**self.row, **row}
         self.show_row()
         self.show_keys()
@@ -88,7 +88,7 @@ class ResourceDetail(BaseScreen):
     def _failed(self, error: DosvmError) -> None:
         self._in_flight = False
         if isinstance(error, NotFound) and self.row:
-            self._gone = _(N_("It does not exist any more; this is what was last known."))
+            self._is_gone = True
             self.show_row()
         else:
             self.context.desk.explain(error)
@@ -96,9 +96,13 @@ class ResourceDetail(BaseScreen):
     def show_row(self) -> None:
         """Show what is known."""
         shown = facts(self.spec, self.context.role, self.row) if self.row else []
-        if self._gone:
-            shown.insert(0, Fact(self._gone, "", heading=True))
+        if self._is_gone:
+            shown.insert(0, Fact(self.gone(), "", heading=True))
         self.query_one(FieldList).set(shown)
+
+    def gone(self) -> str:
+        """What is said of a row that is not there any more; empty while it is."""
+        return _(N_("It does not exist any more; this is what was last known.")) if self._is_gone else ""
 
     # -- keys
 

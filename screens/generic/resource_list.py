@@ -283,8 +283,7 @@ class ResourceList(BaseScreen):
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseScreen`."""
         self.look.retitle()
-        if not self.table.total and self.table.loaded:
-            self.table.set_placeholder(self._nothing())
+        self._feed.retranslate()
         self.filter_line.show_state()
         self.look.show_pane()
         super().retranslate()

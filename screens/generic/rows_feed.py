@@ -52,6 +52,7 @@ class RowsFeed:
         self._news = False
         self._looked_at = -1e9
         self._refused = 0
+        self._error: DosvmError | None = None
         self._expected: tuple[str, str | None] | None = None
 
     def look_again(self) -> None:
@@ -96,8 +97,8 @@ class RowsFeed:
 
     def _came(self, want: Want, answer: Mapping[str, Any]) -> None:
         self._in_flight = False
-        self._refused = 0
-        self._table.set_placeholder(self._nothing())
+        self._refused, self._error = 0, None
+        self._say_nothing()
         if self._expected is not None and self._expected[1] != self._cursor_key:
             self._expected = None
         self._table.deliver(want, answer["rows"], answer["total"], more=answer.get("more", False))
@@ -116,9 +117,18 @@ class RowsFeed:
             self._context.desk.explain(error)
             return
         if not self._table.total:
-            self._table.set_placeholder(error.text())
+            self._error = error
+            self._say_nothing()
         elif self._refused == 1:
             self._context.desk.explain(error)
+
+    def _say_nothing(self) -> None:
+        self._table.set_placeholder(self._nothing() if self._error is None else self._error.text())
+
+    def retranslate(self) -> None:
+        """Say in the language now set why there are no rows, if that is known."""
+        if self._error is not None or self._table.loaded:
+            self._say_nothing()
 
     # -- a row that is new
 

@@ -110,6 +110,8 @@ class ChartDetail(ResourceDetail):
         self._timer: Timer | None = None
         self._turn = 0
         self._error: DosvmError | None = None
+        #: Where the time shown ends; None before anything was answered.
+        self._end: float | None = None
 
     def content(self) -> ComposeResult:
         """The facts and the charts."""
@@ -187,6 +189,7 @@ class ChartDetail(ResourceDetail):
         self._show_charts(now)
 
     def _show_charts(self, end: float) -> None:
+        self._end = end
         empty = self._error.text() if self._error else _(N_("no samples yet"))
         for number, series in enumerate(self.SERIES):
             chart = self.query_one(f"#chart-{number}", LineChart)
@@ -250,4 +253,6 @@ class ChartDetail(ResourceDetail):
         """See :meth:`screens.base.BaseScreen.retranslate`."""
         for number, series in enumerate(self.SERIES):
             self.query_one(f"#chart-{number}", LineChart).set_title(_(series.title))
+        if self._end is not None:
+            self._show_charts(self._end)
         super().retranslate()

@@ -104,9 +104,9 @@ class FirstRun(FormDialog):
         typed = result["typed"]
         # The last is the sample image's, where there is one.
         pool, *more = [str(task) for task in result["tasks"]]
-        self.context.desk.follow(pool, _("Make the storage pool ready"), str(typed["pool"]))
+        self.context.desk.follow(pool, N_("Make the storage pool ready"), str(typed["pool"]))
         for task in more:
-            self.context.desk.follow(task, _(N_("Install the sample image")), str(typed["project"]))
+            self.context.desk.follow(task, N_("Install the sample image"), str(typed["project"]))
         self.context.desk.show(WhatNext(self.context, typed, pool, *more), lambda _result: None)
 
 
@@ -172,8 +172,11 @@ class WhatNext(BaseDialog[None]):
         """Log in as the administrator, or stay."""
         return [
             PushButton(_(N_("Stay")), "stay", id="stay"),
-            PushButton(_(N_("Log in as {admin}")).format(admin=self._typed.get("admin", "")), "go", id="go"),
+            PushButton(self._log_in(), "go", id="go"),
         ]
+
+    def _log_in(self) -> str:
+        return _(N_("Log in as {admin}")).format(admin=self._typed.get("admin", ""))
 
     def on_mount(self) -> None:
         """Follow the task."""
@@ -219,4 +222,6 @@ class WhatNext(BaseDialog[None]):
     def retranslate(self) -> None:
         """See :class:`screens.base.BaseDialog`."""
         super().retranslate()
+        self.query_one("#stay", PushButton).set_label(_("Stay"))
+        self.query_one("#go", PushButton).set_label(self._log_in())
         self.tasks_changed()

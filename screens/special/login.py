@@ -50,8 +50,9 @@ class _Gate(Asking, Screen[Any]):
         """Bind it to the context."""
         super().__init__(classes="gate")
         self.context = context
-        self._under_way = False
+        self._under_way = self._is_slow = False
         self._error: DosvmError | None = None
+        self._at_field: DosvmError | None = None
 
     def compose(self) -> ComposeResult:
         """The box."""
@@ -115,7 +116,7 @@ class _Gate(Asking, Screen[Any]):
         form = self.query_one(Form)
         if self._under_way or not form.check():
             return
-        self._under_way = True
+        self._under_way, self._is_slow, self._at_field = True, False, None
         self._say_error(None)
         self.set_timer(SLOW, self._say_slow)
         self.begin(form.values())
@@ -128,17 +129,25 @@ class _Gate(Asking, Screen[Any]):
         """Say what is wrong, at its field if it has one."""
         self._under_way = False
         form = self.query_one(Form)
-        if not (error.field and form.set_error(error.field, error.text())):
-            self._say_error(error)
+        self._at_field = error if error.field else None
+        is_told = bool(error.field) and form.set_error(str(error.field), error.text())
+        self._say_error(None if is_told else error)
+
+    def on_form_touched(self) -> None:
+        """What was wrong with a field is so no more."""
+        self._at_field = None
 
     def _say_error(self, error: DosvmError | None) -> None:
         self._error = error
-        self.query_one("#wrong", Paragraph).set(error.text() if error else "")
+        text = error.text() if error else ""
+        if self._under_way and self._is_slow:
+            text = _(N_("Checking ... (after wrong passwords this takes longer)"))
+        self.query_one("#wrong", Paragraph).set(text)
 
     def _say_slow(self) -> None:
         if self._under_way:
-            text = _(N_("Checking ... (after wrong passwords this takes longer)"))
-            self.query_one("#wrong", Paragraph).set(text)
+            self._is_slow = True
+            self._say_error(None)
 
     def retranslate(self) -> None:
         """Say everything in the language now set; what was typed stays."""
@@ -146,6 +155,8 @@ class _Gate(Asking, Screen[Any]):
         self.query_one("#said", Paragraph).set(self.said())
         self.query_one(Form).relabel(form_fields(self.FIELDS, self.prefill()), form_texts())
         self.query_one("#send", PushButton).set_label(self.button())
+        if self._at_field is not None and self._at_field.field:
+            self.query_one(Form).say_at(self._at_field.field, self._at_field.text())
         self._say_error(self._error)
         self._show_foot()
 

@@ -73,7 +73,7 @@ class UsageDetail(ResourceDetail):
         return [_(N_("{count} uploading")).format(count=show(count, kind))] if count else []
 
     def _legend(self) -> list[tuple[str, bool]]:
-        lines: list[tuple[str, bool]] = [(part, False) for part in wrap(self._gone, 18)] if self._gone else []
+        lines: list[tuple[str, bool]] = [(part, False) for part in wrap(self.gone(), 18)] if self.gone() else []
         if self._large:
             key, _title, kind = QUOTAS[self._at]
             used, most = self.row.get(f"used_{key}"), self.row.get(f"max_{key}")

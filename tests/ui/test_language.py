@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
+from core.errors import AlreadyExists, Refused
+from core.i18n import set_language
 from dosvm_tui.settings import Settings
+from screens.special.first_run import WhatNext
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import opened, screen_text, shows, table, typed, until
+from tests.ui.conftest import (
+    console_over,
+    form_of,
+    notices,
+    opened,
+    rows_are_there,
+    screen_text,
+    shows,
+    still,
+    table,
+    typed,
+    until,
+)
+from tests.ui.test_looks import SCREENS, steps
 
 pytestmark = pytest.mark.ui
 
@@ -97,6 +116,30 @@ async def test_the_own_page_says_whether_the_account_is_frozen(cloud: FakeBacken
         await shows(pilot, "Frozen")
 
 
+async def _said(start: str, account: str | None, keys: tuple[str, ...]) -> list[str]:
+    """What a screen says when it was opened in a language, after F6, and after F6 once more."""
+    set_language(start)
+    app = console_over(FakeBackend(), account=account, settings=Settings(language=start))
+    said = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        await steps(keys)(pilot)
+        for key in ("", "f6", "f6"):
+            await pilot.press(*filter(None, [key]))
+            await still(pilot)
+            said.append(screen_text(app))
+    return said
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_a_screen_says_after_the_switch_what_it_says_when_it_is_opened(screen: str) -> None:
+    account, keys = SCREENS[screen]
+    english, to_chinese, back = await _said("en", account, keys)
+    chinese, to_english, again = await _said("zh_CN", account, keys)
+    assert to_chinese == chinese
+    assert to_english == english
+    assert (back, again) == (english, chinese)
+
+
 def test_a_damaged_settings_file_is_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "console.json"
     for text in ("", "[]", "{", '{"zhao": 3}', '{"zhao": {"theme": "nope", "chart_interval": "x"}}'):
@@ -121,3 +164,118 @@ async def test_who_goes_on_under_the_name_that_the_helper_made_is_spoken_to_as_b
         await until(pilot, lambda: "密码" in screen_text(pilot.app))
         await typed(pilot, "Zha0-secret-9")
         await shows(pilot, "虚拟机", "enter")
+
+
+async def _switched(pilot: Pilot[Any], words: Mapping[str, str]) -> None:
+    """F6 there and back: the words of one language stand there, never those of the other."""
+    for here, there in ((words.keys(), words.values()), (words.values(), words.keys())):
+        text = screen_text(pilot.app)
+        assert all(word in text for word in here), text
+        await pilot.press("f6")
+        await until(pilot, lambda there=there: all(word in screen_text(pilot.app) for word in there))
+        await still(pilot)
+        assert not any(word in screen_text(pilot.app) for word in here), screen_text(pilot.app)
+
+
+async def test_charts_without_samples(cloud: FakeBackend) -> None:
+    cloud.answers["vm.samples"] = lambda **_about: {"samples": []}
+    async with opened(cloud) as pilot:
+        await shows(pilot, "no samples yet", "enter")
+        await _switched(pilot, {"no samples yet": "还没有采样"})
+
+
+async def test_charts_that_are_refused(cloud: FakeBackend) -> None:
+    cloud.refuse["vm.samples"] = Refused("It was cancelled.")
+    async with opened(cloud) as pilot:
+        await shows(pilot, "It was cancelled.", "enter")
+        await _switched(pilot, {"It was cancelled.": "已取消"})
+
+
+async def test_details_of_what_is_gone(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await shows(pilot, "CPU", "enter")
+        cloud.rows["vm"] = cloud.rows["vm"][1:]
+        cloud.ring()
+        await until(pilot, lambda: "It does not exist any more" in screen_text(pilot.app))
+        await _switched(pilot, {"It does not exist any more": "已不存在"})
+
+
+async def test_a_list_that_is_refused(cloud: FakeBackend) -> None:
+    cloud.refuse["volume.list"] = Refused("It was cancelled.")
+    async with opened(cloud) as pilot:
+        await shows(pilot, "It was cancelled.", "2")
+        await _switched(pilot, {"It was cancelled.": "已取消"})
+
+
+async def test_the_rule_of_a_field_and_what_is_missing(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await form_of(pilot, "a")
+        await shows(pilot, "This is needed.", "ctrl+s")
+        await _switched(
+            pilot,
+            {"This is needed.": "此项必填。", "letters, digits": "字母"},
+        )
+
+
+async def test_what_the_service_found_wrong_with_a_field_until_it_is_typed_anew(cloud: FakeBackend) -> None:
+    cloud.refuse["vm.add"] = AlreadyExists("It was cancelled.", field="name")
+    async with opened(cloud) as pilot:
+        form = await form_of(pilot, "a")
+        await typed(pilot, "new-one")
+        form.rows["instance"].input.put("web-front")
+        await shows(pilot, "It was cancelled.", "ctrl+s")
+        await _switched(pilot, {"It was cancelled.": "已取消"})
+        await pilot.press("x", "f6")
+        await still(pilot)
+        assert "It was cancelled." not in screen_text(pilot.app)
+        await pilot.press("f6")
+        await still(pilot)
+        assert "It was cancelled." not in screen_text(pilot.app)
+
+
+async def test_a_name_that_is_not_typed_as_it_is_written(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: rows_are_there(pilot.app))
+        await pilot.press("end")
+        await shows(pilot, "to confirm:", "d")
+        await shows(pilot, "not typed as it is written", "ctrl+s")
+        await _switched(pilot, {"not typed as it is written": "名称"})
+
+
+async def test_a_picker_that_is_empty(cloud: FakeBackend) -> None:
+    cloud.rows["instance"] = []
+    async with opened(cloud) as pilot:
+        form = await form_of(pilot, "a")
+        form.focus_field("instance")
+        await shows(pilot, "No instances yet.", "f4")
+        await _switched(pilot, {"No instances yet.": "还没有虚拟机实例"})
+
+
+async def test_the_palette_with_what_was_found(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await shows(pilot, "Power on: web-front-01", "ctrl+p")
+        await _switched(pilot, {"Power on: web-front-01": "开启电源: web-front-01"})
+        await typed(pilot, "web-front-0")
+        await until(pilot, lambda: "web-front-06" in screen_text(pilot.app))
+        await pilot.press("f6")
+        await until(pilot, lambda: "web-front-06" in screen_text(pilot.app))
+
+
+async def test_what_was_started_here_and_what_comes_of_it(cloud: FakeBackend) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("z")
+        await until(pilot, lambda: bool(cloud.tasks))
+        await shows(pilot, "Suspend web-front-01", "f3")
+        await _switched(pilot, {"Suspend web-front-01": "挂起 web-front-01"})
+        cloud.end_task(next(iter(cloud.tasks)))
+        await until(pilot, lambda: "Suspend web-front-01: done." in notices(pilot))
+
+
+async def test_what_to_do_after_the_first_run(cloud: FakeBackend) -> None:
+    cloud.empty = True
+    async with opened(cloud, account="sysadm") as pilot:
+        what = WhatNext(pilot.app.context, {"admin": "zhao", "project": "web"}, "none")
+        pilot.app.show(what)
+        await until(pilot, lambda: "Log in as zhao" in screen_text(pilot.app))
+        await _switched(pilot, {"Log in as zhao": "以 zhao", "Stay": "留"})
