@@ -17,8 +17,6 @@ from widgets.dialog import Box, Dialog
 
 #: Cells of a notice's line, see ``console.tcss``; what does not fit goes to the next one.
 _LINE = 57
-#: Lines above a screen's rows that stay free, see ``console.tcss`` as well: where one is, and what is searched by.
-_HEAD = 3
 #: How much worse it is to hide a line that is needed than one of a dialog that is only there.
 _NEEDED = 1000
 
@@ -48,6 +46,11 @@ def _worth(screen: Screen[Any]) -> dict[int, int]:
     return worth
 
 
+def _head(screen: Screen[Any]) -> int:
+    """The lines at the top that stay free: of a full screen where one is, what is away, and what is searched by."""
+    return screen.query_one("#body").region.y + 1 if isinstance(screen, BaseScreen) and screen.is_framed else 0
+
+
 def place(screen: Screen[Any], notices: Iterable[Notification]) -> None:
     """Put a screen's notices at the bottom, or at the top, or between, wherever they hide least.
 
@@ -58,7 +61,7 @@ def place(screen: Screen[Any], notices: Iterable[Notification]) -> None:
         return
     lines = _lines(notices, screen.size.width)
     # The last line is that of the keys.
-    top, bottom = _HEAD if isinstance(screen, BaseScreen) else 0, screen.size.height - 1 - lines
+    top, bottom = _head(screen), screen.size.height - 1 - lines
     places = [bottom, top, *range(bottom - 1, top, -1)]
     at = min(places, key=lambda first: sum(worth.get(y, 0) for y in range(first, first + lines)))
     try:
@@ -66,7 +69,9 @@ def place(screen: Screen[Any], notices: Iterable[Notification]) -> None:
     except NoMatches:
         return
     rack.set_class(at == top and at != bottom, "-above")
-    if at in (bottom, top):
+    if at == bottom:
         rack.styles.clear_rule("margin")
+    elif at == top:
+        rack.styles.margin = (top, 0, 0, 0)
     else:
         rack.styles.margin = (0, 0, screen.size.height - at - lines, 0)

@@ -104,6 +104,9 @@ class Reach(Stage):
         for screen in self.screen_stack:
             if isinstance(screen, BaseScreen):
                 screen.show_banner()
+        if self._notifications:
+            # What lies above the rows has moved, or is more.
+            self.screen.call_after_refresh(self._place_notices)
 
     def _look_again(self) -> None:
         if self._front is not None:

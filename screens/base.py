@@ -361,7 +361,9 @@ class BaseScreen(Asking, Screen[None], Backdrop):
         """The keys that act here now."""
         if not self.is_framed:
             return
-        self.query_one("#keys", KeyBar).set_keys(self.hints(), (KeyHint("?", _("All keys"), press="?"),))
+        self.query_one("#keys", KeyBar).set_keys(
+            self.hints(), (KeyHint("?", _("All keys"), press="?", short=_(N_("Keys"))),)
+        )
 
     def on_bar_pressed(self, event: Bar.Pressed) -> None:
         """A piece of a line was clicked."""

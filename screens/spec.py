@@ -279,6 +279,7 @@ class Action(NamedTuple):
     Attributes:
         verb: the command's verb, and with the resource's name the palette's entry.
         label: msgid, imperative.
+        short: msgid; the label in the line of keys, where that has no room for all of them.
         operation: what is called.
         key: the key in the list and the details; empty for palette and command line only.
         target: what it acts on; for ROW(S) the row's reference is passed as argument ``argument``.
@@ -328,6 +329,7 @@ class Action(NamedTuple):
     roles: tuple[str, ...] = BOTH
     console: bool = True
     command_line: bool = True
+    short: str = ""
 
     @property
     def uploads(self) -> str:
@@ -348,13 +350,17 @@ class Filter(NamedTuple):
 
 
 class Related(NamedTuple):
-    """Another resource's list seen from a row: opened by ``key``, filtered by ``filters`` (filter -> row key)."""
+    """Another resource's list seen from a row: opened by ``key``, filtered by ``filters`` (filter -> row key).
+
+    ``short`` is as in :class:`Action`.
+    """
 
     resource: str
     label: str
     key: str
     filters: Mapping[str, str]
     roles: tuple[str, ...] = BOTH
+    short: str = ""
 
 
 class ResourceSpec(NamedTuple):
@@ -379,7 +385,8 @@ class ResourceSpec(NamedTuple):
         interval: seconds between refreshes when nothing is heard; events refresh at once.
         topics: which changes concern this list (see ``Call.changed``).
         detail_screen: special screen for the details instead of the generic one.
-        empty: msgid shown when there is no row: what this is and how to make the first.
+        empty: msgid shown when there is no row: what this is.
+        first: msgid; how to make the first, shown behind it to who may, where what is made would stand in the list.
         help: msgid, one paragraph for F1.
         single: there is exactly one row (the caller's own profile): it opens with its details, and no
             reference is passed to its operations.
@@ -405,6 +412,7 @@ class ResourceSpec(NamedTuple):
     topics: tuple[str, ...] = ()
     detail_screen: str = ""
     empty: str = N_("Nothing here yet.")
+    first: str = ""
     help: str = ""
     single: bool = False
 

@@ -120,17 +120,26 @@ def _cells(pieces: Sequence[Piece]) -> int:
 
 
 class KeyHint(NamedTuple):
-    """A key, what it does, whether it does it now, and if not why."""
+    """A key, what it does, whether it does it now, and if not why; ``short`` says what it does where room is short."""
 
     key: str
     label: str
     enabled: bool = True
     press: str = ""
     why: str = ""
+    short: str = ""
+
+    @property
+    def shortened(self) -> KeyHint:
+        """With its short label, if it has one."""
+        return self._replace(label=self.short or self.label)
 
 
 class KeyBar(Bar):
-    """The keys that act here; what does not act now is grey, and goes first when room is short."""
+    """The keys that act here; what does not act now is grey, and goes first when room is short.
+
+    When those that act do not fit either they stand closer, then say shortly what they do; only then the last goes.
+    """
 
     def set_keys(self, hints: Sequence[KeyHint], last: Sequence[KeyHint] = ()) -> None:
         """Show these keys; ``last`` stand at the right and are always there."""
@@ -141,28 +150,57 @@ class KeyBar(Bar):
     _last: tuple[KeyHint, ...] = ()
 
     def _fit(self) -> None:
-        room = self.size.width - sum(_width(hint) for hint in self._last)
-        shown = list(self._hints)
-        while shown and sum(_width(hint) for hint in shown) > room:
-            # From the right: what is grey first, then what is bright.
-            grey = [n for n, hint in enumerate(shown) if not hint.enabled]
-            del shown[grey[-1] if grey else -1]
-        self.set(_pieces(shown), _pieces(self._last))
+        shown, last, close = fitted(self._hints, self._last, self.size.width)
+        self.set(_pieces(shown, close=close), _pieces(last))
 
     def on_resize(self) -> None:
         """Fit into the new width."""
         self._fit()
 
 
-def _width(hint: KeyHint) -> int:
-    return cell_len(hint.key) + cell_len(hint.label) + 3
+def fitted(hints: Sequence[KeyHint], last: Sequence[KeyHint], width: int) -> tuple[list[KeyHint], list[KeyHint], bool]:
+    """The keys that a line of so many cells has room for.
+
+    Args:
+        hints: the keys in the order of their use.
+        last: those that stand at the right and are always there.
+        width: cells of the line.
+
+    Returns:
+        What is shown of both, each with the label it gets; and whether they stand close, with one blank between.
+    """
+    shown, kept, close = list(hints), list(last), False
+
+    def too_wide() -> bool:
+        return _cells_of(shown, close=close) + _cells_of(kept, close=False) > width
+
+    for number in range(len(shown) - 1, -1, -1):
+        # From the right: what is grey first.
+        if too_wide() and not shown[number].enabled:
+            del shown[number]
+    close = too_wide()
+    saves = {number: cell_len(hint.label) - cell_len(hint.shortened.label) for number, hint in enumerate(shown)}
+    for number in sorted(saves, key=saves.__getitem__, reverse=True):
+        if too_wide():
+            shown[number] = shown[number].shortened
+    if too_wide():
+        kept = [hint.shortened for hint in kept]
+    while shown and too_wide():
+        del shown[-1]
+    return shown, kept, close
 
 
-def _pieces(hints: Sequence[KeyHint]) -> list[Piece]:
+def _cells_of(hints: Sequence[KeyHint], *, close: bool) -> int:
+    blanks = 2 if close else 3
+    return sum(cell_len(hint.key) + cell_len(hint.label) + blanks for hint in hints) + (1 if close else 0)
+
+
+def _pieces(hints: Sequence[KeyHint], *, close: bool = False) -> list[Piece]:
     pieces = []
-    for hint in hints:
+    for number, hint in enumerate(hints):
         press = (hint.press or hint.key) if hint.enabled else ""
-        pieces.append(Piece(f" {hint.key} ", "key" if hint.enabled else "muted", press))
+        before = "" if close and number else " "
+        pieces.append(Piece(f"{before}{hint.key} ", "key" if hint.enabled else "muted", press))
         pieces.append(Piece(f"{hint.label} ", "" if hint.enabled else "muted", press))
     return pieces
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from core.i18n import _, sentences
 from screens.spec import Action, ResourceSpec, Row, Target, Unfit
 
 
@@ -15,6 +16,21 @@ def actions_of(spec: ResourceSpec, role: str) -> list[Action]:
 def takes_row(action: Action) -> bool:
     """Whether an action is on a row, or begins with the values of one."""
     return action.target is not Target.NOTHING or bool(action.prefill)
+
+
+def nothing(spec: ResourceSpec, role: str, fixed: Mapping[str, object]) -> str:
+    """What stands in an empty list, and how the first row is made, if the reader may make one that stands there.
+
+    Args:
+        spec: the resource.
+        role: who reads.
+        fixed: the filters by which it is seen from a row of another resource: of those what is made must be given the
+            row, as the form to add a VM is given its instance.
+    """
+    made = [action for action in actions_of(spec, role) if action.target is Target.NOTHING and action.key]
+    # Two ways to make one, as to upload an image and to register one, are offered to the same people.
+    stands = any(fixed.keys() <= {field.key for field in action.fields} for action in made)
+    return sentences(_(spec.empty), _(spec.first) if stands else "")
 
 
 def why_unfit(action: Action, row: Row) -> str:

@@ -128,7 +128,7 @@ class Picker(BaseDialog[list[Any]]):
         self.query_one("#help", Paragraph).set(self._help())
 
     def _nothing(self) -> str:
-        return _(self._spec.empty) if not self._search else _(N_("Nothing found."))
+        return _(N_("Nothing found.")) if self._search else _(self._spec.empty)
 
     @property
     def table(self) -> VirtualTable:

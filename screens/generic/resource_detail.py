@@ -118,10 +118,10 @@ class ResourceDetail(BaseScreen):
         """The actions on this row, the related lists."""
         reasons = [why_not(action, [self.row]) for action in self._actions]
         hints = [
-            KeyHint(a.key, _(a.label), bool(self.row) and not why, why=_(why) if why else "")
+            KeyHint(a.key, _(a.label), bool(self.row) and not why, why=_(why) if why else "", short=_(a.short))
             for a, why in zip(self._actions, reasons, strict=True)
         ]
-        hints += [KeyHint(related.key, _(related.label)) for related in self._related]
+        hints += [KeyHint(related.key, _(related.label), short=_(related.short)) for related in self._related]
         return [*hints, KeyHint("y", "YAML"), KeyHint("Y", _(N_("Copy")))]
 
     def press_key(self, word: str) -> bool:

@@ -13,6 +13,7 @@ from screens.base import BaseScreen
 from screens.context import Context
 from screens.generic.filter_line import FilterLine
 from screens.generic.list_look import ListLook
+from screens.generic.offers import nothing
 from screens.generic.row_actions import RowActions
 from screens.generic.rows_feed import RowsFeed
 from screens.spec import Related, ResourceSpec
@@ -113,7 +114,9 @@ class ResourceList(BaseScreen):
 
     def _nothing(self) -> str:
         """What stands there when there are no rows."""
-        return _(N_("Nothing found.")) if self.filter_line.narrows else _(self.spec.empty)
+        if self.filter_line.narrows:
+            return _(N_("Nothing found."))
+        return nothing(self.spec, self.context.role, self._fixed)
 
     def _restart(self) -> None:
         """Other rows are wanted, or in another order."""
@@ -170,7 +173,7 @@ class ResourceList(BaseScreen):
     def hints(self) -> Sequence[KeyHint]:
         """The actions, the related lists."""
         row = self.table.cursor_row
-        related = [KeyHint(related.key, _(related.label), row is not None) for related in self._related]
+        related = [KeyHint(r.key, _(r.label), row is not None, short=_(r.short)) for r in self._related]
         return [*self.row_actions.hints(), *related]
 
     def all_keys(self) -> list[tuple[str, list[tuple[str, str]]]]:

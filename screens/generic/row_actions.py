@@ -52,7 +52,7 @@ class RowActions:
             rows = self.meant(action)
             why = why_not(action, rows)
             enabled = not why and (bool(rows) or not takes_row(action))
-            yield KeyHint(action.key, _(action.label), enabled, why=_(why) if why else "")
+            yield KeyHint(action.key, _(action.label), enabled, why=_(why) if why else "", short=_(action.short))
 
     def meant(self, action: Action) -> list[Row]:
         """The rows that an action is for now: those marked, if it is for many, or the one under the cursor."""

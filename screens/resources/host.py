@@ -147,6 +147,7 @@ SPEC = ResourceSpec(
             N_("History chart"),
             "host-history.chart",
             key="c",
+            short=N_("Chart"),
             fields=CHART_FIELDS,
             screen="host-history",
             roles=(SYSADM,),
@@ -167,6 +168,7 @@ SPEC = ResourceSpec(
             N_("Empty for maintenance"),
             "host.drain",
             key="m",
+            short=N_("Empty"),
             danger=Danger.CONFIRM,
             warning=N_(
                 "The host {name} is emptied and takes no VMs until it is brought back. Guests that must stop are asked"
@@ -195,6 +197,7 @@ SPEC = ResourceSpec(
             N_("Bring back from maintenance"),
             "host.undrain",
             key="b",
+            short=N_("Bring back"),
             fields=(
                 Field(
                     "start",
@@ -236,7 +239,7 @@ SPEC = ResourceSpec(
     related=(
         Related("host-history", N_("History"), "h", {"host": "uuid"}, roles=(SYSADM,)),
         Related("vm", N_("VMs"), "v", {"host": "uuid"}),
-        Related("pool", N_("Storage pools"), "p", {"host": "uuid"}, roles=(SYSADM,)),
+        Related("pool", N_("Storage pools"), "p", {"host": "uuid"}, roles=(SYSADM,), short=N_("Pools")),
     ),
     topics=("host",),
     detail_screen="host",

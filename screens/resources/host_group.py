@@ -65,9 +65,8 @@ SPEC = ResourceSpec(
     related=(Related("host", N_("Hosts"), "o", {"group": "uuid"}),),
     reference="name",
     topics=("host-group", "host", "project"),
-    empty=N_(
-        "No host groups yet. Press a to add one and give it to a project: a project runs VMs only on those hosts."
-    ),
+    empty=N_("No host groups yet."),
+    first=N_("Press a to add one and give it to a project: a project runs VMs only on those hosts."),
     help=N_(
         "A host group is a set of hosts. A project runs its VMs on the hosts of the groups it was given; an instance"
         " may be bound to one of them."

@@ -188,7 +188,8 @@ SPEC = ResourceSpec(
         ),
     ),
     topics=("image", "instance"),
-    empty=N_("No images yet. Press u to upload a file, or a to register one that is in the project group's directory."),
+    empty=N_("No images yet."),
+    first=N_("Press u to upload a file, or a to register one that is in the project group's directory."),
     help=N_(
         "An image is a file in the project group's directory that serves as a CD or as a disk. All projects of the"
         " group see it, use it and may edit what is said of it; only the project that registered it may delete it. One"

@@ -37,6 +37,7 @@ SPEC = ResourceSpec(
             N_("Add from this one"),
             "instance.add",
             key="n",
+            short=N_("Copy"),
             target=Target.NOTHING,
             fields=NEW,
             prefill="instance.show",
@@ -90,7 +91,8 @@ SPEC = ResourceSpec(
         Related("volume", N_("Volumes"), "o", {"instance": "uuid"}),
     ),
     topics=("instance", "vm", "volume"),
-    empty=N_("No instances yet. Press a to describe a machine; VMs are made from it."),
+    empty=N_("No instances yet."),
+    first=N_("Press a to describe a machine; VMs are made from it."),
     help=N_(
         "An instance is a complete description of a machine: processors, memory, disks, screen. VMs are made from it;"
         " when one of its disks can be written, it can have one VM only. A disabled instance cannot be used."

@@ -193,7 +193,8 @@ SPEC = ResourceSpec(
     ),
     reference="name",
     topics=("project", "user"),
-    empty=N_("No projects yet. Press a to add the first; it needs a project group."),
+    empty=N_("No projects yet."),
+    first=N_("Press a to add the first; it needs a project group."),
     help=N_(
         "A project is what VMs belong to. It needs quotas, administrators, storage pools and host groups before its"
         " administrators can run anything: press c to configure it."

@@ -58,6 +58,7 @@ SPEC = ResourceSpec(
             N_("Add a project to the group"),
             "project-group.add-project",
             key="p",
+            short=N_("Add project"),
             fields=(_PROJECT,),
             roles=(SYSADM,),
         ),
@@ -66,6 +67,7 @@ SPEC = ResourceSpec(
             N_("Remove a project from the group"),
             "project-group.remove-project",
             key="m",
+            short=N_("Remove project"),
             fields=(_PROJECT._replace(console=False),),
             passes={"project": "project"},
             danger=Danger.CONFIRM,
@@ -90,7 +92,8 @@ SPEC = ResourceSpec(
     row_key="member",
     reference="name",
     topics=("project-group", "project"),
-    empty=N_("No project groups yet. Press a to add the first: a project needs one."),
+    empty=N_("No project groups yet."),
+    first=N_("Press a to add the first: a project needs one."),
     help=N_(
         "A project group is a set of projects that keep their images in one directory. A project may be in several;"
         " one of no group has no place for images. A group with several projects has a row for each."

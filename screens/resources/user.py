@@ -139,7 +139,8 @@ SPEC = ResourceSpec(
     ),
     reference="name",
     topics=("user", "project"),
-    empty=N_("No users yet. Press a to add the administrator of a project."),
+    empty=N_("No users yet."),
+    first=N_("Press a to add the administrator of a project."),
     help=N_(
         "Users are project administrators: each manages one project, a project may have several. The system"
         " administrator adds them, sets their passwords, and can freeze and restore them."

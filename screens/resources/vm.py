@@ -255,7 +255,7 @@ SPEC = ResourceSpec(
         ),
     ),
     related=(
-        # First: on the narrowest screen the last is not named in the line of keys (manual 9.4.2).
+        # First: where all keys act at once the last is not named in the narrowest line of keys (manual 9.4.2).
         Related("volume", N_("Volumes"), "l", {"vm": "uuid"}),
         Related("task", N_("Tasks"), "t", {"target": "uuid"}),
     ),
@@ -263,7 +263,8 @@ SPEC = ResourceSpec(
     topics=("vm", "host", "instance"),
     detail_screen="vm",
     interval=3.0,
-    empty=N_("No VMs yet. Press a to make one from an instance."),
+    empty=N_("No VMs yet."),
+    first=N_("Press a to make one from an instance."),
     help=N_(
         "A VM is one machine made from an instance. Power says what was asked for, State what really is: a VM whose"
         " power is on comes back by itself when somebody shuts it off from outside. Screen is the address for a VNC or"

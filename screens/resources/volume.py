@@ -206,6 +206,7 @@ SPEC = ResourceSpec(
             N_("Make a snapshot"),
             "volume.snapshot",
             key="n",
+            short=N_("Snapshot"),
             fields=(
                 _NEW_NAME,
                 _DISPLAY_NAME,
@@ -281,6 +282,7 @@ SPEC = ResourceSpec(
             N_("Give to project"),
             "volume.give",
             key="o",
+            short=N_("Give"),
             fields=(_PROJECT,),
             unfit=(
                 _FOREIGN,
@@ -338,12 +340,13 @@ SPEC = ResourceSpec(
         ),
     ),
     related=(
-        Related("snapshot", N_("Snapshots"), "t", {"volume": "uuid"}),
+        Related("snapshot", N_("Snapshots"), "t", {"volume": "uuid"}, short=N_("Tree")),
         Related("vm", N_("VMs"), "v", {"volume": "uuid"}),
     ),
     reference="reference",
     topics=("volume", "pool", "instance", "vm"),
-    empty=N_("No volumes yet. Press a to add a virtual disk."),
+    empty=N_("No volumes yet."),
+    first=N_("Press a to add a virtual disk."),
     help=N_(
         "A volume is a virtual disk in a storage pool. It is thin: it takes room as it is written, up to its capacity."
         ' What it takes is "Allocated", as measured when it is made, grown or refreshed, and in a host directory every'

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from core.errors import NotFound
+from dosvm_tui.settings import Settings
 from tests.fakes.backend import FakeBackend
 from tests.fakes.world import NASTY, ManyVms, uuid_of, vm_row, world
-from tests.ui.conftest import form_of, opened, rows_are_there, screen_text, shows, table, typed, until
+from tests.ui.conftest import form_of, opened, rows_are_there, screen_text, shows, still, table, typed, until
 
 pytestmark = pytest.mark.ui
 
@@ -160,6 +161,34 @@ async def test_an_empty_list_says_what_it_is_and_how_to_begin(cloud: FakeBackend
     cloud.rows["vm"] = []
     async with opened(cloud) as pilot:
         await until(pilot, lambda: "No VMs yet. Press a to make one" in screen_text(pilot.app))
+
+
+async def test_where_nothing_can_be_added_nobody_is_told_to(cloud: FakeBackend) -> None:
+    """What is made from such a list would not stand in it, or the reader may make none."""
+    cloud.rows["vm"] = []
+    async with opened(cloud) as pilot:
+        await shows(pilot, "disk1", "2")
+        await shows(pilot, "No VMs yet.", "v")
+        assert "Press a" not in screen_text(pilot.app), screen_text(pilot.app)
+        # The form of a VM is given the instance.
+        pilot.app.open_resource("instance", root=True)
+        await until(pilot, lambda: rows_are_there(pilot.app))
+        await shows(pilot, "No VMs yet. Press a to make one from an instance.", "v")
+    async with opened(cloud, account="sysadm") as pilot:
+        pilot.app.open_resource("vm", root=True)
+        await until(pilot, lambda: "No VMs yet." in screen_text(pilot.app))
+        assert "Press a" not in screen_text(pilot.app)
+
+
+@pytest.mark.parametrize(("language", "named"), [("en", "v VMs"), ("zh_CN", "v 虚拟机")])
+async def test_the_vms_of_a_volume_are_named_among_its_keys(cloud: FakeBackend, language: str, named: str) -> None:
+    async with opened(cloud, settings=Settings(language=language)) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: rows_are_there(pilot.app))
+        for _row in range(table(pilot).total):
+            await still(pilot)
+            assert named in screen_text(pilot.app).splitlines()[-1]
+            await pilot.press("down")
 
 
 async def test_a_dead_host_is_grey_and_says_for_how_long(cloud: FakeBackend) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from core.errors import HostdUnavailable
 from tests.fakes.backend import FakeBackend
 from tests.ui.conftest import form_of, opened, screen_text, still, until
 
@@ -57,3 +58,32 @@ async def test_a_form_that_opens_under_a_notice_is_left_free_as_well(cloud: Fake
         await still(pilot)
         assert "no more to come" in screen_text(pilot.app)
         assert not _hidden(pilot), screen_text(pilot.app)
+
+
+@pytest.mark.parametrize("first", ["notice", "banner"])
+async def test_a_notice_above_the_rows_leaves_the_banner_and_what_is_searched_by(
+    cloud: FakeBackend, first: str
+) -> None:
+    async with opened(cloud) as pilot:
+        await pilot.press("end", *(["up"] * 3))
+
+        async def say() -> None:
+            pilot.app.notice(SENTENCE, "error")
+            await until(pilot, lambda: "no more to come" in screen_text(pilot.app))
+
+        async def lose() -> None:
+            cloud.away = HostdUnavailable("/var/lib/dosvm/hostd.sock")
+            await until(pilot, lambda: "hostd does not answer" in screen_text(pilot.app))
+
+        for step in (say, lose) if first == "notice" else (lose, say):
+            await step()
+        banner = pilot.app.screen.query_one("#banner")
+        await until(pilot, lambda: banner.region.height > 1)
+        await pilot.pause(0.2)
+        lines = screen_text(pilot.app).splitlines()
+        assert "no more to come" in "\n".join(lines[:10]), "it is above"
+        for y in range(2 + banner.region.height):
+            assert "QEMU" not in lines[y]
+        filters = 2 + banner.region.height
+        assert lines[filters].startswith(" / searches"), lines[filters]
+        assert lines[filters].rstrip().endswith("37/40"), lines[filters]
