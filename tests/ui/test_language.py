@@ -180,6 +180,7 @@ async def _switched(pilot: Pilot[Any], words: Mapping[str, str]) -> None:
 async def test_charts_without_samples(cloud: FakeBackend) -> None:
     cloud.answers["vm.samples"] = lambda **_about: {"samples": []}
     async with opened(cloud) as pilot:
+        pilot.app.context.settings.chart_interval = 3600.0  # no later answer says it
         await shows(pilot, "no samples yet", "enter")
         await _switched(pilot, {"no samples yet": "还没有采样"})
 
@@ -187,6 +188,7 @@ async def test_charts_without_samples(cloud: FakeBackend) -> None:
 async def test_charts_that_are_refused(cloud: FakeBackend) -> None:
     cloud.refuse["vm.samples"] = Refused("It was cancelled.")
     async with opened(cloud) as pilot:
+        pilot.app.context.settings.chart_interval = 3600.0  # no later answer says it
         await shows(pilot, "It was cancelled.", "enter")
         await _switched(pilot, {"It was cancelled.": "已取消"})
 
