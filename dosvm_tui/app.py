@@ -19,12 +19,14 @@ from core.clock import Clock, SystemClock
 from core.errors import DosvmError, label_fields_by
 from core.i18n import LANGUAGES, N_, _, language, ngettext, set_language
 from dosvm_tui.faults import crash_sentence
+from dosvm_tui.hangup import Hangup
 from dosvm_tui.reach import Reach
 from dosvm_tui.settings import Settings, settings_path
 from dosvm_tui.watcher import Watcher
 from screens import registry
 from screens.base import BaseDialog
 from screens.context import Context, SessionBackend
+from screens.courier import Answered
 from screens.taskbook import TaskBook
 from themes import THEMES, TITLES, is_plain, theme_for_terminal
 from widgets.glyphs import use_plain
@@ -382,6 +384,14 @@ class Console(Reach):
         self._watcher.close()
         self.exit(len(self.context.tasks.running))
 
+    def stop_listening(self) -> None:
+        """Hear no more news; from any thread."""
+        self._watcher.close()
+
+    def leave_at_once(self) -> None:
+        """End without asking; from any thread."""
+        self.post_message(Answered(self._leave))
+
 
 def settle() -> None:
     """Collect garbage from now on, but not among what the start has made: it stays.
@@ -400,6 +410,8 @@ def end_session(app: Console, limit: float = LAST_WORDS) -> None:
     """
     if not app.context.user:
         return
+    # It would ask who is there once the session is over.
+    app.stop_listening()
 
     def say() -> None:
         for last in (app.keep_choices, app.context.backend.logout):
@@ -420,7 +432,7 @@ def run(backend: SessionBackend | None = None, account: str | None = None) -> in
         account: typed already at the login.
 
     Returns:
-        The exit code: 0, or 1 when the terminal cannot show a console.
+        The exit code: 0, 1 when the terminal cannot show a console, or what a shell reports of a signal that ended it.
     """
     if os.environ.get("TERM", "dumb") == "dumb":
         print(
@@ -439,7 +451,11 @@ def run(backend: SessionBackend | None = None, account: str | None = None) -> in
     if settings.language:
         set_language(settings.language)
     app = Console(backend, account=account or "", settings=settings, usual_language=usual)
+    hangup = Hangup(lambda: end_session(app), app.leave_at_once)
+    hangup.watch()
     running = app.run()
+    if hangup.code:
+        return hangup.code
     end_session(app)
     if running:
         # `make run` ends the hostd that it started.
