@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Protocol
+
+#: How a time stands where only a text is kept, as the name of what was cleared before it.
+WRITTEN = "%Y-%m-%d %H:%M:%S UTC"
+_WRITTEN = re.compile(r"(?:(?<=^)|(?<=: ))(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC$")
 
 
 class Clock(Protocol):
@@ -34,3 +39,14 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """See :meth:`Clock.sleep`."""
         time.sleep(seconds)
+
+
+def local_time(text: str) -> datetime:
+    """A time of the database (UTC, ISO 8601) in the zone of this machine."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone()
+
+
+def local_written(text: str) -> str:
+    """A text that is, or ends with, a time as in :data:`WRITTEN`: with that in the zone of this machine."""
+    return _WRITTEN.sub(lambda found: f"{local_time(found[1]):%Y-%m-%d %H:%M:%S}", text)

@@ -26,15 +26,19 @@
 A sentence is an English template with named parameters (``"{name} is taken"``) so that it can be
 translated where it is shown; the remedy says what the reader can do about it. A parameter may be a list of
 such sentences, each ``{"message": template, "parameters": {...}}``: they are shown one after the other. One made by
-:func:`fields` is shown as the labels that forms have for these fields, where there are forms.
+:func:`fields` is shown as the labels that forms have for these fields, where there are forms; one made by
+:func:`instant` in the zone of its reader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from core.i18n import N_, _, sentences
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class DosvmError(Exception):
@@ -86,6 +90,17 @@ def fields(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     return {"fields": [list(pair) for pair in dict.fromkeys(pairs)]}
 
 
+def instant(at: datetime) -> dict[str, Any]:
+    """A parameter that is a time (UTC, naive): shown in the zone of its reader."""
+    return {"time": at.isoformat()}
+
+
+def _local(text: str) -> str:
+    from core.clock import local_time  # few errors speak of a time
+
+    return f"{local_time(text):%Y-%m-%d %H:%M}"
+
+
 def _labelled(pairs: Iterable[Any]) -> str:
     return ", ".join(dict.fromkeys(_label(str(operation), str(key)) for operation, key in pairs))
 
@@ -99,6 +114,8 @@ def _format(template: str, parameters: dict[str, Any]) -> str:
             shown[name] = sentences(*(sentence(element) for element in value))
         elif isinstance(value, dict) and "fields" in value:
             shown[name] = _labelled(value["fields"])
+        elif isinstance(value, dict) and "time" in value:
+            shown[name] = _local(str(value["time"]))
     try:
         return _(template).format(**shown)
     except (KeyError, IndexError, ValueError):

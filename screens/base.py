@@ -13,12 +13,12 @@ from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
+from core.clock import local_time
 from core.errors import DosvmError
 from core.i18n import N_, _, ngettext
 from screens import registry
 from screens.context import Context
 from screens.courier import Answered
-from screens.values import local_time
 from widgets.bar import Bar, KeyBar, KeyHint, Piece, crumbs
 from widgets.dialog import Dialog
 from widgets.leaf import Across, Backdrop, Down

@@ -45,6 +45,9 @@ class Kind(StrEnum):
     MEMBERS = "members"  # rows of a name and a state, to be read only
     ROWS = "rows"  # a table inside the form
     TITLE = "title"  # a title; of what was found, lists leave out the UUID of the pool behind its name
+    TARGET = (
+        "target"  # the name of what was acted on; of a clearing it is the time before which, kept as UTC, shown local
+    )
     CONTENTS = "contents"  # what a row of the log changed: see :mod:`screens.telling`
     LIST = "list"  # several texts; as a field: words of ``choices`` in the order typed, with commas
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from core.clock import local_time, local_written
 from core.errors import InvalidInput, from_wire, sentence
 from core.i18n import N_, _
 from core.rules.sizes import format_size, parse_size
@@ -70,12 +70,6 @@ def _run_time(seconds: Any) -> str:
     return _(N_("{days} d {clock}")).format(days=days, clock=clock)
 
 
-def local_time(text: str) -> datetime:
-    """A time of the database (UTC, ISO 8601) in the zone of this machine."""
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone()
-
-
 def _time(text: Any) -> str:
     return local_time(str(text)).strftime("%Y-%m-%d %H:%M:%S")
 
@@ -131,6 +125,7 @@ _SHOWERS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.STATE: _state,
     Kind.CONTENTS: _contents,
     Kind.TITLE: _title,
+    Kind.TARGET: lambda value: local_written(str(value)),
     Kind.MEMBERS: lambda rows: ", ".join(f"{row['name']} ({_state(row['state'])})" for row in rows),
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from core.clock import WRITTEN
 from core.coordination import purging
 from core.errors import InvalidInput
 from core.i18n import N_
@@ -48,7 +49,7 @@ def clear(call: Call, what: str, until: datetime, *, scope: str = "", name: str 
     )
     call.session.add(purge)
     call.session.flush()
-    written = f"{until:%Y-%m-%d %H:%M:%S} UTC"
+    written = until.strftime(WRITTEN)
     call.note(f"{name}: {written}" if name else written)
     call.changed("log-purge")
     return order(call, "purge", purge, host.id, name=written)

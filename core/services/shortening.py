@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from core.coordination import purging, tasks
-from core.errors import NeedsConsent
+from core.errors import NeedsConsent, instant
 from core.i18n import N_
 from core.model import Task
 from core.rules.parameters import Parameters
@@ -78,20 +78,20 @@ def _of_trash(call: Call, days: int, days_before: int) -> tuple[dict[str, Any], 
     projects = sum(kind == "project" for kind, _name, _deleted in found)
     message = (
         N_(
-            "From the trash {count} deleted before {before} UTC go for good: {names}; with projects ({projects}) all"
+            "From the trash {count} deleted before {before} go for good: {names}; with projects ({projects}) all"
             " their files."
         )
         if projects
-        else N_("From the trash {count} deleted before {before} UTC go for good: {names}.")
+        else N_("From the trash {count} deleted before {before} go for good: {names}.")
     )
-    parameters = {"count": len(found), "before": _written(before), "names": names, "projects": projects}
+    parameters = {"count": len(found), "before": instant(before), "names": names, "projects": projects}
     return {"message": message, "parameters": parameters}, iso(max(deleted for _kind, _name, deleted in found))
 
 
 def _of_history(call: Call, days: int, _days_before: int) -> tuple[dict[str, Any], Any] | None:
     before = _ago(call, days)
     return _lost(
-        N_("{count} rows of host history before {before} UTC are removed."),
+        N_("{count} rows of host history before {before} are removed."),
         sum(purging.count(call.session, "host-history", before)),
         before,
         days,
@@ -102,19 +102,15 @@ def _of_tasks(call: Call, days: int, _days_before: int) -> tuple[dict[str, Any],
     before = _ago(call, days)
     ended = select(func.count()).select_from(Task).where(*tasks.prunable(before))
     return _lost(
-        N_("{count} tasks that ended before {before} UTC are removed."), call.session.scalar(ended) or 0, before, days
+        N_("{count} tasks that ended before {before} are removed."), call.session.scalar(ended) or 0, before, days
     )
 
 
 def _lost(message: str, count: int, before: datetime, days: int) -> tuple[dict[str, Any], Any] | None:
     if not count:
         return None
-    return {"message": message, "parameters": {"count": count, "before": _written(before)}}, days
+    return {"message": message, "parameters": {"count": count, "before": instant(before)}}, days
 
 
 def _ago(call: Call, days: int) -> datetime:
     return call.clock.now() - timedelta(days=days)
-
-
-def _written(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"

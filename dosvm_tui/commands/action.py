@@ -22,8 +22,8 @@ from dosvm_tui.commands.whole import given_back, going, passed_over
 from dosvm_tui.commands.words import Words, too_many
 from screens.generic.known import check_filters
 from screens.generic.offers import is_allowed
-from screens.spec import PROJECT, SYSADM, Action, Danger, ResourceSpec, Target
-from screens.values import filled, previewed
+from screens.spec import PROJECT, SYSADM, Action, Danger, Kind, ResourceSpec, Target
+from screens.values import filled, previewed, show
 
 #: So many names are said in a question.
 _MOST_NAMED = 20
@@ -188,6 +188,8 @@ def _upload(backend: HostdBackend, action: Action, arguments: Mapping[str, Any])
 
 def _done(action: Action, target: str | None, arguments: Mapping[str, Any], answer: dict[str, Any]) -> _Done:
     name = target or str(arguments.get("name") or answer.get("name") or "")
+    if any(field.kind is Kind.TIME for field in action.fields):
+        name = show(name, Kind.TARGET)  # what is done to all before a time is called by that
     tasks = answer.get("tasks") or [answer.get("task")]
     return _Done(
         target, f"{_(action.label)} {name}".strip(), answer, tuple(t for t in tasks if t) if action.task else ()

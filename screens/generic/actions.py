@@ -487,5 +487,8 @@ class ActionRun:
         if row is not None:
             return label_of(self._spec, row)
         if isinstance(result, Mapping):
-            return str(result.get(self._spec.label) or result.get("name") or _(self._spec.singular))
+            name = str(result.get(self._spec.label) or result.get("name") or _(self._spec.singular))
+            # What is done to all before a time is called by that.
+            times = any(field.kind is Kind.TIME for field in self._action.fields)
+            return show(name, Kind.TARGET) if times else name
         return _(self._spec.singular)

@@ -144,4 +144,6 @@ def row_key_of(spec: ResourceSpec, row: Row) -> str:
 def label_of(spec: ResourceSpec, row: Row) -> str:
     """What people call this row; where there is only one, and it has no name of its own, what it is."""
     name = str(row.get(spec.label) or row.get(spec.reference) or "")
+    if any(column.key == spec.label and column.kind is Kind.TARGET for column in spec.columns):
+        name = values.show(name, Kind.TARGET)
     return _(spec.title) if spec.single and name in ("", spec.name) else name

@@ -108,7 +108,7 @@ SPEC = ResourceSpec(
     section=N_("Logs"),
     roles=(SYSADM,),
     columns=(
-        Column("target", N_("On"), 20),
+        Column("target", N_("On"), 20, Kind.TARGET),
         Column("at", N_("Time"), 19, Kind.TIME),
         Column("account", N_("Account"), 14),
         Column("address", N_("From"), 15),

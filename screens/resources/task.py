@@ -41,7 +41,7 @@ SPEC = ResourceSpec(
     singular=N_("task"),
     section=N_("Tasks"),
     columns=(
-        Column("target_name", N_("On"), 18),
+        Column("target_name", N_("On"), 18, Kind.TARGET),
         Column("kind", N_("What"), 18, Kind.CHOICE, words=KINDS),
         Column("state", N_("State"), 11, Kind.STATE),
         Column("progress", N_("Done"), 5, Kind.PERCENT, sort=False),

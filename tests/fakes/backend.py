@@ -307,7 +307,7 @@ class FakeBackend:
             return {"operations": 1197, "logins": 312}
         if resource == "log" and verb == "clear":
             self.cleared = arguments["before"]
-            return {"task": self.start_task("purge", "2026-01-01 00:00 UTC"), "name": "2026-01-01 00:00 UTC"}
+            return {"task": self.start_task("purge", "2026-01-01 00:00:00 UTC"), "name": "2026-01-01 00:00:00 UTC"}
         if verb == "add":
             name = arguments.get("name") or arguments.get("account")
             row = {"uuid": uuid_of(str(arguments)), "name": name, "reference": f"{arguments.get('pool')}/{name}"}

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 
 from screens.registry import resource
 from tests.fakes.backend import FakeBackend
-from tests.ui.conftest import form_of, opened, screen_text, shows, typed, until
+from tests.ui.conftest import form_of, notices, opened, screen_text, shows, typed, until
 from widgets.chart import LineChart
 
 pytestmark = pytest.mark.ui
@@ -142,3 +142,24 @@ async def test_where_nothing_was_ever_written_one_does_not_get_lost_in_the_past(
             screen.press_key("pageup")  # type: ignore[attr-defined]
         await pilot.pause(0.2)
         assert "no rows" in screen_text(pilot.app)
+
+
+async def test_what_was_cleared_is_called_by_the_readers_time(cloud: FakeBackend, shanghai: None) -> None:
+    """It is kept as UTC, in the log and in the task; who typed a time reads that one again."""
+    kept = "2026-01-01 00:00:00 UTC"
+    cloud.rows["log"] = [{**cloud.rows["log"][0], "operation": "log.clear", "target": kept, "name": kept}]
+    cloud.rows["task"] = [{**cloud.rows["task"][0], "kind": "purge", "target_name": f"server185: {kept}"}]
+    async with opened(cloud, account="sysadm") as pilot:
+        pilot.app.open_resource("log", root=True)
+        await shows(pilot, "2026-01-01 08:00:00")
+        form = await form_of(pilot, "d")
+        form.rows["before"].input.put("2026-01-01T00:00:00")
+        await shows(pilot, "before 2026-01-01 08:00", "ctrl+s")
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: bool(cloud.tasks))
+        cloud.end_task(next(iter(cloud.tasks)))
+        await until(pilot, lambda: "Clear 2026-01-01 08:00:00: done." in notices(pilot))
+        pilot.app.open_resource("task", root=True)
+        await shows(pilot, "server185: 2026-")
+        await shows(pilot, "server185: 2026-01-01 08:00:00", "enter")
+        assert "UTC" not in screen_text(pilot.app)

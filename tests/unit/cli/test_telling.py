@@ -9,6 +9,7 @@ from sqlalchemy import insert
 
 from core.model import HostSample
 from tests.architecture.world import furnish
+from tests.fakes.cloud import StillCloud
 from tests.fakes.office import GIB, PASSWORD, Office
 from tests.unit.cli.conftest import Dosvm
 
@@ -87,3 +88,15 @@ def test_what_is_taken_names_its_option(dosvm: Dosvm, office: Office, file: Call
     office.user("zhao")
     said = dosvm("user", "add", "zhao", "--new-password-file", file("new", PASSWORD + "\n"))
     assert "The name zhao is taken." in said.err
+
+
+def test_a_clearing_is_called_by_the_readers_time(
+    dosvm: Dosvm, office: Office, cloud: StillCloud, shanghai: None
+) -> None:
+    office.host("h1")
+    cloud.me = cloud.hosts()[0].uuid
+    assert dosvm("log", "clear", "--before", "2026-01-01 08:00", "--yes", "--no-wait").out.startswith(
+        "Clear 2026-01-01 08:00:00"
+    )
+    assert "2026-01-01 08:00:00" in dosvm("log", "list").out
+    assert json.loads(dosvm("log", "list", "-o", "json").out)[0]["target"] == "2026-01-01 00:00:00 UTC"

@@ -125,7 +125,9 @@ def test_two_who_set_the_first_parameter_at_once_do_not_lose_one(office: Office)
     assert now(office).version == len(done)
 
 
-def test_fewer_days_of_history_and_tasks_are_asked_about_with_what_goes(office: Office, clock: StillClock) -> None:
+def test_fewer_days_of_history_and_tasks_are_asked_about_with_what_goes(
+    office: Office, clock: StillClock, shanghai: None
+) -> None:
     host = office.host("a")
     at = clock.now() - timedelta(days=10)
     load = {"cpu_percent": 1.0, "memory_percent": 1.0, "disk_percent": 1.0, "network_rate": 1.0}
@@ -140,8 +142,9 @@ def test_fewer_days_of_history_and_tasks_are_asked_about_with_what_goes(office: 
     with pytest.raises(NeedsConsent) as asked:
         office.sysadm("settings.edit", host_history_days=5, task_days=5)
     told = asked.value.text()
-    assert "3 rows of host history before 2026-01-26 12:00 UTC are removed" in told
-    assert "1 tasks that ended before 2026-01-26 12:00 UTC are removed" in told
+    # The clock of the tests is UTC; who reads it is in Shanghai.
+    assert "3 rows of host history before 2026-01-26 20:00 are removed" in told
+    assert "1 tasks that ended before 2026-01-26 20:00 are removed" in told
     assert "--lose" in told
     agreed = asked.value.parameters["agreed"]
     for less in ({"host_history_days": 4, "task_days": 5}, {"host_history_days": 5, "task_days": 3}):

@@ -317,7 +317,7 @@ def test_fewer_days_of_the_trash_take_nothing_away_unasked(office: Office, clock
     clock.advance(60)
     office.sysadm("settings.edit", trash_days=1)
     with pytest.raises(
-        NeedsConsent, match=r"From the trash 2 deleted before .* UTC go for good: web, zhao; with pro"
+        NeedsConsent, match=r"From the trash 2 deleted before [-0-9]+ [0-9:]+ go for good: web, zhao; with pro"
     ) as asked:
         office.sysadm("settings.edit", trash_days=0)
     assert (asked.value.field, asked.value.parameters["argument"]) == ("trash_days", "lose")
