@@ -90,7 +90,11 @@ class Carrier:
         state = TaskState.DONE
         try:
             if handler is None:
-                raise EngineError(N_("This hostd does not know the task {kind}."), kind=task.kind)
+                raise EngineError(
+                    N_("This hostd does not know the task {kind}."),
+                    remedy=N_("Hosts have different versions of DOSVM: install the same one on all."),
+                    kind=task.kind,
+                )
             effect = self._attempt(handler, task)
         except (Obsolete, Cancelled) as reason:
             error, state = reason, TaskState.CANCELLED

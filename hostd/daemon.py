@@ -126,11 +126,13 @@ class Daemon:
             refuse=lambda directory, own: self.keeper.refuse_temporary(directory, own),  # noqa: PLW0108 (it is made below)
         )
         # Tasks and the reconciler may all wait for libvirt, and the API still has something to ask.
-        self.connection = Connection(settings.libvirt_url, size=settings.threads + 6)
+        self.connection = Connection(settings.libvirt_url, size=settings.threads + 6, host=settings.host_name)
         # What can hang on a VM's monitor has a connection of its own, so that it delays nothing else.
-        self.sampling = Connection(settings.libvirt_url, name="libvirt-sampling", size=4)
+        self.sampling = Connection(settings.libvirt_url, name="libvirt-sampling", size=4, host=settings.host_name)
         # Storage that hangs, hangs for itself.
-        self.storage = Connection(settings.libvirt_url, name="libvirt-storage", size=8, words=SILENT)
+        self.storage = Connection(
+            settings.libvirt_url, name="libvirt-storage", size=8, words=SILENT, host=settings.host_name
+        )
         self.events = Events(self.connection)
         self.domains = Domains(
             self.connection, namespace=NAMESPACE, starts=Starts(settings.state / "starts", kernel_boot())

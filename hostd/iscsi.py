@@ -20,6 +20,7 @@ from core.rules.pools import ISCSI_PORT
 from core.specs.pool import PoolOrder
 from hostd import intervals, qemu_img
 from hostd.hypervisor.errors import TooSlow
+from hostd.storage_calls import LOOK
 
 #: Where open-iscsi keeps its records: Debian's place, and that of others.
 _RECORDS = (Path("/etc/iscsi/nodes"), Path("/var/lib/iscsi/nodes"))
@@ -139,7 +140,9 @@ def _iscsiadm(pool: PoolOrder, *words: str) -> None:
     except FileNotFoundError as error:
         raise EngineError(N_("iscsiadm is not installed."), remedy=N_("Install the package open-iscsi.")) from error
     except subprocess.TimeoutExpired as error:
-        raise TooSlow(N_("iscsiadm did not end within {seconds} s."), seconds=int(intervals.STORAGE_LOGIN)) from error
+        raise TooSlow(
+            N_("iscsiadm did not end within {seconds} s."), remedy=LOOK, seconds=int(intervals.STORAGE_LOGIN)
+        ) from error
     if done.returncode == 0 or (done.returncode == _NOTHING and words[-1] in ("delete", "--logout")):
         return
     said = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"

@@ -39,7 +39,7 @@ from hostd.hypervisor.secrets import Secrets
 from hostd.log import fields
 from hostd.own_places import OwnPlaces, refuse_home
 from hostd.places import Place
-from hostd.storage_calls import SILENT, StorageCalls
+from hostd.storage_calls import LOOK, SILENT, StorageCalls
 
 logger = logging.getLogger("hostd.pools")
 
@@ -112,7 +112,7 @@ class Keeper:
         """
         since, lock = time.monotonic() - lately, self._lock(pool.uuid)
         if not lock.acquire(timeout=intervals.STORAGE_TURN):
-            raise Busy(SILENT.busy, seconds=int(intervals.STORAGE_TURN))
+            raise Busy(SILENT.busy, remedy=SILENT.when_busy, seconds=int(intervals.STORAGE_TURN))
         try:
             at, known = self._failed.pop(pool.uuid, (0.0, None))
             if known is not None and at >= since and not first:
@@ -292,13 +292,14 @@ class Keeper:
         except (Stuck, TooSlow) as error:
             raise EngineError(
                 N_("The storage of pool {name} does not answer: {path}."),
-                remedy=N_("Look whether its server and the network are up."),
+                remedy=LOOK,
                 name=pool.name,
                 path=pool.path,
             ) from error
         except OSError as error:
             raise EngineError(
                 N_("{path} of storage pool {name} cannot be used: {reason}."),
+                remedy=N_("Look at it on the host, then refresh the storage pool."),
                 path=pool.path,
                 name=pool.name,
                 reason=error.strerror or str(error),

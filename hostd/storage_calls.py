@@ -14,11 +14,16 @@ from hostd.hypervisor.errors import Stuck, TooSlow, Underway
 
 T = TypeVar("T")
 
-#: What is said of storage that does not answer.
+#: What is to be done about storage that does not answer.
+LOOK = N_("Look whether its server and the network are up.")
+#: What is said of it.
 SILENT = Words(
     stuck=N_("The storage does not answer; an earlier request still waits for it."),
     slow=N_("The storage did not answer within {seconds} s."),
     busy=N_("Too many requests wait for storage: nothing was free for {seconds} s."),
+    when_stuck=LOOK,
+    when_slow=LOOK,
+    when_busy=N_("Nothing was done: repeat it. If this lasts, some storage hangs: look at the storage pools."),
 )
 #: Of one storage: looks at the same time, and as many changes; long calls (each reads and writes whole disks); and
 #: threads of each sort in all.

@@ -203,7 +203,11 @@ class Client:
                 remedy=N_("Both must use the cluster.key of the same cloud."),
                 where=self.where,
             )
-        raise DosvmError(N_("What answers at {where} is not a hostd of this cloud."), where=self.where)
+        raise DosvmError(
+            N_("What answers at {where} is not a hostd of this cloud."),
+            remedy=N_("Look at the hosts in `dosvm console-settings show`, and whether both have one cluster.key."),
+            where=self.where,
+        )
 
     def close(self) -> None:
         """Close this thread's connection."""

@@ -73,11 +73,14 @@ class _Job:
 
 
 class Words(NamedTuple):
-    """What is said of calls that hang (msgids); ``slow`` and ``busy`` may use ``{seconds}``."""
+    """What is said of calls that hang (msgids), each with its remedy; they may use ``{seconds}`` and ``{host}``."""
 
     stuck: str
     slow: str
     busy: str
+    when_stuck: str
+    when_slow: str
+    when_busy: str
 
 
 #: What is said of libvirt.
@@ -85,6 +88,17 @@ OF_LIBVIRT = Words(
     stuck=N_("The VM's QEMU does not answer libvirt; an earlier request still waits for it."),
     slow=N_("libvirt did not answer within {seconds} s."),
     busy=N_("libvirt is too busy: nothing was free for {seconds} s."),
+    when_stuck=N_(
+        "Look on host {host} whether the storage of its disks answers; if its QEMU hangs by itself, end that process."
+    ),
+    when_slow=N_(
+        "The task has ended, and what it asked for may still happen: look at the state before you repeat it. If this"
+        " lasts, look on host {host} at `systemctl status libvirtd`, and restart libvirtd: running VMs go on."
+    ),
+    when_busy=N_(
+        "Nothing was done: repeat it. If this lasts, look on host {host} at `systemctl status libvirtd`, and restart"
+        " libvirtd: running VMs go on."
+    ),
 )
 
 
@@ -98,15 +112,17 @@ class Bounded:
         size: int,
         cap: int,
         words: Words = OF_LIBVIRT,
+        host: str = "",
         linger: float | None = None,
         left: Callable[[], None] = lambda: None,
     ) -> None:
         """``size`` threads that work, at most ``cap`` when some hang; one idle for ``linger`` seconds ends.
 
-        ``left()`` is what each thread does last.
+        ``left()`` is what each thread does last; ``host`` is the name of that on which to look after what hangs.
         """
         self._name = name
         self._words = words
+        self._host = host
         self._size = size
         self._cap = cap
         self._linger = linger
@@ -188,7 +204,7 @@ class Bounded:
                 if unwanted_since is not None and future.cancel():
                     raise Unwanted(left_behind=False)
                 if key is not None and key in self._stuck and future.cancel():
-                    raise Stuck(self._words.stuck)
+                    raise self._is_stuck()
                 continue
             late = unwanted_since is not None and time.monotonic() - unwanted_since > grace
             if late or pulse.silent > patience:
@@ -202,13 +218,16 @@ class Bounded:
 
     def _enter(self, key: str | None, function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Job:
         if key is not None and key in self._stuck:
-            raise Stuck(self._words.stuck)
+            raise self._is_stuck()
         job = _Job(key, function, arguments)
         with self._guard:
             if self._jobs.qsize() >= self._idle:
                 self._grow()
             self._jobs.put(job)
         return job
+
+    def _is_stuck(self) -> Stuck:
+        return Stuck(self._words.stuck, remedy=self._words.when_stuck, host=self._host)
 
     def _grow(self) -> None:
         """Have one thread more, if there may be one. To be called under the guard."""
@@ -222,14 +241,14 @@ class Bounded:
             if job.finished:
                 return
             if job.future.cancel():
-                raise Busy(self._words.busy, seconds=int(limit))
+                raise Busy(self._words.busy, remedy=self._words.when_busy, seconds=int(limit), host=self._host)
             job.abandoned = True
             self._hanging += 1
             if job.key is not None:
                 self._stuck[job.key] = self._stuck.get(job.key, 0) + 1
             if not self._jobs.empty():
                 self._grow()  # what waits was to be done by this thread
-        raise TooSlow(self._words.slow, seconds=int(limit))
+        raise TooSlow(self._words.slow, remedy=self._words.when_slow, seconds=int(limit), host=self._host)
 
     def _work(self) -> None:
         try:
@@ -260,7 +279,7 @@ class Bounded:
             if job.key is not None and job.key in self._stuck:
                 # It waited for its turn meanwhile: it would only hang as well.
                 job.finished = True
-                job.future.set_exception(Stuck(self._words.stuck))
+                job.future.set_exception(self._is_stuck())
                 continue
             try:
                 result = job.function(*job.arguments)

@@ -11,9 +11,11 @@ keepalive (measured with libvirt 9.0: 3 s instead of 3 ms), and libvirtd serves 
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import libvirt
 
@@ -50,7 +52,9 @@ def _ensure_event_loop() -> None:
 class Connection:
     """The connection to libvirtd: one for its events, and one for each thread of the pool that makes calls."""
 
-    def __init__(self, url: str, *, name: str = "libvirt", size: int = 8, words: Words = OF_LIBVIRT) -> None:
+    def __init__(
+        self, url: str, *, name: str = "libvirt", size: int = 8, words: Words = OF_LIBVIRT, host: str = ""
+    ) -> None:
         """Prepare; :meth:`start` begins to connect.
 
         Args:
@@ -58,15 +62,17 @@ class Connection:
             name: what its threads are called.
             size: how many calls may run at the same time.
             words: what is said of calls that hang.
+            host: what people call the host whose libvirtd it is; as the URI has it when empty, or this machine's name.
         """
         self.url = url
+        host = host or urlsplit(url).hostname or socket.gethostname()
         self._name = name
         # Not thread-local data: that is torn down in the child of a fork, which would close the connections
         # of the parent through the sockets they share.
         self._own: dict[int, tuple[int, libvirt.virConnect]] = {}
         self._generation = 0
         self._calls = Bounded(
-            name, size=size, cap=size * 3, words=words, linger=intervals.CONNECTION_IDLE, left=self._leave
+            name, size=size, cap=size * 3, words=words, host=host, linger=intervals.CONNECTION_IDLE, left=self._leave
         )
         self._guard = threading.Lock()
         self._connection: libvirt.virConnect | None = None

@@ -102,5 +102,9 @@ def translate(error: libvirt.libvirtError) -> DosvmError:
     ):
         return HypervisorUnavailable(message)
     if code == libvirt.VIR_ERR_OPERATION_TIMEOUT:
-        return TooSlow(N_("libvirt: {reason}."), reason=message)
+        return TooSlow(
+            N_("libvirt: {reason}."),
+            remedy=N_("Another request for the same VM is not done yet: repeat it in a minute."),
+            reason=message,
+        )
     return EngineError(N_("libvirt: {reason}."), reason=message)

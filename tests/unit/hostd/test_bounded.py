@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from hostd.hypervisor.bounded import Bounded, Pulse, Unwanted
-from hostd.hypervisor.errors import Stuck, TooSlow
+from hostd.hypervisor.connection import Connection
+from hostd.hypervisor.errors import Busy, Stuck, TooSlow
+from hostd.storage_calls import SILENT
 from tests.waiting import until
 
 
@@ -52,6 +55,39 @@ def test_a_stuck_vm_fails_at_once_and_others_go_on(hanging: threading.Event) -> 
     assert time.monotonic() - begin < 4
     assert calls.call(lambda: 2, limit=1, key="vm-2") == 2
     hanging.set()
+
+
+def test_what_hangs_is_told_with_what_to_do_and_on_which_host(hanging: threading.Event) -> None:
+    """In the middle of the night "did not answer" alone helps nobody."""
+    calls = Bounded("t", size=1, cap=1, host="server185")
+    with pytest.raises(TooSlow, match=r"within 0 s\. The task has ended.*server185.*systemctl status libvirtd") as slow:
+        calls.call(hanging.wait, limit=0.05, key="vm-1")
+    assert not isinstance(slow.value, Busy)
+    with pytest.raises(Busy, match=r"nothing was free.*Nothing was done.*server185.*restart libvirtd"):
+        calls.call(hanging.wait, limit=0.05, key="vm-2")
+    with pytest.raises(Stuck, match=r"Look on host server185"):
+        calls.call(hanging.wait, limit=0.05, key="vm-1")
+    hanging.set()
+
+
+def test_storage_that_hangs_is_told_with_what_to_do(hanging: threading.Event) -> None:
+    calls = Bounded("t", size=1, cap=1, words=SILENT)
+    for key, kind, remedy in (("a", TooSlow, "server"), ("b", Busy, "storage pools"), ("a", Stuck, "server")):
+        with pytest.raises(kind, match=remedy):
+            calls.call(hanging.wait, limit=0.05, key=key)
+    hanging.set()
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "host"),
+    [
+        ("qemu:///system", "server185", "server185"),
+        ("qemu:///system", "", socket.gethostname()),
+        ("qemu+tls://192.0.2.7/system", "", "192.0.2.7"),
+    ],
+)
+def test_the_host_of_a_connection_is_named(url: str, given: str, host: str) -> None:
+    assert Connection(url, host=given)._calls._host == host
 
 
 def test_a_vm_that_answers_again_is_asked_again(hanging: threading.Event) -> None:
