@@ -87,7 +87,7 @@ def _link(path: Path) -> None:
     [
         (_data_file, "keeps its data in another file"),
         (_backing, "/etc/shadow"),
-        (_zeros, "not a qcow2 image"),
+        (_zeros, "not a {format} image"),
         (_larger, "holds a disk of"),
         (_link, "not a plain file"),
     ],
