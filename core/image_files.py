@@ -13,6 +13,7 @@ from typing import NamedTuple
 from core import image_signs, qcow
 from core.errors import InvalidInput
 from core.i18n import N_
+from core.rules.names import escaped
 from core.rules.sizes import format_size
 
 #: Most bytes of the table of tables, as in QEMU.
@@ -180,13 +181,13 @@ def _difference(descriptor: int, name: str, at: int, size: int) -> InvalidInput:
         field="file",
         remedy=_FLATTEN,
         file=name,
-        other="".join(c if c.isprintable() else "?" for c in other)[:255],
+        other=escaped(other[:255]),
     )
 
 
 def _named(descriptor: int, at: int, size: int) -> str:
     """The name of another file that stands at a place in this one."""
-    return (os.pread(descriptor, min(size, 1023), at) if at < 2**63 else b"").decode(errors="replace")
+    return (os.pread(descriptor, min(size, 1023), at) if at < 2**63 else b"").decode(errors="surrogateescape")
 
 
 def check_size(name: str, virtual: int, field: str = "file") -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from core.errors import Refused
 from core.i18n import N_
+from core.rules.names import escaped
 from core.specs.pool import PoolOrder
 
 #: The file with the mark; no volume has a name that begins with a dot.
@@ -21,6 +22,8 @@ MARK = ".dosvm-pool"
 #: File systems that no two hosts share, whatever is mounted there.
 _LOCAL = {"tmpfs", "ramfs", "devtmpfs", "proc", "sysfs", "overlay", "squashfs", "iso9660", "cgroup", "cgroup2"}
 _MOUNTS = Path("/proc/self/mountinfo")
+#: What is said of a path at which nothing is: a link may lead there, or in a circle.
+_NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
 def mount_of(path: str, mounts: str) -> tuple[str, str, str]:
@@ -67,18 +70,32 @@ def _plain(text: str) -> str:
 
 
 def refuse_no_directory(pool: PoolOrder) -> None:
-    """Refuse a place where a directory neither is nor can be made: a file has its name, or that of one above it.
+    """Refuse a place where a directory neither is nor can be made.
+
+    A file has its name, or that of one above it; or a link that leads to nothing.
 
     Raises:
-        Refused: names the file.
+        Refused: names the file or link.
         OSError: it cannot be looked at.
     """
     path = Path(pool.path)
     for place in (path, *path.parents):
         try:
             mode = place.stat().st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # it would be made
+        except OSError as error:
+            if error.errno not in _NOTHING:
+                raise
+            if not place.is_symlink():
+                continue  # it would be made
+            raise Refused(
+                N_("{path} cannot be the directory of storage pool {name}: the link {link} leads nowhere ({target})."),
+                remedy=N_("Make that directory, or mount what it is on; or remove the link, and a directory is made."),
+                field="path",
+                path=pool.path,
+                name=pool.name,
+                link=str(place),
+                target=escaped(str(place.readlink())),
+            ) from error
         if stat.S_ISDIR(mode):
             return
         raise Refused(

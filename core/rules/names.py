@@ -43,8 +43,33 @@ def printable(text: str) -> bool:
     return not any(ord(c) in _UNSEEN or ord(c) in _NOT_XML for c in text)
 
 
-def _visible(text: str) -> bool:
-    # Something of it is seen on a screen: more than blanks, joiners and marks without their letter.
+def escaped(text: str) -> str:
+    r"""What others called something, such as a file, on one line of characters that are seen.
+
+    What cannot be shown, and blanks at the ends, are written as bash writes them between ``$'`` and ``'``: so it can be
+    typed again. Bytes that are no UTF-8, which Python keeps as lone surrogates, are ``\xff``.
+    """
+    if printable(text) and is_seen(text) and text == text.strip():
+        return text
+    # Of a name of which nothing is seen each character is told.
+    seen = range(len(text) - len(text.lstrip()), len(text.rstrip())) if is_seen(text) else ()
+    return "".join(
+        c if at in seen and printable(c) and ord(c) not in _BLANK and c not in "\\'" else _escape(c)
+        for at, c in enumerate(text)
+    )
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if character in "\\'\n\t\r":
+        return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character, f"\\{character}")
+    if code < 0x80 or 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code & 0xFF:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def is_seen(text: str) -> bool:
+    """Whether something of a text is seen on a screen: more than blanks, joiners and marks without their letter."""
     return any(unicodedata.category(c) not in ("Cf", "Zs", "Mn", "Me") and ord(c) not in _BLANK for c in text)
 
 
@@ -63,7 +88,7 @@ def name(value: str) -> None:
         raise InvalidInput(N_("A name is needed."))
     if len(value) > NAME_MAX:
         raise InvalidInput(N_("A name has at most {limit} characters."), limit=NAME_MAX)
-    if not printable(value) or value != value.strip() or not _visible(value):
+    if not printable(value) or value != value.strip() or not is_seen(value):
         raise InvalidInput(N_("A name has printable characters only and no blanks at its ends."))
     if is_uuid(value):
         raise InvalidInput(N_("A name cannot have the form of a UUID."))

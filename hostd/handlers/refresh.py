@@ -26,7 +26,7 @@ from core.coordination.tasks import Claimed
 from core.database import Database
 from core.errors import DosvmError, EngineError, InvalidInput, Refused
 from core.i18n import N_
-from core.rules.names import printable
+from core.rules.names import escaped, is_seen, printable
 from core.security.sealed import SealedSecret
 from core.specs.pool import PoolOrder
 from hostd import blocks, devices, image_headers, intervals, volume_heads, volume_images
@@ -60,7 +60,9 @@ class Strange(NamedTuple):
 
 
 _NO_FILE = N_("no plain file")
-_NO_NAME = N_("its name is too long, or cannot be written")
+_LONG = N_("its name has more than 64 characters")
+_UNSEEN = N_("its name has characters that cannot be shown")
+_BLANKS = N_("its name begins or ends with a blank")
 _NO_UNIT = N_("no unit that can be looked at")
 _HOSTS = N_("the host itself uses it")
 _GONE = N_("it cannot be opened")
@@ -386,7 +388,7 @@ def _told(pool: PoolOrder, unit: Unit) -> tuple[str, str, str]:
     """The name of a unit, empty when none can be a volume; its path; and what tells it from another one."""
     try:
         name, path = blocks.named(pool, unit.name, unit.path)
-        if _nameable(name) and blocks.is_unit(pool, path):
+        if not _wrong_name(name) and blocks.is_unit(pool, path):
             return name, path, blocks.key_of(path)
     except OSError as error:
         logger.warning("a unit cannot be looked at %s", fields(pool=pool.name, path=unit.path, reason=error.strerror))
@@ -443,8 +445,7 @@ def named(strange: Sequence[Strange]) -> list[dict[str, Any]]:
     shown = sorted(strange)[:_NAMED]
     for number, one in enumerate(shown):
         last = number == len(shown) - 1
-        # A name that cannot be written is shown as far as it can.
-        name = one.name.encode(errors="backslashreplace").decode()
+        name = escaped(one.name[:_LONGEST]) + ("…" if len(one.name) > _LONGEST else "")
         text = N_("{name}: {reason}") if last else N_("{name}: {reason};")
         said.append({"message": text, "parameters": {"name": name, "reason": [{"message": one.why, "parameters": {}}]}})
     if len(strange) > len(shown):
@@ -464,9 +465,9 @@ def _files(directory: Path) -> tuple[dict[str, Seen], list[Strange]]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            plain = entry.is_file(follow_symlinks=False)
-            if not plain or not _nameable(entry.name):
-                strange.append(Strange(entry.name, _NO_NAME if plain else _NO_FILE))
+            why = _wrong_name(entry.name) if entry.is_file(follow_symlinks=False) else _NO_FILE
+            if why:
+                strange.append(Strange(entry.name, why))
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)
@@ -489,12 +490,13 @@ def _is_plain(path: Path) -> bool:
         return False
 
 
-def _nameable(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return len(name) <= _LONGEST and printable(name) and name == name.strip()
+def _wrong_name(name: str) -> str:
+    """The msgid of why no volume can have a name; empty: it can."""
+    if len(name) > _LONGEST:
+        return _LONG
+    if not printable(name) or not is_seen(name):
+        return _UNSEEN
+    return _BLANKS if name != name.strip() else ""
 
 
 def _told_of(path: Path) -> image_headers.Told | None:

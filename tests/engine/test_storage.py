@@ -85,6 +85,25 @@ def test_a_pool_that_cannot_be_made_says_why_at_its_path_and_leaves_nothing(host
     blocked.unlink()
 
 
+@pytest.mark.parametrize("below", ["", "below"])
+@pytest.mark.parametrize("circle", [False, True])
+def test_a_pool_is_not_made_behind_a_link_that_leads_nowhere(hostd: Hostd, below: str, circle: bool) -> None:
+    """libvirt said of it that it cannot create a path."""
+    link = hostd.home / "link"
+    link.symlink_to("link" if circle else "/srv/not\nthere")
+    path = str(link / below) if below else str(link)
+    row = hostd.task(
+        hostd.admin("pool.add", name="bad", type="dir", host=host(hostd), path=path, capacity=1 << 30), "sysadm"
+    )
+    assert row["state"] == "failed"
+    error = from_wire(row["error"])
+    assert error.field == "path"
+    leads = "link" if circle else r"/srv/not\nthere"
+    assert f"bad: the link {link} leads nowhere ({leads}). Make that directory" in error.text()
+    assert [row["name"] for row in hostd.admin("pool.list")["rows"]] == ["local"]
+    link.unlink()
+
+
 def test_a_released_pool_keeps_its_directory(hostd: Hostd) -> None:
     place = hostd.home / "second"
     hostd.done("pool.add", "sysadm", name="second", type="dir", host=host(hostd), path=str(place), capacity=1 << 30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import threading
@@ -15,7 +16,7 @@ from sqlalchemy import event, select, update
 from core import image_files
 from core.clock import SystemClock
 from core.coordination import discovery, tasks
-from core.errors import InUse, InvalidInput, QuotaExceeded, Refused, from_wire, sentence
+from core.errors import InUse, InvalidInput, NotFound, QuotaExceeded, Refused, from_wire, sentence
 from core.model import Pool, TaskState, Volume
 from core.security.sealed import SealedSecret
 from hostd import image_headers
@@ -117,6 +118,33 @@ def test_what_others_put_there_is_found_and_nobodys_to_use_before_its_format_is_
     (place / ("x" * 65)).touch()
     refreshed(office, web)
     assert told(office).endswith("more-1: no plain file; more-2: no plain file and 5 more).")
+
+
+def test_names_that_cannot_be_shown_are_told_on_one_line(office: Office, web: Person, place: Path) -> None:
+    """Line breaks, what steers a terminal, and bytes that are no text went into the sentence as they are."""
+    (place / "good").touch()
+    for name in (b"two\nlines", b"\x1b[2Jred", b"\xff\xfe", b" lead", "\u3164".encode()):
+        Path(os.fsdecode(bytes(place) + b"/" + name)).touch()
+    assert refreshed(office, web) == {"good": "foreign"}
+    said = told(office)
+    assert said.isprintable()
+    for words in (
+        r"two\nlines: its name has characters that cannot be shown",
+        r"\x1b[2Jred: its name has",
+        r"\xff\xfe: its name has",
+        r"\x20lead: its name begins or ends with a blank",
+        r"\u3164: its name has",
+    ):
+        assert words in said
+    for path in place.iterdir():
+        path.unlink()
+    (place / ("x" * 65)).touch()
+    (place / "a'b\\\t").touch()
+    refreshed(office, web)
+    assert r"a\'b\\\t: " in told(office), "as it is typed between $' and '"
+    assert f"{'x' * 64}…: its name has more than 64 characters" in told(office)
+    with pytest.raises(NotFound):
+        office.sysadm("volume.accept", volume="local/two\nlines", format="raw")
 
 
 def test_what_is_gone_is_missing_and_present_again_when_it_is_back(office: Office, web: Person, place: Path) -> None:
