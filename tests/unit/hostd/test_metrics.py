@@ -143,6 +143,8 @@ def test_vms_that_are_gone_leave_no_file_open(
     before = open_files()
     sampler = VmSampler(run_directory=tmp_path)
     run, found = Run(uuid, "vm", 1, 1, ()), []  # type: ignore[var-annotated]
+    until(lambda: not sampler.sweep([run], lambda *_: None), what="its process")
+    sampler.close()
     for gone in (lambda: sampler.sweep([], lambda *_: None), sampler.close, lambda: (process.kill(), process.wait())):
         for _ in range(3):
             assert sampler.sweep([run], lambda *sample: found.append(sample)) == set()
