@@ -130,7 +130,9 @@ class Bounded:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._guard = threading.Lock()
         self._threads = 0
-        self._idle = 0
+        #: Idle threads less the jobs that wait for one. Counted by who enters a job and not by the thread that takes
+        #: it: between taking and counting it, somebody else would rely on a thread that is about to hang.
+        self._spare = 0
         self._stuck: dict[str, int] = {}
         self._hanging = 0
 
@@ -221,7 +223,8 @@ class Bounded:
             raise self._is_stuck()
         job = _Job(key, function, arguments)
         with self._guard:
-            if self._jobs.qsize() >= self._idle:
+            self._spare -= 1
+            if self._spare < 0:
                 self._grow()
             self._jobs.put(job)
         return job
@@ -259,21 +262,10 @@ class Bounded:
     def _serve(self) -> None:
         while True:
             with self._guard:
-                self._idle += 1
-            try:
-                job = self._jobs.get(timeout=self._linger)
-            except queue.Empty:
-                with self._guard:
-                    self._idle -= 1
-                    # Who entered a job at this moment counted on this thread.
-                    if not self._jobs.empty():
-                        continue
-                    self._threads -= 1
-                    return
-            with self._guard:
-                self._idle -= 1
+                self._spare += 1
+            job = self._take()
             if job is None:
-                break
+                return
             if not job.future.set_running_or_notify_cancel():
                 continue
             if job.key is not None and job.key in self._stuck:
@@ -293,8 +285,22 @@ class Bounded:
                 if self._threads - self._hanging > self._size:
                     self._threads -= 1
                     return
-        with self._guard:
-            self._threads -= 1
+
+    def _take(self) -> _Job | None:
+        """The next job; None when the thread ends, which nobody counts on any more then."""
+        while True:
+            try:
+                job, told = self._jobs.get(timeout=self._linger), True
+            except queue.Empty:
+                job, told = None, False
+            if job is not None:
+                return job
+            with self._guard:
+                # Who entered a job at this moment counted on this thread.
+                if told or self._jobs.empty():
+                    self._spare -= 1
+                    self._threads -= 1
+                    return None
 
     def _done(self, job: _Job) -> None:
         with self._guard:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -88,6 +90,41 @@ def test_storage_that_hangs_is_told_with_what_to_do(hanging: threading.Event) ->
 )
 def test_the_host_of_a_connection_is_named(url: str, given: str, host: str) -> None:
     assert Connection(url, host=given)._calls._host == host
+
+
+class _Slow(queue.SimpleQueue[Any]):
+    """Who takes something out of it is interrupted right then, while ``go_on`` is not set."""
+
+    def __init__(self) -> None:
+        self.go_on, self.taken = threading.Event(), threading.Event()
+        self.go_on.set()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        found = super().get(block, timeout)
+        self.taken.set()
+        self.go_on.wait(10)
+        return found
+
+
+def test_nobody_relies_on_a_thread_that_has_just_taken_what_hangs(hanging: threading.Event) -> None:
+    calls, jobs = Bounded("t", size=2, cap=4), _Slow()
+    calls._jobs = jobs
+    calls.call(lambda: 1, limit=5)
+    time.sleep(0.2)  # its thread is idle again
+    jobs.taken.clear()
+    jobs.go_on.clear()
+    first = threading.Thread(target=lambda: calls.call(hanging.wait, limit=10))
+    first.start()
+    assert jobs.taken.wait(5)
+    told: list[int] = []
+    second = threading.Thread(target=lambda: told.append(calls.call(lambda: 2, limit=3)))
+    second.start()
+    time.sleep(0.2)
+    jobs.go_on.set()
+    second.join(5)
+    assert told == [2], "it waits for what hangs, though another thread may be had"
+    hanging.set()
+    first.join(5)
 
 
 def test_a_vm_that_answers_again_is_asked_again(hanging: threading.Event) -> None:
