@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from tests.lab.cloud import Cloud
-from tests.lab.host import QEMU, LabHost
+from tests.lab.host import QEMU
 from tests.lab.lab import Lab
+from tests.lab.namespaces import wait_until
 from tests.storage.cloud import BOOT, begins
 from tests.storage.here import Here
+from tests.storage.initiators import NAME, initiators, own_initiators
 from tests.storage.servers import (
     CHAP_PASSWORD,
     ISCSI_PORT,
@@ -96,58 +95,70 @@ def test_what_one_writes_the_other_reads_and_two_never_write(cloud: Cloud) -> No
     assert {host["name"] for host in cloud.sysadm("pool", "show", "nas", "-o", "json").data["hosts"]} == {"a", "b"}
 
 
-@contextmanager
-def logged_in(here: Here, hosts: Sequence[LabHost]) -> Iterator[None]:
-    """Both hosts have the target, by one session: to one kernel all network namespaces are one initiator."""
-    node = ["iscsiadm", "--mode", "node", "--targetname", TARGET, "--portal", f"{_SERVER}:{ISCSI_PORT}"]
-    here.run(*node, "--op", "new")
-    account = {"authmethod": "CHAP", "username": "alice", "password": CHAP_PASSWORD}
-    for name, value in account.items():
-        here.run(*node, "--op", "update", "--name", f"node.session.auth.{name}", "--value", value)
-    here.run(*node, "--login")
-    here.run("udevadm", "settle")
-    try:
-        for link in Path("/dev/disk/by-path").glob(f"ip-{_SERVER}:{ISCSI_PORT}-iscsi-*"):
-            disk = link.resolve()
-            number = disk.stat().st_rdev
-            for host in hosts:
-                make = [f"mknod {disk} b {os.major(number)} {os.minor(number)}", f"mkdir -p {link.parent}"]
-                host.run(["sh", "-ec", "\n".join([*make, f"ln -s {disk} {link}"])])
-        yield
-    finally:
-        here.run(*node, "--logout")
-        here.run(*node, "--op", "delete")
-
-
-def test_a_unit_of_a_target_is_of_one_host_at_a_time(cloud: Cloud, here: Here, iscsi: IscsiServer) -> None:
+def test_a_unit_of_a_target_is_of_one_host_at_a_time(cloud: Cloud, iscsi: IscsiServer) -> None:
     a, b = cloud.lab.hosts
-    with logged_in(here, cloud.lab.hosts):
+    both = {NAME.format(host.name) for host in (a, b)}
+    with own_initiators(cloud.lab.hosts, f"{_SERVER}:{ISCSI_PORT}"):
+        (a.home / "value").write_text(CHAP_PASSWORD + "\n")
+        secret = ["--display-name", "chap", "--kind", "iscsi", "--usage", "chap"]
+        cloud.sysadm("secret", "add", "chap", *secret, "--value-file", str(a.home / "value"))
         words = ["--type", "iscsi", "--server", _SERVER, "--source", TARGET, "--capacity", "1GiB", "--project", "web"]
-        cloud.sysadm("pool", "add", "san", *words)
+        cloud.sysadm("pool", "add", "san", *words, "--account", "alice", "--secret", "chap", "--wait")
+        assert len(initiators(TARGET)) == 1, "one host has it so far"
         cloud.sysadm("pool", "refresh", "san", "--yes", "--wait")
-        unit = cloud.zhao("volume", "list", "--filter", "pool=san", "-o", "json").data[0]["name"]
+        units = [row["name"] for row in cloud.zhao("volume", "list", "--filter", "pool=san", "-o", "json").data]
+        assert len(units) == 2
         shape = ["--vcpus", "1", "--memory", "128MiB", "--boot", "cdrom", "--disk", _CD]
-        cloud.zhao("instance", "add", "units", *shape, "--disk", f"volume=san/{unit}")
+        cloud.zhao("instance", "add", "units", *shape, "--disk", f"volume=san/{units[0]}")
         uuid = cloud.add_vm("united", instance="units", host=a)
         with a.serial(uuid) as console:
             console.wait_for_shell(BOOT)
             console.shell("echo from-host-a >/tmp/x; dd if=/tmp/x of=/dev/vda bs=512 conv=sync,fsync", BOOT)
-        assert begins(iscsi.units[0], "from-host-a")
+            assert begins(iscsi.units[0], "from-host-a")
 
-        # Below the rules there is no lock between hosts: they alone keep a second writer, and a second run, away.
-        second = cloud.zhao("instance", "add", "second", *shape, "--disk", f"volume=san/{unit}", at=b, check=False)
-        assert second.code != 0
-        assert "units" in second.err
-        again = cloud.zhao("vm", "start", "united", "--host", "b", "--wait", at=b, check=False)
-        assert again.code != 0
-        assert "on already" in again.err
-        assert not b.qemu_pids(uuid)
+            # The other unit is used by the other host, which logs in by its own name, and out again.
+            cloud.zhao(
+                "instance", "add", "beside", "--vcpus", "1", "--memory", "16MiB", "--disk", f"volume=san/{units[1]}"
+            )
+            beside = cloud.add_vm("beside", instance="beside", host=b)
+            assert b.qemu_pids(beside)
+            assert initiators(TARGET) == both
+
+            # Below the rules there is no lock between hosts: they alone keep a second writer, and a second run, away.
+            second = cloud.zhao(
+                "instance", "add", "second", *shape, "--disk", f"volume=san/{units[0]}", at=b, check=False
+            )
+            assert second.code != 0
+            assert "units" in second.err
+            again = cloud.zhao("vm", "start", "united", "--host", "b", "--wait", at=b, check=False)
+            assert again.code != 0
+            assert "on already" in again.err
+            assert not b.qemu_pids(uuid)
+
+            cloud.zhao("vm", "stop", "beside", "--force", "--wait")
+            b.run(["iscsiadm", "--mode", "node", "--targetname", TARGET, "--logout"])
+            assert initiators(TARGET) == {NAME.format("a")}
+            console.shell("echo still-host-a >/tmp/x; dd if=/tmp/x of=/dev/vda bs=512 conv=sync,fsync", BOOT)
+            assert begins(iscsi.units[0], "still-host-a")
 
         cloud.zhao("vm", "stop", "united", "--force", "--wait")
         cloud.zhao("vm", "start", "united", "--host", "b", "--wait", at=b, seconds=BOOT)
+        assert initiators(TARGET) == both
         assert b.qemu_pids(uuid)
         assert not a.qemu_pids(uuid)
         with b.serial(uuid) as console:
             console.wait_for_shell(BOOT)
-            assert "from-host-a" in console.shell("head -c 11 /dev/vda", BOOT)
-        cloud.zhao("vm", "stop", "united", "--force", "--wait")
+            assert "still-host-a" in console.shell("head -c 12 /dev/vda", BOOT)
+        cloud.remove_vms()
+        for name in ("units", "beside"):
+            cloud.zhao("instance", "delete", name, "--yes")
+        for unit in units:
+            cloud.sysadm("volume", "delete", f"san/{unit}", "--yes", "--wait")
+        cloud.sysadm("pool", "delete", "san", "--yes", "--wait")
+        # The other host hears of it.
+        left = ["grep", "-r", CHAP_PASSWORD, "/etc/iscsi"]
+        wait_until(
+            lambda: not initiators(TARGET) and all(host.run(left, check=False).code == 1 for host in (a, b)),
+            "both let go of the target, and of its password", 60,
+            lambda: f"{initiators(TARGET)} {[host.run(left, check=False).out for host in (a, b)]}",
+        )  # fmt: skip
