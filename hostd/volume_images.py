@@ -22,6 +22,7 @@ from typing import Any, TypedDict
 from core.errors import EngineError
 from core.i18n import N_
 from hostd import qemu_img
+from hostd.merge_progress import MergeProgress
 
 #: Formats whose header may name a file that they rest on.
 _LAYERED = ("qcow2", "qcow", "qed", "vmdk")
@@ -184,7 +185,12 @@ def room_for_merge(layer: Layer) -> int:
 
 
 def merge(
-    layer: Layer, path: Path, passphrase: str, progress: Callable[[int], None], wanted: Callable[[], bool]
+    layer: Layer,
+    path: Path,
+    passphrase: str,
+    progress: Callable[[int], None],
+    wanted: Callable[[], bool],
+    size: int = 0,
 ) -> None:
     """Write all that a chain shows into one new qcow2 image.
 
@@ -192,14 +198,17 @@ def merge(
         layer: the top of the chain. QEMU's own lock keeps writers away from all of it meanwhile.
         path: the new image; there is nothing yet.
         passphrase: what it is encrypted by; empty: it is not.
-        progress: told the percentage, now and then.
+        progress: told the percentage, when it is another one.
         wanted: asked now and then whether to go on.
+        size: what :func:`room_for_merge` said: by it the opening of keys is weighed against the copying.
 
     Raises:
         Broken: it was not wanted any more.
         EngineError: qemu-img failed, or stood still.
     """
     target = Layer(str(path), "qcow2", passphrase)
+    locked = [each.path for each in layer.chain() if each.passphrase]
+    way = MergeProgress(locked, target.path, encrypted=bool(passphrase), size=size)
     with _secrets([passphrase, *(each.passphrase for each in layer.chain())]) as (objects, ids, files):
         chosen = _options(target, {}, ids)
         command = ["convert", "-p", *objects, "-O", "qcow2", *(("-o", ",".join(chosen)) if chosen else ())]
@@ -217,7 +226,7 @@ def merge(
             pass_fds=files,
         )
         try:
-            said = _follow(process, path, progress, wanted)
+            said = _follow(process, path, way, progress, wanted)
         finally:
             _end(process)
     if process.returncode != 0:
@@ -225,7 +234,11 @@ def merge(
 
 
 def _follow(
-    process: subprocess.Popen[bytes], path: Path, progress: Callable[[int], None], wanted: Callable[[], bool]
+    process: subprocess.Popen[bytes],
+    path: Path,
+    way: MergeProgress,
+    progress: Callable[[int], None],
+    wanted: Callable[[], bool],
 ) -> bytes:
     """Watch a conversion to its end; what it complained of."""
     assert process.stdout is not None
@@ -233,6 +246,7 @@ def _follow(
     out, err = process.stdout.fileno(), process.stderr.fileno()
     open_files, said, heard = {out, err}, b"", b""
     before, since = -1, time.monotonic()
+    copied, told = 0, -1
     while open_files:
         ready, _, _ = select.select(list(open_files), [], [], _LOOK)
         for file in ready:
@@ -244,7 +258,11 @@ def _follow(
             else:
                 heard = (heard + chunk)[-256:]
                 if found := _PROGRESS.findall(heard):
-                    progress(int(found[-1]))
+                    copied = int(found[-1])
+        percent = way.copied(copied) if copied else way.opening(process.pid)
+        if percent != told:
+            told = percent
+            progress(percent)
         if not wanted():
             raise Broken
         written = path.stat().st_blocks if path.exists() else 0

@@ -246,10 +246,16 @@ class VolumeTasks:
 
         def work(path: Path) -> None:
             _look_through(source)
-            with self._room.promised(path, volume_images.room_for_merge(layer)):
+            size = volume_images.room_for_merge(layer)
+            with self._room.promised(path, size):
                 point("merging")
                 volume_images.merge(
-                    layer, path, self._open(order.secret), lambda percent: context.progress(min(99, percent)), wanted
+                    layer,
+                    path,
+                    self._open(order.secret),
+                    lambda percent: context.progress(min(99, percent)),
+                    wanted,
+                    size,
                 )
 
         def wanted() -> bool:

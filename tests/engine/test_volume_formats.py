@@ -17,6 +17,7 @@ from core.rules.volumes import FORMATS, GROWING
 from core.services.volume_formats import making
 from hostd import volume_files, volume_images
 from hostd.volume_images import Layer
+from tests.waiting import until
 
 pytestmark = pytest.mark.engine
 MIB = 1024**2
@@ -145,6 +146,41 @@ def test_what_rests_on_an_encrypted_volume_is_encrypted_and_merges(tmp_path: Pat
     wrong = Layer(top.path, "qcow2", OTHER, Layer(base.path, volume_format, OTHER))
     with pytest.raises(DosvmError, match="keyslot"):
         volume_images.merge(wrong, tmp_path / "none", OTHER, lambda _percent: None, lambda: True)
+
+
+def test_a_merge_tells_how_far_it_is_while_keys_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stood at 0 until the first byte was copied: QEMU makes a key take seconds to open, and there are many."""
+    monkeypatch.setattr(volume_images, "_LOOK", 0.02)
+    top: Layer | None = None
+    # Keys that take so long to open that each is seen to be at work.
+    slow = ["-o", "encrypt.format=luks,encrypt.key-secret=k,encrypt.iter-time=400"]
+    real = {**os.environ, "PATH": os.environ["PATH"].partition(":")[2]}
+    for name in ("base", "middle", "top"):
+        below = ["-u", "-F", "qcow2", "-b", f"./{Path(top.path).name}"] if top is not None else []
+        top = Layer(str(tmp_path / name), "qcow2", KEY, top)
+        make = [
+            "create",
+            "-q",
+            "-f",
+            "qcow2",
+            "--object",
+            f"secret,id=k,data={KEY}",
+            *slow,
+            *below,
+            top.path,
+            str(SIZE),
+        ]
+        until(lambda make=make: subprocess.run(["qemu-img", *make], env=real, check=False).returncode == 0)  # type: ignore[misc]
+    assert top is not None
+    write(top, 1)
+    said: list[int] = []
+    whole = tmp_path / "whole"
+    size = volume_images.room_for_merge(top)
+    patiently(whole, lambda: volume_images.merge(top, whole, KEY, said.append, lambda: True, size))
+    # Three were opened for the measure and are opened again, one after the other; the new one takes the time of three.
+    assert said[:3] == [33, 44, 55]
+    assert said[-1] == 100
+    reads(Layer(str(whole), "qcow2", KEY), 1)
 
 
 def test_a_key_takes_a_thief_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
