@@ -25,7 +25,10 @@ _MAX_SNAPSHOTS = 65536
 _LUKS = 2
 #: The header extension that names the file with the data ("DATA"), and most of them that are read.
 _DATA_NAME, _MAX_EXTENSIONS = 0x44415441, 32
-_FLATTEN = N_("Flatten it with `qemu-img convert` first.")
+#: What a guest may have written names files of the host: whoever converts it as root gives them to the guest.
+FLATTEN = N_(
+    "Flatten it with `qemu-img convert` first, if you trust who made it: the files that it names are read then."
+)
 
 
 def read(descriptor: int, name: str, claimed: str, *, backing: str = "", encrypted: bool = False) -> int:
@@ -80,7 +83,10 @@ def refuse_other(descriptor: int, name: str, claimed: str) -> None:
     raise InvalidInput(
         text,
         field="format",
-        remedy=N_("Say its true format, or convert it with `qemu-img convert`."),
+        remedy=N_(
+            "Say its true format; or convert it with `qemu-img convert`, if you trust who made it: what it names is read"
+            " then. A guest can have written that to its raw disk."
+        ),
         file=name,
         format=claimed,
         found=found.name if found is not None else "",
@@ -107,7 +113,7 @@ class _Known(NamedTuple):
             raise InvalidInput(
                 N_("{file} is encrypted in the old way of qcow, not by LUKS."),
                 field="file",
-                remedy=_FLATTEN,
+                remedy=FLATTEN,
                 file=name,
             )
         if self.encrypted and not crypt:
@@ -124,10 +130,10 @@ def _qcow2(descriptor: int, name: str, head: bytes, length: int, known: _Known) 
         raise _damaged(name)
     known.check(descriptor, name, told.backing, told.backing_length, told.crypt)
     if told.features & qcow.DATA_FILE or _DATA_NAME in _extensions(head, told.header_length):
-        raise InvalidInput(N_("{file} keeps its data in another file."), field="file", remedy=_FLATTEN, file=name)
+        raise InvalidInput(N_("{file} keeps its data in another file."), field="file", remedy=FLATTEN, file=name)
     if told.features & ~qcow.KNOWN:
         raise InvalidInput(
-            N_("{file} needs features of qcow2 that are not known here."), field="file", remedy=_FLATTEN, file=name
+            N_("{file} needs features of qcow2 that are not known here."), field="file", remedy=FLATTEN, file=name
         )
     if told.features & qcow.CORRUPT:
         raise InvalidInput(
@@ -179,7 +185,7 @@ def _difference(descriptor: int, name: str, at: int, size: int) -> InvalidInput:
     return InvalidInput(
         N_("{file} is only the difference to another image ({other})."),
         field="file",
-        remedy=_FLATTEN,
+        remedy=FLATTEN,
         file=name,
         other=escaped(other[:255]),
     )

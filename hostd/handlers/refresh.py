@@ -302,6 +302,9 @@ class RefreshTasks:
         def fits(one: Known) -> bool:
             if not pool.what.files:
                 return True
+            if one.format == "raw" and one.secret_id is None:
+                # Its guest writes what it likes to its beginning; it was raw, and is nothing else to anybody.
+                return _is_plain(Path(pool.path) / one.name)
             told = _told_of(Path(pool.path) / one.name)
             if told is None:
                 return False
@@ -414,7 +417,7 @@ def _refuse_unfit(descriptor: int, name: str, said: str, key: SealedSecret | Non
         raise InvalidInput(
             N_("{file} is only the difference to another file, or keeps its data there."),
             field="volume",
-            remedy=N_("Flatten it with `qemu-img convert` first."),
+            remedy=image_files.FLATTEN,
             file=name,
         )
     if told.encrypted and key is None:

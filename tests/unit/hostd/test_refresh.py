@@ -147,6 +147,18 @@ def test_names_that_cannot_be_shown_are_told_on_one_line(office: Office, web: Pe
         office.sysadm("volume.accept", volume="local/two\nlines", format="raw")
 
 
+def test_a_raw_volume_comes_back_whatever_its_guest_wrote_to_it(office: Office, web: Person, place: Path) -> None:
+    """What looks like another image was nobody's then, and could be accepted as nothing at all."""
+    web("volume.add", name="disk", pool="local", capacity=GIB, format="raw")
+    rack.settle(office)
+    qcow2(place / "disk", backing=100)
+    assert refreshed(office, web) == {"disk": "present"}
+    (place / "disk").rename(place / ".aside")
+    assert refreshed(office, web) == {"disk": "missing"}
+    (place / ".aside").rename(place / "disk")
+    assert refreshed(office, web) == {"disk": "present"}
+
+
 def test_what_is_gone_is_missing_and_present_again_when_it_is_back(office: Office, web: Person, place: Path) -> None:
     rack.disk(office, web, "disk")
     img(place / "disk")
