@@ -84,8 +84,8 @@ def refuse_other(descriptor: int, name: str, claimed: str) -> None:
         text,
         field="format",
         remedy=N_(
-            "Say its true format; or convert it with `qemu-img convert`, if you trust who made it: what it names is read"
-            " then. A guest can have written that to its raw disk."
+            "Say its true format; or convert it with `qemu-img convert`, if you trust who made it: what it names is"
+            " read then. A guest can have written that to its raw disk."
         ),
         file=name,
         format=claimed,
