@@ -116,14 +116,14 @@ async def test_the_own_page_says_whether_the_account_is_frozen(cloud: FakeBacken
         await shows(pilot, "Frozen")
 
 
-async def _said(start: str, account: str | None, keys: tuple[str, ...]) -> list[str]:
-    """What a screen says when it was opened in a language, after F6, and after F6 once more."""
+async def _said(start: str, account: str | None, keys: tuple[str, ...], switches: int) -> list[str]:
+    """What a screen says when it was opened in a language, and after each F6."""
     set_language(start)
     app = console_over(FakeBackend(), account=account, settings=Settings(language=start))
     said = []
     async with app.run_test(size=(80, 24)) as pilot:
         await steps(keys)(pilot)
-        for key in ("", "f6", "f6"):
+        for key in ("", *["f6"] * switches):
             await pilot.press(*filter(None, [key]))
             await still(pilot)
             said.append(screen_text(app))
@@ -133,11 +133,10 @@ async def _said(start: str, account: str | None, keys: tuple[str, ...]) -> list[
 @pytest.mark.parametrize("screen", SCREENS)
 async def test_a_screen_says_after_the_switch_what_it_says_when_it_is_opened(screen: str) -> None:
     account, keys = SCREENS[screen]
-    english, to_chinese, back = await _said("en", account, keys)
-    chinese, to_english, again = await _said("zh_CN", account, keys)
+    english, to_chinese, back = await _said("en", account, keys, 2)
+    (chinese,) = await _said("zh_CN", account, keys, 0)
     assert to_chinese == chinese
-    assert to_english == english
-    assert (back, again) == (english, chinese)
+    assert back == english
 
 
 def test_a_damaged_settings_file_is_no_obstacle(tmp_path: Path) -> None:
