@@ -88,7 +88,9 @@ class Disks:
                 units.append(self._unit(order.uuid, pools, disk, writes=not spec.read_only))
                 ready.append(disk)
                 continue
-            path = self._look(disk, own, optional=spec.startup_policy == "optional" and spec.device == "cdrom")
+            optional = spec.startup_policy == "optional" and spec.device == "cdrom"
+            writes = not (spec.read_only or spec.device == "cdrom" or disk.overlay)
+            path = self._look(disk, own, optional=optional, writes=writes)
             # A file that is not there has no path: what is put in its place later was looked at by nobody.
             ready.append(
                 dataclasses.replace(disk, path=str(path) if path is not None else "", backing=self._below(disk))
@@ -212,18 +214,22 @@ class Disks:
             }
             self._promised = {number: promises for number, promises in kept.items() if promises}
 
-    def _look(self, disk: DiskOrder, own: OwnFiles, *, optional: bool) -> Path | None:
+    def _look(self, disk: DiskOrder, own: OwnFiles, *, optional: bool, writes: bool) -> Path | None:
         """As :meth:`_file`; no storage is waited for without end, be it a directory: anything may be mounted there."""
         limit = intervals.LIBVIRT_NORMAL if disk.kind == "image" else intervals.STORAGE  # qemu-img looks at those
-        return self._keeper.touch(disk.pool or disk.root, lambda: self._file(disk, own, optional=optional), limit=limit)
+        return self._keeper.touch(
+            disk.pool or disk.root, lambda: self._file(disk, own, optional=optional, writes=writes), limit=limit
+        )
 
-    def _file(self, disk: DiskOrder, own: OwnFiles, *, optional: bool) -> Path | None:
+    def _file(self, disk: DiskOrder, own: OwnFiles, *, optional: bool, writes: bool) -> Path | None:
         """The true path of a disk's file, safe to be used and within QEMU's reach; None when it may be missing."""
         if optional and not Path(disk.path).exists():
             return None
         path = self._true(disk.root, disk.path, disk.kind, disk.name)
         if disk.kind == "image":
-            qemu_img.inspect(path, disk.format)
+            # To the beginning of a raw disk its guest has written what it likes, and may do so again.
+            if not (writes and disk.format == "raw"):
+                qemu_img.inspect(path, disk.format)
         else:
             self._look_through(disk, own)
         let_pass(path.parent, self._record)

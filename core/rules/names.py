@@ -161,6 +161,8 @@ def password(value: str) -> None:
         raise InvalidInput(N_("A password has at most {limit} characters."), limit=PASSWORD_MAX)
 
 
+#: What holds the files of many programs: below it there may be room for a directory of one's own.
+_HOLDING = ("/", "/home", "/root", "/var", "/var/cache", "/var/lib", "/var/lib/libvirt", "/var/log")
 #: Directories of the system itself; nobody's disks belong there.
 _SYSTEM = (
     "/bin",
@@ -189,7 +191,7 @@ def directory(value: str) -> None:
     clean = "/" + "/".join(p for p in parts if p)
     if not _fits_file_system(clean):
         raise InvalidInput(N_("A part of the path is too long for a file system: it takes 255 bytes."))
-    if clean == "/" or any(clean == s or clean.startswith(s + "/") for s in _SYSTEM):
+    if clean in _HOLDING or any(clean == s or clean.startswith(s + "/") for s in _SYSTEM):
         raise InvalidInput(N_("{path} belongs to the system."), path=clean)
 
 

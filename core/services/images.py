@@ -403,8 +403,8 @@ def edit_(
     )
     if changed.keys() & {"file", "format", "read_only"}:
         _refuse_used(call, found)
-    if "file" in changed:
-        # The sum was of what was uploaded.
+    if missing or "file" in changed:
+        # The sum was of what was uploaded, and this is another file.
         found.digest, found.received = "", 0
     if "shared" in changed:
         _share(call, found)

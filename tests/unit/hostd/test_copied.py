@@ -170,6 +170,20 @@ def test_an_image_of_another_file_has_not_the_sum_of_what_was_uploaded(
     assert digest(web) == uploaded, "the edit was refused: it is what it was"
 
 
+def test_what_was_put_in_the_place_of_a_missing_file_has_not_its_sum(
+    office: Office, web: Person, side: Side, file: Path
+) -> None:
+    uuid = announce(web)
+    side.copy(uuid, file)
+    side.finish(uuid)
+    side.receive(uuid)
+    assert side.summed()
+    side.task_done()
+    office.services.database.write(lambda session: session.execute(update(Image).values(state="missing")))
+    web("image.edit", image="disk", format="raw")
+    assert digest(web) == ""
+
+
 def test_who_says_that_it_was_handed_over_must_have_done_so(web: Person, side: Side, file: Path) -> None:
     """Parts that were sent are bound by a sum; without one nothing says that they are what their sender has."""
     uuid = announce(web)

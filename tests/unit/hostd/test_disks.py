@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from core.errors import Refused
+from core.errors import InvalidInput, Refused
 from core.libvirt_xml import domain_xml
 from core.specs.instance import parse_instance
 from core.specs.order import DiskOrder, MachineOrder
@@ -66,6 +66,26 @@ def test_a_drive_whose_file_may_be_missing_is_empty_then(tmp_path: Path, linked:
     (drive,) = ElementTree.fromstring(xml).findall("./devices/disk")
     assert (drive.get("device"), drive.find("source")) == ("cdrom", None)
     assert str(root) not in xml
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_what_a_guest_wrote_to_its_raw_image_does_not_keep_it_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    """It is opened as raw whatever it begins like; of an image that no guest writes to, that is told."""
+    root = tmp_path / "group"
+    root.mkdir()
+    (root / "cd.iso").write_bytes(b"QFI\xfb\0\0\0\3".ljust(4096, b"\0"))
+    monkeypatch.setattr("hostd.beneath.look", lambda place, file: place / file)
+    disk = {"device": "disk", "image": "cd", "bus": "virtio", "read_only": not written}
+    made = dataclasses.replace(order(root, "mandatory"), spec=parse_instance({"disks": [disk]}))
+    disks = Disks(NO_POOLS, lambda: tmp_path / "overlays", tmp_path)
+    if written:
+        ready, _overlays = disks.prepare(made)
+        assert ready.disks[0].path == str(root / "cd.iso")
+    else:
+        with pytest.raises(InvalidInput, match="not a raw image but qcow2"):
+            disks.prepare(made)
 
 
 def test_a_drive_whose_file_must_be_there_refuses(tmp_path: Path) -> None:

@@ -81,7 +81,35 @@ def test_directories_for_disks(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "srv", "/", "//", "/etc", "//etc//x", "/usr/local/x", "/dev/shm", "/lib32/x", "/srv/../etc", "/srv/./x"],
+    [
+        "",
+        "srv",
+        "/",
+        "//",
+        "/root",
+        "/var/lib/",
+        [
+            "",
+            "srv",
+            "/",
+            "//",
+            "/root",
+            "/var/lib/",
+            "/etc",
+            "//etc//x",
+            "/usr/local/x",
+            "/lib32/x",
+            "/srv/../etc",
+            "/srv/./x",
+        ],
+        "/etc",
+        "//etc//x",
+        "/usr/local/x",
+        "/dev/shm",
+        "/lib32/x",
+        "/srv/../etc",
+        "/srv/./x",
+    ],
 )
 def test_the_systems_own_directories_are_refused(path: str) -> None:
     with pytest.raises(InvalidInput):
