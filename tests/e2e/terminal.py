@@ -74,11 +74,6 @@ class Terminal:
         """Whether the program has ended."""
         return self._tmux("display-message", "-p", "-t", "console", "#{pane_dead}").strip() == "1"
 
-    @property
-    def status(self) -> int:
-        """The exit code of the program, which has ended."""
-        return int(self._tmux("display-message", "-p", "-t", "console", "#{pane_dead_status}"))
-
     def press(self, *keys: str) -> None:
         """Press keys, named as tmux names them: ``Down``, ``Enter``, ``C-s``, ``F1``, ``a``."""
         for key in keys:
