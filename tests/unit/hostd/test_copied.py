@@ -73,6 +73,14 @@ class Side:
         progress = told.append if told is not None else lambda _percent: None
         self._office.services.database.write(work.receive(task, Context(progress, threading.Event())))
 
+    def uploaded(self, file: Path) -> str:
+        """Upload a file to the end; the image's UUID."""
+        uuid = announce(self._web)
+        self.copy(uuid, file)
+        self.finish(uuid)
+        self.receive(uuid)
+        return uuid
+
     def summed(self) -> str:
         """The sum that its host has taken, when it has nothing to sum any more."""
         sums = ImageSums(self._office.services.database, self._cloud.me, lambda: None)
@@ -133,10 +141,7 @@ def test_what_was_copied_is_an_image_at_once_and_its_sum_is_told_when_it_is_know
 
 
 def test_a_sum_that_its_host_did_not_get_to_is_taken_when_it_is_back(web: Person, side: Side, file: Path) -> None:
-    uuid = announce(web)
-    side.copy(uuid, file)
-    side.finish(uuid)
-    side.receive(uuid)
+    side.uploaded(file)
     side.start()
     assert digest(web) == ""
     assert side.summed() == hashlib.sha256(CONTENT).hexdigest()
@@ -145,10 +150,7 @@ def test_a_sum_that_its_host_did_not_get_to_is_taken_when_it_is_back(web: Person
 def test_what_a_vm_wrote_to_before_it_was_summed_gets_no_sum(
     web: Person, side: Side, file: Path, tmp_path: Path
 ) -> None:
-    uuid = announce(web)
-    side.copy(uuid, file)
-    side.finish(uuid)
-    side.receive(uuid)
+    side.uploaded(file)
     with (tmp_path / "group" / "disk.raw").open("r+b") as disk:
         disk.write(b"y")
     assert side.summed() == ""
@@ -157,10 +159,7 @@ def test_what_a_vm_wrote_to_before_it_was_summed_gets_no_sum(
 def test_an_image_of_another_file_has_not_the_sum_of_what_was_uploaded(
     web: Person, side: Side, file: Path, tmp_path: Path
 ) -> None:
-    uuid = announce(web)
-    side.copy(uuid, file)
-    side.finish(uuid)
-    side.receive(uuid)
+    uuid = side.uploaded(file)
     uploaded = side.summed()
     side.task_done()
     (tmp_path / "group" / "other.raw").write_bytes(b"o" * SIZE)
@@ -173,10 +172,7 @@ def test_an_image_of_another_file_has_not_the_sum_of_what_was_uploaded(
 def test_what_was_put_in_the_place_of_a_missing_file_has_not_its_sum(
     office: Office, web: Person, side: Side, file: Path
 ) -> None:
-    uuid = announce(web)
-    side.copy(uuid, file)
-    side.finish(uuid)
-    side.receive(uuid)
+    side.uploaded(file)
     assert side.summed()
     side.task_done()
     office.services.database.write(lambda session: session.execute(update(Image).values(state="missing")))
