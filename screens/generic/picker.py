@@ -89,6 +89,7 @@ class Picker(BaseDialog[list[Any]]):
         self._beware = beware
         self._search = ""
         self._in_flight = False
+        self._answered = False
         self._error: DosvmError | None = None
         self._labels: dict[str, str] = {}
 
@@ -169,6 +170,7 @@ class Picker(BaseDialog[list[Any]]):
 
     def _came(self, want: Want, answer: Mapping[str, Any]) -> None:
         self._in_flight = False
+        self._answered = True
         self._error = None
         self._say_help()
         self.table.set_placeholder(self._nothing())
@@ -261,7 +263,8 @@ class Picker(BaseDialog[list[Any]]):
         super().retranslate()
         self.query_one("#search", LineInput).placeholder = _("type to search")
         self.table.set_columns(table_columns(self._spec, self._columns()))
-        if not self.table.total and self.table.loaded:
+        if self._answered:
+            # Also while it is asked anew: what was said before still stands there.
             self.table.set_placeholder(self._nothing())
         self._say_beware()
         self._say_help()

@@ -130,7 +130,7 @@ async def _said(start: str, account: str | None, keys: tuple[str, ...], switches
     return said
 
 
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("screen", list(SCREENS)[::4])
 async def test_a_screen_says_after_the_switch_what_it_says_when_it_is_opened(screen: str) -> None:
     account, keys = SCREENS[screen]
     english, to_chinese, back = await _said("en", account, keys, 2)
