@@ -132,11 +132,13 @@ class RefreshTasks:
         fresh = [name for name in seen if name not in names]
         here = {one.id for one in known if one.name in seen and seen[one.name].is_still(one)}
         replaced = _replaced(known, strange)
-        strange = [one for one in strange if one.name not in {volume.name for volume in replaced}]
+        instead = {one.name for one in replaced}
+        strange = [one for one in strange if one.name not in instead]
+        present = [one for one in known if one.id in here]
         gone = [one for one in known if one.state in THERE and one.id not in here]
         back = [one for one in known if one.state == "missing" and one.id in here]
         # Of what is no plain file any more it is said what is there instead.
-        told = [one for one in known if one.id in here and _tells(pool, one)] + replaced
+        told = [one for one in present if _tells(pool, one)] + replaced
         steps = _Steps(context, len(fresh) + len(gone) + len(back) + len(told))
         entered = missing = found_again = 0
         for batch in _batches(fresh):
@@ -155,7 +157,7 @@ class RefreshTasks:
         for some in _batches(back):
             found_again += self._come_back(pool, some)
             steps.done(len(some))
-        self._measure(pool, [one for one in known if one.id in here], seen, steps)
+        self._measure(pool, present, seen, steps)
         logger.info(
             "pool refreshed %s",
             fields(
@@ -167,8 +169,7 @@ class RefreshTasks:
         if strange:
             said = N_("New: {new}, missing: {gone}, back again: {back}; no volumes: {strange} ({which}).")
             counts["which"] = named(strange)
-        known_here = {one.id: one.name for one in [*(one for one in known if one.id in here), *replaced]}
-        wrong = self._look_through(pool, told, known_here, steps)
+        wrong = self._look_through(pool, told, {one.id: one.name for one in [*present, *replaced]}, steps)
         if wrong:
             # All else is written; this is what whoever asked must hear of.
             self._database.write(lambda session: discovery.measured(session, pool.id, at))
